@@ -1,0 +1,162 @@
+/* base.h - the door of floor 0: what every room above may use.
+ *
+ * One idea: everything that can fail returns a moon_status, everything that allocates says who owns it, and nothing here knows
+ * of tensors, tables or Lua. */
+#ifndef MOON_BASE_H
+#define MOON_BASE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moonshelf/status.h"
+
+#define MOON_NONE UINT32_MAX /* "no row", "no code": the null of every uint32_t id */
+
+/* ---- status ------------------------------------------------------------------------------------------------------------- */
+
+static inline moon_status moon_ok(void) {
+  moon_status s;
+  s.code = MOON_OK;
+  s.message[0] = 0;
+  return s;
+}
+__attribute__((format(printf, 2, 3))) moon_status moon_fail(moon_code code, const char *format, ...);
+/* The same failure with "prefix: " before its message; success passes through. */
+__attribute__((format(printf, 2, 3))) moon_status moon_wrap(moon_status inner, const char *format, ...);
+
+#define MOON_TRY(call)                 \
+  do {                                 \
+    moon_status try_ = (call);         \
+    if (try_.code) return try_;        \
+  } while (0)
+/* For functions with something to clean up: `moon_status st = moon_ok(); MOON_GOTO(st, f(), done); ... done: free; return st;` */
+#define MOON_GOTO(status, call, label) \
+  do {                                 \
+    (status) = (call);                 \
+    if ((status).code) goto label;     \
+  } while (0)
+
+/* ---- memory (alloc.c) --------------------------------------------------------------------------------------------------- */
+
+/* malloc family with a fault-injection point for tests. Return NULL where there is no memory. moon_free(NULL) is fine. */
+void *moon_alloc(size_t bytes);
+void *moon_calloc(size_t count, size_t bytes);
+void *moon_realloc(void *memory, size_t bytes);
+void *moon_alloc_aligned(size_t bytes); /* 64-byte aligned, zeroed; free with moon_free */
+void moon_free(void *memory);
+char *moon_strdup(const char *text);
+char *moon_strndup(const char *text, size_t length);
+/* Tests: the n-th allocation from now fails (0 = never), and all after it until called again with 0. */
+void moon_alloc_fail_at(size_t n);
+/* Grow *items (element size `each`, capacity *cap) to hold at least `need`; amortised doubling. */
+moon_status moon_grow(void *items_ptr, size_t *cap, size_t need, size_t each);
+
+/* Arena: a chain of blocks freed at once. Zero-initialise to start (`moon_arena a = {0}`). reset() keeps the largest block, so a
+ * request loop stops allocating after the first few requests. */
+typedef struct moon_arena_block moon_arena_block;
+typedef struct moon_arena {
+  moon_arena_block *head;
+  size_t used_total;
+} moon_arena;
+void *moon_arena_alloc(moon_arena *arena, size_t bytes); /* 16-byte aligned, not zeroed; NULL where no memory */
+void *moon_arena_calloc(moon_arena *arena, size_t bytes);
+void *moon_arena_alloc_aligned(moon_arena *arena, size_t bytes); /* 64-byte aligned */
+char *moon_arena_strdup(moon_arena *arena, const char *text);
+__attribute__((format(printf, 2, 3))) char *moon_arena_printf(moon_arena *arena, const char *format, ...);
+void moon_arena_reset(moon_arena *arena);
+void moon_arena_free(moon_arena *arena);
+
+/* ---- strings (buf.c) ---------------------------------------------------------------------------------------------------- */
+
+/* Growable byte buffer; always zero-terminated. `failed` latches on no memory so that a chain of appends is checked once. */
+typedef struct moon_buf {
+  char *data;
+  size_t n, cap;
+  bool failed;
+} moon_buf;
+void moon_buf_add(moon_buf *buf, const void *bytes, size_t n);
+void moon_buf_puts(moon_buf *buf, const char *text);
+__attribute__((format(printf, 2, 3))) void moon_buf_printf(moon_buf *buf, const char *format, ...);
+void moon_buf_reset(moon_buf *buf);
+void moon_buf_free(moon_buf *buf);
+
+/* The nearest of `names` to `name` by edit distance (Damerau-Levenshtein, at most a third of its length + 1), or NULL. */
+const char *moon_nearest(const char *name, const char *const *names, size_t count);
+
+/* ---- hashing and interning (dict.c, map.c) ------------------------------------------------------------------------------ */
+
+uint64_t moon_hash(const void *bytes, size_t n); /* XXH3-64; stable across machines and versions */
+static inline uint64_t moon_mix64(uint64_t x) {   /* splitmix64's finaliser (Steele, Lea, Flood 2014) */
+  x ^= x >> 30, x *= 0xbf58476d1ce4e5b9u, x ^= x >> 27, x *= 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+/* Interned strings with dense codes 0..n-1 in order of first sight. */
+typedef struct moon_dict moon_dict;
+moon_status moon_dict_new(moon_dict **out);
+void moon_dict_free(moon_dict *dict);
+moon_status moon_dict_add(moon_dict *dict, const char *text, size_t length, uint32_t *code); /* finds or adds */
+uint32_t moon_dict_find(const moon_dict *dict, const char *text, size_t length);              /* MOON_NONE where absent */
+const char *moon_dict_text(const moon_dict *dict, uint32_t code); /* zero-terminated; valid until the dict is freed */
+size_t moon_dict_length(const moon_dict *dict, uint32_t code);
+size_t moon_dict_count(const moon_dict *dict);
+
+/* uint64 -> uint64, open addressing. Zero-initialise to start. Key UINT64_MAX is reserved. */
+typedef struct moon_map {
+  uint64_t *keys, *values;
+  size_t n, cap;
+} moon_map;
+moon_status moon_map_put(moon_map *map, uint64_t key, uint64_t value);
+bool moon_map_get(const moon_map *map, uint64_t key, uint64_t *value);
+void moon_map_free(moon_map *map);
+
+/* ---- random numbers (rng.c): Philox4x32-10 (Salmon et al. 2011), so a (seed, stream) pair is reproducible anywhere ------- */
+
+typedef struct moon_rng {
+  uint32_t key[2], counter[4], out[4];
+  unsigned left;
+} moon_rng;
+void moon_rng_seed(moon_rng *rng, uint64_t seed, uint64_t stream);
+uint32_t moon_rng_u32(moon_rng *rng);
+uint64_t moon_rng_u64(moon_rng *rng);
+double moon_rng_uniform(moon_rng *rng);                  /* [0, 1), 53 bits */
+uint32_t moon_rng_below(moon_rng *rng, uint32_t bound);  /* unbiased, [0, bound) */
+double moon_rng_normal(moon_rng *rng);                   /* Box-Muller */
+void moon_rng_shuffle(moon_rng *rng, uint32_t *items, size_t n); /* Fisher-Yates */
+
+/* ---- time (clock.c): int64 microseconds since 1970 UTC -------------------------------------------------------------------- */
+
+#define MOON_SECOND INT64_C(1000000)
+int64_t moon_now(void);       /* wall clock */
+int64_t moon_monotonic(void); /* for durations */
+/* "2026-11-24", "2026-11-24T10:11:12[.ffffff][Z|+hh:mm]" or with a blank for T. MOON_EFORMAT otherwise. */
+moon_status moon_time_parse(const char *text, size_t n, int64_t *out);
+/* "90s", "30m", "24h", "7d", "2w"; MOON_EFORMAT otherwise. */
+moon_status moon_duration_parse(const char *text, int64_t *out);
+void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
+
+/* ---- files and checksums (file.c) ---------------------------------------------------------------------------------------- */
+
+moon_status moon_file_read(const char *path, size_t limit, moon_buf *out); /* MOON_ELIMIT past `limit` bytes (0 = no limit) */
+moon_status moon_file_write(const char *path, const void *bytes, size_t n); /* new file, fsynced */
+bool moon_file_exists(const char *path);
+moon_status moon_dir_make(const char *path);       /* with parents; existing is fine */
+moon_status moon_dir_remove(const char *path);     /* with its plain files and sub-folders */
+moon_status moon_dir_swap(const char *fresh, const char *live); /* `fresh` becomes `live` atomically; the old one is removed */
+char *moon_path_join(const char *folder, const char *name); /* owned; an absolute name stands alone */
+/* SHA-256 as 64 lower-case hex digits + zero. */
+void moon_sha256(const void *bytes, size_t n, char out[65]);
+
+/* ---- progress ------------------------------------------------------------------------------------------------------------ */
+
+/* Called from long work on the caller's thread; `fraction` in [0, 1] or < 0 where unknown; `note` is a short text such as
+ * "epoch 3/10  loss 0.512  81,000 examples/s". Return false to cancel (the work answers MOON_ECANCELED). */
+typedef struct moon_progress {
+  bool (*step)(void *self, const char *stage, double fraction, const char *note);
+  void *self;
+} moon_progress;
+bool moon_progress_step(const moon_progress *progress, const char *stage, double fraction, const char *note); /* NULL: true */
+
+#endif

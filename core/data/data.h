@@ -1,0 +1,170 @@
+/* data.h - the door of core/data: typed columnar tables, and how rows from outside get into them.
+ *
+ * A table is a set of equally long columns in C memory. A string column holds codes into a dictionary. Nulls are sentinels
+ * (MOON_NONE, INT64_MIN, NaN), so a column is one plain array. Lua sees tables only through cursors and views.
+ *
+ * The road of a row: reader (csv.c) -> table -> preprocess rules (preprocess.c) -> event log sorted by time with dense user/item
+ * rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
+#ifndef MOON_DATA_H
+#define MOON_DATA_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+/* ---- columns and tables (table.c) ---------------------------------------------------------------------------------------- */
+
+typedef enum moon_type { MOON_STRING, MOON_INTEGER, MOON_NUMBER, MOON_TIME } moon_type;
+#define MOON_NULL_INT INT64_MIN
+
+typedef struct moon_column {
+  char *name;
+  moon_type type;
+  size_t n, cap;
+  union {
+    uint32_t *code; /* MOON_STRING: code into dict, MOON_NONE = null */
+    int64_t *i64;   /* MOON_INTEGER, MOON_TIME (microseconds UTC), MOON_NULL_INT = null */
+    double *f64;    /* MOON_NUMBER, NaN = null */
+    void *raw;
+  };
+  moon_dict *dict; /* owned; MOON_STRING only */
+} moon_column;
+
+typedef struct moon_table {
+  char *name; /* the file it came from, for messages */
+  size_t rows, column_count, column_cap;
+  moon_column *columns;
+} moon_table;
+
+moon_status moon_table_new(const char *name, moon_table **out);
+void moon_table_free(moon_table *table);
+/* Adds an empty column (or one of `rows` nulls where the table has rows). MOON_EINVAL where the name exists. The pointer is
+ * valid until the next column is added. */
+moon_status moon_table_add_column(moon_table *table, const char *name, moon_type type, moon_column **out);
+moon_column *moon_table_column(const moon_table *table, const char *name); /* NULL where absent */
+/* Clear error naming the table, the missing column and the nearest one. */
+moon_status moon_table_require(const moon_table *table, const char *name, moon_column **out);
+moon_status moon_column_push_string(moon_column *column, const char *text, size_t n);
+moon_status moon_column_push_number(moon_column *column, double value); /* NUMBER; INTEGER/TIME truncates */
+moon_status moon_column_push_integer(moon_column *column, int64_t value);
+moon_status moon_column_push_null(moon_column *column);
+bool moon_column_is_null(const moon_column *column, size_t row);
+double moon_column_number(const moon_column *column, size_t row); /* NaN for null and for strings */
+const char *moon_column_text(const moon_column *column, size_t row); /* strings only; NULL for null */
+/* Keep the rows with keep[row] != 0, in order. keep: [rows]. */
+void moon_table_keep(moon_table *table, const uint8_t *keep);
+/* Reorder rows: new row i is old row order[i]. order: [rows]. */
+moon_status moon_table_permute(moon_table *table, const uint32_t *order);
+
+/* ---- CSV / TSV (csv.c): RFC 4180 quotes, CRLF, UTF-8 BOM, header `name` or `name:type`, gz by zlib ------------------------ */
+
+typedef struct moon_csv_column {
+  const char *name;  /* the name in the table */
+  const char *from;  /* the name in the header (a header's ":type" suffix is not part of it) */
+  const char *type;  /* "string" "number" "integer" "time" "time_s" "time_ms" "time_us", or NULL: header's type, else inferred */
+} moon_csv_column;
+
+typedef struct moon_csv_options {
+  char delimiter;                 /* ',' or '\t' */
+  const moon_csv_column *columns; /* what to read; other columns of the file are skipped */
+  size_t column_count;
+  size_t max_bad_rows;            /* rows with the wrong number of fields or a value that does not parse are skipped up to this many */
+  const moon_progress *progress;
+} moon_csv_options;
+
+typedef struct moon_csv_report {
+  size_t rows, bad_rows, bytes;
+  char first_bad[3][200]; /* "events.csv:17: column price: 'abc' is not a number" */
+} moon_csv_report;
+
+/* Read a whole file into a new table (caller frees). Errors name file, row, column and value. RecBole's header types map
+ * token/token_seq -> string, float -> number. A time column without a unit is read by the magnitude of its first value: < 1e11
+ * seconds, < 1e14 milliseconds, else microseconds; or as ISO 8601. */
+moon_status moon_csv_read(const char *path, const moon_csv_options *options, moon_table **out, moon_csv_report *report);
+/* The same from memory, for tests and fuzzing. */
+moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_csv_options *options,
+                                 moon_table **out, moon_csv_report *report);
+
+/* ---- functions written by users ------------------------------------------------------------------------------------------- */
+
+/* How core reaches a recipe's Lua functions without knowing Lua; core/script fills it in. `fn` is the number in the plan. */
+typedef struct moon_row_functions {
+  void *self;
+  /* keep: [table->rows], set to 0 where the function says no. */
+  moon_status (*filter)(void *self, uint32_t fn, const moon_table *table, uint8_t *keep);
+  /* Adds or replaces column `name`; the type follows the first non-nil value (number or string; boolean is 0/1). */
+  moon_status (*map)(void *self, uint32_t fn, moon_table *table, const char *name);
+} moon_row_functions;
+
+/* ---- a plan's sources and rules (source.c, preprocess.c) ------------------------------------------------------------------ */
+
+/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],"where"}.
+ * A relative file is looked for in `data_dir` ("where" is "recipe.lua:12" and prefixes errors). "x.csv" also finds "x.csv.gz". */
+moon_status moon_source_read(const json_t *source, const char *data_dir, size_t max_bad_rows, const moon_progress *progress,
+                             moon_table **out, moon_csv_report *report);
+
+typedef struct moon_rule_report {
+  char rule[64];
+  size_t before, after;
+} moon_rule_report;
+/* rules: [{"op":"drop_missing","columns":[..]} | {"op":"filter","fn":1} | {"op":"map","column":"event","fn":2} |
+ *         {"op":"dedupe","columns":[..]}], each with "where". reports: [json_array_size(rules)], may be NULL. */
+moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions,
+                            moon_rule_report *reports);
+
+/* ---- catalogue: the items table by dense item row (catalogue.c) ------------------------------------------------------------ */
+
+/* Item row r of everything in the runtime is row r of this catalogue. Rows come first from the items table, in file order; items
+ * seen only in events are appended with null attributes (and never recommended). */
+typedef struct moon_catalogue {
+  moon_table *table; /* owned; column "item" is the id */
+  moon_dict *ids;    /* item id -> row */
+  size_t listed;     /* rows [0, listed) came from the items table */
+  uint8_t *hidden;   /* [rows] 1 where column "hidden" is true or "stock" is a number <= 0, or the row is not listed */
+  size_t hidden_cap;
+} moon_catalogue;
+/* Takes ownership of `table` (NULL: an empty catalogue whose items all come from events and count as listed). Duplicate ids: MOON_EFORMAT. */
+moon_status moon_catalogue_new(moon_table *table, moon_catalogue **out);
+void moon_catalogue_free(moon_catalogue *catalogue);
+moon_status moon_catalogue_row(moon_catalogue *catalogue, const char *id, size_t n, bool add, uint32_t *row); /* MOON_NONE if absent and !add */
+size_t moon_catalogue_rows(const moon_catalogue *catalogue);
+const char *moon_catalogue_id(const moon_catalogue *catalogue, uint32_t row);
+/* catalogue as CSV-free JSON-free binary: <- bundle. Deterministic bytes. */
+moon_status moon_catalogue_save(const moon_catalogue *catalogue, moon_buf *out);
+moon_status moon_catalogue_load(const char *bytes, size_t n, moon_catalogue **out);
+
+/* ---- the event log in memory (events.c) ------------------------------------------------------------------------------------ */
+
+typedef struct moon_event {
+  uint32_t user, item; /* dense rows */
+  uint32_t kind;       /* code into kinds ("view", "purchase", ...) */
+  uint32_t row;        /* row in the source table (after sorting by time: its own index) */
+  int64_t time;
+} moon_event;
+
+typedef struct moon_log {
+  moon_event *events; /* sorted by (time, source order) */
+  size_t n;
+  moon_table *table;  /* owned; the preprocessed rows, in the same order */
+  moon_dict *users, *kinds; /* owned */
+} moon_log;
+/* Takes ownership of `table` (columns user, item, time; event optional: kind "event"). Item rows are added to `catalogue`. Rows
+ * with a null user, item or time: MOON_EFORMAT that names the first and advises drop_missing. */
+moon_status moon_log_new(moon_table *table, moon_catalogue *catalogue, moon_log **out);
+void moon_log_free(moon_log *log);
+
+/* ---- labels (label.c) ------------------------------------------------------------------------------------------------------ */
+
+/* Examples in time order: which events are examples, and their label.
+ * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the same
+ *        user does a kind in `positive` on the same item within N after it (itself counts where its own kind is in `positive`);
+ *        or {"column":"rating","at_least":4} - every event whose column is not null. Each with "where". */
+typedef struct moon_examples {
+  uint32_t *event; /* [n] index into log->events */
+  float *label;    /* [n] 0 or 1 */
+  size_t n;
+} moon_examples;
+moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out);
+void moon_examples_free(moon_examples *examples);
+
+#endif

@@ -1,0 +1,130 @@
+/* feature.h - the door of core/feature: from events to model inputs, the same way in training and in serving.
+ *
+ * One idea: there is one state store and two verbs. `moon_state_apply` folds an event into the state; `moon_features_compute` reads
+ * the state for (user, items, now). Training replays the log in time order - compute, then apply - so every feature is point-in-time by
+ * construction; serving calls the same two functions on live traffic. There is no second implementation that could differ. */
+#ifndef MOON_FEATURE_H
+#define MOON_FEATURE_H
+
+#include "base/base.h"
+#include "data/data.h"
+
+/* ---- the feature plan (plan.c) -------------------------------------------------------------------------------------------- */
+
+typedef enum moon_feature_op {
+  MOON_FEATURE_ID,       /* embedding of the user or item id */
+  MOON_FEATURE_CATEGORY, /* embedding of a string column of the item */
+  MOON_FEATURE_NUMERIC,  /* a number column of the item (null -> 0) */
+  MOON_FEATURE_LOG,      /* log(1 + max(x, 0)) of it */
+  MOON_FEATURE_COUNT,    /* log(1 + events of a kind over each window) for the user or the item: one slot a window */
+  MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
+  MOON_FEATURE_HISTORY   /* mean embedding of the user's last N items */
+} moon_feature_op;
+
+typedef struct moon_feature {
+  moon_feature_op op;
+  char *name, *where; /* "price", "recipe.lua:17" */
+  bool of_user;       /* ID, COUNT, RATE: the entity (else item) */
+  char *column;       /* CATEGORY, NUMERIC, LOG */
+  size_t dim;         /* embeddings */
+  uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
+  uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
+  size_t counter, counter2; /* COUNT, RATE: index into plan->counters (numerator, denominator) */
+  size_t window_count;
+  int64_t windows[8]; /* microseconds; 0 = all time */
+  double prior[2];
+  size_t last;        /* HISTORY: N */
+  char **kinds;       /* HISTORY: event kinds that count, NULL = all */
+  size_t kind_count;
+  size_t slot;        /* first dense slot (COUNT, RATE, NUMERIC, LOG) or id slot (ID, CATEGORY) or bag slot (HISTORY) */
+} moon_feature;
+
+/* A counter of events of some kinds, per user or per item; exact over windows up to max_window (0: only all-time totals). */
+typedef struct moon_counter_spec {
+  bool of_user;
+  char **kinds; /* NULL-free, kind_count of them; 0 = every kind */
+  size_t kind_count;
+  int64_t max_window;
+} moon_counter_spec;
+
+typedef struct moon_feature_plan {
+  moon_feature *features;
+  size_t feature_count;
+  moon_counter_spec *counters; /* shared between features */
+  size_t counter_count;
+  size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
+  size_t bag_length;  /* the longest history */
+  char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
+} moon_feature_plan;
+/* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item (it
+ * shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
+moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
+void moon_feature_plan_free(moon_feature_plan *plan);
+
+/* ---- vocabularies (vocab.c) ----------------------------------------------------------------------------------------------- */
+
+/* Text -> embedding id 1..n; 0 is everything else. One per ID/CATEGORY feature that does not hash; history uses the item's. */
+typedef struct moon_vocab moon_vocab;
+moon_status moon_vocab_new(moon_vocab **out);
+void moon_vocab_free(moon_vocab *vocab);
+moon_status moon_vocab_add(moon_vocab *vocab, const char *text, size_t n);
+uint32_t moon_vocab_find(const moon_vocab *vocab, const char *text, size_t n);
+size_t moon_vocab_size(const moon_vocab *vocab); /* ids, with the unknown: the rows of the embedding table */
+json_t *moon_vocab_json(const moon_vocab *vocab); /* new reference: array of strings in id order; NULL without memory */
+moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
+
+/* ---- the state store (state.c) -------------------------------------------------------------------------------------------- */
+
+/* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the store owns
+ * the user dictionary (grows at run time); item rows are the catalogue's. */
+typedef struct moon_state moon_state;
+/* plan and kinds are copied as needed. history: how many last items a user keeps (at least the plan's longest, and 50). */
+moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out);
+void moon_state_free(moon_state *state);
+/* Finds or adds. kind and user codes are the state's own dictionaries. */
+moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row); /* MOON_NONE if absent and !add */
+moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool add, uint32_t *code);
+const char *moon_state_user_id(const moon_state *state, uint32_t user);
+size_t moon_state_users(const moon_state *state);
+/* Fold one event in. Events should come in time order; one older than a counter's newest is folded where it belongs (exact still),
+ * unless older than its window. */
+moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time);
+int64_t moon_state_clock(const moon_state *state);   /* time of the newest event */
+uint64_t moon_state_events(const moon_state *state); /* events folded in */
+/* Events of any kind ever seen for the item; 0 for rows not seen. */
+uint64_t moon_state_item_total(const moon_state *state, uint32_t item);
+/* Exponentially decayed count with a half-life of 3 days, as of `now`: trending. */
+double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now);
+/* The user's last items, newest first, into items [limit]; returns how many. */
+size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items, size_t limit);
+/* Whether the user ever did an event of `kind` (MOON_NONE: any) on the item, as far as the history kept reaches. */
+bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind);
+/* Deterministic binary snapshot and its checked reverse (items by row: pair with the catalogue of the same bundle). */
+moon_status moon_state_save(const moon_state *state, moon_buf *out);
+moon_status moon_state_load(const char *bytes, size_t n, const moon_feature_plan *plan, moon_state **out);
+
+/* ---- computing (compute.c) ------------------------------------------------------------------------------------------------ */
+
+typedef struct moon_inputs { /* row-major, caller's memory (arena) */
+  float *dense;   /* [n, dense_slots] */
+  uint32_t *ids;  /* [n, id_slots] embedding ids */
+  uint32_t *bags; /* [n, bag_slots, bag_length] embedding ids, 0 = padding */
+} moon_inputs;
+moon_status moon_inputs_alloc(const moon_feature_plan *plan, moon_arena *arena, size_t n, moon_inputs *out);
+
+/* Everything that computing needs; built once per bundle. Item-side ids and static numbers are looked up per row from tables made by
+ * moon_features_bind, so that a request does no string work. */
+typedef struct moon_features moon_features;
+/* vocabs: [feature_count], NULL for features without one; borrowed for the life of the result, as plan and catalogue are. */
+moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalogue *catalogue, moon_vocab *const *vocabs,
+                               moon_features **out);
+void moon_features_free(moon_features *features);
+/* Inputs of n (user, items[i]) pairs as of `now`. user may be MOON_NONE (cold start); `user_text` is its id or NULL. An item row beyond
+ * the bound catalogue counts as unknown. No allocation. */
+void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
+                           const uint32_t *items, size_t n, int64_t now, moon_inputs *out);
+/* One row at `row` of out: what the log executor uses. */
+void moon_features_compute_at(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
+                              uint32_t item, int64_t now, moon_inputs *out, size_t row);
+
+#endif

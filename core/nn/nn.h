@@ -1,0 +1,101 @@
+/* nn.h - the door of core/nn: parameters, layers, losses, optimisers, safetensors, compiled inference.
+ *
+ * A layer owns parameters and knows how to put its forward pass on a tape; the tape knows the way back. Whatever is here is plain C
+ * over core/autograd; the recipe's `m.nn` words name these layers. */
+#ifndef MOON_NN_H
+#define MOON_NN_H
+
+#include "autograd/autograd.h"
+#include "base/base.h"
+#include "tensor/tensor.h"
+
+/* ---- parameters (param.c) ------------------------------------------------------------------------------------------------- */
+
+/* A trainable tensor with its gradient. Sparse parameters (embedding tables, [rows, dim]) keep a list of the rows that the last
+ * backward pass touched, so that an optimiser step costs what was used and not what exists. */
+typedef struct moon_param {
+  char *name;             /* "tower.0.weight"; unique within a model, the key in safetensors */
+  moon_tensor *value;     /* owned */
+  moon_tensor *grad;      /* owned, same shape, zero between steps */
+  bool sparse, frozen;
+  uint32_t *touched;      /* [touched_n] distinct rows */
+  uint8_t *is_touched;    /* [rows] */
+  size_t touched_n, touched_cap;
+  float *m, *v;           /* optimiser's moments, owned, [elements]; NULL until the first step */
+  uint32_t *row_step;     /* sparse: the step at which a row was last updated; may stay NULL */
+} moon_param;
+moon_status moon_param_new(const char *name, moon_dtype dtype, int dims, const size_t *shape, bool sparse, moon_param **out);
+void moon_param_free(moon_param *param);
+void moon_param_zero_grad(moon_param *param); /* sparse: only touched rows */
+/* Glorot & Bengio 2010: U(-sqrt(6/(in+out)), +...). shape [in, out]. */
+void moon_init_glorot(moon_param *param, moon_rng *rng);
+void moon_init_he(moon_param *param, moon_rng *rng);      /* He et al. 2015, normal, for relu */
+void moon_init_normal(moon_param *param, moon_rng *rng, double deviation);
+
+/* ---- layers (dense.c, embedding.c) ---------------------------------------------------------------------------------------- */
+
+typedef enum moon_activation { MOON_LINEAR, MOON_RELU, MOON_SIGMOID, MOON_TANH } moon_activation;
+moon_status moon_activation_parse(const char *name, moon_activation *out); /* "linear" "relu" "sigmoid" "tanh"; names the nearest */
+const char *moon_activation_name(moon_activation activation);
+
+typedef struct moon_dense {
+  moon_param *weight, *bias; /* [in, out], [out] */
+  moon_activation activation;
+} moon_dense;
+/* Weight Glorot, bias zero (Keras' defaults). Parameters are called NAME.weight and NAME.bias. */
+moon_status moon_dense_new(const char *name, size_t in, size_t out_units, moon_activation activation, moon_rng *rng, moon_dense **out);
+void moon_dense_free(moon_dense *dense);
+/* x [n, in] -> y [n, out]. */
+moon_status moon_dense_forward(moon_tape *tape, moon_dense *dense, moon_var x, moon_var *y);
+
+typedef struct moon_embedding {
+  moon_param *weight; /* [rows, dim], sparse; row 0 is "unknown" and starts at zero */
+} moon_embedding;
+moon_status moon_embedding_new(const char *name, size_t rows, size_t dim, moon_rng *rng, moon_embedding **out); /* N(0, 0.05) */
+void moon_embedding_free(moon_embedding *embedding);
+/* ids [n] -> [n, dim]. ids are read again in the backward pass: keep them until then. MOON_EINVAL for an id out of range. */
+moon_status moon_embedding_forward(moon_tape *tape, moon_embedding *embedding, const uint32_t *ids, size_t n, moon_var *y);
+/* ids [n, length], 0 = padding (skipped) -> the mean over each row's ids [n, dim]; zeros where a row is all padding. */
+moon_status moon_embedding_mean(moon_tape *tape, moon_embedding *embedding, const uint32_t *ids, size_t n, size_t length, moon_var *y);
+
+/* ---- optimisers (optim.c) ------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_adam { /* Kingma & Ba 2015; Keras' defaults 1e-3, 0.9, 0.999, 1e-7 */
+  double lr, beta1, beta2, epsilon;
+  uint64_t step;
+} moon_adam;
+/* One update of every parameter from its gradient, then gradients are zeroed. Sparse parameters are updated lazily: only touched rows
+ * move (as TensorFlow's LazyAdam). MOON_ENOMEM at the first step only. */
+moon_status moon_adam_step(moon_adam *adam, moon_param *const *params, size_t n);
+typedef struct moon_sgd { double lr; } moon_sgd;
+moon_status moon_sgd_step(moon_sgd *sgd, moon_param *const *params, size_t n);
+
+/* ---- safetensors (safetensors.c): Hugging Face's format, f32/f64/i64/u8; header at most 100 MB, checked before use -------- */
+
+typedef struct moon_named_tensor {
+  const char *name;
+  const moon_tensor *tensor;
+} moon_named_tensor;
+/* Deterministic bytes: header keys sorted, data 8-byte aligned. Tensors must be contiguous. */
+moon_status moon_safetensors_write(const moon_named_tensor *tensors, size_t n, moon_buf *out);
+typedef struct moon_safetensors moon_safetensors;
+/* Parses and checks every offset against n; the views borrow `bytes`. */
+moon_status moon_safetensors_open(const char *bytes, size_t n, moon_safetensors **out);
+void moon_safetensors_close(moon_safetensors *file);
+/* Copies tensor `name` into `into`; dtype and shape must agree (the error gives both). MOON_ENOTFOUND where absent. */
+moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into);
+
+/* ---- compiled inference (infer.c) ----------------------------------------------------------------------------------------- */
+
+/* A stack of dense layers compiled for serving: packed copies of the weights, fused bias + activation, no allocation per call; one
+ * plan may be shared between threads, each with its own scratch. */
+typedef struct moon_infer moon_infer;
+moon_status moon_infer_new(moon_dense *const *layers, size_t n, moon_infer **out);
+void moon_infer_free(moon_infer *infer);
+size_t moon_infer_in(const moon_infer *infer);
+size_t moon_infer_out(const moon_infer *infer);
+size_t moon_infer_scratch(const moon_infer *infer, size_t rows); /* floats needed for `rows` rows */
+/* x [rows, in] -> y [rows, out]; scratch: moon_infer_scratch floats, 64-byte aligned. */
+void moon_infer_run(const moon_infer *infer, const float *x, size_t rows, float *scratch, float *y);
+
+#endif

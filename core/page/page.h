@@ -1,0 +1,136 @@
+/* page.h - the door of core/page: slates, the policies' operators, slots, and a page put together from them.
+ *
+ * A slate is a struct of arrays: item rows, scores, sources, and for every item the list of what happened to it. Retrieval makes it,
+ * the model scores it, policies reorder it, a slot cuts it. Every operator writes down why, so explain costs nothing extra. Everything
+ * of a request lives in the request's arena. Exclusions (hidden, out of stock) are enforced once more, last, when a slot is cut: no
+ * policy can bring an item back. */
+#ifndef MOON_PAGE_H
+#define MOON_PAGE_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+#include "data/data.h"
+#include "feature/feature.h"
+#include "rank/rank.h"
+#include "retrieve/retrieve.h"
+
+/* ---- the request ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_request {
+  const char *surface;      /* "home", "product", "cart", or any other surface of the site */
+  const char *user;         /* id or NULL */
+  const char *item;         /* product page: the item shown, or NULL */
+  const char *const *cart;  /* cart page: item ids */
+  size_t cart_n;
+  int64_t now;              /* microseconds UTC */
+  uint64_t seed;
+  const json_t *params;     /* other query parameters: {"country":"NL"}; strings; may be NULL */
+  bool explain;
+  /* resolved by moon_page_assemble: */
+  uint32_t user_row, item_row;
+  uint32_t *cart_rows;
+} moon_request;
+
+/* ---- slates (slate.c) ----------------------------------------------------------------------------------------------------- */
+
+typedef enum moon_source_kind { MOON_SOURCE_POPULAR, MOON_SOURCE_TRENDING, MOON_SOURCE_SIMILAR, MOON_SOURCE_RECENT, MOON_SOURCE_KINDS } moon_source_kind;
+const char *moon_source_name(moon_source_kind kind);
+
+typedef struct moon_reason { /* one effect on one item; newest first in the list */
+  struct moon_reason *next;
+  const char *policy;  /* "boost(brand)", borrowed from the site */
+  const char *text;    /* owner/reason text or NULL, borrowed */
+  float factor;        /* boost: the factor; else the score after, or 0 */
+  uint32_t from, to;   /* position before and after; MOON_NONE where it does not apply */
+} moon_reason;
+
+typedef struct moon_slate {
+  size_t n, cap;
+  uint32_t *item;       /* [n] catalogue rows, each once */
+  float *score;         /* [n] what policies order by */
+  float *model_score;   /* [n] the model's probability, NaN where the slot is not ranked */
+  uint8_t *source;      /* [n] moon_source_kind that brought it first */
+  float *source_score;  /* [n] */
+  moon_reason **reason; /* [n] */
+  moon_arena *arena;    /* the request's */
+  const moon_bundle *bundle;
+} moon_slate;
+
+moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t cap, moon_slate **out);
+/* Adds an item unless it is there; full slates and duplicates are ignored. */
+void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_kind source);
+void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from, uint32_t to);
+/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" work too. MOON_ENOTFOUND names the
+ * nearest; MOON_EINVAL for strings. */
+moon_status moon_slate_numbers(const moon_slate *slate, const char *column, float *out);
+
+/* Operators. Each keeps order stable where it does not say otherwise. policy/text: names for the reasons. */
+void moon_slate_sort(moon_slate *slate, const char *policy);                    /* by score, best first; ties and NaN keep order, NaN last */
+void moon_slate_keep(moon_slate *slate, const uint8_t *keep);                   /* filter: [n] */
+void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, const char *policy, const char *text); /* score *= factor (score / factor where negative), then sort */
+moon_status moon_slate_cap(moon_slate *slate, const char *column, size_t limit, const char *policy); /* best first; the rest dropped */
+/* Maximal marginal relevance (Carbonell & Goldstein 1998): picks `k` by lambda * score' - (1 - lambda) * max similarity to the picked;
+ * score' is min-max scaled. by: "embedding" (cosine of the model's item embeddings) or a string column (1 where equal). */
+moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size_t k, const char *policy);
+
+/* ---- functions written by users -------------------------------------------------------------------------------------------- */
+
+typedef struct moon_page_functions { /* filled in by core/script; fn numbers come from the site plan */
+  void *self;
+  moon_status (*policy)(void *self, uint32_t fn, moon_slate *slate, const moon_request *request);
+  moon_status (*gate)(void *self, uint32_t fn, const moon_request *request, bool *open);
+} moon_page_functions;
+
+/* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
+/* ops: lt le gt ge eq ne in (value: array) truthy (number != 0, or string not empty/"false"/"0"). */
+typedef struct moon_condition moon_condition;
+moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_condition **out);
+void moon_condition_free(moon_condition *condition);
+bool moon_condition_holds(const moon_condition *condition, const moon_catalogue *catalogue, uint32_t item);
+
+/* ---- the site (site.c): a plan made by site.lua, checked against a bundle ---------------------------------------------------- */
+
+/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100}],"rank":true|false,
+ *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
+ *               {"op":"cap","limits":[{"column":"category","n":3}],"label"}, {"op":"filter","when":[cond],"label"},
+ *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
+ *   "dedupe":"product"|"item"|null,"fallback":[sources],"exclude_seen":["purchase"]?}}, "where"} */
+typedef struct moon_site moon_site;
+/* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name. The bundle
+ * is borrowed for the site's life. */
+moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out);
+void moon_site_free(moon_site *site);
+
+/* ---- pages (assemble.c, render.c) --------------------------------------------------------------------------------------------- */
+
+typedef struct moon_page_slot {
+  const char *name, *title;
+  moon_slate *slate; /* cut to what is shown, in order */
+  bool fallback;     /* whether fallback items filled it up */
+} moon_page_slot;
+typedef struct moon_page {
+  const char *surface;
+  size_t slot_count;
+  moon_page_slot *slots;
+  bool cold;            /* unknown user */
+  const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
+  uint32_t policy_errors;
+  int64_t micros;       /* time taken */
+} moon_page;
+
+/* One per worker: scratch that outlives requests. */
+typedef struct moon_assembler moon_assembler;
+moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out);
+void moon_assembler_free(moon_assembler *assembler);
+/* Surfaces that the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page; an unknown item on a
+ * product page is MOON_ENOTFOUND. Everything in *out lives in arena. `state` is the live state (usually bundle->state). */
+moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
+                               const moon_page_functions *functions, moon_arena *arena, moon_page **out);
+/* JSON: {"surface","user","cold","slots":[{"name","title","items":[{"id","score","source", <catalogue columns>, "why":"..."?,
+ * "explain":{...}?}]}],"degraded"?}; written straight into buf. */
+moon_status moon_page_json(const moon_page *page, const moon_request *request, moon_buf *out);
+/* For terminals: slot titles and numbered items with price, score and source; with request->explain each item's reasons. */
+moon_status moon_page_text(const moon_page *page, const moon_request *request, moon_buf *out);
+
+#endif

@@ -1,0 +1,126 @@
+/* rank.h - the door of core/rank: models over features, fitting, metrics, evaluation, bundles.
+ *
+ * The road: plan (JSON made by a recipe) + data -> moon_dataset -> moon_fit -> moon_evaluate -> bundle folder; and back from a bundle
+ * folder to a moon_bundle that scores. */
+#ifndef MOON_RANK_H
+#define MOON_RANK_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+#include "data/data.h"
+#include "feature/feature.h"
+#include "nn/nn.h"
+#include "retrieve/retrieve.h"
+
+/* ---- the model (model.c) -------------------------------------------------------------------------------------------------- */
+
+/* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> dense layers -> probability. */
+typedef struct moon_model moon_model;
+/* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]}; the last layer has 1 unit, sigmoid (or linear with
+ * loss "mse"). vocab_sizes: [feature_count] rows of each embedding table (0: none). */
+moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
+void moon_model_free(moon_model *model);
+size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
+/* Mean and deviation of each dense slot; before fitting. [dense_slots] each. */
+void moon_model_normalise(moon_model *model, const float *mean, const float *deviation);
+moon_status moon_model_save(const moon_model *model, moon_buf *safetensors);
+moon_status moon_model_load(moon_model *model, const char *bytes, size_t n); /* all or nothing; recompiles the scorer */
+/* After fitting or loading: compile for scoring. */
+moon_status moon_model_compile(moon_model *model);
+/* Probability for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
+moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
+/* The item-id embedding row for an item (for MMR "embedding"), NULL without one. [*dim] floats, borrowed. */
+const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim);
+
+/* ---- data set (dataset.c) ------------------------------------------------------------------------------------------------- */
+
+/* What a recipe's plan makes of its data: log, examples with point-in-time inputs, split. */
+typedef struct moon_dataset {
+  moon_catalogue *catalogue;
+  moon_log *log;
+  moon_examples examples;
+  uint8_t *part;     /* [examples.n] 0 train, 1 validation, 2 test */
+  int64_t part_time[2]; /* by-time split: first time of validation and of test */
+  moon_feature_plan *plan;
+  moon_vocab **vocabs;   /* [plan->feature_count] from the training part, or the bundle's */
+  moon_features *features;
+  moon_inputs inputs;    /* [examples.n] rows */
+  float *popularity;     /* [examples.n] the item's all-time event count just before the example: the baseline's score */
+  moon_state *state;     /* after the whole log */
+  moon_state *state_at_test; /* as it was just before part 2 began (the whole log's where there is none) */
+  uint8_t *train_seen;   /* reserved */
+  moon_rule_report *rules;
+  size_t rule_count;
+  moon_csv_report events_report, items_report;
+  moon_arena arena;
+} moon_dataset;
+typedef struct moon_dataset_options {
+  const char *data_dir;
+  size_t max_bad_rows;
+  const moon_row_functions *functions;
+  const moon_progress *progress;
+  const struct moon_bundle *vocab_of; /* evaluate: use this bundle's vocabularies instead of making new ones; NULL when training */
+} moon_dataset_options;
+moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
+void moon_dataset_free(moon_dataset *dataset);
+
+/* ---- fitting (fit.c) ------------------------------------------------------------------------------------------------------ */
+
+typedef struct moon_fit_report {
+  size_t epochs_run, best_epoch, steps;
+  double seconds, examples_per_second; /* not written into the bundle: they are not reproducible */
+  double train_loss[512], valid_loss[512]; /* per epoch; NaN where there is no validation part */
+} moon_fit_report;
+/* train: {"loss":"bce","optimizer":{"type":"adam","lr":..},"epochs":10,"batch":32,"seed":42,"patience":0}. Deterministic for a seed.
+ * patience > 0: stops after that many epochs without a better validation loss and restores the best weights. NaN loss: an error naming
+ * epoch and step. */
+moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_progress *progress, moon_fit_report *report);
+
+/* ---- metrics (metrics.c): pure functions over arrays ---------------------------------------------------------------------- */
+
+double moon_accuracy(const float *score, const float *label, size_t n); /* threshold 0.5 */
+double moon_auc(const float *score, const float *label, size_t n);      /* ties count half (Mann-Whitney); NaN with one class */
+double moon_logloss(const float *score, const float *label, size_t n);  /* clipped at 1e-7 */
+/* One ranked list: hit[i] = 1 where the i-th item is relevant; k at most n; relevant = how many there are in all. */
+double moon_recall_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
+double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant); /* binary gains, Jarvelin & Kekalainen 2002 */
+
+/* ---- evaluation (evaluate.c) ---------------------------------------------------------------------------------------------- */
+
+/* Full-catalogue ranking: for each user with a positive in the test part (at most max_users, chosen by hash), rank all listed items not
+ * touched by the user before the test part, as of the state then. The answer is JSON (new reference):
+ * {"examples":{"train":..,"validation":..,"test":..,"positive_rate":..}, "users":N,
+ *  "model":{"accuracy":..,"auc":..,"logloss":..,"recall@20":..,"ndcg@20":..,"coverage":..},
+ *  "baselines":{"popular":{"auc":..,"recall@20":..,"ndcg@20":..},"random":{...},"item-knn":{...}}}
+ * metrics: the plan's list of names ("recall@20" any k up to 1000); unknown names are errors with the nearest. */
+typedef struct moon_evaluate_options {
+  size_t max_users; /* 0: 2000 */
+  const moon_progress *progress;
+} moon_evaluate_options;
+moon_status moon_evaluate(const moon_model *model, const moon_dataset *dataset, const json_t *metrics, uint64_t seed,
+                          const moon_evaluate_options *options, json_t **out);
+
+/* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
+
+/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash), recipe.lua, plan.json, vocab.json,
+ * catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json. Same seed and data: the same bytes. */
+typedef struct moon_bundle {
+  char *name, *path;
+  json_t *plan, *manifest, *metrics;
+  moon_catalogue *catalogue;
+  moon_feature_plan *feature_plan;
+  moon_vocab **vocabs;
+  moon_features *features;
+  moon_state *state;
+  moon_model *model;
+  moon_similar *similar;
+} moon_bundle;
+/* Written beside `path` and swapped in when whole; a failure leaves what was at `path` untouched. */
+moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan,
+                              const moon_dataset *dataset, const moon_model *model, const moon_similar *similar, const json_t *metrics);
+/* Every file is checked against the manifest; errors say which file and what is wrong. */
+moon_status moon_bundle_open(const char *path, moon_bundle **out);
+void moon_bundle_close(moon_bundle *bundle);
+
+#endif

@@ -1,0 +1,39 @@
+/* script.h - the door of core/script: the Lua host.
+ *
+ * A host is one Lua state with the `moonshelf` module, a sandbox and budgets. It turns a user's script into a plan (plain JSON) plus
+ * numbered Lua functions, and lends those functions to core through moon_row_functions and moon_page_functions. Nothing else of Lua
+ * leaves this room. */
+#ifndef MOON_SCRIPT_H
+#define MOON_SCRIPT_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+#include "data/data.h"
+#include "page/page.h"
+
+struct lua_State;
+
+typedef struct moon_host moon_host;
+typedef struct moon_host_options {
+  size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
+  uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
+  uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
+} moon_host_options;
+moon_status moon_host_open(const moon_host_options *options, moon_host **out);
+void moon_host_close(moon_host *host);
+
+/* Runs a recipe (or site) script in the sandbox: text chunks only, allow-listed libraries, `require` of "moonshelf" and of files beside
+ * the script only. It must return m.recipe {...} (m.site {...}). *plan is a new reference. Errors are Lua's with file:line. A host
+ * loads one script in its life. */
+moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan);
+moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan);
+moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
+/* All findings of a recipe or site at once, for `moonshelf check`: [{"where","level":"error"|"warning","message"}]. */
+moon_row_functions moon_host_row_functions(moon_host *host);
+moon_page_functions moon_host_page_functions(moon_host *host);
+
+/* The Lua module: what `require "moonshelf"` returns, from our host and from a stock lua5.4 (lua_module.c builds the .so). */
+int luaopen_moonshelf(struct lua_State *L);
+
+#endif
