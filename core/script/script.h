@@ -2,7 +2,7 @@
  *
  * A host is one Lua state with the `moonshelf` module, a sandbox and budgets. It turns a user's script into a plan (plain JSON) plus
  * numbered Lua functions, and lends those functions to core through moon_row_functions and moon_page_functions. Nothing else of Lua
- * leaves this room. */
+ * leaves this room: no error of a script jumps out of a call, every failure is a MOON_ESCRIPT status that begins with file:line. */
 #ifndef MOON_SCRIPT_H
 #define MOON_SCRIPT_H
 
@@ -19,6 +19,9 @@ typedef struct moon_host_options {
   size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
   uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
   uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
+  /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
+  void (*print)(void *self, const char *line, size_t n);
+  void *print_self;
 } moon_host_options;
 moon_status moon_host_open(const moon_host_options *options, moon_host **out);
 void moon_host_close(moon_host *host);
@@ -29,11 +32,13 @@ void moon_host_close(moon_host *host);
 moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan);
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan);
 moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
-/* All findings of a recipe or site at once, for `moonshelf check`: [{"where","level":"error"|"warning","message"}]. */
+/* Whichever of the two the script returns; *kind is "recipe" or "site" (static storage). For `moonshelf check`. */
+moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
 
-/* The Lua module: what `require "moonshelf"` returns, from our host and from a stock lua5.4 (lua_module.c builds the .so). */
-int luaopen_moonshelf(struct lua_State *L);
+/* The Lua module: pushes what `require "moonshelf"` returns. Used by our host and, through module/lua_module.c (which builds
+ * moonshelf.so and exports luaopen_moonshelf), by a stock lua5.4. */
+MOON_API int moon_lua_open(struct lua_State *L);
 
 #endif

@@ -1,0 +1,95 @@
+/* cmd_check.c - `moonshelf check`: is this recipe or site right? */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "page/page.h"
+#include "rank/rank.h"
+#include "script/script.h"
+
+static int run(int argc, char **argv);
+const cli_command cli_check = {
+    "check", "moonshelf check RECIPE.lua [--data DIR] | SITE.lua [--bundle BUNDLE] [--plan] [--json]",
+    "check a recipe or a site without running it",
+    "Loads the script and checks every word; with --data the recipe's files, columns and features too, with --bundle the site's\n"
+    "columns and sources too. --plan prints the plan that the script makes.",
+    1, run};
+
+typedef struct check_job {
+  const char *path, *data_dir, *bundle_path;
+  const char *kind; /* "recipe" or "site" */
+  size_t max_bad_rows;
+  moon_host *host;
+  json_t *plan;
+} check_job;
+
+static moon_status check_recipe_data(const check_job *job) {
+  const json_t *sources = json_object_get(job->plan, "sources"), *items = json_object_get(sources, "items");
+  moon_table *table = NULL, *events = NULL;
+  moon_catalogue *catalogue = NULL;
+  moon_feature_plan *features = NULL;
+  moon_csv_report report = {0};
+  moon_status status = moon_ok();
+  if (items) MOON_GOTO(status, moon_source_read(items, job->data_dir, job->max_bad_rows, NULL, &table, &report), done);
+  MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
+  MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
+  status = moon_source_read(json_object_get(sources, "events"), job->data_dir, job->max_bad_rows, NULL, &events, &report);
+done:
+  moon_feature_plan_free(features);
+  moon_catalogue_free(catalogue);
+  moon_table_free(events);
+  return status;
+}
+
+static moon_status check_site_bundle(const check_job *job) {
+  moon_bundle *bundle = NULL;
+  MOON_TRY(moon_bundle_open(job->bundle_path, &bundle));
+  moon_site *site = NULL;
+  moon_status status = moon_site_new(job->plan, bundle, &site);
+  moon_site_free(site);
+  moon_bundle_close(bundle);
+  return status;
+}
+
+static moon_status check(check_job *job) {
+  MOON_TRY(moon_host_open(NULL, &job->host));
+  MOON_TRY(moon_host_load(job->host, job->path, &job->kind, &job->plan));
+  bool recipe = !strcmp(job->kind, "recipe");
+  if (recipe && job->data_dir) return check_recipe_data(job);
+  if (!recipe && job->bundle_path) return check_site_bundle(job);
+  return moon_ok();
+}
+
+static json_t *findings_json(moon_status status) {
+  json_t *list = json_array();
+  if (status.code) json_array_append_new(list, json_pack("{s:s, s:s}", "level", "error", "message", status.message));
+  return list;
+}
+
+static int run(int argc, char **argv) {
+  check_job job = {0};
+  bool json = false, plan = false;
+  const cli_option options[] = {
+      {"data", CLI_STRING, &job.data_dir, "DIR", "also read the recipe's files there and check columns and features"},
+      {"bundle", CLI_STRING, &job.bundle_path, "DIR", "also check the site against this bundle"},
+      {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"plan", CLI_FLAG, &plan, NULL, "print the plan as JSON"},
+      {"json", CLI_FLAG, &json, NULL, "print the findings as JSON"},
+  };
+  int code = cli_parse(&cli_check, options, sizeof options / sizeof *options, argc, argv, &job.path);
+  if (code >= 0) return code;
+  moon_status status = check(&job);
+  if (json) {
+    code = cli_print_json(json_pack("{s:s, s:s?, s:b, s:o, s:O?}", "file", job.path, "kind", job.kind, "ok", status.code == 0, "findings",
+                                    findings_json(status), "plan", plan ? job.plan : NULL));
+    if (status.code) code = CLI_FAILED;
+  } else if (status.code) {
+    code = cli_fail(status);
+  } else {
+    code = plan ? cli_print_json(json_incref(job.plan)) : CLI_DONE;
+    if (!plan) printf("%s: a %s, nothing wrong found\n", job.path, job.kind);
+  }
+  json_decref(job.plan);
+  moon_host_close(job.host);
+  return code;
+}

@@ -1,0 +1,48 @@
+/* cmd_serve.c - `moonshelf serve`: pages over HTTP until a signal. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "serve/serve.h"
+
+static int run(int argc, char **argv);
+const cli_command cli_serve = {
+    "serve", "moonshelf serve SITE.lua --bundle BUNDLE [--port 8080] [--address 127.0.0.1]",
+    "serve pages, events and a demo storefront over HTTP",
+    "GET /v1/page/home?user=ID, /v1/page/product?user=&item=, /v1/page/cart?items=A,B, POST /v1/events, GET /healthz, /metrics,\n"
+    "and a storefront at /. Accepted events are kept in BUNDLE.events.db and are there again after a restart. SIGTERM and Ctrl-C\n"
+    "finish what is in flight.",
+    1, run};
+
+static void on_ready(void *self, const char *address, int port) {
+  (void)self;
+  printf("listening on http://%s:%d\n", address, port);
+  fflush(stdout);
+}
+
+static void on_log(void *self, const char *level, const char *text) {
+  (void)self;
+  fprintf(stderr, "%s: %s\n", level, text);
+}
+
+static int run(int argc, char **argv) {
+  moon_server_options server = {.on_ready = on_ready, .on_log = on_log};
+  size_t port = 8080;
+  const cli_option options[] = {
+      {"bundle", CLI_STRING, &server.bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},
+      {"port", CLI_COUNT, &port, "N", "8080; 0 lets the system choose"},
+      {"address", CLI_STRING, &server.address, "IP", "127.0.0.1"},
+      {"event-log", CLI_STRING, &server.event_log, "FILE", "where accepted events are kept (default BUNDLE.events.db; none: memory only)"},
+  };
+  int code = cli_parse(&cli_serve, options, sizeof options / sizeof *options, argc, argv, &server.site_path);
+  if (code >= 0) return code;
+  if (!server.bundle_path) return cli_usage_error(&cli_serve, "--bundle is missing");
+  if (port > 65535) return cli_usage_error(&cli_serve, "--port wants a number up to 65535, not %zu", port);
+  server.port = (int)port;
+  moon_server *running = NULL;
+  moon_status status = moon_server_open(&server, &running);
+  if (!status.code) status = moon_server_run(running);
+  moon_server_close(running);
+  return status.code ? cli_fail(status) : CLI_DONE;
+}

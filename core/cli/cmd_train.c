@@ -1,0 +1,149 @@
+/* cmd_train.c - `moonshelf train`: a recipe and its data become a bundle. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "rank/rank.h"
+#include "script/script.h"
+
+static int run(int argc, char **argv);
+const cli_command cli_train = {
+    "train", "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--max-bad-rows N] [--json]",
+    "train a recipe on data and write a bundle",
+    "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
+    "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
+    "data and seed give the same bundle, byte for byte.",
+    1, run};
+
+typedef struct train_job {
+  const char *recipe_path, *data_dir, *out;
+  size_t epochs, seed, max_bad_rows;
+  bool has_seed;
+  moon_host *host;
+  json_t *plan, *metrics;
+  moon_buf source;
+  moon_dataset *dataset;
+  moon_model *model;
+  moon_similar *similar;
+  moon_fit_report fit;
+  cli_progress bar;
+} train_job;
+
+static void job_close(train_job *job) {
+  moon_similar_free(job->similar);
+  moon_model_free(job->model);
+  moon_dataset_free(job->dataset);
+  moon_buf_free(&job->source);
+  json_decref(job->metrics);
+  json_decref(job->plan);
+  moon_host_close(job->host);
+}
+
+static moon_status load_recipe(train_job *job) {
+  MOON_TRY(moon_host_open(NULL, &job->host));
+  MOON_TRY(moon_host_load_recipe(job->host, job->recipe_path, &job->plan));
+  MOON_TRY(moon_file_read(job->recipe_path, 16u << 20, &job->source));
+  json_t *train = json_object_get(job->plan, "train");
+  if (job->epochs) json_object_set_new(train, "epochs", json_integer((json_int_t)job->epochs));
+  if (job->has_seed) json_object_set_new(train, "seed", json_integer((json_int_t)job->seed));
+  return moon_ok();
+}
+
+static moon_status read_data(train_job *job) {
+  moon_row_functions functions = moon_host_row_functions(job->host);
+  moon_dataset_options options = {.data_dir = job->data_dir,
+                                  .max_bad_rows = job->max_bad_rows,
+                                  .functions = &functions,
+                                  .progress = &job->bar.progress};
+  MOON_TRY(moon_dataset_new(job->plan, &options, &job->dataset));
+  cli_progress_end(&job->bar);
+  cli_report_data(job->dataset);
+  return moon_ok();
+}
+
+static moon_status make_model(train_job *job) {
+  const moon_dataset *data = job->dataset;
+  size_t *sizes = moon_calloc(data->plan->feature_count, sizeof *sizes);
+  if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu vocabulary sizes", data->plan->feature_count);
+  for (size_t i = 0; i < data->plan->feature_count; i++)
+    sizes[i] = data->vocabs[i] ? moon_vocab_size(data->vocabs[i]) : data->plan->features[i].hash;
+  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
+  moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
+  moon_free(sizes);
+  return status;
+}
+
+static moon_status train(train_job *job) {
+  MOON_TRY(load_recipe(job));
+  MOON_TRY(read_data(job));
+  MOON_TRY(make_model(job));
+  const json_t *spec = json_object_get(job->plan, "train");
+  const moon_progress *progress = &job->bar.progress;
+  MOON_TRY(moon_fit(job->model, job->dataset, spec, progress, &job->fit));
+  uint64_t seed = (uint64_t)json_integer_value(json_object_get(spec, "seed"));
+  moon_evaluate_options options = {.progress = progress};
+  MOON_TRY(moon_evaluate(job->model, job->dataset, json_object_get(job->plan, "evaluate"), seed, &options, &job->metrics));
+  const moon_log *log = job->dataset->log;
+  MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, progress, &job->similar));
+  MOON_TRY(moon_bundle_write(job->out, job->source.data, job->source.n, job->plan, job->dataset, job->model, job->similar,
+                             job->metrics));
+  cli_progress_end(&job->bar);
+  return moon_ok();
+}
+
+static json_t *losses_json(const double *losses, size_t n) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(array, isfinite(losses[i]) ? json_real(losses[i]) : json_null());
+  return array;
+}
+
+static int print_json(const train_job *job) {
+  return cli_print_json(json_pack(
+      "{s:s, s:O, s:o, s:I, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
+      cli_data_json(job->dataset), "parameters", (json_int_t)moon_model_params(job->model), "fit", "epochs",
+      (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
+      job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",
+      losses_json(job->fit.train_loss, job->fit.epochs_run), "validation_loss",
+      losses_json(job->fit.valid_loss, job->fit.epochs_run)));
+}
+
+static void print_text(const train_job *job) {
+  printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
+         job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
+  cli_report_metrics(job->metrics);
+  printf("\nBundle written: %s\n", job->out);
+}
+
+static int run(int argc, char **argv) {
+  train_job job = {.data_dir = "."};
+  const char *seed = NULL;
+  bool json = false;
+  const cli_option options[] = {
+      {"data", CLI_STRING, &job.data_dir, "DIR", "where the recipe's files are (default: here)"},
+      {"out", CLI_STRING, &job.out, "BUNDLE", "the bundle to write (required)"},
+      {"epochs", CLI_COUNT, &job.epochs, "N", "instead of the recipe's"},
+      {"seed", CLI_STRING, &seed, "N", "instead of the recipe's"},
+      {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
+  };
+  int code = cli_parse(&cli_train, options, sizeof options / sizeof *options, argc, argv, &job.recipe_path);
+  if (code >= 0) return code;
+  if (!job.out) return cli_usage_error(&cli_train, "--out is missing");
+  if (seed) {
+    char *end;
+    job.seed = strtoull(seed, &end, 10);
+    job.has_seed = true;
+    if (end == seed || *end || *seed == '-') return cli_usage_error(&cli_train, "--seed wants a whole number, not '%s'", seed);
+  }
+  cli_progress_start(&job.bar);
+  moon_status status = train(&job);
+  cli_progress_end(&job.bar);
+  if (status.code) code = cli_fail(status);
+  else if (json) code = print_json(&job);
+  else print_text(&job), code = CLI_DONE;
+  job_close(&job);
+  return code;
+}

@@ -1,0 +1,33 @@
+/* main.c - the command `moonshelf`: finds the subcommand and hands over. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const cli_command *const commands[] = {&cli_check, &cli_train, &cli_evaluate, &cli_page, &cli_serve};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static int help(FILE *to) {
+  fprintf(to, "moonshelf %s - a Lua-scriptable recommendation runtime for the personalised pages of a shop\n\n", MOON_VERSION);
+  fprintf(to, "Usage: moonshelf COMMAND [ARGUMENTS] [--help]\n\nCommands:\n");
+  for (size_t i = 0; i < COMMANDS; i++) fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+  fprintf(to, "\n`moonshelf COMMAND --help` tells more. Exit codes: 0 done, 1 the work failed, 2 wrong usage.\n");
+  return to == stdout ? CLI_DONE : CLI_USAGE;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) return help(stderr);
+  const char *name = argv[1];
+  if (!strcmp(name, "help") || !strcmp(name, "--help") || !strcmp(name, "-h")) return help(stdout);
+  if (!strcmp(name, "--version") || !strcmp(name, "version")) return printf("moonshelf %s\n", MOON_VERSION), CLI_DONE;
+  const char *names[COMMANDS];
+  for (size_t i = 0; i < COMMANDS; i++) {
+    names[i] = commands[i]->name;
+    if (!strcmp(name, names[i])) return commands[i]->run(argc - 1, argv + 1);
+  }
+  const char *near = moon_nearest(name, names, COMMANDS);
+  fprintf(stderr, "moonshelf: there is no command '%s'%s%s%s\nSee `moonshelf --help`.\n", name, near ? "; did you mean '" : "",
+          near ? near : "", near ? "'?" : "");
+  return CLI_USAGE;
+}

@@ -1,0 +1,11 @@
+/* report.h - an evaluation and a data report as text for people; the same numbers as --json gives. */
+#ifndef MOON_CLI_REPORT_H
+#define MOON_CLI_REPORT_H
+
+#include "rank/rank.h"
+
+void cli_report_data(const moon_dataset *dataset);   /* stderr: rows read, rejected, dropped by each rule */
+void cli_report_metrics(const json_t *metrics);      /* stdout: a table, the model beside the baselines */
+json_t *cli_data_json(const moon_dataset *dataset);  /* new reference */
+
+#endif

@@ -1,0 +1,140 @@
+/* budget.c - how long a script may run, and why it cannot talk its way out.
+ *
+ * A count hook looks at the budget every MOON_HOOK_STEPS instructions; coroutines inherit it, and pay for that many instructions each
+ * time they are resumed, since the count starts again there. Work that library functions do in C is charged by them. When the budget is
+ * spent an error is raised; the sandbox's pcall, xpcall, coroutine.resume and coroutine.close raise it again when they catch it, so it
+ * always reaches the host. Finalisers run without hooks, therefore the sandbox's setmetatable refuses __gc (sandbox.c). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "script/internal.h"
+
+enum { TICKS_PER_CLOCK = 8 };
+
+void moon_push_place(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline > 0 && strncmp(ar.source, "=moonshelf/", 11)) {
+      lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(L, "");
+}
+
+void moon_budget_start(moon_host *host, uint64_t instructions, int64_t micros) {
+  if (instructions > INT64_MAX / 2) instructions = INT64_MAX / 2;
+  host->granted = instructions;
+  host->left = (int64_t)instructions;
+  host->deadline = moon_monotonic() + micros;
+  host->memory_struck = false;
+  host->verdict[0] = 0;
+}
+
+/* Raises the verdict; the first time it is written down. */
+static int strike(lua_State *L, moon_host *host) {
+  if (!host->verdict[0]) {
+    moon_push_place(L);
+    snprintf(host->verdict, sizeof host->verdict, "%sthe script did not come to an end within its budget of %" PRIu64 " instructions",
+             lua_tostring(L, -1), host->granted);
+    lua_pop(L, 1);
+  }
+  host->left = -1;
+  lua_pushstring(L, host->verdict);
+  return lua_error(L);
+}
+
+static void on_count(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  moon_host *host = moon_host_of(L);
+  host->left -= MOON_HOOK_STEPS;
+  if (host->left >= 0 && ++host->ticks % TICKS_PER_CLOCK == 0 && moon_monotonic() > host->deadline) host->left = -1;
+  if (host->left < 0) strike(L, host);
+}
+
+void moon_budget_charge(lua_State *L, moon_host *host, uint64_t cost) {
+  host->left = cost > (uint64_t)INT64_MAX / 2 || host->left < (int64_t)cost ? -1 : host->left - (int64_t)cost;
+  if (host->left < 0) strike(L, host);
+}
+
+/* After an error was caught: goes on only where the budget is not what failed. */
+static void pass_on(lua_State *L) {
+  moon_host *host = moon_host_of(L);
+  if (host->left < 0) strike(L, host);
+}
+
+/* ---- pcall and xpcall: as lbaselib.c has them, with pass_on */
+
+static int after_call(lua_State *L, int status, lua_KContext extra) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    pass_on(L);
+    lua_pushboolean(L, 0);
+    lua_pushvalue(L, -2);
+    return 2;
+  }
+  return lua_gettop(L) - (int)extra;
+}
+
+static int safe_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, after_call);
+  return after_call(L, status, 0);
+}
+
+static int safe_xpcall(lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);
+  int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, after_call);
+  return after_call(L, status, 2);
+}
+
+/* ---- coroutines: Lua's own function is the upvalue */
+
+static int charged_call(lua_State *L) {
+  moon_budget_charge(L, moon_host_of(L), MOON_HOOK_STEPS);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+/* resume and close: false as the first answer is a caught error */
+static int catching_call(lua_State *L) {
+  int n = charged_call(L);
+  if (n > 0 && lua_isboolean(L, 1) && !lua_toboolean(L, 1)) pass_on(L);
+  return n;
+}
+
+static int safe_wrap(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  lua_pushcclosure(L, charged_call, 1);
+  return 1;
+}
+
+static void replace(lua_State *L, const char *name, lua_CFunction with) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, with, 1);
+  lua_setfield(L, -2, name);
+}
+
+void moon_budget_install(lua_State *L) {
+  lua_sethook(L, on_count, LUA_MASKCOUNT, MOON_HOOK_STEPS);
+  lua_pushcfunction(L, safe_pcall);
+  lua_setfield(L, -2, "pcall");
+  lua_pushcfunction(L, safe_xpcall);
+  lua_setfield(L, -2, "xpcall");
+  lua_getfield(L, -1, "coroutine");
+  replace(L, "resume", catching_call);
+  replace(L, "close", catching_call);
+  replace(L, "wrap", safe_wrap);
+  lua_pop(L, 1);
+}

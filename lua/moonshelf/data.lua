@@ -1,0 +1,122 @@
+--- data.lua - the words for tables, rules and labels: what is read, what is thrown away, what counts as a success.
+
+local words = require "moonshelf.words"
+
+local data = {}
+
+---------------------------------------------------------------------------------------------------- files
+
+local TYPES = { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" }
+
+--- "price:number" -> "price", "number". A header may itself hold colons; only what follows the last one is a type.
+local function column(where, what, name, header)
+  words.text(where, ("%s: column '%s'"):format(what, name), header)
+  local from, kind = header:match("^(.+):([^:]*)$")
+  if not from then return { name = name, from = header } end
+  words.one_of(TYPES)(where, ("%s: column '%s': type"):format(what, name), kind)
+  return { name = name, from = from, type = kind }
+end
+
+local function reader(word, delimiter)
+  return function(file)
+    local where = words.where(word)
+    words.text(where, word, file)
+    local what = ("%s %q"):format(word, file)
+    return words.pending(what .. " without its columns", function(columns)
+      if type(columns) ~= "table" or words.kind(columns) then
+        words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
+      end
+      local list = words.array {}
+      for i, name in ipairs(words.keys(columns)) do
+        if type(name) ~= "string" then
+          words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
+        end
+        list[i] = column(where, what, name, columns[name])
+      end
+      if #list == 0 then words.fail(where, "%s: at least one column", what) end
+      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list })
+    end)
+  end
+end
+
+--- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
+---@type fun(file: string): fun(columns: table<string, string>): table
+data.csv = reader("m.csv", ",")
+
+--- The same with tabs.
+---@type fun(file: string): fun(columns: table<string, string>): table
+data.tsv = reader("m.tsv", "\t")
+
+---------------------------------------------------------------------------------------------------- rules
+
+local function rule(where, fields)
+  return words.new("a rule", where, fields)
+end
+
+--- Drop the rows where one of these columns is empty.
+---@param columns string|string[]
+function data.drop_missing(columns)
+  local where = words.where("m.drop_missing")
+  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
+end
+
+--- Keep the rows for which the function answers true.
+---@param fn fun(row: table): boolean
+function data.filter(fn)
+  local where = words.where("m.filter")
+  return rule(where, { op = "filter", fn = words.func(where, "m.filter", fn) })
+end
+
+--- Add or replace a column by a function of the row.
+---@param name string
+---@return fun(fn: fun(row: table): number|string|boolean|nil): table
+function data.map(name)
+  local where = words.where("m.map")
+  words.text(where, "m.map", name)
+  local what = ("m.map %q"):format(name)
+  return words.pending(what .. " without its function", function(fn)
+    return rule(where, { op = "map", column = name, fn = words.func(where, what, fn) })
+  end)
+end
+
+--- Keep the first of the rows that agree in these columns.
+---@param columns string|string[]
+function data.dedupe(columns)
+  local where = words.where("m.dedupe")
+  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
+end
+
+---------------------------------------------------------------------------------------------------- labels
+
+local BY_EVENT = {
+  positive = { words.strings, required = true },
+  of = { words.strings, required = true },
+  within = { words.duration, required = true },
+}
+local BY_COLUMN = {
+  column = { words.text, required = true },
+  at_least = { words.number(), required = true },
+}
+local EITHER = { positive = true, of = true, within = true, column = true, at_least = true }
+
+--- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
+---@param options table
+function data.label(options)
+  local where = words.where("m.label")
+  if type(options) ~= "table" or words.kind(options) then
+    words.expect(where, "m.label", "given { positive=, of=, within= } or { column=, at_least= }", options)
+  end
+  for _, key in ipairs(words.keys(options)) do
+    if not EITHER[key] then
+      words.fail(where, "m.label: unknown option '%s'%s", tostring(key), words.hint(key, words.keys(EITHER)))
+    end
+  end
+  if options.column ~= nil or options.at_least ~= nil then
+    local o = words.options(where, "m.label", options, BY_COLUMN)
+    return words.new("a label", where, { column = o.column, at_least = o.at_least })
+  end
+  local o = words.options(where, "m.label", options, BY_EVENT)
+  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within })
+end
+
+return data

@@ -1,0 +1,209 @@
+--- recipe.lua - m.recipe: puts the words together and makes the plan that C reads.
+---
+--- Everything that can be known without the data is checked here, in the order in which the parts stand in the plan. The first thing
+--- wrong is raised with the line of the word it is about.
+
+local words = require "moonshelf.words"
+local native = require "moonshelf.native"
+local nn = require "moonshelf.nn"
+
+local recipe = {}
+
+---------------------------------------------------------------------------------------------------- checks of option values
+
+local function a(kind, example)
+  return function(where, what, value)
+    if words.kind(value) ~= kind then words.expect(where, what, ("%s (%s)"):format(kind, example), value) end
+    return value
+  end
+end
+
+local function many(kind, example, may_be_empty)
+  return function(where, what, value)
+    if may_be_empty and type(value) == "table" and not words.kind(value) and next(value) == nil then return {} end
+    for i, word in ipairs(words.list(where, what, value, ("a list of words such as %s"):format(example))) do
+      if words.kind(word) ~= kind then
+        words.expect(where, ("%s[%d]"):format(what, i), ("%s such as %s"):format(kind, example), word)
+      end
+    end
+    return value
+  end
+end
+
+local METRICS = { "accuracy", "auc", "logloss", "coverage", "recall@20", "ndcg@20" }
+
+local function metrics(where, what, value)
+  for i, name in ipairs(words.strings(where, what, value)) do
+    local at = tonumber(name:match("^recall@(%d+)$") or name:match("^ndcg@(%d+)$"))
+    if at and (at < 1 or at > 1000) then words.fail(where, "%s[%d]: %s: k must be from 1 to 1000", what, i, name) end
+    if not at then
+      local known = false
+      for _, metric in ipairs(METRICS) do known = known or metric == name end
+      if not known or name:find("@", 1, true) then
+        words.fail(where, "%s[%d]: there is no metric %q%s", what, i, name, words.hint(name, METRICS))
+      end
+    end
+  end
+  return words.strings(where, what, value)
+end
+
+local function default_split() return { by = "time", parts = words.array { 0.8, 0.1, 0.1 } } end
+
+local TRAIN = {
+  loss = { words.one_of { "bce", "mse" }, default = "bce" },
+  optimizer = { a("an optimizer", "m.nn.adam { lr = 1e-3 }") },
+  epochs = { words.integer(1, 512), default = 10 },
+  batch = { words.integer(1, 1048576), default = 32 },
+  split = { a("a split", "m.split.by_time { 0.8, 0.1, 0.1 }") },
+  validation = { words.number { above = 0, below = 1 } },
+  seed = { words.integer(0), default = 42 },
+  patience = { words.integer(0), default = 0 },
+}
+
+local function train(where, what, value)
+  local o = words.options(where, what, value, TRAIN)
+  if o.split and o.validation then words.fail(where, "%s: give split or validation, not both", what) end
+  local parts = o.split or (o.validation and { by = "time", parts = words.array { 1 - o.validation, o.validation, 0.0 } })
+    or default_split()
+  local optimizer = o.optimizer or nn.adam {}
+  return {
+    loss = o.loss, epochs = o.epochs, batch = o.batch, seed = o.seed, patience = o.patience,
+    optimizer = { type = optimizer.type, lr = optimizer.lr, beta1 = optimizer.beta1, beta2 = optimizer.beta2, epsilon = optimizer.epsilon },
+    split = { by = parts.by, parts = parts.parts },
+  }
+end
+
+local RECIPE = {
+  events = { a("a table", 'm.csv "events.csv" { ... }'), required = true },
+  items = { a("a table", 'm.csv "items.csv" { ... }') },
+  preprocess = { many("a rule", 'm.drop_missing { "user" }', true), default = {} },
+  label = { a("a label", 'm.label { positive = "purchase", of = "view", within = "24h" }'), required = true },
+  features = { many("a feature", 'm.id "user"'), required = true },
+  model = { a("a model", "m.nn.sequential { ... }"), required = true },
+  train = { train },
+  evaluate = { metrics, default = words.array { "accuracy", "auc", "logloss", "recall@20", "ndcg@20", "coverage" } },
+}
+
+---------------------------------------------------------------------------------------------------- checks of parts with each other
+
+--- The columns of a table word as a set.
+local function column_set(source)
+  local set = {}
+  for _, column in ipairs(source.columns) do set[column.name] = true end
+  return set
+end
+
+local function need(where, what, set, name, owner)
+  if set[name] then return end
+  words.fail(where, "%s: %s no column '%s'%s", what, owner, name, words.hint(name, words.keys(set)))
+end
+
+--- Walk the rules in order: each may use the columns of the file and those that maps before it made.
+local function check_rules(rules, set)
+  for _, rule in ipairs(rules) do
+    for _, name in ipairs(rule.columns or {}) do
+      need(rule.where, "m." .. rule.op, set, name, "the events have")
+    end
+    if rule.op == "map" then set[rule.column] = true end
+  end
+end
+
+local function check_label(label, set)
+  if label.column then
+    need(label.where, "m.label", set, label.column, "the events have")
+  elseif not set.event then
+    words.fail(label.where, "m.label: positive and of are kinds of events, but the events have no column 'event'")
+  end
+end
+
+local ITEM_OPS = { category = true, numeric = true, log = true }
+
+local function check_features(features, items)
+  local set = items and column_set(items)
+  local seen, item_id = {}, false
+  for _, feature in ipairs(features) do
+    if feature.op == "id" and feature.entity == "item" then item_id = true end
+  end
+  for _, feature in ipairs(features) do
+    local key = table.concat({ feature.op, feature.name, feature.over_us or "", table.concat(feature.windows_us or {}, ","),
+      feature.last or "", table.concat(feature.op == "history" and feature.kinds or {}, ",") }, " ")
+    if seen[key] then
+      words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
+    end
+    seen[key] = feature.where
+    if ITEM_OPS[feature.op] then
+      if not set then
+        words.fail(feature.where, "m.%s %q reads the items, but the recipe has no items = ...", feature.op, feature.column)
+      end
+      need(feature.where, "m." .. feature.op, set, feature.column, "the items have")
+    elseif feature.op == "history" and not item_id then
+      words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature')
+    end
+  end
+end
+
+local function check_output(where, model, loss)
+  local last = model.layers[#model.layers]
+  if loss == "bce" and last.activation ~= "sigmoid" then
+    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, last.activation)
+  end
+end
+
+---------------------------------------------------------------------------------------------------- the plan
+
+--- Words as plain data: a copy without functions, which move to `functions` and leave their number.
+local function plain(word, functions)
+  local out = {}
+  for key, value in pairs(word) do out[key] = value end
+  if out.fn then
+    functions[#functions + 1] = out.fn
+    out.fn = #functions
+  end
+  return out
+end
+
+local function plain_list(list, functions)
+  local out = words.array {}
+  for i, word in ipairs(list) do out[i] = plain(word, functions) end
+  return out
+end
+
+local function compile(where, name, given)
+  local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
+  local training = o.train or train(where, "train", {})
+  local columns = column_set(o.events)
+  check_rules(o.preprocess, columns)
+  for _, column in ipairs { "user", "item", "time" } do
+    need(o.events.where, "events", columns, column, "the events need user, item and time; they have")
+  end
+  if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
+  check_label(o.label, columns)
+  check_features(o.features, o.items)
+  check_output(where, o.model, training.loss)
+  local functions = {}
+  local plan = {
+    name = name, version = 1, where = where,
+    sources = { events = plain(o.events, functions), items = o.items and plain(o.items, functions) },
+    preprocess = plain_list(o.preprocess, functions),
+    label = plain(o.label, functions),
+    features = plain_list(o.features, functions),
+    model = plain(o.model, functions),
+    train = training,
+    evaluate = o.evaluate,
+  }
+  return native.result("recipe", name, plan, functions)
+end
+
+--- A recipe: m.recipe "shop" { events=, items=, preprocess=, label=, features=, model=, train=, evaluate= }.
+---@param name string
+---@return fun(given: table): userdata
+function recipe.recipe(name)
+  local where = words.where("m.recipe")
+  words.text(where, "m.recipe", name)
+  if not name:match("^[%w_.-]+$") then
+    words.fail(where, "m.recipe: a name is made of letters, digits, '_', '-' and '.', got %q", name)
+  end
+  return words.pending(("m.recipe %q without its { ... }"):format(name), function(given) return compile(where, name, given) end)
+end
+
+return recipe

@@ -1,0 +1,151 @@
+--- site.lua - m.slot, m.page and m.site: pages as lists of slots.
+
+local words = require "moonshelf.words"
+local native = require "moonshelf.native"
+
+local site = {}
+
+---------------------------------------------------------------------------------------------------- lists of words
+
+--- One word of a kind, or a list of them -> list.
+local function list_of(kind, example)
+  return function(where, what, value)
+    if words.kind(value) == kind then value = { value } end
+    local out = words.array {}
+    for i, word in ipairs(words.list(where, what, value, ("%s such as %s, or a list of them"):format(kind, example))) do
+      if words.kind(word) ~= kind then
+        words.expect(where, ("%s[%d]"):format(what, i), ("%s such as %s"):format(kind, example), word)
+      end
+      out[i] = word
+    end
+    return out
+  end
+end
+
+local sources = list_of("a source", "m.source.popular(200)")
+local policies = list_of("a policy", "m.policy.cap { category = 3 }")
+
+local function policy_list(where, what, value)
+  if type(value) == "table" and not words.kind(value) and next(value) == nil then return words.array {} end
+  return policies(where, what, value)
+end
+
+---------------------------------------------------------------------------------------------------- slots
+
+local function rank(where, what, value)
+  if type(value) ~= "boolean" and type(value) ~= "string" then
+    words.expect(where, what, "true, false or the name of a bundle", value)
+  end
+  return value and true or false
+end
+
+local SLOT = {
+  title = { words.text },
+  take = { words.integer(1, 1000), default = 10 },
+  min = { words.integer(0, 1000), default = 1 },
+  from = { sources, required = true },
+  rank = { rank, default = false },
+  rerank = { policy_list, default = words.array {} },
+  gate = { words.func },
+}
+
+--- A row of items on a page.
+---@param name string
+---@return table  call it with { title=, take=, min=, from=, rank=, rerank=, gate= }
+function site.slot(name)
+  local where = words.where("m.slot")
+  words.text(where, "m.slot", name)
+  local what = ("m.slot %q"):format(name)
+  return words.pending(("%s without its { ... }"):format(what), function(given)
+    local o = words.options(where, what, given, SLOT)
+    if o.min > o.take then words.fail(where, "%s: min (%d) is more than take (%d)", what, o.min, o.take) end
+    return words.new("a slot", where, {
+      name = name, title = o.title or name, take = o.take, min = o.min, sources = o.from, rank = o.rank, policies = o.rerank,
+      gate = o.gate,
+    })
+  end)
+end
+
+---------------------------------------------------------------------------------------------------- pages
+
+local PAGE = {
+  dedupe = { words.one_of { "product", "item" } },
+  fallback = { sources, default = words.array {} },
+  exclude_seen = { words.strings },
+}
+
+--- Slots from top to bottom, and the page's own options.
+---@param given table  { m.slot..., dedupe = "product"|"item", fallback = sources, exclude_seen = { "purchase" } }
+function site.page(given)
+  local where = words.where("m.page")
+  if type(given) ~= "table" or words.kind(given) then words.expect(where, "m.page", "given a table of slots", given) end
+  local slots, options, seen = words.array {}, {}, {}
+  for _, key in ipairs(words.keys(given)) do
+    if math.type(key) ~= "integer" then options[key] = given[key] end
+  end
+  for i = 1, #given do
+    local slot = given[i]
+    if words.kind(slot) ~= "a slot" then
+      words.expect(where, ("m.page: slot %d"):format(i), 'a slot such as m.slot "hero" { ... }', slot)
+    end
+    if seen[slot.name] then words.fail(slot.where, "there are two slots %q on the page (the first at %s)", slot.name, seen[slot.name]) end
+    seen[slot.name] = slot.where
+    slots[i] = slot
+  end
+  local o = words.options(where, "m.page", options, PAGE)
+  if #slots == 0 then words.fail(where, "m.page: a page needs at least one m.slot") end
+  return words.new("a page", where,
+    { slots = slots, dedupe = o.dedupe, fallback = o.fallback, exclude_seen = o.exclude_seen })
+end
+
+---------------------------------------------------------------------------------------------------- the plan
+
+local function source_plans(list)
+  local out = words.array {}
+  for i, source in ipairs(list) do out[i] = { type = source.type, n = source.n, where = source.where } end
+  return out
+end
+
+local function slot_plan(slot, functions)
+  local function number(fn)
+    functions[#functions + 1] = fn
+    return #functions
+  end
+  local list = words.array {}
+  for i, policy in ipairs(slot.policies) do
+    local plan = {}
+    for key, value in pairs(policy) do plan[key] = value end
+    if plan.fn then plan.fn = number(plan.fn) end
+    list[i] = plan
+  end
+  return {
+    name = slot.name, title = slot.title, take = slot.take, min = slot.min, sources = source_plans(slot.sources), rank = slot.rank,
+    policies = list, gate = slot.gate and number(slot.gate), where = slot.where,
+  }
+end
+
+--- The pages by surface: { home = m.page {...}, product = m.page {...}, cart = m.page {...} }.
+---@param pages table<string, table>
+---@return userdata site
+function site.site(pages)
+  local where = words.where("m.site")
+  if type(pages) ~= "table" or words.kind(pages) then words.expect(where, "m.site", "given a table of pages", pages) end
+  local surfaces, functions = {}, {}
+  for _, surface in ipairs(words.keys(pages)) do
+    local page = pages[surface]
+    if type(surface) ~= "string" then words.fail(where, "m.site: pages are written surface = m.page { ... }") end
+    if words.kind(page) ~= "a page" then
+      words.expect(where, ("m.site: %s"):format(surface), "a page (m.page { ... })", page)
+    end
+    local slots = words.array {}
+    for i, slot in ipairs(page.slots) do slots[i] = slot_plan(slot, functions) end
+    surfaces[surface] = {
+      slots = slots, dedupe = page.dedupe, fallback = source_plans(page.fallback), exclude_seen = page.exclude_seen,
+      where = page.where,
+    }
+  end
+  if next(surfaces) == nil then words.fail(where, "m.site: a site needs at least one page") end
+  return native.result("site", "site", { version = 1, surfaces = surfaces, where = where }, functions)
+end
+
+return site

@@ -1,0 +1,34 @@
+--- split.lua - m.split: which examples train, which validate, which test.
+
+local words = require "moonshelf.words"
+
+local split = {}
+
+local function make(by)
+  local word = "m.split." .. (by == "time" and "by_time" or by)
+  return function(parts)
+    local where = words.where(word)
+    words.list(where, word, parts, "a list { train, validation, test }")
+    if #parts > 3 or #parts < 2 then
+      words.fail(where, "%s: 2 or 3 parts { train, validation, test }, got %d", word, #parts)
+    end
+    local out, sum = words.array {}, 0
+    for i = 1, 3 do
+      out[i] = parts[i] == nil and 0.0 or words.number { min = 0, max = 1 }(where, ("%s: part %d"):format(word, i), parts[i])
+      sum = sum + out[i]
+    end
+    if math.abs(sum - 1) > 1e-6 then words.fail(where, "%s: the parts must sum to 1, they sum to %.6g", word, sum) end
+    if out[1] == 0 then words.fail(where, "%s: the training part must not be 0", word) end
+    return words.new("a split", where, { by = by, parts = out })
+  end
+end
+
+--- The first part of the time trains, the next validates, the last tests. What a shop should use.
+---@type fun(parts: number[]): table
+split.by_time = make "time"
+
+--- At random, by the recipe's seed.
+---@type fun(parts: number[]): table
+split.random = make "random"
+
+return words.module("m.split", split)
