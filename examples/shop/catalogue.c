@@ -1,5 +1,5 @@
-/* catalogue.c - the things for sale. A product has a category, a brand, a quality and a place in the latent space; its one to four
- * variants (colour, size) are the items that are sold, and share all of it but the last decimals. */
+/* catalogue.c - the things for sale. A product has a category, a brand, a quality and a place in the latent space; its one to
+ * four variants (colour, size) are the items that are sold, and share all of it but the last decimals. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,53 +44,68 @@ static uint32_t draw_stock(moon_rng *rng) {
   return 1 + (uint32_t)fmin(exp(2.8 + 1.2 * moon_rng_normal(rng)), 5000);
 }
 
-static shop_item make_product(maker *make, uint32_t number, char *title) {
+typedef struct product { /* what the variants share */
+  shop_item item;
+  double price; /* of the smallest size */
+  const shop_noun *noun;
+  char title[SHOP_PRODUCT_TITLE];
+} product;
+
+static product make_product(maker *make, uint32_t number) {
   moon_rng *rng = &make->rng;
-  shop_item product = {.product = number, .category = shop_draw_category(rng)};
-  const shop_category *category = &shop_categories[product.category];
+  product made = {.item = {.product = number, .category = shop_draw_category(rng)}};
+  shop_item *item = &made.item;
+  const shop_category *category = &shop_categories[item->category];
   /* The smaller of two draws: the first brands of a category have more of its products. */
   uint32_t one = moon_rng_below(rng, SHOP_BRANDS), two = moon_rng_below(rng, SHOP_BRANDS);
-  product.brand = (uint8_t)(one < two ? one : two);
+  item->brand = (uint8_t)(one < two ? one : two);
   for (int d = 0; d < SHOP_DIMS; d++)
-    product.vector[d] = make->catalogue->centre[product.category][d] + make->brand_offset[product.category][product.brand][d] +
-                        (float)(0.28 * moon_rng_normal(rng));
-  product.quality = (float)moon_rng_normal(rng);
-  const shop_brand *brand = &category->brands[product.brand];
-  product.price = (float)(category->price * brand->level * exp(category->spread * moon_rng_normal(rng) + 0.08 * product.quality));
-  product.margin = (float)fmin(0.75, fmax(0.05, category->margin + 0.08 * (brand->level - 1) + 0.06 * moon_rng_normal(rng)));
-  product.launched = moon_rng_uniform(rng) < 0.18 ? make->first_day + (int32_t)moon_rng_below(rng, (uint32_t)(make->today - make->first_day))
-                                                  : make->first_day - 1 - (int32_t)moon_rng_below(rng, 900);
+    item->vector[d] = make->catalogue->centre[item->category][d] + make->brand_offset[item->category][item->brand][d] +
+                      (float)(0.28 * moon_rng_normal(rng));
+  item->quality = (float)moon_rng_normal(rng);
+  made.noun = shop_title(rng, category, made.title);
+  double level = category->brands[item->brand].level;
+  made.price = category->price * made.noun->level * level * exp(category->spread * moon_rng_normal(rng) + 0.08 * item->quality);
+  item->margin = (float)fmin(0.75, fmax(0.05, category->margin + 0.08 * (level - 1) + 0.06 * moon_rng_normal(rng)));
+  bool fresh = moon_rng_uniform(rng) < 0.18; /* launched while we watch */
+  item->launched = make->first_day + (fresh ? (int32_t)moon_rng_below(rng, (uint32_t)(make->today - make->first_day))
+                                            : -1 - (int32_t)moon_rng_below(rng, 900));
   /* Zipf-like: the share of a product falls as the power of a random rank, and good ones are helped. */
-  product.popularity = (float)(pow(1 - moon_rng_uniform(rng), -0.75) * exp(0.35 * product.quality));
-  shop_title(rng, category, title);
-  return product;
+  item->popularity = (float)(pow(1 - moon_rng_uniform(rng), -0.75) * exp(0.35 * item->quality));
+  return made;
 }
 
-/* Variant v of a product: its own colour or size, price step and stock. */
-static void add_variant(maker *make, const shop_item *product, const char title[SHOP_PRODUCT_TITLE], uint32_t v, uint32_t variants, uint32_t first_size) {
+/* One item of a product: number `v` of `variants`, whose look or size is `look`. */
+static void add_variant(maker *make, const product *made, uint32_t v, uint32_t variants, uint32_t look) {
   shop_catalogue *catalogue = make->catalogue;
   moon_rng *rng = &make->rng;
-  const shop_category *category = &shop_categories[product->category];
-  shop_item item = *product;
-  char *own_title = catalogue->titles + (size_t)catalogue->n * SHOP_TITLE;
-  double price = product->price;
-  if (variants == 1) {
-    snprintf(own_title, SHOP_TITLE, "%s", title);
-  } else if (category->sizes) {
-    uint32_t sizes = 0;
-    while (category->sizes[sizes]) sizes++;
-    snprintf(own_title, SHOP_TITLE, "%s, %s", title, category->sizes[(first_size + v) % sizes]);
-    price *= 1 + 0.18 * ((first_size + v) % sizes);
-  } else {
-    snprintf(own_title, SHOP_TITLE, "%s, %s", title, shop_colour(rng));
-  }
+  shop_item item = made->item;
+  const shop_category *category = &shop_categories[item.category];
+  const char *kind = made->noun->kind & SHOP_SIZED ? category->sizes[look] : shop_colour(look);
+  snprintf(catalogue->titles + (size_t)catalogue->n * SHOP_TITLE, SHOP_TITLE, "%s%s%s", made->title, variants > 1 ? ", " : "",
+           variants > 1 ? kind : "");
   for (int d = 0; d < SHOP_DIMS; d++) item.vector[d] += (float)(0.05 * moon_rng_normal(rng));
   unit_vector(item.vector);
-  item.price = shelf_price(price);
-  item.price_z = (float)(log(item.price / category->price) / category->spread);
+  double bigger = made->noun->kind & SHOP_SIZED ? 1 + 0.18 * look : 1;
+  item.price = shelf_price(made->price * bigger);
+  item.price_z = (float)(log(item.price / (category->price * made->noun->level * bigger)) / category->spread);
   item.popularity *= v == 0 ? 1 : (float)(0.2 + 0.6 * moon_rng_uniform(rng));
   item.stock = draw_stock(rng);
   catalogue->items[catalogue->n++] = item;
+}
+
+static void add_product(maker *make, uint32_t items) {
+  shop_catalogue *catalogue = make->catalogue;
+  product made = make_product(make, ++catalogue->products);
+  uint32_t variants = moon_rng_uniform(&make->rng) < 0.45 ? 1 : 2 + moon_rng_below(&make->rng, MOST_VARIANTS - 1), first;
+  if (made.noun->kind & SHOP_SIZED) {
+    uint32_t sizes = shop_sizes(&shop_categories[made.item.category]);
+    if (variants > sizes) variants = sizes;
+    first = moon_rng_below(&make->rng, sizes - variants + 1);
+  } else {
+    first = moon_rng_u32(&make->rng) >> 8;
+  }
+  for (uint32_t v = 0; v < variants && catalogue->n < items; v++) add_variant(make, &made, v, variants, first + v);
 }
 
 /* Counting sort of the item numbers by (category, brand), and a sampler by popularity over each category. */
@@ -118,20 +133,15 @@ static moon_status fill_shelves(shop_catalogue *catalogue) {
 
 moon_status shop_catalogue_make(const shop_options *options, shop_catalogue *catalogue) {
   uint32_t n = options->items;
-  *catalogue = (shop_catalogue){.items = moon_calloc(n, sizeof *catalogue->items), .titles = moon_calloc(n, SHOP_TITLE),
+  *catalogue = (shop_catalogue){.items = moon_calloc(n, sizeof *catalogue->items),
+                                .titles = moon_calloc(n, SHOP_TITLE),
                                 .shelf = moon_calloc(n, sizeof *catalogue->shelf)};
   if (!catalogue->items || !catalogue->titles || !catalogue->shelf) return moon_fail(MOON_ENOMEM, "no memory for %u items", n);
   maker make = {.today = (int32_t)(shop_end() / SHOP_DAY), .catalogue = catalogue};
   make.first_day = make.today - (int32_t)options->days;
   moon_rng_seed(&make.rng, options->seed, STREAM_CATALOGUE);
   make_centres(&make);
-  while (catalogue->n < n) {
-    char title[SHOP_PRODUCT_TITLE];
-    shop_item product = make_product(&make, ++catalogue->products, title);
-    uint32_t variants = moon_rng_uniform(&make.rng) < 0.45 ? 1 : 2 + moon_rng_below(&make.rng, MOST_VARIANTS - 1);
-    uint32_t first_size = moon_rng_below(&make.rng, 2);
-    for (uint32_t v = 0; v < variants && catalogue->n < n; v++) add_variant(&make, &product, title, v, variants, first_size);
-  }
+  while (catalogue->n < n) add_product(&make, n);
   return fill_shelves(catalogue);
 }
 

@@ -1,11 +1,12 @@
-/* choice.c - the truth of the shop: why a visitor looks, opens, takes and buys. Every probability of the simulation is in this file, as
- * a logistic function of a few named causes, and shop_truth_json writes the very constants used. */
+/* choice.c - the truth of the shop: why a visitor looks, opens, takes and buys. Every probability of the simulation is in this
+ * file, as a logistic function of a few named causes, and shop_truth_json writes the very constants used. */
 #include <math.h>
 
 #include "shop.h"
 
 #define AFFINITY_SCALE 2.8284271247461903 /* sqrt(SHOP_DIMS): the product of two random unit vectors gets deviation 1 */
 
+/* clang-format off */
 /* Each cause is a slope on the log-odds. */
 static const struct {
   double examine_power;                                            /* P(look at position k) = k^-power */
@@ -16,12 +17,15 @@ static const struct {
 } truth = {
     .examine_power = 0.55,
     .click = -1.9, .click_affinity = 0.75, .click_quality = 0.25, .click_price = 0.30, .click_new = 0.30,
-    .cart = -3.1, .cart_affinity = 0.85, .cart_quality = 0.80, .cart_price = 0.95, .cart_seen = 0.70, .cart_owned = -2.50,
-    .buy = 0.1, .buy_affinity = 0.30, .buy_quality = 0.50, .buy_price = 0.50,
+    .cart = -4.55, .cart_affinity = 0.85, .cart_quality = 0.80, .cart_price = 0.95, .cart_seen = 0.70, .cart_owned = -2.50,
+    .buy = -0.2, .buy_affinity = 0.30, .buy_quality = 0.50, .buy_price = 0.50,
     .new_days = 21,
 };
+/* clang-format on */
 
-static double logistic(double log_odds) { return 1 / (1 + exp(-log_odds)); }
+static double logistic(double log_odds) {
+  return 1 / (1 + exp(-log_odds));
+}
 
 double shop_affinity(const shop_user *user, const shop_item *item) {
   double dot = 0;
@@ -60,22 +64,28 @@ double shop_season(const shop_category *category, int32_t day) {
 }
 
 void shop_truth_json(const shop_options *options, moon_buf *out) {
-  moon_buf_printf(out, "{\n  \"about\": \"how examples/shop drew the events; the vectors are in users.csv and items.csv beside this file\",\n");
+  moon_buf_printf(
+      out, "{\n  \"about\": \"how examples/shop drew the events; the vectors are in truth_users.csv and truth_items.csv\",\n");
   moon_buf_printf(out, "  \"seed\": %llu, \"events_asked\": %llu, \"users\": %u, \"items\": %u, \"days\": %u, \"dims\": %d,\n",
                   (unsigned long long)options->seed, (unsigned long long)options->events, options->users, options->items,
                   options->days, SHOP_DIMS);
-  moon_buf_puts(out, "  \"formulas\": {\n"
-    "    \"affinity\": \"sqrt(dims) * dot(user.taste, item.vector)\",\n"
-    "    \"price_z\": \"(ln(price) - ln(category median)) / category spread; in items.csv\",\n"
-    "    \"examine\": \"position ^ -examine.power\",\n"
-    "    \"click\": \"logistic(bias + affinity*A + quality*Q - price*price_sensitivity*price_z + new*[launched less than new_days ago])\",\n"
-    "    \"cart\": \"logistic(bias + decisiveness + affinity*A + quality*Q - price*price_sensitivity*price_z + seen*[among the user's last 8 views] + owned*[product among the last 8 bought])\",\n"
-    "    \"buy\": \"logistic(bias + decisiveness + affinity*A + quality*Q - price*price_sensitivity*price_z)\",\n"
-    "    \"purchase_after_view\": \"cart * buy\"\n  },\n");
+  moon_buf_puts(out,
+                "  \"formulas\": {\n"
+                "    \"affinity\": \"sqrt(dims) * dot(user.taste, item.vector)\",\n"
+                "    \"price_z\": \"ln(price / the usual price of such a thing) / the category's spread; in truth_items.csv\",\n"
+                "    \"examine\": \"position ^ -examine.power\",\n"
+                "    \"click\": \"logistic(bias + affinity*A + quality*Q - price*price_sensitivity*price_z + new*[launched less "
+                "than new_days ago])\",\n"
+                "    \"cart\": \"logistic(bias + decisiveness + affinity*A + quality*Q - price*price_sensitivity*price_z + "
+                "seen*[among the user's last 8 views] + owned*[product among the last 8 bought])\",\n"
+                "    \"buy\": \"logistic(bias + decisiveness + affinity*A + quality*Q - price*price_sensitivity*price_z)\",\n"
+                "    \"purchase_after_view\": \"cart * buy\"\n  },\n");
   moon_buf_printf(out, "  \"examine\": {\"power\": %g},\n", truth.examine_power);
-  moon_buf_printf(out, "  \"click\": {\"bias\": %g, \"affinity\": %g, \"quality\": %g, \"price\": %g, \"new\": %g, \"new_days\": %d},\n",
-                  truth.click, truth.click_affinity, truth.click_quality, truth.click_price, truth.click_new, truth.new_days);
-  moon_buf_printf(out, "  \"cart\": {\"bias\": %g, \"affinity\": %g, \"quality\": %g, \"price\": %g, \"seen\": %g, \"owned\": %g},\n",
+  moon_buf_printf(
+      out, "  \"click\": {\"bias\": %g, \"affinity\": %g, \"quality\": %g, \"price\": %g, \"new\": %g, \"new_days\": %d},\n",
+      truth.click, truth.click_affinity, truth.click_quality, truth.click_price, truth.click_new, truth.new_days);
+  moon_buf_printf(out,
+                  "  \"cart\": {\"bias\": %g, \"affinity\": %g, \"quality\": %g, \"price\": %g, \"seen\": %g, \"owned\": %g},\n",
                   truth.cart, truth.cart_affinity, truth.cart_quality, truth.cart_price, truth.cart_seen, truth.cart_owned);
   moon_buf_printf(out, "  \"buy\": {\"bias\": %g, \"affinity\": %g, \"quality\": %g, \"price\": %g}\n}\n", truth.buy,
                   truth.buy_affinity, truth.buy_quality, truth.buy_price);

@@ -13,12 +13,15 @@
 enum { DONE = 0, FAILED = 1, USAGE = 2 };
 #define MOST_EVENTS UINT64_C(4000000000) /* sessions and users are numbered in 32 bits */
 
-int64_t shop_end(void) { return INT64_C(1793491200); } /* 2026-11-01T00:00:00Z */
+int64_t shop_end(void) {
+  return INT64_C(1793491200);
+} /* 2026-11-01T00:00:00Z */
 
 static const char help[] =
     "moonshelf-shop --out DIR [--size small|medium|large|N] [--seed 7] [--users N] [--items N] [--days 60] [--gzip]\n\n"
-    "make an example shop: DIR/items.csv, DIR/events.csv, and the truth behind them in DIR/truth/\n\n"
-    "Visitors with tastes look through lists and click, view, put in the cart and buy. The same options make the same bytes. The last\n"
+    "make an example shop: DIR/items.csv, DIR/events.csv, and the truth behind them in DIR/truth*\n\n"
+    "Visitors with tastes look through lists and click, view, put in the cart and buy. The same options make the same bytes. The "
+    "last\n"
     "day is 2026-10-31; events are written in time order and in bounded memory, however many there are.\n\n"
     "Options:\n"
     "  --out DIR                where to write; made where it is missing\n"
@@ -33,7 +36,8 @@ static const char help[] =
     "Exit codes: 0 done, 1 the work failed, 2 wrong usage.\n";
 
 static int usage(const char *text, const char *value) {
-  fprintf(stderr, "moonshelf-shop: %s%s%s%s\nSee `moonshelf-shop --help`.\n", text, value ? ", not '" : "", value ? value : "", value ? "'" : "");
+  fprintf(stderr, "moonshelf-shop: %s%s%s%s\nSee `moonshelf-shop --help`.\n", text, value ? ", not '" : "", value ? value : "",
+          value ? "'" : "");
   return USAGE;
 }
 
@@ -42,18 +46,24 @@ static bool parse_count(const char *text, uint64_t least, uint64_t most, uint64_
   char *rest;
   errno = 0;
   uint64_t value = strtoull(text, &rest, 10), unit = 1;
-  if (*rest == 'k') unit = 1000, rest++;
-  else if (*rest == 'M') unit = 1000000, rest++;
+  if (*rest == 'k')
+    unit = 1000, rest++;
+  else if (*rest == 'M')
+    unit = 1000000, rest++;
   if (errno || *rest || value > UINT64_MAX / unit || value * unit < least || value * unit > most) return false;
   *out = value * unit;
   return true;
 }
 
 static bool parse_size(const char *text, uint64_t *events) {
-  if (!strcmp(text, "small")) *events = 500000;
-  else if (!strcmp(text, "medium")) *events = 5000000;
-  else if (!strcmp(text, "large")) *events = 100000000;
-  else return parse_count(text, 1, MOST_EVENTS, events);
+  if (!strcmp(text, "small"))
+    *events = 500000;
+  else if (!strcmp(text, "medium"))
+    *events = 5000000;
+  else if (!strcmp(text, "large"))
+    *events = 100000000;
+  else
+    return parse_count(text, 1, MOST_EVENTS, events);
   return true;
 }
 
@@ -66,11 +76,10 @@ static void choose_sizes(shop_options *options) {
 
 /* -1 to go on, else the exit code. */
 static int parse(int argc, char **argv, shop_options *options) {
-  static const struct option longs[] = {{"out", required_argument, 0, 'o'},   {"size", required_argument, 0, 's'},
-                                        {"seed", required_argument, 0, 'r'},  {"users", required_argument, 0, 'u'},
-                                        {"items", required_argument, 0, 'i'}, {"days", required_argument, 0, 'd'},
-                                        {"gzip", no_argument, 0, 'z'},        {"help", no_argument, 0, 'h'},
-                                        {0}};
+  static const struct option longs[] = {
+      {"out", required_argument, 0, 'o'},   {"size", required_argument, 0, 's'},  {"seed", required_argument, 0, 'r'},
+      {"users", required_argument, 0, 'u'}, {"items", required_argument, 0, 'i'}, {"days", required_argument, 0, 'd'},
+      {"gzip", no_argument, 0, 'z'},        {"help", no_argument, 0, 'h'},        {0}};
   uint64_t users = 0, items = 0, days = 60;
   int option;
   *options = (shop_options){.events = 500000, .seed = 7};
@@ -78,14 +87,32 @@ static int parse(int argc, char **argv, shop_options *options) {
   while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
     if (option == 'h') return fputs(help, stdout), DONE;
     if (option == ':') return usage("this option wants a value", argv[optind - 1]);
-    if (option == 'o') options->out = optarg;
-    else if (option == 'z') options->gzip = true;
-    else if (option == 's') { if (!parse_size(optarg, &options->events)) return usage("--size wants small, medium, large or a number up to 4000M", optarg); }
-    else if (option == 'r') { if (!parse_count(optarg, 0, UINT64_MAX, &options->seed)) return usage("--seed wants a whole number", optarg); }
-    else if (option == 'u') { if (!parse_count(optarg, 1, 100000000, &users)) return usage("--users wants a number from 1 to 100M", optarg); }
-    else if (option == 'i') { if (!parse_count(optarg, 50, 10000000, &items)) return usage("--items wants a number from 50 to 10M", optarg); }
-    else if (option == 'd') { if (!parse_count(optarg, 1, 3650, &days)) return usage("--days wants a number from 1 to 3650", optarg); }
-    else return usage("there is no such option", argv[optind - 1]);
+    switch (option) {
+      case 'o':
+        options->out = optarg;
+        break;
+      case 'z':
+        options->gzip = true;
+        break;
+      case 's':
+        if (!parse_size(optarg, &options->events))
+          return usage("--size wants small, medium, large or a number up to 4000M", optarg);
+        break;
+      case 'r':
+        if (!parse_count(optarg, 0, UINT64_MAX, &options->seed)) return usage("--seed wants a whole number", optarg);
+        break;
+      case 'u':
+        if (!parse_count(optarg, 1, 100000000, &users)) return usage("--users wants a number from 1 to 100M", optarg);
+        break;
+      case 'i':
+        if (!parse_count(optarg, 50, 10000000, &items)) return usage("--items wants a number from 50 to 10M", optarg);
+        break;
+      case 'd':
+        if (!parse_count(optarg, 1, 3650, &days)) return usage("--days wants a number from 1 to 3650", optarg);
+        break;
+      default:
+        return usage("there is no such option", argv[optind - 1]);
+    }
   }
   if (optind < argc) return usage("every option has a name", argv[optind]);
   if (!options->out) return usage("--out is missing", NULL);
@@ -150,7 +177,8 @@ int main(int argc, char **argv) {
     return FAILED;
   }
   printf("%s: %llu events (%llu views, %llu clicks, %llu carts, %llu purchases) in %llu sessions\n", options.out,
-         (unsigned long long)count.total, (unsigned long long)count.events[SHOP_VIEW], (unsigned long long)count.events[SHOP_CLICK],
-         (unsigned long long)count.events[SHOP_CART], (unsigned long long)count.events[SHOP_PURCHASE], (unsigned long long)count.sessions);
+         (unsigned long long)count.total, (unsigned long long)count.events[SHOP_VIEW],
+         (unsigned long long)count.events[SHOP_CLICK], (unsigned long long)count.events[SHOP_CART],
+         (unsigned long long)count.events[SHOP_PURCHASE], (unsigned long long)count.sessions);
   return fflush(stdout) ? FAILED : DONE;
 }

@@ -1,13 +1,15 @@
-/* sampler.c - Walker's alias method (Walker 1977, built as Vose 1991): any discrete distribution becomes n equal cells, each shared by
- * at most two outcomes, so that a draw costs two random numbers however many outcomes there are. */
+/* sampler.c - Walker's alias method (Walker 1977, built as Vose 1991): any discrete distribution becomes n equal cells, each
+ * shared by at most two outcomes, so that a draw costs two random numbers however many outcomes there are. */
 #include "shop.h"
 
 /* Cells with less than an equal share are filled up from cells with more, until every cell is full. */
 static void fill(shop_sampler *sampler, double *share, uint32_t *small, uint32_t *large) {
   uint32_t smalls = 0, larges = 0;
   for (uint32_t i = 0; i < sampler->n; i++) {
-    if (share[i] < 1) small[smalls++] = i;
-    else large[larges++] = i;
+    if (share[i] < 1)
+      small[smalls++] = i;
+    else
+      large[larges++] = i;
   }
   while (smalls && larges) {
     uint32_t poor = small[--smalls], rich = large[larges - 1];
@@ -21,7 +23,8 @@ static void fill(shop_sampler *sampler, double *share, uint32_t *small, uint32_t
 }
 
 moon_status shop_sampler_new(shop_sampler *sampler, const double *weight, uint32_t n) {
-  *sampler = (shop_sampler){.n = n, .alias = moon_calloc(n, sizeof *sampler->alias), .keep = moon_calloc(n, sizeof *sampler->keep)};
+  *sampler =
+      (shop_sampler){.n = n, .alias = moon_calloc(n, sizeof *sampler->alias), .keep = moon_calloc(n, sizeof *sampler->keep)};
   double *share = moon_calloc(n, sizeof *share);
   uint32_t *small = moon_calloc(n, sizeof *small), *large = moon_calloc(n, sizeof *large);
   bool ok = sampler->alias && sampler->keep && share && small && large;

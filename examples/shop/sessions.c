@@ -1,9 +1,9 @@
 /* sessions.c - visitors come, look through lists, open, take and buy.
  *
- * Time advances hour by hour. Sessions that begin in an hour are played to their end at once; their events wait in `pending` until the
- * hour they belong to is written. So the file is in time order although a purchase may follow its session by days, and memory holds
- * one hour of sessions and the purchases still under way, whatever the number of events. How many sessions an hour gets is whatever it
- * takes to reach the hour's share of the events asked for. */
+ * Time advances hour by hour. Sessions that begin in an hour are played to their end at once; their events wait in `pending`
+ * until the hour they belong to is written. So the file is in time order although a purchase may follow its session by days, and
+ * memory holds one hour of sessions and the purchases still under way, whatever the number of events. How many sessions an hour
+ * gets is whatever it takes to reach the hour's share of the events asked for. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ typedef struct play { /* the running simulation */
   moon_rng rng;
   shop_event *pending, *sorted;
   size_t pending_n, pending_cap, sorted_cap;
-  uint64_t made;     /* events put into pending so far */
+  uint64_t made; /* events put into pending so far */
   uint32_t sessions;
   double season[SHOP_CATEGORIES], season_top; /* of today */
   int32_t day;
@@ -34,24 +34,28 @@ typedef struct visit { /* one session */
   uint8_t cart_position[MOST_CART], cart_n;
 } visit;
 
-static bool chance(play *p, double probability) { return moon_rng_uniform(&p->rng) < probability; }
+static bool chance(play *p, double probability) {
+  return moon_rng_uniform(&p->rng) < probability;
+}
 
 static void happen(play *p, const visit *v, int64_t time, uint32_t session, shop_kind kind, uint32_t item, uint8_t position) {
   if (p->status.code) return;
   p->status = moon_grow(&p->pending, &p->pending_cap, p->pending_n + 1, sizeof *p->pending);
   if (p->status.code) return;
-  p->pending[p->pending_n++] = (shop_event){.time = time, .user = v->user_number, .item = item, .session = session, .kind = (uint8_t)kind,
-                                            .position = position};
+  p->pending[p->pending_n++] = (shop_event){
+      .time = time, .user = v->user_number, .item = item, .session = session, .kind = (uint8_t)kind, .position = position};
   p->made++;
 }
 
-/* ---- what stands in a list ---------------------------------------------------------------------------------------------------- */
+/* ---- what stands in a list ------------------------------------------------------------------------------------------------- */
 
 static uint32_t shelf_at(const play *p, uint32_t category, uint32_t index) {
   return p->catalogue->shelf[p->catalogue->start[category * SHOP_BRANDS] + index];
 }
 
-static uint32_t shelf_size(const play *p, uint32_t category) { return p->catalogue->popular[category].n; }
+static uint32_t shelf_size(const play *p, uint32_t category) {
+  return p->catalogue->popular[category].n;
+}
 
 static uint32_t popular_item(play *p, uint32_t category) {
   return shelf_at(p, category, shop_sampler_draw(&p->catalogue->popular[category], &p->rng));
@@ -107,16 +111,20 @@ static unsigned make_list(play *p, const visit *v, uint32_t list[SHOP_LIST_MAX])
   return n;
 }
 
-/* ---- what a visitor does ------------------------------------------------------------------------------------------------------ */
+/* ---- what a visitor does --------------------------------------------------------------------------------------------------- */
 
 static uint8_t choose_category(play *p, const shop_user *user) {
   for (;;) { /* drawn by preference, kept by season */
     double kind = moon_rng_uniform(&p->rng);
     uint32_t category;
-    if (kind < 0.40) category = user->favourite[0];
-    else if (kind < 0.62) category = user->favourite[1];
-    else if (kind < 0.76) category = user->favourite[2];
-    else category = p->catalogue->items[moon_rng_below(&p->rng, p->catalogue->n)].category;
+    if (kind < 0.40)
+      category = user->favourite[0];
+    else if (kind < 0.62)
+      category = user->favourite[1];
+    else if (kind < 0.76)
+      category = user->favourite[2];
+    else
+      category = p->catalogue->items[moon_rng_below(&p->rng, p->catalogue->n)].category;
     if (shelf_size(p, category) && chance(p, p->season[category] / p->season_top)) return (uint8_t)category;
   }
 }
@@ -191,11 +199,12 @@ static void play_session(play *p, int64_t start) {
   check_out(p, &v);
 }
 
-/* ---- the clock ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the clock ------------------------------------------------------------------------------------------------------------- */
 
 /* Relative traffic of an hour: a small hump at lunch, a large one in the evening, more on Sunday, a slow growth. */
 static double traffic(int64_t hour_start, double age) {
-  static const double hours[24] = {0.9, 0.5, 0.3, 0.2, 0.2, 0.3, 0.7, 1.4, 2.1, 2.7, 3.1, 3.4, 3.8, 3.6, 3.3, 3.2, 3.4, 3.8, 4.5, 5.6, 6.2, 5.6, 3.7, 1.9};
+  static const double hours[24] = {0.9, 0.5, 0.3, 0.2, 0.2, 0.3, 0.7, 1.4, 2.1, 2.7, 3.1, 3.4,
+                                   3.8, 3.6, 3.3, 3.2, 3.4, 3.8, 4.5, 5.6, 6.2, 5.6, 3.7, 1.9};
   static const double weekdays[7] = {1.00, 0.95, 0.95, 1.00, 0.92, 1.05, 1.30}; /* from Monday */
   int64_t day = hour_start / SHOP_DAY;
   return hours[hour_start / HOUR % 24] * weekdays[(day + 3) % 7] * (1 + 0.15 * age); /* 1 January 1970 was a Thursday */
@@ -222,8 +231,10 @@ static moon_status write_hour(play *p, int64_t from, shop_writer *writer, shop_c
   size_t kept = 0;
   for (size_t i = 0; i < p->pending_n; i++) {
     shop_event event = p->pending[i];
-    if (event.time < from + HOUR) p->sorted[at[event.time - from]++] = event;
-    else p->pending[kept++] = event;
+    if (event.time < from + HOUR)
+      p->sorted[at[event.time - from]++] = event;
+    else
+      p->pending[kept++] = event;
   }
   p->pending_n = kept;
   for (size_t i = 0; i < due; i++) {
@@ -234,7 +245,8 @@ static moon_status write_hour(play *p, int64_t from, shop_writer *writer, shop_c
   return shop_writer_error(writer);
 }
 
-static moon_status play_days(play *p, const shop_options *options, shop_writer *writer, const moon_progress *progress, shop_count *count) {
+static moon_status play_days(play *p, const shop_options *options, shop_writer *writer, const moon_progress *progress,
+                             shop_count *count) {
   int64_t end = shop_end(), start = end - options->days * SHOP_DAY;
   double all = 0, gone = 0;
   for (int64_t hour = start; hour < end; hour += HOUR) all += traffic(hour, (double)(hour - start) / (double)(end - start));

@@ -1,10 +1,12 @@
 /* shop.h - a shop that never was: catalogue, visitors and their clicks, with every cause on record.
  *
- * The point of an invented shop is that its truth is known. Items and users have latent vectors in one space of SHOP_DIMS dimensions;
- * what a visitor opens, puts in the cart and buys is drawn from the probabilities in choice.c and from nothing else. Both the vectors
- * and the constants are written to DIR/truth/, so a recommender trained on events.csv can be judged against the real probabilities.
+ * The point of an invented shop is that its truth is known. Items and users have latent vectors in one space of SHOP_DIMS
+ * dimensions; what a visitor opens, puts in the cart and buys is drawn from the probabilities in choice.c and from nothing else.
+ * Both the vectors and the constants are written beside the events (truth*), so a recommender trained on events.csv can be
+ * judged against the real probabilities.
  *
- * Nothing is kept of the past except a short memory for each user, so the time simulated is bounded by the disk and not by the memory. */
+ * Nothing is kept of the past except a short memory for each user, so the time simulated is bounded by the disk and not by the
+ * memory. */
 #ifndef MOON_EXAMPLE_SHOP_H
 #define MOON_EXAMPLE_SHOP_H
 
@@ -26,6 +28,13 @@ typedef struct shop_brand {
   double level; /* price relative to the category's median */
 } shop_brand;
 
+enum { SHOP_SIZED = 1, SHOP_SECOND = 2 };
+typedef struct shop_noun {
+  const char *name;
+  double level; /* what such a thing costs relative to the category's median */
+  unsigned kind; /* SHOP_SIZED: its variants are sizes, else colours; SHOP_SECOND: made of the second group of materials */
+} shop_noun;
+
 typedef struct shop_category {
   const char *name;
   double share;           /* of the catalogue and of the demand */
@@ -34,17 +43,19 @@ typedef struct shop_category {
   double season;          /* demand swings by this fraction over a year ... */
   int peak;               /* ... and is highest on this day of the year */
   shop_brand brands[SHOP_BRANDS];
-  const char *materials[8], *nouns[12];
-  const char *const *sizes; /* NULL-terminated, or NULL where the things have no size */
+  const char *materials[2][4];
+  shop_noun nouns[12];
+  const char *const *sizes; /* NULL-terminated, from small to large; NULL where no noun is sized */
 } shop_category;
 
 extern const shop_category shop_categories[SHOP_CATEGORIES];
 enum { SHOP_PRODUCT_TITLE = 72, SHOP_TITLE = 112 }; /* bytes: of a product's title, and with the variant's words */
 uint8_t shop_draw_category(moon_rng *rng); /* by share */
-void shop_title(moon_rng *rng, const shop_category *category, char out[SHOP_PRODUCT_TITLE]);
-const char *shop_colour(moon_rng *rng);
+const shop_noun *shop_title(moon_rng *rng, const shop_category *category, char out[SHOP_PRODUCT_TITLE]); /* what the thing is */
+uint32_t shop_sizes(const shop_category *category); /* how many there are */
+const char *shop_colour(uint32_t number);           /* any number; numbers next to each other are different colours */
 
-/* ---- drawing from a fixed discrete distribution in constant time (sampler.c) -------------------------------------------------- */
+/* ---- drawing from a fixed discrete distribution in constant time (sampler.c) ----------------------------------------------- */
 
 /* Walker's alias method: one uniform picks a cell, a second keeps the cell or takes its alias. */
 typedef struct shop_sampler {
@@ -71,7 +82,7 @@ int64_t shop_end(void); /* midnight of 2026-11-01: the first second that is not 
 typedef struct shop_item {
   float vector[SHOP_DIMS]; /* unit length: around the centres of category and brand */
   float quality;           /* N(0, 1), shared by a product's variants */
-  float price, price_z;    /* price_z: deviations from the category's median logarithm */
+  float price, price_z;    /* price_z: logarithm relative to what such a thing costs, in deviations */
   float margin, popularity;
   uint32_t product, stock;
   int32_t launched;        /* day since 1970 */
@@ -111,7 +122,7 @@ typedef struct shop_users {
 moon_status shop_users_make(const shop_options *options, const shop_catalogue *catalogue, shop_users *users);
 void shop_users_free(shop_users *users);
 
-/* ---- the truth (choice.c) --------------------------------------------------------------------------------------------------- */
+/* ---- the truth (choice.c) -------------------------------------------------------------------------------------------------- */
 
 double shop_affinity(const shop_user *user, const shop_item *item); /* about N(0, 1) over random pairs */
 double shop_examines(unsigned position);                            /* whether a visitor looks at a 1-based position of a list */

@@ -32,7 +32,8 @@ static void make_user(moon_rng *rng, const shop_options *options, const shop_cat
 
 moon_status shop_users_make(const shop_options *options, const shop_catalogue *catalogue, shop_users *users) {
   uint32_t n = options->users;
-  *users = (shop_users){.n = n, .users = moon_calloc(n, sizeof *users->users), .activity = moon_calloc(n, sizeof *users->activity)};
+  *users =
+      (shop_users){.n = n, .users = moon_calloc(n, sizeof *users->users), .activity = moon_calloc(n, sizeof *users->activity)};
   double *weight = moon_calloc(n, sizeof *weight);
   moon_status status = moon_ok();
   if (!users->users || !users->activity || !weight) {
@@ -42,9 +43,11 @@ moon_status shop_users_make(const shop_options *options, const shop_catalogue *c
     moon_rng_seed(&rng, options->seed, STREAM_USERS);
     for (uint32_t u = 0; u < n; u++) {
       make_user(&rng, options, catalogue, &users->users[u]);
-      if (u == 0) users->users[0].joined = (int32_t)(shop_end() / SHOP_DAY) - (int32_t)options->days; /* somebody is there on day one */
-      double pareto = pow(1 - moon_rng_uniform(&rng), -1 / 1.6); /* the tail is cut: a visitor with 200 times the least is a robot */
-      weight[u] = users->activity[u] = (float)fmin(pareto, 200);
+      if (u == 0)
+        users->users[0].joined = (int32_t)(shop_end() / SHOP_DAY) - (int32_t)options->days; /* somebody is there on day one */
+      double pareto =
+          pow(1 - moon_rng_uniform(&rng), -1 / 1.6); /* the tail is cut: who comes 100 times as often as the least is a robot */
+      weight[u] = users->activity[u] = (float)fmin(pareto, 100);
     }
     status = shop_sampler_new(&users->by_activity, weight, n);
   }

@@ -1,5 +1,6 @@
-/* writer.c - rows on their way to disk. Events go through one buffer with hand-written digits, since at 100 million rows printf would be
- * most of the time; a file is written under a ".part" name and renamed when whole, so that half a shop is never taken for one. */
+/* writer.c - rows on their way to disk. Events go through one buffer with hand-written digits, since at 100 million rows printf
+ * would be most of the time; a file is written under a ".part" name and renamed when whole, so that half a shop is never taken
+ * for one. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +18,8 @@ struct shop_writer {
   char *path, *part;
   size_t used;
   moon_status status;
-  int64_t day;       /* whose date stands in `date` */
-  char date[16];     /* "2026-10-31T" */
+  int64_t day;   /* whose date stands in `date` */
+  char date[16]; /* "2026-10-31T" */
   char buffer[BUFFER];
 };
 
@@ -54,12 +55,16 @@ moon_status shop_writer_open(const char *folder, const char *name, bool gzip, sh
   if (!writer->path || !writer->part) {
     status = moon_fail(MOON_ENOMEM, "no memory for a file name");
   } else {
-    if (gzip) writer->gzip = gzopen(writer->part, "wb4");
-    else writer->file = fopen(writer->part, "wb");
+    if (gzip)
+      writer->gzip = gzopen(writer->part, "wb4");
+    else
+      writer->file = fopen(writer->part, "wb");
     if (!writer->gzip && !writer->file) status = moon_fail(MOON_EIO, "%s: cannot create: %s", writer->part, strerror(errno));
   }
-  if (status.code) release(writer);
-  else *out = writer;
+  if (status.code)
+    release(writer);
+  else
+    *out = writer;
   return status;
 }
 
@@ -128,7 +133,9 @@ void shop_writer_event(shop_writer *writer, const shop_event *event) {
   writer->used = (size_t)(at - writer->buffer);
 }
 
-moon_status shop_writer_error(const shop_writer *writer) { return writer->status; }
+moon_status shop_writer_error(const shop_writer *writer) {
+  return writer->status;
+}
 
 static moon_status close_files(shop_writer *writer) {
   flush(writer);
@@ -141,7 +148,8 @@ moon_status shop_writer_commit(shop_writer **writer_ptr) {
   shop_writer *writer = *writer_ptr;
   *writer_ptr = NULL;
   moon_status status = close_files(writer);
-  if (!status.code && rename(writer->part, writer->path)) status = moon_fail(MOON_EIO, "%s: cannot rename: %s", writer->part, strerror(errno));
+  if (!status.code && rename(writer->part, writer->path))
+    status = moon_fail(MOON_EIO, "%s: cannot rename: %s", writer->part, strerror(errno));
   if (status.code) unlink(writer->part);
   release(writer);
   return status;
@@ -173,9 +181,9 @@ moon_status shop_write_items(const char *folder, const shop_catalogue *catalogue
     const shop_category *category = &shop_categories[item->category];
     char row[SHOP_TITLE + LONGEST_ROW], launched[16];
     date_text(item->launched, launched);
-    snprintf(row, sizeof row, "i%u,p%u,\"%s\",%s,%s,%.2f,%u,%s,%d,%.3f\n", i + 1, item->product, catalogue->titles + (size_t)i * SHOP_TITLE,
-             category->name, category->brands[item->brand].name, (double)item->price, item->stock, launched,
-             today - item->launched <= NEW_DAYS, (double)item->margin);
+    snprintf(row, sizeof row, "i%u,p%u,\"%s\",%s,%s,%.2f,%u,%s,%d,%.3f\n", i + 1, item->product,
+             catalogue->titles + (size_t)i * SHOP_TITLE, category->name, category->brands[item->brand].name, (double)item->price,
+             item->stock, launched, today - item->launched <= NEW_DAYS, (double)item->margin);
     shop_writer_text(writer, row);
   }
   return shop_writer_commit(&writer);
@@ -188,13 +196,14 @@ static void vector_text(const float *vector, char *out, size_t cap) {
 
 static moon_status write_item_truth(const char *folder, const shop_catalogue *catalogue) {
   shop_writer *writer = NULL;
-  MOON_TRY(shop_writer_open(folder, "items.csv", false, &writer));
+  MOON_TRY(shop_writer_open(folder, "truth_items.csv", false, &writer));
   shop_writer_text(writer, "item_id,quality,price_z,popularity,v1,v2,v3,v4,v5,v6,v7,v8\n");
   for (uint32_t i = 0; i < catalogue->n; i++) {
     const shop_item *item = &catalogue->items[i];
     char vector[LONGEST_ROW], row[2 * LONGEST_ROW];
     vector_text(item->vector, vector, sizeof vector);
-    snprintf(row, sizeof row, "i%u,%.5f,%.5f,%.5f%s\n", i + 1, (double)item->quality, (double)item->price_z, (double)item->popularity, vector);
+    snprintf(row, sizeof row, "i%u,%.5f,%.5f,%.5f%s\n", i + 1, (double)item->quality, (double)item->price_z,
+             (double)item->popularity, vector);
     shop_writer_text(writer, row);
   }
   return shop_writer_commit(&writer);
@@ -202,29 +211,28 @@ static moon_status write_item_truth(const char *folder, const shop_catalogue *ca
 
 static moon_status write_user_truth(const char *folder, const shop_users *users) {
   shop_writer *writer = NULL;
-  MOON_TRY(shop_writer_open(folder, "users.csv", false, &writer));
-  shop_writer_text(writer, "user_id,joined,activity,price_sensitivity,decisiveness,favourite1,favourite2,favourite3,v1,v2,v3,v4,v5,v6,v7,v8\n");
+  MOON_TRY(shop_writer_open(folder, "truth_users.csv", false, &writer));
+  shop_writer_text(
+      writer,
+      "user_id,joined,activity,price_sensitivity,decisiveness,favourite1,favourite2,favourite3,v1,v2,v3,v4,v5,v6,v7,v8\n");
   for (uint32_t u = 0; u < users->n; u++) {
     const shop_user *user = &users->users[u];
     char vector[LONGEST_ROW], row[2 * LONGEST_ROW], joined[16];
     vector_text(user->taste, vector, sizeof vector);
     date_text(user->joined, joined);
-    snprintf(row, sizeof row, "u%u,%s,%.4f,%.5f,%.5f,%s,%s,%s%s\n", u + 1, joined, (double)users->activity[u], (double)user->price_sensitivity,
-             (double)user->decisiveness, shop_categories[user->favourite[0]].name, shop_categories[user->favourite[1]].name,
-             shop_categories[user->favourite[2]].name, vector);
+    snprintf(row, sizeof row, "u%u,%s,%.4f,%.5f,%.5f,%s,%s,%s%s\n", u + 1, joined, (double)users->activity[u],
+             (double)user->price_sensitivity, (double)user->decisiveness, shop_categories[user->favourite[0]].name,
+             shop_categories[user->favourite[1]].name, shop_categories[user->favourite[2]].name, vector);
     shop_writer_text(writer, row);
   }
   return shop_writer_commit(&writer);
 }
 
 moon_status shop_write_truth(const shop_options *options, const shop_catalogue *catalogue, const shop_users *users) {
-  char *folder = moon_path_join(options->out, "truth");
-  if (!folder) return moon_fail(MOON_ENOMEM, "no memory for a file name");
   shop_writer *writer = NULL;
   moon_buf json = {0};
-  moon_status status = moon_dir_make(folder);
-  MOON_GOTO(status, status, done);
-  MOON_GOTO(status, shop_writer_open(folder, "model.json", false, &writer), done);
+  moon_status status;
+  MOON_GOTO(status, shop_writer_open(options->out, "truth.json", false, &writer), done);
   shop_truth_json(options, &json);
   if (json.failed) {
     status = moon_fail(MOON_ENOMEM, "no memory for the truth");
@@ -232,11 +240,10 @@ moon_status shop_write_truth(const shop_options *options, const shop_catalogue *
   }
   shop_writer_text(writer, json.data);
   MOON_GOTO(status, shop_writer_commit(&writer), done);
-  MOON_GOTO(status, write_item_truth(folder, catalogue), done);
-  status = write_user_truth(folder, users);
+  MOON_GOTO(status, write_item_truth(options->out, catalogue), done);
+  status = write_user_truth(options->out, users);
 done:
   shop_writer_abandon(&writer);
   moon_buf_free(&json);
-  moon_free(folder);
   return status;
 }

@@ -1,0 +1,58 @@
+/* alloc.c - malloc with a fault-injection point, so that tests can make the n-th allocation fail and see that nothing breaks. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+
+static atomic_size_t fail_at, seen; /* fail_at 0: never; test-only state, atomic so that threads may allocate */
+
+void moon_alloc_fail_at(size_t n) {
+  atomic_store(&seen, 0);
+  atomic_store(&fail_at, n);
+}
+
+static bool refuse(void) {
+  size_t at = atomic_load_explicit(&fail_at, memory_order_relaxed);
+  return at && atomic_fetch_add(&seen, 1) + 1 >= at;
+}
+
+void *moon_alloc(size_t bytes) { return refuse() ? NULL : malloc(bytes ? bytes : 1); }
+void *moon_calloc(size_t count, size_t bytes) { return refuse() ? NULL : calloc(count ? count : 1, bytes ? bytes : 1); }
+void *moon_realloc(void *memory, size_t bytes) { return refuse() ? NULL : realloc(memory, bytes ? bytes : 1); }
+void moon_free(void *memory) { free(memory); }
+
+void *moon_alloc_aligned(size_t bytes) {
+  if (refuse() || bytes > SIZE_MAX - 128) return NULL;
+  size_t whole = (bytes + 63) & ~(size_t)63;
+  void *memory = aligned_alloc(64, whole ? whole : 64);
+  if (memory) memset(memory, 0, whole);
+  return memory;
+}
+
+char *moon_strndup(const char *text, size_t length) {
+  char *copy = moon_alloc(length + 1);
+  if (!copy) return NULL;
+  memcpy(copy, text, length);
+  copy[length] = 0;
+  return copy;
+}
+
+char *moon_strdup(const char *text) { return moon_strndup(text, strlen(text)); }
+
+moon_status moon_grow(void *items_ptr, size_t *cap, size_t need, size_t each) {
+  if (need <= *cap) return moon_ok();
+  size_t fresh = *cap ? *cap : 16;
+  while (fresh < need) {
+    if (fresh > SIZE_MAX / 2) return moon_fail(MOON_ENOMEM, "no memory for %zu items", need);
+    fresh *= 2;
+  }
+  if (fresh > SIZE_MAX / each) return moon_fail(MOON_ENOMEM, "no memory for %zu items of %zu bytes", need, each);
+  void *items; /* items_ptr points at a pointer of the caller's type: copy it, do not pun it */
+  memcpy(&items, items_ptr, sizeof items);
+  items = moon_realloc(items, fresh * each);
+  if (!items) return moon_fail(MOON_ENOMEM, "no memory for %zu items of %zu bytes", fresh, each);
+  memcpy(items_ptr, &items, sizeof items);
+  *cap = fresh;
+  return moon_ok();
+}

@@ -1,0 +1,212 @@
+/* host.c - a host's life: open, load one script, call its functions, close.
+ *
+ * The one rule: no Lua call that can raise runs outside moon_host_protect. Its body runs under lua_pcall, and what comes back is a
+ * status whose message begins with the place in the user's file. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "script/internal.h"
+
+enum { SCRIPT_LIMIT = 4 * 1024 * 1024 };
+#define LOAD_MICROS (60 * MOON_SECOND)
+#define CALL_MICROS (2 * MOON_SECOND)
+
+static const char functions_key = 0; /* registry: the plan's functions */
+
+/* ---- protected calls */
+
+static bool has_place(const char *text) {
+  for (const char *p = strchr(text, ':'); p && p > text; p = strchr(p + 1, ':')) {
+    const char *q = p + 1;
+    while (isdigit((unsigned char)*q)) q++;
+    if (q > p + 1 && q[0] == ':' && q[1] == ' ') return true;
+  }
+  return false;
+}
+
+/* lua_pcall's message handler: makes a string of any error value, and gives it a place where it has none. */
+static int on_error(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TSTRING && !luaL_callmeta(L, 1, "__tostring"))
+    lua_pushfstring(L, "(error value: a %s)", luaL_typename(L, 1));
+  const char *text = lua_tostring(L, -1);
+  if (!text) text = "(error value without text)";
+  if (has_place(text)) {
+    lua_pushstring(L, text);
+    return 1;
+  }
+  moon_push_place(L);
+  lua_pushstring(L, text);
+  lua_concat(L, 2);
+  return 1;
+}
+
+static moon_status explain(moon_host *host, int status) {
+  lua_State *L = host->L;
+  const char *name = host->file ? host->file : "script";
+  if (host->left < 0) {
+    if (host->verdict[0]) return moon_fail(MOON_ESCRIPT, "%s", host->verdict);
+    return moon_fail(MOON_ESCRIPT, "%s: the script did not come to an end within its budget of %" PRIu64 " instructions", name, host->granted);
+  }
+  if (status == LUA_ERRMEM || (host->memory_struck && status == LUA_ERRERR))
+    return moon_fail(MOON_ESCRIPT, "%s: not enough memory: the script's limit is %zu MiB", name, host->options.memory_limit >> 20);
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  return text ? moon_fail(MOON_ESCRIPT, "%s", text) : moon_fail(MOON_ESCRIPT, "%s: the script failed without a message", name);
+}
+
+moon_status moon_host_protect(moon_host *host, lua_CFunction body, void *args) {
+  lua_State *L = host->L;
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, 8)) return moon_fail(MOON_ENOMEM, "no memory for a call into Lua");
+  lua_pushcfunction(L, on_error);
+  lua_pushcfunction(L, body);
+  lua_pushlightuserdata(L, args);
+  int status = lua_pcall(L, 1, 0, top + 1);
+  moon_status st = status == LUA_OK ? moon_ok() : explain(host, status);
+  lua_settop(L, top);
+  return st;
+}
+
+void moon_host_begin(moon_host *host) {
+  host->call++;
+  moon_budget_start(host, host->options.call_instructions, CALL_MICROS);
+}
+
+void moon_host_end(moon_host *host) {
+  host->call++; /* what the script kept from this call is dead now */
+  host->table = NULL;
+  host->slate = NULL;
+  host->label = NULL;
+}
+
+void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn) {
+  (void)host;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &functions_key) != LUA_TTABLE || lua_rawgeti(L, -1, fn) != LUA_TFUNCTION)
+    luaL_error(L, "the plan's function %d is not in this script", (int)fn);
+  lua_remove(L, -2);
+}
+
+/* ---- open and close */
+
+static int open_body(lua_State *L) {
+  moon_sandbox_open(L);
+  moon_lua_cursor_register(L);
+  moon_lua_slate_register(L);
+  moon_lua_mask_register(L);
+  moon_lua_column_register(L);
+  moon_lua_ctx_register(L);
+  return 0;
+}
+
+moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
+  *out = NULL;
+  moon_host *host = moon_calloc(1, sizeof *host);
+  if (!host) return moon_fail(MOON_ENOMEM, "no memory for a Lua host");
+  if (options) host->options = *options;
+  if (!host->options.memory_limit) host->options.memory_limit = (size_t)256 << 20;
+  if (!host->options.load_instructions) host->options.load_instructions = 50000000;
+  if (!host->options.call_instructions) host->options.call_instructions = 1000000;
+  moon_budget_start(host, UINT64_MAX, LOAD_MICROS);
+  moon_rng_seed(&host->rng, 0, 0);
+  host->L = lua_newstate(moon_host_allocate, host);
+  if (!host->L) {
+    moon_host_close(host);
+    return moon_fail(MOON_ENOMEM, "no memory for a Lua state");
+  }
+  *(moon_host **)lua_getextraspace(host->L) = host;
+  moon_status st = moon_host_protect(host, open_body, NULL);
+  if (st.code) {
+    moon_host_close(host);
+    return st;
+  }
+  *out = host;
+  return st;
+}
+
+void moon_host_close(moon_host *host) {
+  if (!host) return;
+  if (host->L) lua_close(host->L);
+  moon_free(host->file);
+  moon_free(host->folder);
+  moon_free(host->backup.memory);
+  moon_free(host);
+}
+
+/* ---- loading */
+
+typedef struct load_args {
+  const char *kind, *source;
+  size_t n;
+  moon_host *host;
+  json_t *plan;
+} load_args;
+
+static const char *expected_of(const char *kind) {
+  return strcmp(kind, "site") ? "m.recipe \"name\" { ... }" : "m.site { ... }";
+}
+
+/* What the script gave back has to be the result userdata of this kind. */
+static void check_result(lua_State *L, const load_args *args) {
+  const char *file = args->host->file;
+  if (!luaL_testudata(L, -1, MOON_RESULT_TYPE))
+    luaL_error(L, "%s: the script must return %s, it returned %s", file, expected_of(args->kind),
+               lua_isnil(L, -1) ? "nothing" : lua_istable(L, -1) ? "a table that is not one" : luaL_typename(L, -1));
+  lua_getiuservalue(L, -1, 3);
+  if (strcmp(lua_tostring(L, -1), args->kind))
+    luaL_error(L, "%s: the script returned a %s where a %s is wanted (%s)", file, lua_tostring(L, -1), args->kind, expected_of(args->kind));
+  lua_pop(L, 1);
+}
+
+static int load_body(lua_State *L) {
+  load_args *args = lua_touserdata(L, 1);
+  moon_load_chunk(L, args->host->file, args->source, args->n);
+  lua_call(L, 0, 1);
+  check_result(L, args);
+  lua_getiuservalue(L, -1, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
+  lua_getiuservalue(L, -1, 1);
+  char why[160];
+  if (!moon_plan_json(L, -1, &args->plan, why)) luaL_error(L, "%s: the plan cannot be written as JSON: %s", args->host->file, why);
+  return 0;
+}
+
+static moon_status load(moon_host *host, const char *kind, const char *name, const char *source, size_t n, json_t **plan) {
+  *plan = NULL;
+  if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
+  host->loaded = true;
+  const char *slash = strrchr(name, '/');
+  moon_free(host->file);
+  host->file = moon_strdup(slash ? slash + 1 : name);
+  if (!host->file) return moon_fail(MOON_ENOMEM, "no memory to load %s", name);
+  moon_budget_start(host, host->options.load_instructions, LOAD_MICROS);
+  load_args args = {.kind = kind, .source = source, .n = n, .host = host};
+  moon_status st = moon_host_protect(host, load_body, &args);
+  if (st.code)
+    json_decref(args.plan);
+  else
+    *plan = args.plan;
+  return st;
+}
+
+static moon_status load_file(moon_host *host, const char *kind, const char *path, json_t **plan) {
+  *plan = NULL;
+  moon_buf buf = {0};
+  moon_status st = moon_file_read(path, SCRIPT_LIMIT, &buf);
+  if (!st.code) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");
+    moon_free(host->folder);
+    host->folder = folder;
+    st = folder ? load(host, kind, path, buf.data ? buf.data : "", buf.n, plan) : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
+  }
+  moon_buf_free(&buf);
+  return st;
+}
+
+moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) { return load_file(host, "recipe", path, plan); }
+
+moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan) { return load_file(host, "site", path, plan); }
+
+moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan) {
+  return load(host, "recipe", chunk_name, source, n, plan);
+}

@@ -1,0 +1,97 @@
+/* require.c - how a user's chunk is loaded, and the sandbox's require.
+ *
+ * A script may ask for "moonshelf", "cjson", and Lua files beside itself: require "rules.winter" reads rules/winter.lua in the script's
+ * folder. Names are letters, digits, '_' and '-' between single dots, so they cannot climb out of it. Chunks are text: bytecode is not
+ * checked by Lua and could break the host. */
+#include <ctype.h>
+#include <string.h>
+
+#include "script/internal.h"
+
+enum { MODULE_LIMIT = 4 * 1024 * 1024 };
+#define BUF_TYPE "moonshelf.buf"
+static const char loaded_key = 0; /* registry: name -> value, or false while it loads */
+
+void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n) {
+  if (n >= 3 && !memcmp(source, "\xEF\xBB\xBF", 3)) source += 3, n -= 3;
+  if (n && source[0] == '#') /* "#!/usr/bin/env ..."; its newline stays, so that lines are counted right */
+    while (n && source[0] != '\n') source++, n--;
+  lua_pushfstring(L, "@%s", name);
+  int status = luaL_loadbufferx(L, source, n, lua_tostring(L, -1), "t");
+  lua_remove(L, -2);
+  if (status == LUA_ERRSYNTAX && n && source[0] == LUA_SIGNATURE[0]) luaL_error(L, "%s: this is bytecode; scripts are loaded as text only", name);
+  if (status != LUA_OK) lua_error(L);
+  moon_sandbox_push(L);
+  lua_setupvalue(L, -2, 1);
+}
+
+/* "rules.winter" -> "rules/winter.lua", pushed. */
+static const char *file_of(lua_State *L, const char *name) {
+  bool fine = *name != 0;
+  for (const char *p = name; *p; p++) {
+    bool dot = *p == '.' && p > name && p[-1] != '.' && p[1];
+    fine = fine && (dot || isalnum((unsigned char)*p) || *p == '_' || *p == '-');
+  }
+  if (!fine) luaL_error(L, "require: '%s' is not a module's name (letters, digits, '_' and '-', with dots for folders)", name);
+  return lua_pushfstring(L, "%s.lua", luaL_gsub(L, name, ".", "/"));
+}
+
+static int buf_collect(lua_State *L) {
+  moon_buf_free(luaL_checkudata(L, 1, BUF_TYPE));
+  return 0;
+}
+
+/* Pushes a buffer that is freed whatever Lua raises. */
+static moon_buf *push_buf(lua_State *L) {
+  moon_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
+  memset(buf, 0, sizeof *buf);
+  if (luaL_newmetatable(L, BUF_TYPE)) {
+    lua_pushcfunction(L, buf_collect);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return buf;
+}
+
+static int load_beside(lua_State *L, moon_host *host, const char *name) {
+  const char *file = file_of(L, name);
+  if (!host->folder) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
+  const char *path = lua_pushfstring(L, "%s/%s", host->folder, file);
+  moon_buf *buf = push_buf(L);
+  moon_status st = moon_file_read(path, MODULE_LIMIT, buf);
+  if (st.code) luaL_error(L, "require: %s", st.message);
+  moon_load_chunk(L, file, buf->data ? buf->data : "", buf->n);
+  lua_call(L, 0, 1);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+  }
+  return 1;
+}
+
+int moon_sandbox_require(lua_State *L) {
+  moon_host *host = moon_host_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
+  }
+  int type = lua_getfield(L, 2, name);
+  if (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) luaL_error(L, "require: '%s' requires itself (a circle)", name);
+  if (type != LUA_TNIL) return 1;
+  lua_pop(L, 1);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, 2, name);
+  if (!strcmp(name, "moonshelf"))
+    moon_lua_open(L);
+  else if (!strcmp(name, "cjson"))
+    moon_guard_json(L);
+  else
+    load_beside(L, host, name);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, 2, name);
+  return 1;
+}
