@@ -4,10 +4,9 @@
  * nothing, or a table whose __len lies would never come back. Each guard works out what the call is about to cost, charges that to the
  * budget, and then calls Lua's own function (its upvalue). math.random draws from the host's seeded generator, so that a page can be
  * made again. */
-#include <lua-cjson.h>
-#include <string.h>
-
 #include "script/internal.h"
+
+#include <lua-cjson.h> /* wants lua.h before it */
 
 static int original(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -74,8 +73,12 @@ static int string_rep(lua_State *L) {
   luaL_checklstring(L, 1, &n);
   lua_Integer times = luaL_checkinteger(L, 2);
   luaL_optlstring(L, 3, "", &separator);
-  if (times > 1 && n + separator == 0) lua_pushinteger(L, 1), lua_replace(L, 2);
-  else if (times > 1) charge(L, (uint64_t)times / 8);
+  if (times > 1 && n + separator == 0) { /* nothing, often: Lua would loop */
+    lua_pushinteger(L, 1);
+    lua_replace(L, 2);
+  } else if (times > 1) {
+    charge(L, (uint64_t)times / 8);
+  }
   return original(L);
 }
 

@@ -25,7 +25,7 @@ return m.recipe "shop" {
   -- Every feature is as it was at the moment of the look: nothing of the future leaks into training, and serving computes
   -- the same.
   features = {
-    m.id "user" { dim = 16, hash = 2 ^ 18 },
+    m.id "user" { dim = 16, min_count = 2 },
     m.id "item" { dim = 16, min_count = 5 },
     m.category "category" { dim = 8 },
     m.category "brand" { dim = 8 },

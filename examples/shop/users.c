@@ -35,7 +35,7 @@ moon_status shop_users_make(const shop_options *options, const shop_catalogue *c
   *users =
       (shop_users){.n = n, .users = moon_calloc(n, sizeof *users->users), .activity = moon_calloc(n, sizeof *users->activity)};
   double *weight = moon_calloc(n, sizeof *weight);
-  moon_status status = moon_ok();
+  moon_status status;
   if (!users->users || !users->activity || !weight) {
     status = moon_fail(MOON_ENOMEM, "no memory for %u users", n);
   } else {

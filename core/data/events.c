@@ -1,0 +1,129 @@
+/* events.c - preprocessed rows become events: sorted by time, users, items and kinds as dense rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/data.h"
+
+typedef struct key {
+  int64_t time;
+  uint32_t row;
+} key;
+
+static int by_time(const void *a, const void *b) {
+  const key *x = a, *y = b;
+  if (x->time != y->time) return x->time < y->time ? -1 : 1;
+  return x->row < y->row ? -1 : 1; /* the source's order breaks ties: qsort becomes stable */
+}
+
+static moon_status sort_rows(moon_table *table, const moon_column *time) {
+  bool sorted = true;
+  for (size_t i = 1; i < table->rows && sorted; i++) sorted = time->i64[i - 1] <= time->i64[i];
+  if (sorted) return moon_ok();
+  key *keys = moon_alloc(table->rows * sizeof *keys);
+  uint32_t *order = moon_alloc(table->rows * sizeof *order);
+  moon_status status = keys && order ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to sort %zu events", table->rows);
+  if (!status.code) {
+    for (size_t i = 0; i < table->rows; i++) keys[i] = (key){time->i64[i], (uint32_t)i};
+    qsort(keys, table->rows, sizeof *keys, by_time);
+    for (size_t i = 0; i < table->rows; i++) order[i] = keys[i].row;
+    status = moon_table_permute(table, order);
+  }
+  moon_free(keys);
+  moon_free(order);
+  return status;
+}
+
+static moon_status require(moon_table *table, const char *name, moon_type type, moon_column **out) {
+  MOON_TRY(moon_table_require(table, name, out));
+  if ((*out)->type != type) return moon_fail(MOON_EINVAL, "%s: column %s must be %s", table->name, name, type == MOON_TIME ? "a time" : "a string");
+  for (size_t row = 0; row < table->rows; row++)
+    if (moon_column_is_null(*out, row))
+      return moon_fail(MOON_EFORMAT, "%s: event %zu has no %s; put m.drop_missing { \"%s\" } into preprocess to leave such rows out", table->name,
+                       row + 1, name, name);
+  return moon_ok();
+}
+
+/* Row codes of a string column in a dictionary of their own: `rows[code]` is filled on first sight, in event order. */
+typedef struct renumber {
+  const moon_column *column;
+  uint32_t *rows;
+} renumber;
+
+static moon_status renumber_init(renumber *r, const moon_column *column) {
+  size_t n = moon_dict_count(column->dict);
+  r->column = column;
+  r->rows = moon_alloc(n * sizeof *r->rows);
+  if (!r->rows) return moon_fail(MOON_ENOMEM, "no memory for %zu ids", n);
+  memset(r->rows, 0xff, n * sizeof *r->rows);
+  return moon_ok();
+}
+
+static moon_status fill(moon_log *log, moon_catalogue *catalogue, renumber *users, renumber *items, renumber *kinds, const moon_column *time) {
+  uint32_t plain = 0;
+  if (!kinds->column) MOON_TRY(moon_dict_add(log->kinds, "event", 5, &plain));
+  for (size_t i = 0; i < log->n; i++) {
+    uint32_t user = users->column->code[i], item = items->column->code[i], kind = kinds->column ? kinds->column->code[i] : 0;
+    const char *text;
+    if (users->rows[user] == MOON_NONE) {
+      text = moon_dict_text(users->column->dict, user);
+      MOON_TRY(moon_dict_add(log->users, text, strlen(text), &users->rows[user]));
+    }
+    if (items->rows[item] == MOON_NONE) {
+      text = moon_dict_text(items->column->dict, item);
+      MOON_TRY(moon_catalogue_row(catalogue, text, strlen(text), true, &items->rows[item]));
+    }
+    if (kinds->column && kinds->rows[kind] == MOON_NONE) {
+      text = moon_dict_text(kinds->column->dict, kind);
+      MOON_TRY(moon_dict_add(log->kinds, text, strlen(text), &kinds->rows[kind]));
+    }
+    log->events[i] = (moon_event){users->rows[user], items->rows[item], kinds->column ? kinds->rows[kind] : plain, (uint32_t)i, time->i64[i]};
+  }
+  return moon_ok();
+}
+
+static moon_status build(moon_log *log, moon_catalogue *catalogue) {
+  moon_table *table = log->table;
+  moon_column *user, *item, *time, *event = moon_table_column(table, "event");
+  MOON_TRY(require(table, "user", MOON_STRING, &user));
+  MOON_TRY(require(table, "item", MOON_STRING, &item));
+  MOON_TRY(require(table, "time", MOON_TIME, &time));
+  if (event) MOON_TRY(require(table, "event", MOON_STRING, &event));
+  if (table->rows >= MOON_NONE) return moon_fail(MOON_ELIMIT, "%s: over 2^32 - 2 events", table->name);
+  MOON_TRY(sort_rows(table, time));
+  log->n = table->rows;
+  log->events = moon_alloc(log->n * sizeof *log->events);
+  if (!log->events) return moon_fail(MOON_ENOMEM, "no memory for %zu events", log->n);
+  MOON_TRY(moon_dict_new(&log->users));
+  MOON_TRY(moon_dict_new(&log->kinds));
+  renumber users = {0}, items = {0}, kinds = {0};
+  moon_status status = renumber_init(&users, user);
+  if (!status.code) status = renumber_init(&items, item);
+  if (!status.code && event) status = renumber_init(&kinds, event);
+  if (!status.code) status = fill(log, catalogue, &users, &items, &kinds, time);
+  moon_free(users.rows);
+  moon_free(items.rows);
+  moon_free(kinds.rows);
+  return status;
+}
+
+moon_status moon_log_new(moon_table *table, moon_catalogue *catalogue, moon_log **out) {
+  moon_log *log = moon_calloc(1, sizeof *log);
+  if (!log) {
+    moon_table_free(table);
+    return moon_fail(MOON_ENOMEM, "no memory for an event log");
+  }
+  log->table = table;
+  moon_status status = build(log, catalogue);
+  if (status.code) moon_log_free(log);
+  else *out = log;
+  return status;
+}
+
+void moon_log_free(moon_log *log) {
+  if (!log) return;
+  moon_free(log->events);
+  moon_table_free(log->table);
+  moon_dict_free(log->users);
+  moon_dict_free(log->kinds);
+  moon_free(log);
+}

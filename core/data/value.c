@@ -1,0 +1,92 @@
+/* value.c - strict and fast reading of cells. Common numbers are exact in a few multiplications (Clinger 1990's fast path); the rest go
+ * to strtod. */
+#include "data/value.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool digit(char c) { return c >= '0' && c <= '9'; }
+
+/* strtod on a copy: the cell is not zero-terminated and may be followed by more digits. */
+static bool slow_number(const char *text, size_t n, double *out) {
+  char copy[400], *end;
+  if (n >= sizeof copy) return false;
+  memcpy(copy, text, n);
+  copy[n] = 0;
+  *out = strtod(copy, &end);
+  return end == copy + n && isfinite(*out);
+}
+
+bool moon_value_number(const char *text, size_t n, double *out) {
+  static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                  1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  const char *at = text, *end = text + n;
+  bool negative = false;
+  if (at < end && (*at == '-' || *at == '+')) negative = *at++ == '-';
+  uint64_t mantissa = 0;
+  int digits = 0, exponent = 0;
+  for (; at < end && digit(*at); at++, digits++) mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+  if (at < end && *at == '.')
+    for (at++; at < end && digit(*at); at++, digits++, exponent--) mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+  if (!digits) return false;
+  if (at < end && (*at == 'e' || *at == 'E')) {
+    bool down = false;
+    int power = 0;
+    if (++at < end && (*at == '-' || *at == '+')) down = *at++ == '-';
+    if (at == end || !digit(*at)) return false;
+    for (; at < end && digit(*at); at++) power = power < 10000 ? power * 10 + (*at - '0') : power;
+    exponent += down ? -power : power;
+  }
+  if (at != end) return false;
+  if (digits > 19 || mantissa > UINT64_C(1) << 53 || exponent < -22 || exponent > 22) return slow_number(text, n, out);
+  double value = (double)mantissa;
+  value = exponent < 0 ? value / powers[-exponent] : value * powers[exponent];
+  *out = negative ? -value : value;
+  return true;
+}
+
+bool moon_value_integer(const char *text, size_t n, int64_t *out) {
+  char copy[24], *end;
+  if (!n || n >= sizeof copy || !(digit(text[0]) || ((text[0] == '-' || text[0] == '+') && n > 1 && digit(text[1])))) return false;
+  memcpy(copy, text, n);
+  copy[n] = 0;
+  errno = 0;
+  *out = strtoll(copy, &end, 10);
+  return !errno && end == copy + n && *out != INT64_MIN;
+}
+
+bool moon_value_time(const char *text, size_t n, moon_time_unit *unit, int64_t *out) {
+  double number;
+  if (!moon_value_number(text, n, &number)) return moon_time_parse(text, n, out).code == MOON_OK;
+  double size = fabs(number);
+  if (*unit == MOON_UNIT_AUTO) *unit = size < 1e11 ? MOON_UNIT_S : size < 1e14 ? MOON_UNIT_MS : MOON_UNIT_US;
+  double scale = *unit == MOON_UNIT_S ? 1e6 : *unit == MOON_UNIT_MS ? 1e3 : 1;
+  int64_t whole;
+  if (moon_value_integer(text, n, &whole)) return !__builtin_mul_overflow(whole, (int64_t)scale, out) && *out != INT64_MIN;
+  if (size * scale >= 9e18) return false;
+  *out = (int64_t)llround(number * scale);
+  return true;
+}
+
+/* Well-formed UTF-8 without surrogates or overlong forms (Unicode 15, table 3-7), and no NUL. */
+bool moon_value_utf8(const char *text, size_t n) {
+  const unsigned char *at = (const unsigned char *)text, *end = at + n;
+  while (at < end) {
+    unsigned c = *at++, more, low = 0x80, high = 0xbf;
+    if (c < 0x80) {
+      if (!c) return false;
+      continue;
+    }
+    if (c >= 0xc2 && c <= 0xdf) more = 1;
+    else if (c >= 0xe0 && c <= 0xef) more = 2, low = c == 0xe0 ? 0xa0 : 0x80, high = c == 0xed ? 0x9f : 0xbf;
+    else if (c >= 0xf0 && c <= 0xf4) more = 3, low = c == 0xf0 ? 0x90 : 0x80, high = c == 0xf4 ? 0x8f : 0xbf;
+    else return false;
+    for (; more; more--, low = 0x80, high = 0xbf) {
+      if (at == end || *at < low || *at > high) return false;
+      at++;
+    }
+  }
+  return true;
+}

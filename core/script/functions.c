@@ -1,0 +1,255 @@
+/* functions.c - a plan's numbered Lua functions, lent to core/data (filter, map) and core/page (policy, gate).
+ *
+ * Each call gets a fresh budget and a call number; when it is over, everything the script kept of it is dead. A policy that fails leaves
+ * the slate as it found it, so that "skipped" is the truth. */
+#include <string.h>
+
+#include "script/internal.h"
+
+enum { ROWS_PER_BUDGET = 1000 };
+
+/* ---- row functions */
+
+typedef struct row_args {
+  moon_host *host;
+  uint32_t fn;
+  const moon_table *table;
+  uint8_t *keep;       /* filter */
+  moon_column *column; /* map: the values go here */
+  bool typed;          /* map: the first value has set the column's type */
+  const char *name;
+  moon_status status;  /* a failure in core, said instead of Lua's */
+} row_args;
+
+/* Pushes function and cursor, and calls them for one row; the answer is on the stack. */
+static void call_row(lua_State *L, row_args *args, int fn, size_t row) {
+  moon_host *host = args->host;
+  if (row % ROWS_PER_BUDGET == 0 && row) moon_budget_start(host, host->options.call_instructions, 2 * MOON_SECOND);
+  host->row = row;
+  lua_pushvalue(L, fn);
+  lua_pushvalue(L, fn + 1);
+  lua_call(L, 1, 1);
+}
+
+static int filter_body(lua_State *L) {
+  row_args *args = lua_touserdata(L, 1);
+  moon_host_push_function(L, args->host, args->fn);
+  moon_lua_cursor_push(L, args->host);
+  for (size_t row = 0; row < args->table->rows; row++) {
+    call_row(L, args, 2, row);
+    if (!lua_toboolean(L, -1)) args->keep[row] = 0;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+static moon_status filter(void *self, uint32_t fn, const moon_table *table, uint8_t *keep) {
+  moon_host *host = self;
+  row_args args = {.host = host, .fn = fn, .table = table, .keep = keep, .status = moon_ok()};
+  moon_host_begin(host);
+  host->table = table;
+  moon_status st = moon_host_protect(host, filter_body, &args);
+  moon_host_end(host);
+  return st;
+}
+
+/* Brings the column to `row` values by nulls: those before the first value, or one more. */
+static moon_status pad(moon_column *column, size_t rows) {
+  while (column->n < rows) MOON_TRY(moon_column_push_null(column));
+  return moon_ok();
+}
+
+/* The type follows the first value; a column of times stays one where numbers are put in. */
+static moon_type type_of(int lua_type, const moon_column *before) {
+  if (lua_type == LUA_TSTRING) return MOON_STRING;
+  return before && before->type == MOON_TIME ? MOON_TIME : MOON_NUMBER;
+}
+
+static moon_status push_answer(lua_State *L, row_args *args, size_t row) {
+  int type = lua_type(L, -1);
+  moon_column *column = args->column;
+  if (type == LUA_TNIL) return args->typed ? moon_column_push_null(column) : moon_ok();
+  MOON_TRY(pad(column, row));
+  if (type == LUA_TSTRING) {
+    size_t n;
+    const char *text = lua_tolstring(L, -1, &n);
+    return moon_column_push_string(column, text, n);
+  }
+  if (type == LUA_TBOOLEAN) return moon_column_push_number(column, lua_toboolean(L, -1));
+  if (lua_isinteger(L, -1) && column->type == MOON_TIME) return moon_column_push_integer(column, lua_tointeger(L, -1));
+  return moon_column_push_number(column, lua_tonumber(L, -1));
+}
+
+/* Makes the column of `fresh` at the first value; later values have to be of its type. */
+static void check_type(lua_State *L, row_args *args, moon_table *fresh, size_t row) {
+  int type = lua_type(L, -1);
+  if (type == LUA_TNIL) return;
+  if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
+    luaL_error(L, "m.map '%s': row %d of %s: the function must answer a number, a string, a boolean or nil, got a %s", args->name, (int)row + 1,
+               args->table->name, lua_typename(L, type));
+  if (!args->typed) {
+    args->status = moon_table_add_column(fresh, args->name, type_of(type, moon_table_column(args->table, args->name)), &args->column);
+    args->typed = !args->status.code;
+    return;
+  }
+  if ((type == LUA_TSTRING) != (args->column->type == MOON_STRING))
+    luaL_error(L, "m.map '%s': row %d of %s: the function answered a %s, and before that a %s", args->name, (int)row + 1, args->table->name,
+               lua_typename(L, type), type == LUA_TSTRING ? "number" : "string");
+}
+
+typedef struct map_args {
+  row_args rows;
+  moon_table *fresh;
+} map_args;
+
+static int map_body(lua_State *L) {
+  map_args *args = lua_touserdata(L, 1);
+  moon_host_push_function(L, args->rows.host, args->rows.fn);
+  moon_lua_cursor_push(L, args->rows.host);
+  for (size_t row = 0; row < args->rows.table->rows; row++) {
+    call_row(L, &args->rows, 2, row);
+    check_type(L, &args->rows, args->fresh, row);
+    if (!args->rows.status.code) args->rows.status = push_answer(L, &args->rows, row);
+    if (args->rows.status.code) return 0;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* The filled column takes the place of the table's own, or becomes its last. */
+static moon_status install(moon_table *table, moon_table *fresh, const char *name) {
+  moon_column *target = moon_table_column(table, name);
+  if (!target) MOON_TRY(moon_table_add_column(table, name, fresh->columns[0].type, &target));
+  moon_column old = *target;
+  *target = fresh->columns[0];
+  fresh->columns[0] = old;
+  return moon_ok();
+}
+
+static moon_status map(void *self, uint32_t fn, moon_table *table, const char *name) {
+  moon_host *host = self;
+  map_args args = {.rows = {.host = host, .fn = fn, .table = table, .name = name, .status = moon_ok()}};
+  MOON_TRY(moon_table_new(table->name, &args.fresh));
+  moon_host_begin(host);
+  host->table = table;
+  moon_status st = moon_host_protect(host, map_body, &args);
+  moon_host_end(host);
+  if (!st.code) st = args.rows.status;
+  if (!st.code && !args.rows.typed) st = moon_table_add_column(args.fresh, name, MOON_NUMBER, &args.rows.column);
+  if (!st.code) st = pad(args.rows.column, table->rows);
+  if (!st.code) st = install(table, args.fresh, name);
+  moon_table_free(args.fresh);
+  return st;
+}
+
+moon_row_functions moon_host_row_functions(moon_host *host) {
+  moon_row_functions functions = {host, filter, map};
+  return functions;
+}
+
+/* ---- page functions */
+
+typedef struct page_args {
+  moon_host *host;
+  uint32_t fn;
+  const moon_request *request;
+  bool open;
+} page_args;
+
+/* One block of memory for all arrays of a slate, grown when a longer slate comes. */
+static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
+  enum { EACH = sizeof(moon_reason *) + 3 * sizeof(float) + sizeof(uint32_t) + 1 };
+  size_t n = slate->n;
+  if (!b->memory || b->cap < n) {
+    size_t cap = n < 64 ? 64 : n;
+    void *memory = moon_alloc(cap * EACH);
+    if (!memory) return moon_fail(MOON_ENOMEM, "no memory to call a policy");
+    moon_free(b->memory);
+    b->memory = memory;
+    b->cap = cap;
+    b->reason = memory;
+    b->score = (float *)(b->reason + cap);
+    b->model_score = b->score + cap;
+    b->source_score = b->model_score + cap;
+    b->item = (uint32_t *)(b->source_score + cap);
+    b->source = (uint8_t *)(b->item + cap);
+  }
+  b->n = n;
+  if (!n) return moon_ok();
+  memcpy(b->reason, slate->reason, n * sizeof *b->reason);
+  memcpy(b->score, slate->score, n * sizeof *b->score);
+  memcpy(b->model_score, slate->model_score, n * sizeof *b->model_score);
+  memcpy(b->source_score, slate->source_score, n * sizeof *b->source_score);
+  memcpy(b->item, slate->item, n * sizeof *b->item);
+  memcpy(b->source, slate->source, n);
+  return moon_ok();
+}
+
+static void backup_restore(const moon_slate_backup *b, moon_slate *slate) {
+  size_t n = slate->n = b->n;
+  if (!n) return;
+  memcpy(slate->reason, b->reason, n * sizeof *b->reason);
+  memcpy(slate->score, b->score, n * sizeof *b->score);
+  memcpy(slate->model_score, b->model_score, n * sizeof *b->model_score);
+  memcpy(slate->source_score, b->source_score, n * sizeof *b->source_score);
+  memcpy(slate->item, b->item, n * sizeof *b->item);
+  memcpy(slate->source, b->source, n);
+}
+
+/* The name under which explain shows what a function did. */
+static const char *label_of(lua_State *L, moon_slate *slate) {
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  const char *label = moon_arena_printf(slate->arena, "lua(%s:%d)", ar.short_src, ar.linedefined);
+  return label ? label : "lua";
+}
+
+static int policy_body(lua_State *L) {
+  page_args *args = lua_touserdata(L, 1);
+  moon_host_push_function(L, args->host, args->fn);
+  args->host->label = label_of(L, args->host->slate);
+  moon_lua_slate_push(L, args->host);
+  moon_lua_ctx_push(L, args->request);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon_request *request) {
+  moon_host *host = self;
+  page_args args = {.host = host, .fn = fn, .request = request};
+  MOON_TRY(backup_save(&host->backup, slate));
+  moon_host_begin(host);
+  moon_rng_seed(&host->rng, request->seed, fn);
+  host->slate = slate;
+  moon_status st = moon_host_protect(host, policy_body, &args);
+  if (st.code) backup_restore(&host->backup, slate);
+  moon_host_end(host);
+  return st;
+}
+
+static int gate_body(lua_State *L) {
+  page_args *args = lua_touserdata(L, 1);
+  moon_host_push_function(L, args->host, args->fn);
+  moon_lua_ctx_push(L, args->request);
+  lua_call(L, 1, 1);
+  args->open = lua_toboolean(L, -1);
+  return 0;
+}
+
+static moon_status gate(void *self, uint32_t fn, const moon_request *request, bool *open) {
+  moon_host *host = self;
+  page_args args = {.host = host, .fn = fn, .request = request};
+  *open = false;
+  moon_host_begin(host);
+  moon_rng_seed(&host->rng, request->seed, fn);
+  moon_status st = moon_host_protect(host, gate_body, &args);
+  moon_host_end(host);
+  *open = !st.code && args.open;
+  return st;
+}
+
+moon_page_functions moon_host_page_functions(moon_host *host) {
+  moon_page_functions functions = {host, policy, gate};
+  return functions;
+}
