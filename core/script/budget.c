@@ -3,7 +3,8 @@
  * A count hook looks at the budget every MOON_HOOK_STEPS instructions; coroutines inherit it, and pay for that many instructions each
  * time they are resumed, since the count starts again there. Work that library functions do in C is charged by them. When the budget is
  * spent an error is raised; the sandbox's pcall, xpcall, coroutine.resume and coroutine.close raise it again when they catch it, so it
- * always reaches the host. Finalisers run without hooks, therefore the sandbox's setmetatable refuses __gc (sandbox.c). */
+ * always reaches the host. Lua switches hooks off in three places, and each is closed to scripts: finalisers (the sandbox's setmetatable
+ * refuses __gc), message handlers of an error that a hook raised, and to-be-closed variables of a coroutine that a hook stopped. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,9 +86,22 @@ static int safe_pcall(lua_State *L) {
   return after_call(L, status, 0);
 }
 
+/* The user's handler is upvalue 1. For the hook's error it would run inside the hook, where hooks are off: it is left out then. */
+static int safe_handler(lua_State *L) {
+  lua_settop(L, 1);
+  if (moon_host_of(L)->left < 0) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
 static int safe_xpcall(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, safe_handler, 1);
+  lua_replace(L, 2);
   lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);
   lua_rotate(L, 3, 2);
@@ -112,11 +126,40 @@ static int catching_call(lua_State *L) {
   return n;
 }
 
+/* Upvalue 1: the thread. As Lua's own, but a coroutine that the hook stopped is not closed: hooks stay off in it, and its to-be-closed
+ * variables could run for ever. */
+static int wrapped_call(lua_State *L) {
+  moon_host *host = moon_host_of(L);
+  lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+  int n = lua_gettop(L), answers = 0;
+  moon_budget_charge(L, host, MOON_HOOK_STEPS);
+  if (!lua_checkstack(co, n)) return luaL_error(L, "too many arguments to resume");
+  lua_xmove(L, co, n);
+  int status = lua_resume(co, L, n, &answers);
+  if (status == LUA_OK || status == LUA_YIELD) {
+    if (!lua_checkstack(L, answers + 1)) return luaL_error(L, "too many results to resume");
+    lua_xmove(co, L, answers);
+    return answers;
+  }
+  if (host->left < 0) strike(L, host);
+  int state = lua_status(co);
+  if (state != LUA_OK && state != LUA_YIELD) status = lua_resetthread(co);
+  if (host->left < 0) strike(L, host);
+  lua_xmove(co, L, 1);
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
 static int safe_wrap(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(1));
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_State *co = lua_newthread(L);
   lua_pushvalue(L, 1);
-  lua_call(L, 1, 1);
-  lua_pushcclosure(L, charged_call, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, wrapped_call, 1);
   return 1;
 }
 
@@ -135,6 +178,7 @@ void moon_budget_install(lua_State *L) {
   lua_getfield(L, -1, "coroutine");
   replace(L, "resume", catching_call);
   replace(L, "close", catching_call);
-  replace(L, "wrap", safe_wrap);
+  lua_pushcfunction(L, safe_wrap);
+  lua_setfield(L, -2, "wrap");
   lua_pop(L, 1);
 }

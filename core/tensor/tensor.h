@@ -37,10 +37,11 @@ bool moon_gemm_fits(size_t m, size_t n, size_t k);
 #define MOON_CLONES
 #endif
 
-/* e^x in f32 within 2 ulp for results that are normal numbers; 0 below -87.3, infinity above 88.7, NaN for NaN. Cephes' polynomial (Moshier 1989): x = k ln 2 + r,
- * e^r by degree 6, times 2^k by the exponent bits. No branch and no table, so it vectorises and answers the same under any libm. */
+/* e^x in f32 within 2 ulp where the result is a normal number; 0 below -87.3, infinity above 88.72, NaN for NaN. Cephes' polynomial
+ * (Moshier 1989): x = k ln 2 + r, e^r by degree 6, times 2^k by the exponent bits. No branch and no table, so it vectorises and
+ * answers the same under any libm. */
 static inline float moon_expf(float x) {
-  float clipped = x > 88.7f ? 88.7f : x;
+  float clipped = x > 88.72283f ? 88.72283f : x;
   clipped = clipped > -87.3f ? clipped : -87.3f;          /* NaN also ends here, so that the conversion below is defined */
   float shifted = clipped * 1.44269504f + 12582912.f;     /* 1.5 * 2^23: adding it rounds to an integer */
   float k = shifted - 12582912.f;

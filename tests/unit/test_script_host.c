@@ -70,6 +70,10 @@ static void endless_work_is_stopped_wherever_it_hides(void **state) {
       "while true do coroutine.wrap(function() for i = 1, 150 do end end)() end\n",
       "local c = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) coroutine.yield() end)\n"
       "coroutine.resume(c) coroutine.close(c) while true do end\n",
+      "coroutine.wrap(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end end)()\n",
+      "local c = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true do end end}) while true do end end)\n"
+      "local y <close> = setmetatable({}, {__close = function() coroutine.close(c) while true do end end}) coroutine.resume(c)\n",
+      "xpcall(error, function() while true do end end)\n",
       "local x <close> = setmetatable({}, {__close = function() while true do end end})\n",
       "local t = setmetatable({}, {__index = function(t, k) while true do end end}) local y = t.x\n",
       "local t = setmetatable({}, {__tostring = function() while true do end end}) tostring(t)\n",

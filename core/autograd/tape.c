@@ -1,0 +1,155 @@
+/* tape.c - the tape: a list of nodes in order of creation, which is already a topological order, and the walk back over it.
+ *
+ * Values, gradients and side data come from one arena. reset keeps the memory, so the second step of a steady loop finds everything
+ * in place and allocates nothing. */
+#include <string.h>
+
+#include "autograd/tape.h"
+
+static const moon_op constant_op = {"constant", NULL}, leaf_op = {"leaf", NULL};
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------- */
+
+moon_status moon_tape_new(moon_tape **out) {
+  moon_blas_init();
+  *out = moon_calloc(1, sizeof **out);
+  return *out ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a tape");
+}
+
+void moon_tape_free(moon_tape *tape) {
+  if (!tape) return;
+  moon_arena_free(&tape->arena);
+  moon_free(tape->nodes);
+  moon_free(tape);
+}
+
+void moon_tape_reset(moon_tape *tape) {
+  if (tape->arena.used_total > tape->peak) tape->peak = tape->arena.used_total;
+  moon_arena_reset(&tape->arena);
+  tape->n = 0;
+  tape->no_memory = false;
+}
+
+size_t moon_tape_bytes(const moon_tape *tape) {
+  size_t used = tape->arena.used_total > tape->peak ? tape->arena.used_total : tape->peak;
+  return used + tape->cap * sizeof *tape->nodes;
+}
+
+void *moon_tape_take(moon_tape *tape, size_t bytes) {
+  void *memory = moon_arena_alloc_aligned(&tape->arena, bytes);
+  if (!memory) tape->no_memory = true;
+  return memory;
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------------------ */
+
+moon_status moon_node_check(const moon_tape *tape, const moon_op *op, size_t n, const moon_var *in) {
+  for (size_t i = 0; i < n; i++) {
+    if (in[i].id >= tape->n) return moon_fail(MOON_EINVAL, "%s: input %zu is not on this tape (was it reset?)", op->name, i + 1);
+    const moon_node *a = moon_node_at(tape, in[0]), *b = moon_node_at(tape, in[i]);
+    if (a->dtype != b->dtype)
+      return moon_fail(MOON_EINVAL, "%s: %s %s against %s %s", op->name, moon_dtype_name(a->dtype), moon_node_shape(tape, in[0]).text,
+                       moon_dtype_name(b->dtype), moon_node_shape(tape, in[i]).text);
+  }
+  return moon_ok();
+}
+
+moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why) {
+  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why);
+}
+
+moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
+                                moon_node **node, moon_var *out) {
+  *node = NULL;
+  size_t count = 0;
+  if (dtype != MOON_F32 && dtype != MOON_F64)
+    return moon_fail(MOON_EINVAL, "%s: the tape works on f32 and f64, not %s", op->name, moon_dtype_name(dtype));
+  moon_status st = moon_shape_count(dtype, dims, shape, &count);
+  if (st.code) return moon_wrap(st, "%s", op->name);
+  if (tape->n >= MOON_NONE) return moon_fail(MOON_ELIMIT, "%s: the tape is full", op->name);
+  MOON_TRY(moon_grow(&tape->nodes, &tape->cap, tape->n + 1, sizeof *tape->nodes));
+  if (!value && !(value = moon_tape_take(tape, count * moon_dtype_size(dtype))))
+    return moon_fail(MOON_ENOMEM, "%s: no memory for %s", op->name, moon_shape_write(dims, shape).text);
+  moon_node *fresh = &tape->nodes[tape->n];
+  *fresh = (moon_node){.op = op, .dtype = dtype, .dims = dims, .count = count, .value = value};
+  if (dims) memcpy(fresh->shape, shape, (size_t)dims * sizeof *shape);
+  *out = (moon_var){(uint32_t)tape->n++};
+  *node = fresh;
+  return moon_ok();
+}
+
+moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const moon_var *in, int dims, const size_t *shape,
+                           moon_node **node, moon_var *out) {
+  moon_var noted[3] = {{0}};
+  bool needs_grad = false;
+  for (size_t i = 0; i < n; i++) {
+    if (i < 3) noted[i] = in[i]; /* before the push: `out` may be one of the inputs */
+    needs_grad |= moon_node_at(tape, in[i])->needs_grad;
+  }
+  MOON_TRY(moon_node_push_leaf(tape, op, moon_node_at(tape, in[0])->dtype, dims, shape, NULL, node, out));
+  memcpy((*node)->in, noted, sizeof noted);
+  (*node)->needs_grad = needs_grad;
+  return moon_ok();
+}
+
+/* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
+
+moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out) {
+  moon_node *node;
+  return moon_node_push_leaf(tape, &constant_op, dtype, dims, shape, (void *)(uintptr_t)data, &node, out); /* never written to */
+}
+
+moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tensor *grad, moon_var *out) {
+  int dims = moon_tensor_dims(value);
+  const size_t *shape = moon_tensor_shape(value);
+  if (!moon_tensor_is_contiguous(value)) return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
+  if (grad && (moon_tensor_dtype(grad) != moon_tensor_dtype(value) || !moon_tensor_is_contiguous(grad) ||
+               !moon_shape_equal(dims, shape, moon_tensor_dims(grad), moon_tensor_shape(grad))))
+    return moon_fail(MOON_EINVAL, "leaf: a value of %s %s against a gradient of %s %s", moon_dtype_name(moon_tensor_dtype(value)),
+                     moon_shape_write(dims, shape).text, moon_dtype_name(moon_tensor_dtype(grad)),
+                     moon_shape_write(moon_tensor_dims(grad), moon_tensor_shape(grad)).text);
+  moon_node *node;
+  MOON_TRY(moon_node_push_leaf(tape, &leaf_op, moon_tensor_dtype(value), dims, shape, moon_tensor_data(value), &node, out));
+  node->leaf_grad = grad ? moon_tensor_data(grad) : NULL;
+  node->needs_grad = grad != NULL;
+  return moon_ok();
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------------- */
+
+const void *moon_var_data(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->value; }
+const void *moon_var_grad(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->grad; }
+moon_dtype moon_var_dtype(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->dtype; }
+int moon_var_dims(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->dims; }
+const size_t *moon_var_shape(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->shape; }
+size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(tape, v)->count; }
+
+/* ---- the way back ----------------------------------------------------------------------------------------------------------- */
+
+void *moon_node_grad(moon_tape *tape, moon_var v) {
+  moon_node *node = moon_node_at(tape, v);
+  if (!node->needs_grad) return NULL;
+  if (!node->grad && node->leaf_grad) node->grad = node->leaf_grad;
+  if (!node->grad) {
+    size_t bytes = node->count * moon_dtype_size(node->dtype);
+    node->grad = moon_tape_take(tape, bytes);
+    if (node->grad) memset(node->grad, 0, bytes);
+  }
+  return node->grad;
+}
+
+moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
+  if (loss.id >= tape->n) return moon_fail(MOON_EINVAL, "backward: the loss is not on this tape (was it reset?)");
+  if (moon_node_at(tape, loss)->count != 1)
+    return moon_fail(MOON_EINVAL, "backward: the loss has shape %s, not one element", moon_node_shape(tape, loss).text);
+  for (size_t i = 0; i < tape->n; i++) tape->nodes[i].grad = NULL; /* an earlier backward's gradients must not flow twice */
+  void *seed = moon_node_grad(tape, loss);
+  if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;
+  else if (seed) *(double *)seed += 1;
+  for (size_t i = (size_t)loss.id + 1; i-- > 0 && !tape->no_memory;) {
+    moon_node *node = &tape->nodes[i];
+    if (node->grad && node->op->backward) node->op->backward(tape, node);
+  }
+  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
+  return moon_ok();
+}

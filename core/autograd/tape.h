@@ -1,0 +1,79 @@
+/* tape.h - the inside of a tape; only core/autograd sees it.
+ *
+ * A node holds an op, its inputs, a pointer to its value and, during the backward pass, to its gradient. Values, gradients and side
+ * data lie in the tape's arena. How an op is written (see ops_shape.c for the shortest):
+ *
+ *   static void neg_back(moon_tape *tape, moon_node *node) {            // adds into the inputs' gradients
+ *     double *into = moon_node_grad(tape, node->in[0]);                 // zeroed at first touch; NULL: not wanted
+ *     if (into) ... += -node->grad
+ *   }
+ *   static const moon_op neg = {"neg", neg_back};
+ *   moon_status moon_op_neg(moon_tape *tape, moon_var a, moon_var *out) {
+ *     MOON_TRY(moon_node_check(tape, &neg, 1, &a));
+ *     moon_node *node;
+ *     MOON_TRY(moon_node_push(tape, &neg, 1, &a, dims, shape, &node, out)); // value allocated, not yet written
+ *     ... node->value = forward of moon_node_at(tape, a)->value
+ *   }
+ *
+ * A pointer to a node is good until the next push. */
+#ifndef MOON_AUTOGRAD_TAPE_H
+#define MOON_AUTOGRAD_TAPE_H
+#include "autograd/autograd.h"
+
+typedef struct moon_node moon_node;
+typedef struct moon_op {
+  const char *name;
+  void (*backward)(moon_tape *tape, moon_node *node); /* NULL: a leaf */
+} moon_op;
+
+struct moon_node {
+  const moon_op *op;
+  moon_var in[3];
+  bool needs_grad;
+  moon_dtype dtype;
+  int dims;
+  size_t shape[MOON_MAX_DIMS];
+  size_t count;
+  void *value;     /* [count], contiguous; read-only where borrowed */
+  void *grad;      /* NULL until something flows in; a leaf's lies in its tensor */
+  void *leaf_grad; /* leaves: the tensor's memory */
+  void *aux;       /* what the op keeps for its way back, in the arena */
+  double number;   /* a factor, or an activation */
+};
+
+struct moon_tape {
+  moon_node *nodes;
+  size_t n, cap;
+  moon_arena arena;
+  size_t peak;    /* most bytes that one step took from the arena */
+  bool no_memory; /* latched by moon_tape_take inside a backward pass */
+};
+
+static inline moon_node *moon_node_at(const moon_tape *tape, moon_var v) { return &tape->nodes[v.id]; }
+static inline moon_shape_text moon_node_shape(const moon_tape *tape, moon_var v) {
+  return moon_shape_write(tape->nodes[v.id].dims, tape->nodes[v.id].shape);
+}
+
+/* All inputs are nodes of this tape and of one dtype; MOON_EINVAL names the op. */
+moon_status moon_node_check(const moon_tape *tape, const moon_op *op, size_t n, const moon_var *in);
+/* A node of inputs' dtype with an uninitialised value; n <= 3 inputs are noted, it needs a gradient where one of them does. */
+moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const moon_var *in, int dims, const size_t *shape,
+                           moon_node **node, moon_var *out);
+/* The same without inputs; value NULL: allocate. */
+moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
+                                moon_node **node, moon_var *out);
+/* Memory until reset, 64-byte aligned; NULL latches no_memory. */
+void *moon_tape_take(moon_tape *tape, size_t bytes);
+/* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted or memory ran out (latched). */
+void *moon_node_grad(moon_tape *tape, moon_var v);
+/* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
+moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
+
+/* Kernels exist once, in REAL, and are compiled for f32 and f64 (each_real.h); this picks one. */
+#define MOON_BY_DTYPE(dtype, kernel, ...)                  \
+  do {                                                     \
+    if ((dtype) == MOON_F32) kernel##_f32(__VA_ARGS__);    \
+    else kernel##_f64(__VA_ARGS__);                        \
+  } while (0)
+
+#endif
