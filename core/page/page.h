@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "data/data.h"
 #include "feature/feature.h"
+#include "moonshelf/runtime.h"
 #include "rank/rank.h"
 #include "retrieve/retrieve.h"
 
@@ -25,7 +26,8 @@ typedef struct moon_request {
   size_t cart_n;
   int64_t now;              /* microseconds UTC */
   uint64_t seed;
-  const json_t *params;     /* other query parameters: {"country":"NL"}; strings; may be NULL */
+  const moon_pair *params;  /* [param_n] other query parameters: country = NL */
+  size_t param_n;
   bool explain;
   /* resolved by moon_page_assemble: */
   uint32_t user_row, item_row;

@@ -104,10 +104,8 @@ static void push_cart(lua_State *L, const moon_request *request) {
 }
 
 static void push_params(lua_State *L, const moon_request *request) {
-  lua_newtable(L);
-  json_t *params = (json_t *)request->params, *value; /* jansson's macro wants it writable and does not write */
-  const char *name;
-  json_object_foreach(params, name, value) set_text(L, name, json_string_value(value));
+  lua_createtable(L, 0, (int)request->param_n);
+  for (size_t i = 0; i < request->param_n; i++) set_text(L, request->params[i].name, request->params[i].value);
 }
 
 void moon_lua_ctx_push(lua_State *L, const moon_request *request) {

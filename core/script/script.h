@@ -37,6 +37,17 @@ moon_status moon_host_load(moon_host *host, const char *path, const char **kind,
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
 
+/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share; the public
+ * part is include/moonshelf/runtime.h ------------------------------------------------------------------------------------------ */
+
+/* Lets the caller print (see moon_host_options); otherwise as moon_runtime_open. */
+moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
+/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for rendering. */
+moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);
+const moon_bundle *moon_runtime_bundle(const moon_runtime *runtime);
+/* The live state: the bundle's, with the events since. */
+moon_state *moon_runtime_state(moon_runtime *runtime);
+
 /* The Lua module: pushes what `require "moonshelf"` returns. Used by our host and, through module/lua_module.c (which builds
  * moonshelf.so and exports luaopen_moonshelf), by a stock lua5.4. */
 MOON_API int moon_lua_open(struct lua_State *L);

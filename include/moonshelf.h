@@ -1,0 +1,9 @@
+/* moonshelf.h - everything public: link with `pkg-config --libs moonshelf`. */
+#ifndef MOONSHELF_H
+#define MOONSHELF_H
+
+#include "moonshelf/runtime.h"
+#include "moonshelf/status.h"
+#include "moonshelf/tensor.h"
+
+#endif
