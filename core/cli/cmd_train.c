@@ -77,6 +77,7 @@ static moon_status make_model(train_job *job) {
 }
 
 static moon_status train(train_job *job) {
+  MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
   MOON_TRY(make_model(job));

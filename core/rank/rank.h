@@ -18,7 +18,7 @@
 /* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> dense layers -> probability. */
 typedef struct moon_model moon_model;
 /* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]}; the last layer has 1 unit, sigmoid (or linear with
- * loss "mse"). vocab_sizes: [feature_count] rows of each embedding table (0: none). */
+ * loss "mse"). vocab_sizes: [feature_count] rows of each embedding table (0: none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
 void moon_model_free(moon_model *model);
 size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
@@ -30,26 +30,34 @@ moon_status moon_model_load(moon_model *model, const char *bytes, size_t n); /* 
 moon_status moon_model_compile(moon_model *model);
 /* Probability for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
 moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
-/* The item-id embedding row for an item (for MMR "embedding"), NULL without one. [*dim] floats, borrowed. */
+/* The embedding of an item's id (for MMR by "embedding"); NULL where there is none, also for an item the vocabulary does not know.
+ * [*dim] floats, borrowed. */
 const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim);
 
 /* ---- data set (dataset.c) ------------------------------------------------------------------------------------------------- */
 
 /* What a recipe's plan makes of its data: log, examples with point-in-time inputs, split. */
+typedef enum moon_part { MOON_TRAIN, MOON_VALIDATION, MOON_TEST, MOON_PARTS } moon_part;
+const char *moon_part_name(moon_part part); /* "train", "validation", "test" */
 typedef struct moon_dataset {
   moon_catalogue *catalogue;
   moon_log *log;
   moon_examples examples;
-  uint8_t *part;     /* [examples.n] 0 train, 1 validation, 2 test */
-  int64_t part_time[2]; /* by-time split: first time of validation and of test */
+  uint8_t *part;            /* [examples.n] a moon_part */
+  size_t part_n[MOON_PARTS];
+  moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
   moon_feature_plan *plan;
-  moon_vocab **vocabs;   /* [plan->feature_count] from the training part, or the bundle's */
+  moon_vocab **vocabs;      /* [plan->feature_count] from the training part, or the bundle's */
+  bool vocabs_borrowed;
   moon_features *features;
-  moon_inputs inputs;    /* [examples.n] rows */
-  float *popularity;     /* [examples.n] the item's all-time event count just before the example: the baseline's score */
-  moon_state *state;     /* after the whole log */
-  moon_state *state_at_test; /* as it was just before part 2 began (the whole log's where there is none) */
-  uint8_t *train_seen;   /* reserved */
+  moon_inputs inputs;       /* [examples.n] rows */
+  float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */
+  moon_state *state;        /* after the whole log */
+  /* What could be known when the judged part began: by time, everything before it; at random, everything but the examples to judge. */
+  moon_event *known;        /* [known_n] */
+  size_t known_n;
+  moon_state *state_then;   /* after those */
+  int64_t judged_from;      /* the time of the first example to judge */
   moon_rule_report *rules;
   size_t rule_count;
   moon_csv_report events_report, items_report;
@@ -88,9 +96,10 @@ double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant); /*
 
 /* ---- evaluation (evaluate.c) ---------------------------------------------------------------------------------------------- */
 
-/* Full-catalogue ranking: for each user with a positive in the test part (at most max_users, chosen by hash), rank all listed items not
- * touched by the user before the test part, as of the state then. The answer is JSON (new reference):
- * {"examples":{"train":..,"validation":..,"test":..,"positive_rate":..}, "users":N,
+/* Accuracy, AUC and log loss over the examples of the judged part; recall@k, NDCG@k and coverage by full-catalogue ranking: for each user
+ * with a positive in the judged part (at most max_users, chosen by hash), rank all listed items that the user had not touched before it,
+ * with the features as they were when it began. The answer is JSON (new reference):
+ * {"part":"test","examples":{"train":..,"validation":..,"test":..,"positive_rate":..}, "users":N,
  *  "model":{"accuracy":..,"auc":..,"logloss":..,"recall@20":..,"ndcg@20":..,"coverage":..},
  *  "baselines":{"popular":{"auc":..,"recall@20":..,"ndcg@20":..},"random":{...},"item-knn":{...}}}
  * metrics: the plan's list of names ("recall@20" any k up to 1000); unknown names are errors with the nearest. */
@@ -116,6 +125,9 @@ typedef struct moon_bundle {
   moon_model *model;
   moon_similar *similar;
 } moon_bundle;
+/* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no
+ * folder of the user's is ever replaced by a bundle. */
+moon_status moon_bundle_may_write(const char *path);
 /* Written beside `path` and swapped in when whole; a failure leaves what was at `path` untouched. */
 moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan,
                               const moon_dataset *dataset, const moon_model *model, const moon_similar *similar, const json_t *metrics);

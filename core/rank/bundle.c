@@ -1,0 +1,152 @@
+/* bundle.c - a folder becomes what serves: every file checked against the manifest, then put together.
+ *
+ * Nothing is believed: sizes and SHA-256 first, then each parser checks its own bytes, then the parts are checked against each other by
+ * those who use them (weights against the plan, state against the plan). A message says which file, and what is wrong with it. */
+#include <string.h>
+
+#include "rank/bundle.h"
+
+#define MANIFEST_LIMIT (1u << 20)
+
+/* ---- files ------------------------------------------------------------------------------------------------------------------ */
+
+static moon_status read_file(const char *folder, const char *name, size_t limit, moon_buf *out) {
+  char *path = moon_path_join(folder, name);
+  if (!path) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  moon_status status = moon_file_read(path, limit, out);
+  moon_free(path);
+  return status;
+}
+
+static moon_status parse_json(const moon_buf *bytes, json_t **out) {
+  json_error_t error;
+  *out = json_loadb(bytes->data ? bytes->data : "", bytes->n, 0, &error);
+  return *out ? moon_ok() : moon_fail(MOON_EFORMAT, "line %d: %s", error.line, error.text);
+}
+
+static moon_status read_manifest(const char *path, json_t **out) {
+  moon_buf buf = {0};
+  moon_status status = read_file(path, MOON_BUNDLE_MANIFEST, MANIFEST_LIMIT, &buf);
+  if (status.code) status = moon_wrap(status, "%s is not a bundle", path);
+  else status = moon_wrap(parse_json(&buf, out), "%s/%s", path, MOON_BUNDLE_MANIFEST);
+  moon_buf_free(&buf);
+  if (status.code) return status;
+  const char *format = json_string_value(json_object_get(*out, "format"));
+  json_int_t version = json_integer_value(json_object_get(*out, "version"));
+  if (!format || strcmp(format, MOON_BUNDLE_FORMAT)) return moon_fail(MOON_EFORMAT, "%s/%s is not a bundle's manifest", path, MOON_BUNDLE_MANIFEST);
+  if (version != MOON_BUNDLE_VERSION)
+    return moon_fail(MOON_EFORMAT, "%s is a bundle of version %lld; this program reads version %d: train it again", path, (long long)version,
+                     MOON_BUNDLE_VERSION);
+  return moon_ok();
+}
+
+/* The bytes of one file, as the manifest says they are. */
+static moon_status read_checked(const char *path, const json_t *manifest, moon_bundle_file file, moon_buf *out) {
+  const char *name = moon_bundle_names[file];
+  const json_t *entry = json_object_get(json_object_get(manifest, "files"), name);
+  const char *digest = json_string_value(json_object_get(entry, "sha256"));
+  json_int_t bytes = json_integer_value(json_object_get(entry, "bytes"));
+  char found[65];
+  if (!digest || bytes < 0) return moon_fail(MOON_EFORMAT, "%s/%s does not name %s", path, MOON_BUNDLE_MANIFEST, name);
+  MOON_TRY(moon_wrap(read_file(path, name, (size_t)bytes + 1, out), "bundle %s", path)); /* + 1: longer is seen without reading it all */
+  if (out->n != (size_t)bytes)
+    return moon_fail(MOON_EFORMAT, "%s/%s is %s: %zu bytes, the manifest says %lld", path, name, out->n < (size_t)bytes ? "truncated" : "too long", out->n,
+                     (long long)bytes);
+  moon_sha256(out->data ? out->data : "", out->n, found);
+  if (strcmp(found, digest)) return moon_fail(MOON_EFORMAT, "%s/%s is damaged: its SHA-256 is not the manifest's", path, name);
+  return moon_ok();
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------------------ */
+
+static moon_status load_vocabs(moon_bundle *b, const moon_buf *bytes) {
+  json_t *list = NULL;
+  size_t n = b->feature_plan->feature_count;
+  MOON_TRY(parse_json(bytes, &list));
+  b->vocabs = moon_calloc(n, sizeof *b->vocabs);
+  moon_status status = b->vocabs ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu vocabularies", n);
+  if (!status.code && json_array_size(list) != n) status = moon_fail(MOON_EFORMAT, "%zu vocabularies for %zu features", json_array_size(list), n);
+  for (size_t i = 0; i < n && !status.code; i++) {
+    const moon_feature *feature = &b->feature_plan->features[i];
+    bool wants = (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) && !feature->hash;
+    const json_t *vocab = json_array_get(list, i);
+    if (wants != json_is_array(vocab)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
+    else if (wants) status = moon_vocab_parse(vocab, &b->vocabs[i]);
+  }
+  json_decref(list);
+  return status;
+}
+
+static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
+  size_t n = b->feature_plan->feature_count;
+  size_t *sizes = moon_calloc(n, sizeof *sizes);
+  if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu sizes", n);
+  for (size_t i = 0; i < n; i++) sizes[i] = b->vocabs[i] ? moon_vocab_size(b->vocabs[i]) : b->feature_plan->features[i].hash;
+  moon_status status = moon_model_new(json_object_get(b->plan, "model"), b->feature_plan, sizes, 0, &b->model);
+  moon_free(sizes);
+  return status.code ? status : moon_model_load(b->model, bytes->data, bytes->n);
+}
+
+/* Files come in the order in which one needs the other, but for the plan, which needs the catalogue's columns. */
+static moon_status load_part(moon_bundle *b, moon_bundle_file file, const moon_buf *bytes) {
+  switch (file) {
+    case MOON_FILE_RECIPE: return moon_ok(); /* kept for evaluate and for people */
+    case MOON_FILE_PLAN: return parse_json(bytes, &b->plan);
+    case MOON_FILE_METRICS: return parse_json(bytes, &b->metrics);
+    case MOON_FILE_CATALOGUE: return moon_catalogue_load(bytes->data, bytes->n, &b->catalogue);
+    case MOON_FILE_SIMILAR: return moon_similar_load(bytes->data, bytes->n, &b->similar);
+    case MOON_FILE_VOCAB:
+      MOON_TRY(moon_feature_plan_new(json_object_get(b->plan, "features"), b->catalogue, &b->feature_plan));
+      MOON_TRY(load_vocabs(b, bytes));
+      return moon_features_bind(b->feature_plan, b->catalogue, b->vocabs, &b->features);
+    case MOON_FILE_STATE: return moon_state_load(bytes->data, bytes->n, b->feature_plan, &b->state);
+    case MOON_FILE_MODEL: return load_model(b, bytes);
+    default: return moon_ok();
+  }
+}
+
+static moon_status open_bundle(moon_bundle *b) {
+  static const moon_bundle_file order[] = {MOON_FILE_RECIPE, MOON_FILE_PLAN,  MOON_FILE_CATALOGUE, MOON_FILE_VOCAB,
+                                           MOON_FILE_STATE,  MOON_FILE_MODEL, MOON_FILE_SIMILAR,   MOON_FILE_METRICS};
+  MOON_TRY(read_manifest(b->path, &b->manifest));
+  const char *name = json_string_value(json_object_get(b->manifest, "name"));
+  b->name = moon_strdup(name ? name : "bundle");
+  if (!b->name) return moon_fail(MOON_ENOMEM, "no memory for a bundle");
+  moon_buf bytes = {0};
+  moon_status status = moon_ok();
+  for (size_t i = 0; i < sizeof order / sizeof *order && !status.code; i++) {
+    moon_buf_reset(&bytes);
+    status = read_checked(b->path, b->manifest, order[i], &bytes);
+    if (!status.code) status = moon_wrap(load_part(b, order[i], &bytes), "%s/%s", b->path, moon_bundle_names[order[i]]);
+  }
+  moon_buf_free(&bytes);
+  return status;
+}
+
+moon_status moon_bundle_open(const char *path, moon_bundle **out) {
+  *out = NULL;
+  moon_bundle *b = moon_calloc(1, sizeof *b);
+  if (b) b->path = moon_strdup(path);
+  moon_status status = b && b->path ? open_bundle(b) : moon_fail(MOON_ENOMEM, "no memory for a bundle");
+  if (status.code) moon_bundle_close(b);
+  else *out = b;
+  return status;
+}
+
+void moon_bundle_close(moon_bundle *b) {
+  if (!b) return;
+  moon_similar_free(b->similar);
+  moon_model_free(b->model);
+  moon_state_free(b->state);
+  moon_features_free(b->features);
+  for (size_t i = 0; b->vocabs && i < b->feature_plan->feature_count; i++) moon_vocab_free(b->vocabs[i]);
+  moon_free(b->vocabs);
+  moon_feature_plan_free(b->feature_plan);
+  moon_catalogue_free(b->catalogue);
+  json_decref(b->metrics);
+  json_decref(b->manifest);
+  json_decref(b->plan);
+  moon_free(b->path);
+  moon_free(b->name);
+  moon_free(b);
+}

@@ -1,0 +1,17 @@
+/* bundle.h - the files of a bundle, shared by its writer and its reader. */
+#ifndef MOON_RANK_BUNDLE_H
+#define MOON_RANK_BUNDLE_H
+#include "rank/rank.h"
+
+#define MOON_BUNDLE_FORMAT "moonshelf-bundle"
+enum { MOON_BUNDLE_VERSION = 1 };
+
+/* manifest.json names all of these with size and SHA-256. */
+typedef enum moon_bundle_file {
+  MOON_FILE_RECIPE, MOON_FILE_PLAN, MOON_FILE_VOCAB, MOON_FILE_CATALOGUE, MOON_FILE_STATE, MOON_FILE_SIMILAR, MOON_FILE_MODEL, MOON_FILE_METRICS,
+  MOON_BUNDLE_FILES
+} moon_bundle_file;
+extern const char *const moon_bundle_names[MOON_BUNDLE_FILES];
+#define MOON_BUNDLE_MANIFEST "manifest.json"
+
+#endif

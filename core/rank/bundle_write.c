@@ -1,0 +1,140 @@
+/* bundle_write.c - a trained recipe becomes a folder.
+ *
+ * The folder is written beside its place, file by file, each synced, and then exchanged with what stands there in one rename: whoever opens
+ * the path finds the old bundle or the new one, whole. Nothing in it depends on the clock, so the same training gives the same bytes. */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rank/bundle.h"
+
+const char *const moon_bundle_names[MOON_BUNDLE_FILES] = {"recipe.lua", "plan.json",   "vocab.json",        "catalogue.bin",
+                                                          "state.bin",  "similar.bin", "model.safetensors", "metrics.json"};
+
+/* ---- may it stand there? ---------------------------------------------------------------------------------------------------- */
+
+static bool is_empty_dir(const char *path) {
+  DIR *folder = opendir(path);
+  if (!folder) return false;
+  size_t entries = 0;
+  for (struct dirent *entry; (entry = readdir(folder));) entries += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+  closedir(folder);
+  return !entries;
+}
+
+/* No folder of the user's is replaced because of a slip in --out. */
+moon_status moon_bundle_may_write(const char *path) {
+  if (!moon_file_exists(path) || is_empty_dir(path)) return moon_ok();
+  char *manifest = moon_path_join(path, MOON_BUNDLE_MANIFEST);
+  if (!manifest) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  bool ours = moon_file_exists(manifest);
+  moon_free(manifest);
+  if (ours) return moon_ok();
+  return moon_fail(MOON_EINVAL, "%s is there and is no bundle (it has no %s); it is not replaced. Name another place", path, MOON_BUNDLE_MANIFEST);
+}
+
+/* ---- the files' contents ---------------------------------------------------------------------------------------------------- */
+
+static moon_status put_json(const json_t *json, moon_buf *out) {
+  char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+  if (!text) return moon_fail(MOON_ENOMEM, "no memory for JSON");
+  moon_buf_puts(out, text);
+  moon_buf_puts(out, "\n");
+  free(text);
+  return out->failed ? moon_fail(MOON_ENOMEM, "no memory for JSON") : moon_ok();
+}
+
+/* By the feature's place in the plan; null where a feature has no vocabulary. */
+static moon_status put_vocabs(const moon_dataset *d, moon_buf *out) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < d->plan->feature_count; i++)
+    json_array_append_new(list, d->vocabs[i] ? moon_vocab_json(d->vocabs[i]) : json_null());
+  moon_status status = json_array_size(list) == d->plan->feature_count ? put_json(list, out) : moon_fail(MOON_ENOMEM, "no memory for vocabularies");
+  json_decref(list);
+  return status;
+}
+
+typedef struct contents { /* what goes into a bundle */
+  const char *recipe;
+  size_t recipe_n;
+  const json_t *plan, *metrics;
+  const moon_dataset *dataset;
+  const moon_model *model;
+  const moon_similar *similar;
+} contents;
+
+static moon_status put_file(const contents *c, moon_bundle_file file, moon_buf *out) {
+  switch (file) {
+    case MOON_FILE_RECIPE: moon_buf_add(out, c->recipe, c->recipe_n); return out->failed ? moon_fail(MOON_ENOMEM, "no memory") : moon_ok();
+    case MOON_FILE_PLAN: return put_json(c->plan, out);
+    case MOON_FILE_VOCAB: return put_vocabs(c->dataset, out);
+    case MOON_FILE_CATALOGUE: return moon_catalogue_save(c->dataset->catalogue, out);
+    case MOON_FILE_STATE: return moon_state_save(c->dataset->state, out);
+    case MOON_FILE_SIMILAR: return moon_similar_save(c->similar, out);
+    case MOON_FILE_MODEL: return moon_model_save(c->model, out);
+    case MOON_FILE_METRICS: return put_json(c->metrics, out);
+    default: return moon_fail(MOON_EINVAL, "a bundle has no file %d", (int)file);
+  }
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------------- */
+
+static moon_status write_into(const char *folder, const char *name, const moon_buf *bytes) {
+  char *path = moon_path_join(folder, name);
+  if (!path) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  moon_status status = moon_file_write(path, bytes->data ? bytes->data : "", bytes->n);
+  moon_free(path);
+  return status;
+}
+
+static moon_status write_files(const char *folder, const contents *c, json_t *manifest) {
+  json_t *files = json_object_get(manifest, "files");
+  moon_buf buf = {0};
+  moon_status status = moon_ok();
+  for (int file = 0; file < MOON_BUNDLE_FILES && !status.code; file++) {
+    char digest[65];
+    moon_buf_reset(&buf);
+    status = put_file(c, (moon_bundle_file)file, &buf);
+    if (!status.code) status = write_into(folder, moon_bundle_names[file], &buf);
+    if (status.code) break;
+    moon_sha256(buf.data ? buf.data : "", buf.n, digest);
+    json_t *entry = json_pack("{s:I, s:s}", "bytes", (json_int_t)buf.n, "sha256", digest);
+    if (json_object_set_new(files, moon_bundle_names[file], entry)) status = moon_fail(MOON_ENOMEM, "no memory for the manifest");
+  }
+  moon_buf_reset(&buf);
+  if (!status.code) status = put_json(manifest, &buf);
+  if (!status.code) status = write_into(folder, MOON_BUNDLE_MANIFEST, &buf);
+  moon_buf_free(&buf);
+  return status;
+}
+
+static json_t *start_manifest(const contents *c) {
+  char digest[65];
+  moon_sha256(c->recipe, c->recipe_n, digest);
+  return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
+                   json_string_value(json_object_get(c->plan, "name")), "recipe_sha256", digest, "moonshelf", MOON_VERSION, "files");
+}
+
+moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan, const moon_dataset *dataset,
+                              const moon_model *model, const moon_similar *similar, const json_t *metrics) {
+  const contents c = {recipe_source, recipe_n, plan, metrics, dataset, model, similar};
+  MOON_TRY(moon_bundle_may_write(path));
+  size_t n = strlen(path);
+  while (n > 1 && path[n - 1] == '/') n--; /* "out/bundle/" must not put the fresh folder inside */
+  moon_buf fresh = {0};
+  moon_buf_printf(&fresh, "%.*s.new-%ld", (int)n, path, (long)getpid());
+  char *live = moon_strndup(path, n);
+  json_t *manifest = start_manifest(&c);
+  moon_status status = fresh.failed || !live || !manifest ? moon_fail(MOON_ENOMEM, "no memory to write a bundle") : moon_ok();
+  bool made = false;
+  if (!status.code && moon_file_exists(fresh.data)) status = moon_dir_remove(fresh.data); /* of a process that was killed */
+  if (!status.code) status = moon_dir_make(fresh.data), made = !status.code;
+  if (!status.code) status = write_files(fresh.data, &c, manifest);
+  if (!status.code) status = moon_dir_swap(fresh.data, live);
+  if (status.code && made && moon_file_exists(fresh.data)) moon_dir_remove(fresh.data);
+  moon_buf_free(&fresh);
+  moon_free(live);
+  json_decref(manifest);
+  return moon_wrap(status, "bundle %s", path);
+}

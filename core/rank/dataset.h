@@ -1,0 +1,10 @@
+/* dataset.h - what the files behind moon_dataset_new share. */
+#ifndef MOON_RANK_DATASET_H
+#define MOON_RANK_DATASET_H
+#include "rank/rank.h"
+
+/* Replays the log in time order: for every example its inputs and popularity as they were just before it; then the states of the data
+ * set. Plan, features, split and `known` are there already. */
+moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
+
+#endif

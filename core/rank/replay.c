@@ -1,0 +1,71 @@
+/* replay.c - the log once more, from its first event to its last: compute what an example would have seen, then let the event happen.
+ *
+ * No input can know its own event or anything later, whatever the features are; there is nothing to configure and nothing to get wrong. */
+#include <string.h>
+
+#include "rank/dataset.h"
+
+typedef struct renaming { /* the log's dense codes -> the state's */
+  uint32_t *users, *kinds;
+} renaming;
+
+static moon_status name_kinds(const moon_log *log, moon_state *state, renaming *names) {
+  size_t users = moon_dict_count(log->users), kinds = moon_dict_count(log->kinds);
+  names->users = moon_alloc(users * sizeof *names->users);
+  names->kinds = moon_alloc(kinds * sizeof *names->kinds);
+  if (!names->users || !names->kinds) return moon_fail(MOON_ENOMEM, "no memory for %zu users", users);
+  memset(names->users, 0xff, users * sizeof *names->users);
+  for (uint32_t i = 0; i < kinds; i++)
+    MOON_TRY(moon_state_kind(state, moon_dict_text(log->kinds, i), moon_dict_length(log->kinds, i), true, &names->kinds[i]));
+  return moon_ok();
+}
+
+static moon_status happen(const moon_log *log, moon_state *state, renaming *names, const moon_event *event) {
+  uint32_t *user = &names->users[event->user];
+  if (*user == MOON_NONE) MOON_TRY(moon_state_user(state, moon_dict_text(log->users, event->user), moon_dict_length(log->users, event->user), true, user));
+  return moon_state_apply(state, *user, event->item, names->kinds[event->kind], event->time);
+}
+
+static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_event *event, size_t example) {
+  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), event->item, event->time,
+                           &d->inputs, example);
+  d->popularity[example] = (float)moon_state_item_total(state, event->item);
+}
+
+static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const moon_progress *progress) {
+  const moon_log *log = d->log;
+  MOON_TRY(name_kinds(log, state, names));
+  for (size_t i = 0, next = 0; i < log->n; i++) {
+    if (next < d->examples.n && d->examples.event[next] == i) see(d, state, names, &log->events[i], next++);
+    MOON_TRY(happen(log, state, names, &log->events[i]));
+    if (i % 65536 == 0 && !moon_progress_step(progress, "replay", (double)i / (double)log->n, NULL))
+      return moon_fail(MOON_ECANCELED, "interrupted while replaying events");
+  }
+  return moon_progress_step(progress, "replay", 1, NULL) ? moon_ok() : moon_fail(MOON_ECANCELED, "interrupted while replaying events");
+}
+
+static moon_status remember(moon_dataset *d, renaming *names) {
+  MOON_TRY(name_kinds(d->log, d->state_then, names));
+  for (size_t i = 0; i < d->known_n; i++) MOON_TRY(happen(d->log, d->state_then, names, &d->known[i]));
+  return moon_ok();
+}
+
+static void forget(renaming *names) {
+  moon_free(names->users);
+  moon_free(names->kinds);
+  *names = (renaming){0};
+}
+
+moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
+  renaming names = {0};
+  MOON_TRY(moon_inputs_alloc(d->plan, &d->arena, d->examples.n, &d->inputs));
+  d->popularity = moon_alloc(d->examples.n * sizeof *d->popularity);
+  if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
+  MOON_TRY(moon_state_new(d->plan, &d->state));
+  MOON_TRY(moon_state_new(d->plan, &d->state_then));
+  moon_status status = walk(d, d->state, &names, progress);
+  forget(&names);
+  if (!status.code) status = remember(d, &names);
+  forget(&names);
+  return status;
+}

@@ -1,0 +1,102 @@
+/* runtime.c - a bundle, a site and a Lua state that belong together: from a query to a page.
+ *
+ * Everything of a page lives in one arena that the next call empties, and the text of an answer in one buffer that it overwrites: after
+ * the first few pages nothing is allocated any more. */
+#include <string.h>
+
+#include "script/script.h"
+
+struct moon_runtime {
+  moon_bundle *bundle;
+  moon_host *host;
+  json_t *plan;
+  moon_site *site;
+  moon_assembler *assembler;
+  moon_page_functions functions;
+  moon_arena arena;
+  moon_buf out;
+};
+
+static moon_status open_parts(moon_runtime *r, const char *bundle, const char *site, const moon_host_options *options) {
+  MOON_TRY(moon_bundle_open(bundle, &r->bundle));
+  MOON_TRY(moon_host_open(options, &r->host));
+  MOON_TRY(moon_host_load_site(r->host, site, &r->plan));
+  MOON_TRY(moon_site_new(r->plan, r->bundle, &r->site));
+  r->functions = moon_host_page_functions(r->host);
+  return moon_assembler_new(r->bundle, &r->assembler);
+}
+
+moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out) {
+  *out = NULL;
+  moon_runtime *r = moon_calloc(1, sizeof *r);
+  moon_status status = r ? open_parts(r, bundle, site, options) : moon_fail(MOON_ENOMEM, "no memory for a runtime");
+  if (status.code) moon_runtime_close(r);
+  else *out = r;
+  return status;
+}
+
+moon_status moon_runtime_open(const char *bundle, const char *site, moon_runtime **out) { return moon_runtime_open_with(bundle, site, NULL, out); }
+
+void moon_runtime_close(moon_runtime *r) {
+  if (!r) return;
+  moon_assembler_free(r->assembler);
+  moon_site_free(r->site);
+  json_decref(r->plan);
+  moon_host_close(r->host);
+  moon_bundle_close(r->bundle);
+  moon_arena_free(&r->arena);
+  moon_buf_free(&r->out);
+  moon_free(r);
+}
+
+const moon_bundle *moon_runtime_bundle(const moon_runtime *r) { return r->bundle; }
+moon_state *moon_runtime_state(moon_runtime *r) { return r->bundle->state; }
+
+moon_status moon_runtime_assemble(moon_runtime *r, const moon_query *query, moon_request *request, moon_page **page) {
+  moon_arena_reset(&r->arena);
+  *request = (moon_request){.surface = query->surface ? query->surface : "home",
+                            .user = query->user && *query->user ? query->user : NULL,
+                            .item = query->item,
+                            .cart = query->cart,
+                            .cart_n = query->cart_n,
+                            .now = query->now ? query->now : moon_state_clock(r->bundle->state),
+                            .seed = query->seed,
+                            .params = query->params,
+                            .param_n = query->param_n,
+                            .explain = query->explain};
+  return moon_page_assemble(r->assembler, r->site, r->bundle->state, request, &r->functions, &r->arena, page);
+}
+
+typedef moon_status (*renderer)(const moon_page *page, const moon_request *request, moon_buf *out);
+
+static moon_status render(moon_runtime *r, const moon_query *query, renderer how, const char **text, size_t *n) {
+  moon_request request;
+  moon_page *page;
+  *text = NULL;
+  *n = 0;
+  moon_buf_reset(&r->out);
+  MOON_TRY(moon_runtime_assemble(r, query, &request, &page));
+  MOON_TRY(how(page, &request, &r->out));
+  *text = r->out.data;
+  *n = r->out.n;
+  return moon_ok();
+}
+
+moon_status moon_runtime_page(moon_runtime *r, const moon_query *query, const char **json, size_t *n) {
+  return render(r, query, moon_page_json, json, n);
+}
+
+moon_status moon_runtime_page_text(moon_runtime *r, const moon_query *query, const char **text, size_t *n) {
+  return render(r, query, moon_page_text, text, n);
+}
+
+moon_status moon_runtime_event(moon_runtime *r, const char *user, const char *item, const char *kind, int64_t time) {
+  moon_state *state = r->bundle->state;
+  uint32_t row, who, what;
+  if (!user || !*user || !item || !kind || !*kind) return moon_fail(MOON_EINVAL, "an event has a user, an item and a kind");
+  MOON_TRY(moon_catalogue_row(r->bundle->catalogue, item, strlen(item), false, &row));
+  if (row == MOON_NONE) return moon_fail(MOON_ENOTFOUND, "there is no item '%.100s'", item);
+  MOON_TRY(moon_state_user(state, user, strlen(user), true, &who));
+  MOON_TRY(moon_state_kind(state, kind, strlen(kind), true, &what));
+  return moon_state_apply(state, who, row, what, time ? time : moon_state_clock(state));
+}
