@@ -1,6 +1,7 @@
 /* metrics.c - how good scores and ranked lists are: pure functions over arrays.
  *
- * One rule for what has no answer: NaN in, or nothing to judge by, is NaN out. A model that diverged must not look like a number. */
+ * One rule for what has no answer: NaN in, or nothing to judge by, is NaN out. A model that diverged must not look like a
+ * number. */
 #include <math.h>
 #include <string.h>
 

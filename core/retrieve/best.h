@@ -1,8 +1,9 @@
 /* best.h - the few best of many scored rows, kept in the caller's arrays.
  *
- * One idea: a bounded heap with the worst of the kept at its root. A row that does not beat the root costs one comparison, so a long
- * stream is nearly as cheap as reading it. The order is total - higher score first, equal scores by lower row - and so the outcome
- * depends on what was offered, never on when. Scores offered must not be NaN while the heap fills. */
+ * One idea: a bounded heap with the worst of the kept at its root. A row that does not beat the root costs one comparison, so
+ * a long stream is nearly as cheap as reading it. The order is total - higher score first, equal scores by lower row - and so
+ * the outcome depends on what was offered, never on when. NaN has no place in that order: it must not be offered before
+ * the heap is full, and is refused after. */
 #ifndef MOON_RETRIEVE_BEST_H
 #define MOON_RETRIEVE_BEST_H
 

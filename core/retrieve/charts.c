@@ -1,5 +1,5 @@
-/* charts.c - the popular and the trending list: one pass over the catalogue each time the state has moved on far enough, and a copy for
- * each request in between. */
+/* charts.c - the popular and the trending list: one pass over the catalogue each time the state has moved on far enough, and a
+ * copy for each request in between. */
 #include <string.h>
 
 #include "retrieve/best.h"
@@ -46,8 +46,8 @@ void moon_charts_free(moon_charts *charts) {
 static bool due(const moon_charts *charts, const moon_state *state, int64_t now, int64_t max_age) {
   if (!charts->built || max_age <= 0) return true;
   if (moon_state_events(state) == charts->events) return false;
-  /* A clock set back makes the list of unknown age. The difference may not fit an int64_t, but does fit a uint64_t. */
-  return now < charts->built_at || (uint64_t)now - (uint64_t)charts->built_at > (uint64_t)max_age;
+  /* Unsigned, so that no difference overflows, and a clock that was set back wraps around to a great age. */
+  return (uint64_t)now - (uint64_t)charts->built_at > (uint64_t)max_age;
 }
 
 moon_status moon_charts_refresh(moon_charts *charts, const moon_state *state, const moon_catalogue *catalogue, int64_t now,

@@ -1,8 +1,9 @@
 /* similar.c - item-kNN: who touched this also touched that.
  *
- * Pairs are counted item by item. Each user's last distinct items are a basket; the baskets that hold item i are walked, and every item
- * met is counted in one array as long as the catalogue. So memory is a few numbers an event and a few an item, where a table of pairs
- * would be items x items; the work is the sum of squares of the baskets' lengths, and nothing is hashed. */
+ * Pairs are counted item by item. Each user's last distinct items are a basket; the baskets that hold item i are walked, and
+ * every item met is counted in one array as long as the catalogue. So memory is a few numbers an event and a few an item,
+ * where a table of pairs would be items x items; the work is the sum of squares of the baskets' lengths, and nothing is
+ * hashed. */
 #include <math.h>
 #include <stdio.h>
 
@@ -28,8 +29,8 @@ static void lists_free(lists *l) {
   moon_free(l->row);
 }
 
-/* Counting sort in two steps: with the length of list k counted in start[k + 2], open; then push in any order. After the last push
- * start[k] is where list k begins. */
+/* Counting sort in two steps: with the length of list k counted in start[k + 2], open; then push in any order. After the last
+ * push start[k] is where list k begins. */
 static void lists_open(lists *l) {
   for (size_t k = 2; k < l->n + 2; k++) l->start[k] += l->start[k - 1];
 }

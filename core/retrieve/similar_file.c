@@ -1,8 +1,8 @@
 /* similar_file.c - an item-kNN as bytes, and the checked way back.
  *
- * Layout, little-endian: magic, version, items (u64), neighbours of all items (u64); per item their number (u32) and for each its row
- * (u32) and the bits of its score (f32). The writer's order - best first, equal scores by lower row - is part of the format: the reader
- * refuses any other, so what loads saves to the same bytes. */
+ * Layout, little-endian: magic, version, items (u64), neighbours of all items (u64); per item their number (u32) and for each
+ * its row (u32) and the bits of its score (f32). The writer's order - best first, equal scores by lower row - is part of the
+ * format: the reader refuses any other, so what loads saves to the same bytes. */
 #include <math.h>
 #include <string.h>
 
@@ -50,7 +50,8 @@ static moon_status read_all(moon_bytes *in, moon_similar *s) {
   uint64_t items = moon_get_u64(in), pairs = moon_get_u64(in);
   if (in->failed || magic != MAGIC) return moon_fail(MOON_EFORMAT, "similar: not in this format");
   if (version != 1) return moon_fail(MOON_EFORMAT, "similar: version %u, and this reads version 1", version);
-  /* An item takes 4 bytes and a neighbour 8: counts that do not add up to what is left are lies, found before they are allocated. */
+  /* An item takes 4 bytes and a neighbour 8: counts that do not add up to what is left are lies, found before they are
+   * allocated. */
   size_t left = moon_bytes_left(in);
   if (items > left / 4 || pairs != (left - items * 4) / 8 || (left - items * 4) % 8)
     return moon_fail(MOON_EFORMAT, "similar: %llu items and %llu neighbours in %zu bytes", (unsigned long long)items,

@@ -69,7 +69,11 @@ static void auc_is_unmoved_by_the_order_of_examples(void **state) {
   uint32_t order[N];
   moon_rng rng;
   moon_rng_seed(&rng, 4, 0);
-  for (uint32_t i = 0; i < N; i++) order[i] = i, score[i] = (float)moon_rng_below(&rng, 60), label[i] = moon_rng_below(&rng, 3) == 0;
+  for (uint32_t i = 0; i < N; i++) {
+    order[i] = i;
+    score[i] = (float)moon_rng_below(&rng, 60);
+    label[i] = moon_rng_below(&rng, 3) == 0;
+  }
   moon_rng_shuffle(&rng, order, N);
   for (size_t i = 0; i < N; i++) mixed[i] = score[order[i]], mixed_label[i] = label[order[i]];
   assert_true(moon_auc(score, label, N) == moon_auc(mixed, mixed_label, N));
@@ -152,8 +156,8 @@ static void ndcg_weighs_hits_by_place(void **state) {
   NEAR(moon_ndcg_at(hit, 5, 5, 2), (second + fourth) / ideal2, 1e-15);
   NEAR(moon_ndcg_at(hit, 5, 3, 2), second / ideal2, 1e-15);
   NEAR(moon_ndcg_at(hit, 5, 1, 2), 0, 0);
-  NEAR(moon_ndcg_at(hit, 5, 3, 9), second / ideal3, 1e-15);       /* the ideal list is k long */
-  NEAR(moon_ndcg_at(hit, 2, 3, 3), second / ideal3, 1e-15);       /* a list shorter than k misses at its end */
+  NEAR(moon_ndcg_at(hit, 5, 3, 9), second / ideal3, 1e-15); /* the ideal list is k long */
+  NEAR(moon_ndcg_at(hit, 2, 3, 3), second / ideal3, 1e-15); /* a list shorter than k misses at its end */
   assert_true(moon_ndcg_at(perfect, 5, 5, 3) == 1);
   assert_true(moon_ndcg_at(perfect, 5, 2, 3) == 1);
   assert_true(isnan(moon_ndcg_at(hit, 5, 5, 0)));

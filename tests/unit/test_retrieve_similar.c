@@ -18,7 +18,8 @@ static void random_shop(moon_rng *rng, shop *s) {
   uint32_t users = 1 + moon_rng_below(rng, MAX_USERS);
   for (size_t i = 0; i < s->log.n; i++) {
     double skewed = moon_rng_uniform(rng) * moon_rng_uniform(rng);
-    s->events[i] = (moon_event){.user = moon_rng_below(rng, users), .item = (uint32_t)(skewed * (double)s->items), .time = (int64_t)i};
+    uint32_t item = (uint32_t)(skewed * (double)s->items);
+    s->events[i] = (moon_event){.user = moon_rng_below(rng, users), .item = item, .time = (int64_t)i};
   }
 }
 
@@ -57,7 +58,8 @@ static size_t shared(bool in[MAX_USERS][MAX_ITEMS], uint32_t a, uint32_t b) {
   return n;
 }
 
-static void check_item(const moon_similar *similar, bool in[MAX_USERS][MAX_ITEMS], size_t items, uint32_t item, size_t limit, double shrink) {
+static void check_item(const moon_similar *similar, bool in[MAX_USERS][MAX_ITEMS], size_t items, uint32_t item, size_t limit,
+                       double shrink) {
   float all[MAX_ITEMS];
   size_t met = 0;
   for (uint32_t other = 0; other < items; other++) {
@@ -88,7 +90,8 @@ static void neighbours_match_counting_users_by_the_definition(void **state) {
   for (int round = 0; round < 300; round++) {
     random_shop(&rng, &s);
     size_t n = round % 2 ? s.log.n : moon_rng_below(&rng, (uint32_t)s.log.n + 1);
-    moon_similar_options o = {.neighbours = moon_rng_below(&rng, 12), .window = moon_rng_below(&rng, 10), .shrink = round % 3 ? 0.5 * round : 0};
+    moon_similar_options o = {.neighbours = moon_rng_below(&rng, 12), .window = moon_rng_below(&rng, 10)};
+    if (round % 3) o.shrink = 0.5 * round;
     moon_similar *similar;
     OK(moon_similar_new(&s.log, n, s.items, &o, NULL, &similar));
     naive_baskets(&s, n, o.window ? o.window : 100, in);
@@ -370,6 +373,16 @@ static void each_broken_field_is_named(void **state) {
   assert_null(out);
 }
 
+static void fewer_neighbours_than_promised_are_refused(void **state) {
+  (void)state;
+  moon_buf bytes = small_file();
+  for (size_t at = 24; at < 36; at += 4) put_u32(&bytes, at, 0); /* three items with none, and 16 bytes nobody asked for */
+  moon_similar *out = NULL;
+  REFUSED(MOON_EFORMAT, "0 neighbours, not 2", moon_similar_load(bytes.data, bytes.n, &out));
+  assert_null(out);
+  moon_buf_free(&bytes);
+}
+
 static void neighbours_out_of_order_are_refused(void **state) {
   (void)state;
   const uint32_t pairs[][2] = {{0, 0}, {0, 1}, {0, 2}};
@@ -438,6 +451,7 @@ int main(void) {
       cmocka_unit_test(what_loads_saves_to_the_same_bytes),
       cmocka_unit_test(truncated_bytes_are_refused_at_every_length),
       cmocka_unit_test(each_broken_field_is_named),
+      cmocka_unit_test(fewer_neighbours_than_promised_are_refused),
       cmocka_unit_test(neighbours_out_of_order_are_refused),
       cmocka_unit_test(flipped_bits_are_refused_or_are_another_file),
   };
