@@ -36,30 +36,28 @@ static void lists_open(lists *l) {
 }
 static inline void lists_push(lists *l, uint32_t k, uint32_t row) { l->row[l->start[k + 1]++] = row; }
 
-/* baskets: each user's last `window` distinct items, newest first. */
+/* baskets: each user's last `window` distinct items, newest first. On failure too the caller frees them. */
 static moon_status baskets_new(const moon_event *events, size_t n, size_t users, size_t items, size_t window, lists *baskets) {
+  MOON_TRY(lists_new(users, n, baskets));
   uint32_t *last_user = moon_calloc(items, sizeof *last_user); /* + 1, that last put the item into a basket */
-  moon_status status = lists_new(users, n, baskets);
-  if (!last_user && !status.code) status = moon_fail(MOON_ENOMEM, "similar: no memory for %zu items", items);
-  if (!status.code) {
-    for (size_t i = 0; i < n; i++) baskets->start[events[i].user + (size_t)2]++;
-    lists_open(baskets);
-    for (size_t i = n; i--;) lists_push(baskets, events[i].user, events[i].item);
-    size_t kept = 0; /* lists shrink in place */
-    for (uint32_t user = 0; user < users; user++) {
-      size_t from = baskets->start[user], to = baskets->start[user + 1];
-      baskets->start[user] = kept;
-      for (size_t i = from; i < to && kept - baskets->start[user] < window; i++) {
-        uint32_t item = baskets->row[i];
-        if (last_user[item] == user + 1) continue;
-        last_user[item] = user + 1;
-        baskets->row[kept++] = item;
-      }
+  if (!last_user) return moon_fail(MOON_ENOMEM, "similar: no memory for %zu items", items);
+  for (size_t i = 0; i < n; i++) baskets->start[events[i].user + (size_t)2]++;
+  lists_open(baskets);
+  for (size_t i = n; i--;) lists_push(baskets, events[i].user, events[i].item);
+  size_t kept = 0; /* lists shrink in place */
+  for (uint32_t user = 0; user < users; user++) {
+    size_t from = baskets->start[user], to = baskets->start[user + 1];
+    baskets->start[user] = kept;
+    for (size_t i = from; i < to && kept - baskets->start[user] < window; i++) {
+      uint32_t item = baskets->row[i];
+      if (last_user[item] == user + 1) continue;
+      last_user[item] = user + 1;
+      baskets->row[kept++] = item;
     }
-    baskets->start[users] = kept;
   }
+  baskets->start[users] = kept;
   moon_free(last_user);
-  return status;
+  return moon_ok();
 }
 
 /* owners: for each item the users whose basket holds it. */
