@@ -6,17 +6,23 @@
 
 static const float FADE = 0.9f;
 
-moon_status moon_source_similar(const moon_similar *similar, const moon_catalogue *catalogue, const uint32_t *recent,
-                                size_t recent_n, float *scratch, moon_candidates *out) {
-  size_t rows = moon_catalogue_rows(catalogue);
+void moon_similar_sum(const moon_similar *similar, const uint32_t *recent, size_t recent_n, float *sums, size_t rows) {
   const uint32_t *item;
   const float *score;
   float weight = 1;
   for (size_t r = 0; r < recent_n; r++, weight *= FADE) {
     size_t n = moon_similar_of(similar, recent[r], &item, &score);
     for (size_t i = 0; i < n; i++)
-      if (item[i] < rows) scratch[item[i]] += weight * score[i];
+      if (item[i] < rows) sums[item[i]] += weight * score[i];
   }
+}
+
+moon_status moon_source_similar(const moon_similar *similar, const moon_catalogue *catalogue, const uint32_t *recent,
+                                size_t recent_n, float *scratch, moon_candidates *out) {
+  size_t rows = moon_catalogue_rows(catalogue);
+  const uint32_t *item;
+  const float *score;
+  moon_similar_sum(similar, recent, recent_n, scratch, rows);
   for (size_t r = 0; r < recent_n; r++)
     if (recent[r] < rows) scratch[recent[r]] = 0;
   /* The same walk again offers each sum once and clears it on the way: no list of what was touched. */
