@@ -20,6 +20,8 @@ struct moon_assembler {
   int64_t charts_at;           /* and as of when */
 };
 
+enum { MOON_SEEDS = 20 };
+
 typedef struct moon_visit {
   moon_assembler *assembler;
   const moon_site *site;
@@ -30,7 +32,7 @@ typedef struct moon_visit {
   moon_arena *arena;
   moon_page *page;
   uint32_t page_stamp, slot_stamp;
-  const uint32_t *seeds; /* [seed_n] what `similar` is similar to */
+  uint32_t seeds[MOON_SEEDS]; /* [seed_n] what `similar` is similar to, the weightiest first */
   size_t seed_n;
   const uint32_t *seen_kinds; /* [seen_n] */
   size_t seen_n;

@@ -3,8 +3,6 @@
 
 #include "page/assemble.h"
 
-enum { RECENT_SEEDS = 20 };
-
 /* ---- exclusion */
 
 /* MOON_NONE where the page does not dedupe by product, or the item has none. */
@@ -66,18 +64,15 @@ static void exclude_known(moon_visit *visit) {
     if (request->cart_rows[i] != MOON_NONE) mark(visit, request->cart_rows[i], visit->page_stamp);
 }
 
-/* `similar` is to the item shown; else to the cart, the last put in first; else to what the user looked at last. */
-static moon_status find_seeds(moon_visit *visit) {
+/* `similar` is to the item shown; else to the cart, what was put in last first; else to what the user looked at last. */
+static void find_seeds(moon_visit *visit) {
   const moon_request *request = visit->request;
-  size_t cap = request->cart_n > RECENT_SEEDS ? request->cart_n : RECENT_SEEDS;
-  uint32_t *seeds = moon_arena_alloc(visit->arena, cap * sizeof *seeds);
-  if (!seeds) return moon_fail(MOON_ENOMEM, "no memory for a page");
-  if (request->item_row != MOON_NONE) seeds[visit->seed_n++] = request->item_row;
-  for (size_t i = request->cart_n; i > 0 && request->item_row == MOON_NONE; i--)
-    if (request->cart_rows[i - 1] != MOON_NONE) seeds[visit->seed_n++] = request->cart_rows[i - 1];
-  if (!visit->seed_n && request->user_row != MOON_NONE) visit->seed_n = moon_state_recent(visit->state, request->user_row, seeds, RECENT_SEEDS);
-  visit->seeds = seeds;
-  return moon_ok();
+  size_t n = 0;
+  if (request->item_row != MOON_NONE) visit->seeds[n++] = request->item_row;
+  for (size_t i = request->cart_n; i > 0 && n < MOON_SEEDS && request->item_row == MOON_NONE; i--)
+    if (request->cart_rows[i - 1] != MOON_NONE) visit->seeds[n++] = request->cart_rows[i - 1];
+  if (!n && request->user_row != MOON_NONE) n = moon_state_recent(visit->state, request->user_row, visit->seeds, MOON_SEEDS);
+  visit->seed_n = n;
 }
 
 /* A kind that the state has never met was done by nobody. */
@@ -119,7 +114,7 @@ static moon_status refresh_charts(moon_visit *visit) {
 moon_status moon_visit_begin(moon_visit *visit) {
   next_page(visit);
   exclude_known(visit);
-  MOON_TRY(find_seeds(visit));
+  find_seeds(visit);
   MOON_TRY(find_seen_kinds(visit));
   return refresh_charts(visit);
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "page/page.h"
-#include "unit/numeric.h"
+#include "numeric.h"
 
 /* i8 is out of stock; i7 has nothing but an id, a title and a price. i0 and i1 are variants of one product. */
 static const char shop_csv[] =

@@ -1,5 +1,5 @@
 /* test_page_condition.c - conditions on items: what each comparison means, nulls, and every way to write one wrong. */
-#include "unit/page_shop.h"
+#include "page_shop.h"
 
 static moon_status parse_condition(const char *text, const moon_catalogue *catalogue, moon_condition **out) {
   json_t *json = parse(text);

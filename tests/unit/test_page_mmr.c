@@ -1,6 +1,6 @@
 /* test_page_mmr.c - maximal marginal relevance against the definition, computed anew for every pick. The model is played by this file: an
  * item's embedding is a row of `vectors`. */
-#include "unit/page_shop.h"
+#include "page_shop.h"
 
 enum { MOST = 120, DIM = 5 };
 static float vectors[MOST][DIM];

@@ -2,7 +2,7 @@
 #include <locale.h>
 
 #include "page/render.h"
-#include "unit/page_shop.h"
+#include "page_shop.h"
 
 typedef struct scene { /* a page made by hand */
   moon_bundle bundle;

@@ -1,6 +1,6 @@
 /* test_page_site.c - plans of sites: what is read, how each mistake is named, and that no plan whatever does harm. */
 #include "page/site.h"
-#include "unit/page_shop.h"
+#include "page_shop.h"
 
 static const char site_json[] =
     "{'version':1,'where':'site.lua:30','surfaces':{"

@@ -1,5 +1,5 @@
 /* test_page_slate.c - slates and their operators against plain loops that do the same the slow way. */
-#include "unit/page_shop.h"
+#include "page_shop.h"
 
 static moon_slate *chairs_and_tables(const moon_bundle *bundle, moon_arena *arena) { /* rows 0..7, scores 8..1 */
   moon_slate *slate = NULL;
