@@ -31,7 +31,7 @@ static uint32_t *tally_of(const tally *counts, uint64_t key) {
 
 moon_status moon_slate_cap(moon_slate *slate, const char *name, size_t limit, const char *policy) {
   moon_column *column;
-  tally kept;
+  tally kept = {0};
   MOON_TRY(moon_table_require(slate->bundle->catalogue->table, name, &column));
   if (!limit) return moon_fail(MOON_EINVAL, "cap '%.100s': the limit must be 1 or more", name);
   MOON_TRY(tally_new(slate->arena, slate->n, &kept));
