@@ -187,7 +187,8 @@ void moon_guard_table(lua_State *L) {
 }
 
 void moon_guard_string(lua_State *L) {
-  static const guard guards[] = {{"rep", string_rep}, {"unpack", per_byte}, {"byte", per_byte}, {NULL, NULL}};
+  static const guard guards[] = {{"rep", string_rep},      {"unpack", per_byte}, {"byte", per_byte},
+                                 {"packsize", per_byte}, {"pack", per_byte},   {NULL, NULL}};
   install(L, guards);
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
