@@ -76,7 +76,7 @@ static int string_rep(lua_State *L) {
   if (times > 1 && n + separator == 0) { /* nothing, often: Lua would loop */
     lua_pushinteger(L, 1);
     lua_replace(L, 2);
-  } else if (times > 1) {
+  } else if (times > 1 && (uint64_t)times <= moon_host_of(L)->options.memory_limit / (n + separator)) { /* else there is no memory for it */
     charge(L, (uint64_t)times / 8);
   }
   return original(L);
