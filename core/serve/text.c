@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t moon_utf8_length(const char *text, size_t n) {
+size_t moon_text_step(const char *text, size_t n) {
   const unsigned char *s = (const unsigned char *)text;
   if (!n) return 0;
   if (s[0] < 0x80) return 1;
@@ -20,9 +20,9 @@ size_t moon_utf8_length(const char *text, size_t n) {
   return length;
 }
 
-bool moon_utf8_valid(const char *text, size_t n) {
+bool moon_text_valid(const char *text, size_t n) {
   for (size_t at = 0, step; at < n; at += step)
-    if (!(step = moon_utf8_length(text + at, n - at))) return false;
+    if (!(step = moon_text_step(text + at, n - at))) return false;
   return true;
 }
 
@@ -41,7 +41,7 @@ void moon_json_text(moon_buf *out, const char *text, size_t n) {
   size_t plain = 0; /* where the run of bytes that go out as they are began */
   for (size_t at = 0; at < n;) {
     unsigned char c = (unsigned char)text[at];
-    size_t length = moon_utf8_length(text + at, n - at);
+    size_t length = moon_text_step(text + at, n - at);
     if (length && c >= 0x20 && c != '"' && c != '\\') {
       at += length;
       continue;

@@ -5,8 +5,8 @@
 #include "base/base.h"
 
 /* Bytes of the UTF-8 character that `text` begins with; 0 where it is none (RFC 3629: no surrogates, nothing overlong). */
-size_t moon_utf8_length(const char *text, size_t n);
-bool moon_utf8_valid(const char *text, size_t n);
+size_t moon_text_step(const char *text, size_t n);
+bool moon_text_valid(const char *text, size_t n);
 
 /* "quoted", with escapes; a broken byte becomes U+FFFD, so the answer is always JSON. */
 void moon_json_text(moon_buf *out, const char *text, size_t n);
