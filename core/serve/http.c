@@ -56,7 +56,9 @@ static int end_text(llhttp_t *llhttp) {
 }
 
 static int on_field(llhttp_t *llhttp, const char *at, size_t n) {
-  struct moon_http_parser *p = ((moon_http *)llhttp->data)->parser;
+  moon_http *http = llhttp->data;
+  struct moon_http_parser *p = http->parser;
+  if (memchr(at, ' ', n)) return refuse(http, 400, "the name of a header holds a blank"); /* llhttp is lenient here, proxies are not */
   for (size_t i = 0; i < n && p->field_n + i < sizeof p->field; i++) p->field[p->field_n + i] = at[i];
   p->field_n += n;
   return 0;
