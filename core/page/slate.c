@@ -136,9 +136,17 @@ void moon_slate_arrange(moon_slate *slate, size_t n) {
   slate->n = n;
 }
 
+/* What one policy moves twice in a row is one move. */
+static bool extend_move(const moon_slate *slate, size_t i, const char *policy) {
+  moon_reason *last = slate->reason[i];
+  if (!last || last->policy != policy || last->factor != 0 || last->to != slate->order[i]) return false;
+  last->to = (uint32_t)i;
+  return true;
+}
+
 void moon_slate_note_moves(moon_slate *slate, const char *policy) {
   for (size_t i = 0; slate->explain && i < slate->n; i++)
-    if (slate->order[i] != i) moon_slate_note(slate, i, policy, NULL, 0, slate->order[i], (uint32_t)i);
+    if (slate->order[i] != i && !extend_move(slate, i, policy)) moon_slate_note(slate, i, policy, NULL, 0, slate->order[i], (uint32_t)i);
 }
 
 /* ---- sorting */

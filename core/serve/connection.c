@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "serve/internal.h"
+#include "serve/text.h"
 
 enum { LINGER_MS = 1000, LINGER_BYTES = 8 << 20, KEEP = 64 << 10, TARGET_LIMIT = 8 << 10, HEAD_LIMIT = 16 << 10, OVERFLOW = 64 };
 
@@ -198,13 +199,11 @@ void moon_connection_answer(moon_connection *c, int status, const char *type, co
 /* ---- coming and going ----------------------------------------------------------------------------------------------------- */
 
 static void refuse(moon_connection *c) {
-  static char answer[] =
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 81\r\n\r\n"
-      "{\"error\":{\"code\":\"unavailable\",\"message\":\"too many connections; try again soon\"}}\n";
-  uv_buf_t out = uv_buf_init(answer, sizeof answer - 1);
+  moon_buf *body = &c->server->body;
   c->server->metrics.connections_refused++;
-  if (uv_try_write((uv_stream_t *)&c->tcp, &out, 1) < 0) moon_connection_close(c);
-  else linger(c);
+  moon_buf_reset(body);
+  moon_json_error(body, "unavailable", "there are too many connections; try again soon");
+  moon_connection_answer(c, 503, "application/json", "Cache-Control: no-store\r\nRetry-After: 1\r\n", body); /* and closes: nothing said stay */
 }
 
 void moon_connection_accept(moon_server *server) {

@@ -302,6 +302,39 @@ static void numbers_are_short_and_exact(void **state) {
   scene_close(&s);
 }
 
+/* The number behind `key` in the first item. */
+static void assert_number_reads(const scene *s, const char *key, double value, int digits) {
+  moon_buf out = {0};
+  char expected[32];
+  OK(moon_page_json(&s->page, &s->request, &out));
+  const char *at = strstr(out.data, key) + strlen(key);
+  moon_number_text(value, digits, expected);
+  if (strtod(at, NULL) != strtod(expected, NULL)) fail_msg("%s%.20s, not %s", key, at, expected);
+  if (!strchr(expected, 'e') && strncmp(at, expected, strlen(expected))) fail_msg("%s%.20s, not %s", key, at, expected);
+  moon_buf_free(&out);
+}
+
+static void numbers_are_those_of_printf(void **state) {
+  (void)state;
+  static const double edges[] = {999999.5,   999999.75, 999999.4375, 99999.95, 99999.996, 9.999996, 0.9999996, 0.1, 1e-4, 9.99999e-5,
+                                 0.00099999, -0.5,      1e10,        1e10 - 0.0001, 9999999999.9999, 0.0001, 0.00005, 123456.5, 482568.5};
+  scene s;
+  scene_open(&s);
+  moon_column *price = moon_table_column(s.bundle.catalogue->table, "price");
+  moon_rng rng;
+  moon_rng_seed(&rng, 42, 0);
+  for (size_t turn = 0; turn < 6000; turn++) {
+    double power = pow(10, (double)moon_rng_below(&rng, 24) - 10), x = (moon_rng_uniform(&rng) - 0.3) * power;
+    if (turn % 2) x = round(x * 100) / 100 + 0.0; /* minus zero is zero */
+    if (turn < sizeof edges / sizeof *edges) x = edges[turn];
+    price->f64[3] = x;
+    s.slots[0].slate->score[0] = (float)x;
+    assert_number_reads(&s, "\"price\":", x, 15);
+    assert_number_reads(&s, "\"score\":", (float)x, fabs(x) < 1e15 && (float)x == truncf((float)x) ? 16 : 6);
+  }
+  scene_close(&s);
+}
+
 static void numbers_do_not_follow_the_locale(void **state) {
   (void)state;
   if (!setlocale(LC_NUMERIC, "de_DE.UTF-8") && !setlocale(LC_NUMERIC, "fr_FR.UTF-8")) skip();
@@ -395,6 +428,7 @@ int main(void) {
       cmocka_unit_test(bytes_that_are_no_utf8_become_replacements),
       cmocka_unit_test(random_bytes_are_always_json),
       cmocka_unit_test(numbers_are_short_and_exact),
+      cmocka_unit_test(numbers_are_those_of_printf),
       cmocka_unit_test(numbers_do_not_follow_the_locale),
       cmocka_unit_test(a_long_reason_is_cut_at_a_character),
       cmocka_unit_test(a_title_is_cut_to_its_column),
