@@ -9,6 +9,8 @@
 
 #include "feature/state.h"
 
+enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
+
 struct moon_features {
   const moon_feature_plan *plan;
   const moon_vocab **vocabs; /* [feature_count] */
@@ -161,24 +163,62 @@ static void user_id(const job *j, size_t f, const char *text, uint32_t *out) {
   for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->id_slots] = id;
 }
 
-static float count_of(const job *j, const moon_feature *f, uint32_t row, int64_t window) {
-  return log1pf((float)moon_counter_read(&j->state->counters[f->counter], row, j->now, window));
-}
+/* A count or a rate made ready: its windows by their numbers in its counters. */
+typedef struct ratio {
+  const moon_counter *above, *below; /* below: NULL for a count */
+  const moon_feature *feature;
+  size_t above_window[MOST_WINDOWS], below_window[MOST_WINDOWS];
+} ratio;
 
-static float rate_of(const job *j, const moon_feature *f, uint32_t row, int64_t window) {
-  double above = moon_counter_read(&j->state->counters[f->counter], row, j->now, window);
-  double below = moon_counter_read(&j->state->counters[f->counter2], row, j->now, window);
-  return (float)((above + f->prior[0]) / (below + f->prior[1]));
-}
-
-/* Counts and rates: one column a window. */
-static void windows(const job *j, const moon_feature *f, float *out) {
-  float (*of)(const job *, const moon_feature *, uint32_t, int64_t) = f->op == MOON_FEATURE_RATE ? rate_of : count_of;
-  size_t stride = j->features->plan->dense_slots;
-  for (size_t w = 0; w < f->window_count; w++, out++) {
-    float value = f->of_user ? of(j, f, j->user, f->windows[w]) : 0;
-    for (size_t i = 0; i < j->n; i++) out[i * stride] = f->of_user ? value : of(j, f, j->items[i], f->windows[w]);
+static ratio ratio_of(const job *j, const moon_feature *f) {
+  ratio r = {.above = &j->state->counters[f->counter], .feature = f};
+  if (f->op == MOON_FEATURE_RATE) r.below = &j->state->counters[f->counter2];
+  for (size_t w = 0; w < f->window_count; w++) {
+    r.above_window[w] = moon_counter_window(r.above, f->windows[w]);
+    if (r.below) r.below_window[w] = moon_counter_window(r.below, f->windows[w]);
   }
+  return r;
+}
+
+static void read_windows(const ratio *r, uint32_t row, int64_t now, float *out) {
+  for (size_t w = 0; w < r->feature->window_count; w++) {
+    uint32_t above = moon_counter_read(r->above, row, now, r->above_window[w]);
+    if (r->below) {
+      uint32_t below = moon_counter_read(r->below, row, now, r->below_window[w]);
+      out[w] = (float)((above + r->feature->prior[0]) / (below + r->feature->prior[1]));
+    } else {
+      out[w] = logf(1 + (float)above);
+    }
+  }
+}
+
+static void fetch(const ratio *r, uint32_t row, int depth) {
+  moon_counter_fetch(r->above, row, depth);
+  if (r->below) moon_counter_fetch(r->below, row, depth);
+}
+
+/* The items' counters lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to find those
+ * of the sixteenth. */
+static void items_windows(const job *j, const ratio *r, float *out) {
+  enum { AHEAD = 8 };
+  size_t stride = j->features->plan->dense_slots;
+  for (size_t i = 0; i < j->n + 2 * AHEAD; i++) { /* below zero the indices wrap around, and are not < n */
+    if (i < j->n) fetch(r, j->items[i], 0);
+    if (i - AHEAD < j->n) fetch(r, j->items[i - AHEAD], 1);
+    if (i - 2 * AHEAD < j->n) read_windows(r, j->items[i - 2 * AHEAD], j->now, out + (i - 2 * AHEAD) * stride);
+  }
+}
+
+/* Counts and rates. */
+static void windows(const job *j, const moon_feature *f, float *out) {
+  const ratio r = ratio_of(j, f);
+  size_t stride = j->features->plan->dense_slots;
+  if (!f->of_user) {
+    items_windows(j, &r, out);
+    return;
+  }
+  read_windows(&r, j->user, j->now, out);
+  for (size_t i = 1; i < j->n; i++) memcpy(out + i * stride, out, f->window_count * sizeof *out);
 }
 
 /* The first row's bag is made in place, from items to ids; the others are copies. */

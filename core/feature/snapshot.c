@@ -31,7 +31,7 @@ static void put_shape(const moon_state *state, moon_buf *out) {
   moon_put_u32(out, (uint32_t)state->counter_count);
   for (size_t i = 0; i < state->counter_count; i++) {
     moon_put_u32(out, state->counters[i].of_user);
-    moon_put_u64(out, (uint64_t)state->counters[i].window);
+    moon_put_u64(out, state->counters[i].window_count ? (uint64_t)state->counters[i].windows[0] : 0);
   }
 }
 
@@ -57,7 +57,7 @@ static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows)
     const int64_t *times;
     uint32_t n = moon_counter_live(counter, row, &times);
     moon_put_u32(out, counter->totals[row]);
-    if (counter->window) moon_put_u32(out, n);
+    if (counter->window_count) moon_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
   }
 }
@@ -162,15 +162,18 @@ static moon_status get_history(moon_bytes *in, moon_state *state, uint32_t user)
   return moon_ok();
 }
 
-static moon_status get_times(moon_bytes *in, moon_counter *counter, moon_pool *pool, uint32_t row) {
-  moon_times *t = &counter->times[row];
-  uint32_t n = moon_get_u32(in);
-  if (n > counter->totals[row] || n > moon_bytes_left(in) / 8) return bad("a counter has more times than events");
-  for (; t->n < n; t->n++) {
-    MOON_TRY(moon_pool_room(pool, &t->at, t->n, &t->cap, sizeof *t->at));
-    t->at[t->n] = (int64_t)moon_get_u64(in);
-    if (t->at[t->n] == MOON_NULL_INT || (t->n && t->at[t->n] < t->at[t->n - 1])) return bad("a counter's times are not in order");
+/* Times are added like events, so that all that follows from them is there; a time outside the window would not be kept. */
+static moon_status get_times(moon_bytes *in, moon_state *state, moon_counter *counter, uint32_t row) {
+  uint32_t n = moon_get_u32(in), total = counter->totals[row];
+  if (n > total || n > moon_bytes_left(in) / 8) return bad("a counter has more times than events");
+  int64_t last = INT64_MIN;
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t time = (int64_t)moon_get_u64(in);
+    if (time == MOON_NULL_INT || time < last || time > state->clock) return bad("a counter's times are not in order");
+    MOON_TRY(moon_counter_room(counter, &state->pool, row));
+    moon_counter_add(counter, row, last = time);
   }
+  counter->totals[row] = total;
   const int64_t *live;
   return moon_counter_live(counter, row, &live) == n ? moon_ok() : bad("a counter has times outside its window");
 }
@@ -179,9 +182,7 @@ static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *
   size_t rows = rows_of(state, counter);
   for (uint32_t row = 0; row < rows; row++) {
     counter->totals[row] = moon_get_u32(in);
-    if (counter->window) MOON_TRY(get_times(in, counter, &state->pool, row));
-    if (counter->window && counter->times[row].n && counter->times[row].at[counter->times[row].n - 1] > state->clock)
-      return bad("a counter is ahead of the clock");
+    if (counter->window_count) MOON_TRY(get_times(in, state, counter, row));
   }
   return in->failed ? bad("its counters are cut off") : moon_ok();
 }
@@ -200,7 +201,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
 
 moon_status moon_state_load(const char *bytes, size_t n, const moon_feature_plan *plan, moon_state **out) {
   moon_bytes in = {bytes, n, 0, false};
-  moon_state *state;
+  moon_state *state = NULL;
   MOON_TRY(check_frame(&in));
   MOON_TRY(moon_state_new(plan, &state));
   moon_status status = load(&in, state);

@@ -3,6 +3,7 @@
  * An event is folded in two steps: first room is made everywhere, which may fail and changes nothing that can be read; then the event is
  * put where it belongs, which cannot fail. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "feature/state.h"
@@ -38,6 +39,28 @@ static moon_status fill_sets(moon_state *state, const moon_feature_plan *plan) {
   return moon_ok();
 }
 
+static int widest_first(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x < y) - (x > y);
+}
+
+/* The windows that features ask of counter number c, each once. */
+static moon_status fill_windows(moon_counter *counter, const moon_feature_plan *plan, size_t c) {
+  size_t cap = 0;
+  for (size_t i = 0; i < plan->feature_count; i++) {
+    const moon_feature *f = &plan->features[i];
+    bool counts = f->op == MOON_FEATURE_COUNT || f->op == MOON_FEATURE_RATE;
+    if (!counts || (f->counter != c && (f->op != MOON_FEATURE_RATE || f->counter2 != c))) continue;
+    for (size_t w = 0; w < f->window_count; w++) {
+      if (!f->windows[w] || moon_counter_window(counter, f->windows[w]) < counter->window_count) continue;
+      MOON_TRY(moon_grow(&counter->windows, &cap, counter->window_count + 1, sizeof *counter->windows));
+      counter->windows[counter->window_count++] = f->windows[w];
+    }
+  }
+  if (counter->window_count) qsort(counter->windows, counter->window_count, sizeof *counter->windows, widest_first);
+  return moon_ok();
+}
+
 static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   state->set_count = plan->counter_count + plan->bag_slots;
   state->history_length = plan->bag_length * HISTORY_FACTOR > LEAST_HISTORY ? (uint32_t)plan->bag_length * HISTORY_FACTOR : LEAST_HISTORY;
@@ -47,7 +70,7 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   state->counter_count = plan->counter_count;
   for (size_t i = 0; i < plan->counter_count; i++) {
     state->counters[i].of_user = plan->counters[i].of_user;
-    state->counters[i].window = plan->counters[i].max_window;
+    MOON_TRY(fill_windows(&state->counters[i], plan, i));
   }
   MOON_TRY(moon_dict_new(&state->users));
   MOON_TRY(moon_dict_new(&state->kinds));

@@ -14,7 +14,7 @@ typedef struct moon_pool_chunk moon_pool_chunk;
 typedef struct moon_pool { /* zero-initialise to start */
   moon_pool_chunk *chunks;
   char *next;  /* what is left of the newest chunk */
-  size_t left;
+  size_t left, total;
   void *free[MOON_POOL_SIZES];
 } moon_pool;
 /* Makes *items (n of them, room for *cap, `each` = 8 or 16 bytes, NULL at first) hold one more. */
@@ -28,22 +28,28 @@ typedef struct moon_times { /* sorted; those that left the widest window are dro
   uint32_t n, cap;
 } moon_times;
 
-/* 4 bytes an entity; a counter with a window 20, and 8 for each event in its widest window (up to twice that with slack). */
+/* 4 bytes an entity; with windows 20, 4 for each window, and 8 for each event in the widest (up to twice that with slack). */
 typedef struct moon_counter {
   bool of_user;
-  int64_t window;    /* the widest; 0: totals only */
+  int64_t *windows; /* [window_count] widest first; none: totals only */
+  size_t window_count;
   uint32_t *totals;  /* [rows] every event ever; stays at 2^32 - 1 */
-  moon_times *times; /* [rows] where window > 0 */
-  size_t rows, totals_cap, times_cap;
+  moon_times *times; /* [rows] */
+  uint32_t *since;   /* [rows, window_count] how many of the row's times had left the window at its newest event */
+  size_t rows, totals_cap, times_cap, since_cap;
 } moon_counter;
 moon_status moon_counter_rows(moon_counter *counter, size_t rows); /* at least so many; new ones are zero */
 /* Room for one more event of the row; then adding it cannot fail. */
 moon_status moon_counter_room(moon_counter *counter, moon_pool *pool, uint32_t row);
 void moon_counter_add(moon_counter *counter, uint32_t row, int64_t time);
-/* Events with now - window < time <= now; window 0: all. Where `now` is before the row's newest event, those that the widest window
- * ending at that newest event does not reach are not counted. Any row; 0 for rows never seen. */
-uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, int64_t window);
-/* The row's times that still matter. */
+/* The number of a window; window_count for 0, all time. */
+size_t moon_counter_window(const moon_counter *counter, int64_t window);
+/* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at that newest
+ * event does not reach are not counted. Any row; 0 for rows never seen. */
+uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, size_t window);
+/* Asks for the memory that reading will need: depth 0, where the row's times are; later depth 1, the times. */
+void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth);
+/* The row's times that are in the widest window at its newest event. */
 uint32_t moon_counter_live(const moon_counter *counter, uint32_t row, const int64_t **times);
 void moon_counter_free(moon_counter *counter);
 
