@@ -10,7 +10,8 @@ struct moon_pool_chunk {
 };
 enum { SMALLEST = 16, FIRST_CHUNK = 1 << 18, LARGEST_CHUNK = 1 << 25, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
 
-/* Reads jump about in here, and with small pages half of their time would go into finding the page. Only a wish: it may be refused. */
+/* Reads jump about in here, and with small pages half of their time would go into finding the page. Only a wish: it may be
+ * refused. */
 static void prefer_huge_pages(void *memory, size_t bytes) {
 #ifdef MADV_HUGEPAGE
   size_t skip = -(uintptr_t)memory & (PAGE - 1);

@@ -174,7 +174,8 @@ static void flipped_bit_is_refused_wherever_it_is(void **nothing) {
   world_free(w);
 }
 
-/* With a right checksum over wrong bytes: refused, or a state in which everything can be read and to which events can be added. */
+/* With a right checksum over wrong bytes: refused, or a state in which everything can be read and to which events can be
+ * added. */
 static void forged_snapshot_never_breaks_the_store(void **nothing) {
   (void)nothing;
   world *w = world_new(8, 60);
@@ -201,7 +202,8 @@ static void forged_snapshot_never_breaks_the_store(void **nothing) {
       continue;
     }
     uint32_t items[300];
-    for (uint32_t user = 0; user < moon_state_users(again); user++) assert_true(moon_state_recent(again, user, items, 300) <= 300);
+    for (uint32_t user = 0; user < moon_state_users(again); user++)
+      assert_true(moon_state_recent(again, user, items, 300) <= 300);
     for (uint32_t item = 0; item < WORLD_ITEMS; item++) assert_true(moon_state_item_trend(again, item, 5000) >= 0);
     int64_t time = 5000;
     for (int i = 0; i < 20; i++) {
