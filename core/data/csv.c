@@ -160,8 +160,8 @@ static moon_status infer_types(reader *r) {
   MOON_TRY(moon_records_fill(r->in, SAMPLE_BYTES));
   struct { size_t values, numbers; } *seen = moon_calloc(r->target_count, sizeof *seen);
   if (!seen) return moon_fail(MOON_ENOMEM, "no memory to look ahead");
-  size_t at = r->in->at, line = r->in->next_line;
-  for (size_t row = 0; row < SAMPLE_ROWS && moon_records_next_buffered(r->in); row++) {
+  size_t at = r->in->at, line = r->in->next_line, rows = 0;
+  for (; rows < SAMPLE_ROWS && moon_records_next_buffered(r->in); rows++) {
     if (r->in->fault || r->in->count != r->width) continue;
     for (size_t i = 0; i < r->target_count; i++) {
       const moon_field *f = &r->in->fields[r->targets[i].index];
@@ -172,10 +172,11 @@ static moon_status infer_types(reader *r) {
   }
   r->in->at = at;
   r->in->next_line = line;
+  bool too_long = !rows && !r->in->ended; /* a first row that fills the sample is no row of numbers */
   for (size_t i = 0; i < r->target_count; i++) {
     target *t = &r->targets[i];
     if (t->typed) continue;
-    t->type = seen[i].numbers * 10 >= seen[i].values * 9 ? MOON_NUMBER : MOON_STRING;
+    t->type = seen[i].numbers * 10 >= seen[i].values * 9 && !too_long ? MOON_NUMBER : MOON_STRING;
     t->inferred = true;
   }
   moon_free(seen);
