@@ -1,8 +1,9 @@
-/* driver.c - runs a fuzz target without a fuzzer: seeds and what a fixed random sequence makes of them, for a few seconds at most.
+/* driver.c - runs a fuzz target without a fuzzer: seeds and what a fixed random sequence makes of them, for a few seconds at
+ * most.
  *
- * A target is one file with LLVMFuzzerTestOneInput and moon_fuzz_seed. Under clang -fsanitize=fuzzer it needs no driver; here ctest runs
- * it so that every build, and above all the one with sanitizers, sees some thousands of broken inputs. The runs are the same each time;
- * only how many of them there is time for differs. */
+ * A target is one file with LLVMFuzzerTestOneInput and moon_fuzz_seed. Under clang -fsanitize=fuzzer it needs no driver; here
+ * ctest runs it so that every build, and above all the one with sanitizers, sees some thousands of broken inputs. The runs are
+ * the same each time; only how many of them there is time for differs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static size_t cut_out(moon_rng *rng, uint8_t *data, size_t n) {
 
 static size_t repeat(moon_rng *rng, uint8_t *data, size_t n) {
   if (!n) return 0;
-  size_t from = moon_rng_below(rng, (uint32_t)n), most = n - from, much = 1 + moon_rng_below(rng, (uint32_t)(most < 64 ? most : 64));
+  size_t from = moon_rng_below(rng, (uint32_t)n), most = n - from,
+         much = 1 + moon_rng_below(rng, (uint32_t)(most < 64 ? most : 64));
   if (n + much > LONGEST) return n;
   size_t at = moon_rng_below(rng, (uint32_t)n + 1);
   uint8_t piece[64];
@@ -43,12 +45,8 @@ static size_t repeat(moon_rng *rng, uint8_t *data, size_t n) {
 }
 
 static size_t mutate(moon_rng *rng, uint8_t *data, size_t n) {
-  for (unsigned changes = 1 + moon_rng_below(rng, 6); changes; changes--) switch (moon_rng_below(rng, 4)) {
-      case 0: n = flip(rng, data, n); break;
-      case 1: n = overwrite(rng, data, n); break;
-      case 2: n = cut_out(rng, data, n); break;
-      default: n = repeat(rng, data, n); break;
-    }
+  static size_t (*const ways[])(moon_rng *, uint8_t *, size_t) = {flip, overwrite, cut_out, repeat};
+  for (unsigned changes = 1 + moon_rng_below(rng, 6); changes; changes--) n = ways[moon_rng_below(rng, 4)](rng, data, n);
   return n;
 }
 
@@ -69,7 +67,8 @@ int main(void) {
   size_t runs = 0, seeds = 0, n = 0;
   while (moon_fuzz_seed(seeds, data, sizeof data)) seeds++;
   for (; runs < RUNS && moon_monotonic() - start < SECONDS * MOON_SECOND; runs++) {
-    if (runs < seeds || moon_rng_below(&rng, 8) == 0) n = moon_fuzz_seed(runs < seeds ? runs : moon_rng_below(&rng, (uint32_t)seeds), data, sizeof data);
+    if (runs < seeds || moon_rng_below(&rng, 8) == 0)
+      n = moon_fuzz_seed(runs < seeds ? runs : moon_rng_below(&rng, (uint32_t)seeds), data, sizeof data);
     if (runs >= seeds) n = mutate(&rng, data, n); /* most runs change what the last one had */
     run(data, n);
   }

@@ -6,7 +6,8 @@
 
 #include "data/data.h"
 
-static const moon_csv_column columns[] = {{"user", "u", NULL}, {"time", "t", NULL}, {"n", "n", "number"}, {"i", "i", "integer"}, {"any", "x", NULL}};
+static const moon_csv_column columns[] = {
+    {"user", "u", NULL}, {"time", "t", NULL}, {"n", "n", "number"}, {"i", "i", "integer"}, {"any", "x", NULL}};
 
 static void check(bool holds) {
   if (!holds) abort();
@@ -47,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   moon_csv_report report, other;
   moon_status a = read_in(data, size, 0, &whole, &report), b = read_in(data, size, 1 + size % 13, &pieces, &other);
   check(a.code == b.code && !strcmp(a.message, b.message));
-  check(report.rows == other.rows && report.bad_rows == other.bad_rows && !memcmp(report.first_bad, other.first_bad, sizeof report.first_bad));
+  check(report.rows == other.rows && report.bad_rows == other.bad_rows &&
+        !memcmp(report.first_bad, other.first_bad, sizeof report.first_bad));
   check(a.code == MOON_OK || a.code == MOON_EFORMAT || a.code == MOON_ENOTFOUND);
   check(moon_utf8_prefix(a.message, strlen(a.message)) == strlen(a.message));
   if (!a.code) {

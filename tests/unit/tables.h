@@ -30,11 +30,12 @@ static inline void columns_of(const char *words, columns *out) {
   }
 }
 
-static inline moon_status read_text(const char *text, size_t n, const char *words, char delimiter, size_t max_bad, size_t block, moon_table **out,
-                                    moon_csv_report *report) {
+static inline moon_status read_text(const char *text, size_t n, const char *words, char delimiter, size_t max_bad, size_t block,
+                                    moon_table **out, moon_csv_report *report) {
   columns wanted;
   columns_of(words, &wanted);
-  const moon_csv_options options = {.delimiter = delimiter, .columns = wanted.list, .column_count = wanted.n, .max_bad_rows = max_bad, .block = block};
+  const moon_csv_options options = {
+      .delimiter = delimiter, .columns = wanted.list, .column_count = wanted.n, .max_bad_rows = max_bad, .block = block};
   return moon_csv_read_memory("t.csv", text, n, &options, out, report);
 }
 
@@ -53,10 +54,14 @@ static inline void dump(const moon_table *table, moon_buf *out) {
       const moon_column *column = &table->columns[c];
       moon_buf_puts(out, c ? "|" : row ? ";" : "");
       assert_int_equal(column->n, table->rows);
-      if (moon_column_is_null(column, row)) moon_buf_puts(out, "-");
-      else if (column->type == MOON_STRING) moon_buf_add(out, moon_column_text(column, row), moon_dict_length(column->dict, column->code[row]));
-      else if (column->type == MOON_NUMBER) moon_buf_printf(out, "%.17g", column->f64[row]);
-      else moon_buf_printf(out, "%lld", (long long)column->i64[row]);
+      if (moon_column_is_null(column, row))
+        moon_buf_puts(out, "-");
+      else if (column->type == MOON_STRING)
+        moon_buf_add(out, moon_column_text(column, row), moon_dict_length(column->dict, column->code[row]));
+      else if (column->type == MOON_NUMBER)
+        moon_buf_printf(out, "%.17g", column->f64[row]);
+      else
+        moon_buf_printf(out, "%lld", (long long)column->i64[row]);
     }
   assert_false(out->failed);
 }

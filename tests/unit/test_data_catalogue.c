@@ -1,12 +1,13 @@
 /* The catalogue: rows and ids, what is hidden, and its bytes, whole and broken. */
 #include "unit/tables.h"
 
-static const char shop[] = "item,title,price,stock,hidden,launched\n"
-                           "i1,\"Lamp, brass\",49.95,3,,2026-01-02\n"
-                           "i2,Chair,189,0,,2026-03-04\n"
-                           "i3,,12,5,true,\n"
-                           "i4,Lamp \xc3\xa9,,,no,1970-01-01\n"
-                           "i5,Chair,-1,-2,0,2026-01-02\n";
+static const char shop[] =
+    "item,title,price,stock,hidden,launched\n"
+    "i1,\"Lamp, brass\",49.95,3,,2026-01-02\n"
+    "i2,Chair,189,0,,2026-03-04\n"
+    "i3,,12,5,true,\n"
+    "i4,Lamp \xc3\xa9,,,no,1970-01-01\n"
+    "i5,Chair,-1,-2,0,2026-01-02\n";
 static const char columns_of_shop[] = "item,title,price:number,stock:integer,hidden:string,launched:time";
 
 static moon_catalogue *catalogue_of(const char *text, const char *words) {
@@ -72,7 +73,8 @@ static void without_a_table_everything_is_listed(void **state) {
 static void bad_tables_are_refused(void **state) {
   (void)state;
   moon_catalogue *c;
-  REFUSED(MOON_EFORMAT, "t.csv: item 'i1' is there twice (items 1 and 3)", moon_catalogue_new(table_of("item\ni1\ni2\ni1\n", "item"), &c));
+  REFUSED(MOON_EFORMAT, "t.csv: item 'i1' is there twice (items 1 and 3)",
+          moon_catalogue_new(table_of("item\ni1\ni2\ni1\n", "item"), &c));
   REFUSED(MOON_EFORMAT, "t.csv: item 2 has no id", moon_catalogue_new(table_of("item,b\ni1,1\n,2\n", "item,b"), &c));
   REFUSED(MOON_ENOTFOUND, "has no column 'item'", moon_catalogue_new(table_of("b\n1\n", "b"), &c));
   REFUSED(MOON_EINVAL, "must hold strings", moon_catalogue_new(table_of("item\n1\n", "item:number"), &c));
@@ -106,8 +108,10 @@ static void what_is_saved_loads_the_same(void **state) {
   for (int kind = 0; kind < 3; kind++) {
     moon_catalogue *c, *back;
     uint32_t row;
-    if (kind == 1) OK(moon_catalogue_new(NULL, &c));
-    else c = catalogue_of(shop, columns_of_shop);
+    if (kind == 1)
+      OK(moon_catalogue_new(NULL, &c));
+    else
+      c = catalogue_of(shop, columns_of_shop);
     if (kind) OK(moon_catalogue_row(c, "new \xf0\x9f\x8e\x81", 8, true, &row));
     moon_buf bytes = {0}, again = {0};
     OK(moon_catalogue_save(c, &bytes));
@@ -221,9 +225,14 @@ static void catalogues_survive_no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_the_tables_and_events_add_more), cmocka_unit_test(hidden_is_by_word_or_by_stock),
-                                     cmocka_unit_test(without_a_table_everything_is_listed), cmocka_unit_test(bad_tables_are_refused),
-                                     cmocka_unit_test(what_is_saved_loads_the_same), cmocka_unit_test(bytes_do_not_know_the_past), cmocka_unit_test(no_prefix_is_a_catalogue),
-                                     cmocka_unit_test(flipped_bits_never_break_anything), cmocka_unit_test(catalogues_survive_no_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_the_tables_and_events_add_more),
+                                     cmocka_unit_test(hidden_is_by_word_or_by_stock),
+                                     cmocka_unit_test(without_a_table_everything_is_listed),
+                                     cmocka_unit_test(bad_tables_are_refused),
+                                     cmocka_unit_test(what_is_saved_loads_the_same),
+                                     cmocka_unit_test(bytes_do_not_know_the_past),
+                                     cmocka_unit_test(no_prefix_is_a_catalogue),
+                                     cmocka_unit_test(flipped_bits_never_break_anything),
+                                     cmocka_unit_test(catalogues_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

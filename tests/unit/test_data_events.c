@@ -1,7 +1,8 @@
 /* The event log: time order with ties as they came, dense rows by first sight, and what it refuses. */
 #include "unit/tables.h"
 
-static void check_event(const moon_log *log, const moon_catalogue *c, size_t i, const char *user, const char *item, const char *kind, int64_t seconds) {
+static void check_event(const moon_log *log, const moon_catalogue *c, size_t i, const char *user, const char *item,
+                        const char *kind, int64_t seconds) {
   const moon_event *e = &log->events[i];
   assert_string_equal(moon_dict_text(log->users, e->user), user);
   assert_string_equal(moon_catalogue_id(c, e->item), item);
@@ -16,7 +17,10 @@ static void events_are_sorted_and_ties_stay_as_they_came(void **state) {
   moon_catalogue *c;
   moon_log *log;
   OK(moon_catalogue_new(table_of("item\ni1\ni2\n", "item"), &c));
-  OK(moon_log_new(table_of("user,item,event,time,n\nb,i3,view,30,1\na,i1,view,20,2\nb,i2,buy,20,3\na,i1,view,-10,4\nc,i1,buy,20,5\n", "user,item,event,time:time_s,n"), c, &log));
+  OK(moon_log_new(
+      table_of("user,item,event,time,n\nb,i3,view,30,1\na,i1,view,20,2\nb,i2,buy,20,3\na,i1,view,-10,4\nc,i1,buy,20,5\n",
+               "user,item,event,time:time_s,n"),
+      c, &log));
   assert_int_equal(log->n, 5);
   check_event(log, c, 0, "a", "i1", "view", -10);
   check_event(log, c, 1, "a", "i1", "view", 20);
@@ -25,7 +29,8 @@ static void events_are_sorted_and_ties_stay_as_they_came(void **state) {
   check_event(log, c, 4, "b", "i3", "view", 30);
   const double n[] = {4, 2, 3, 5, 1};
   assert_memory_equal(moon_table_column(log->table, "n")->f64, n, sizeof n);
-  const uint32_t users[] = {0, 0, 1, 2, 1}, items[] = {0, 0, 1, 0, 2}; /* users by first sight in time; items by the catalogue, then by sight */
+  const uint32_t users[] = {0, 0, 1, 2, 1},
+                 items[] = {0, 0, 1, 0, 2}; /* users by first sight in time; items by the catalogue, then by sight */
   for (int i = 0; i < 5; i++) {
     assert_int_equal(log->events[i].user, users[i]);
     assert_int_equal(log->events[i].item, items[i]);
@@ -89,14 +94,18 @@ static void rows_that_were_left_out_leave_no_users(void **state) {
 
 static void bad_tables_are_refused(void **state) {
   (void)state;
-  static const struct { const char *text, *words; moon_code code; const char *message; } cases[] = {
-      {"user,item,time\na,x,1\n,y,2\n", "user,item,time", MOON_EFORMAT, "t.csv: event 2 has no user; put m.drop_missing { \"user\" } into preprocess"},
-      {"user,item,time\na,,1\n", "user,item,time", MOON_EFORMAT, "event 1 has no item"},
-      {"user,item,time\na,x,\n", "user,item,time", MOON_EFORMAT, "event 1 has no time"},
-      {"user,item,time,event\na,x,1,view\na,x,1,\n", "user,item,time,event", MOON_EFORMAT, "event 2 has no event"},
-      {"user,item\na,x\n", "user,item", MOON_ENOTFOUND, "has no column 'time'"},
-      {"user,item,time\na,x,1\n", "user,item,time:number", MOON_EINVAL, "column time must be a time"},
-      {"user,item,time\n1,x,1\n", "user:number,item,time", MOON_EINVAL, "column user must be a string"}};
+  static const struct {
+    const char *text, *words;
+    moon_code code;
+    const char *message;
+  } cases[] = {{"user,item,time\na,x,1\n,y,2\n", "user,item,time", MOON_EFORMAT,
+                "t.csv: event 2 has no user; put m.drop_missing { \"user\" } into preprocess"},
+               {"user,item,time\na,,1\n", "user,item,time", MOON_EFORMAT, "event 1 has no item"},
+               {"user,item,time\na,x,\n", "user,item,time", MOON_EFORMAT, "event 1 has no time"},
+               {"user,item,time,event\na,x,1,view\na,x,1,\n", "user,item,time,event", MOON_EFORMAT, "event 2 has no event"},
+               {"user,item\na,x\n", "user,item", MOON_ENOTFOUND, "has no column 'time'"},
+               {"user,item,time\na,x,1\n", "user,item,time:number", MOON_EINVAL, "column time must be a time"},
+               {"user,item,time\n1,x,1\n", "user:number,item,time", MOON_EINVAL, "column user must be a string"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_catalogue *c;
     moon_log *log;
@@ -143,8 +152,11 @@ static void logs_survive_no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(events_are_sorted_and_ties_stay_as_they_came), cmocka_unit_test(sorting_agrees_with_insertion),
-                                     cmocka_unit_test(rows_that_were_left_out_leave_no_users), cmocka_unit_test(bad_tables_are_refused), cmocka_unit_test(a_log_may_be_empty),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(events_are_sorted_and_ties_stay_as_they_came),
+                                     cmocka_unit_test(sorting_agrees_with_insertion),
+                                     cmocka_unit_test(rows_that_were_left_out_leave_no_users),
+                                     cmocka_unit_test(bad_tables_are_refused),
+                                     cmocka_unit_test(a_log_may_be_empty),
                                      cmocka_unit_test(logs_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

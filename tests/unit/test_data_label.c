@@ -28,7 +28,11 @@ static void check_labels(const char *how, const moon_log *log, const char *expec
   moon_examples examples;
   moon_buf got = {0};
   OK(label(how, log, &examples));
-  for (size_t i = 0; i < examples.n; i++) moon_buf_printf(&got, "%s%u%c", i ? " " : "", examples.event[i], examples.label[i] == 1 ? '+' : examples.label[i] == 0 ? '-' : '?');
+  for (size_t i = 0; i < examples.n; i++)
+    moon_buf_printf(&got, "%s%u%c", i ? " " : "", examples.event[i],
+                    examples.label[i] == 1   ? '+'
+                    : examples.label[i] == 0 ? '-'
+                                             : '?');
   assert_string_equal(got.data, expected);
   moon_buf_free(&got);
   moon_examples_free(&examples);
@@ -38,14 +42,16 @@ static const char by_purchase[] = "{'positive':['purchase'],'of':['view'],'withi
 
 static void a_success_is_the_same_users_on_the_same_item(void **state) {
   (void)state;
-  shop s = shop_of("user,item,event,time\na,x,view,1\na,y,view,1\nb,x,view,1\na,x,cart,2\na,x,purchase,5\n", "user,item,event,time");
+  shop s =
+      shop_of("user,item,event,time\na,x,view,1\na,y,view,1\nb,x,view,1\na,x,cart,2\na,x,purchase,5\n", "user,item,event,time");
   check_labels(by_purchase, s.log, "0+ 1- 2-");
   shop_free(s);
 }
 
 static void within_includes_its_last_moment(void **state) {
   (void)state;
-  shop s = shop_of("user,item,event,time\na,x,view,0\na,x,view,1\na,y,view,0.999999\na,x,purchase,11\na,y,purchase,11\n", "user,item,event,time:time_s");
+  shop s = shop_of("user,item,event,time\na,x,view,0\na,x,view,1\na,y,view,0.999999\na,x,purchase,11\na,y,purchase,11\n",
+                   "user,item,event,time:time_s");
   check_labels(by_purchase, s.log, "0- 1- 2+"); /* sorted: x at 0, y at 0.999999, x at 1 */
   check_labels("{'positive':['purchase'],'of':['view'],'within_us':10000001}", s.log, "0- 1+ 2+");
   check_labels("{'positive':['purchase'],'of':['view'],'within_us':11000000}", s.log, "0+ 1+ 2+");
@@ -64,7 +70,8 @@ static void ties_go_by_the_order_of_the_log(void **state) {
 
 static void the_next_success_counts_not_a_later_one(void **state) {
   (void)state;
-  shop s = shop_of("user,item,event,time\na,x,purchase,1\na,x,view,2\na,x,purchase,5\na,x,purchase,100\na,x,view,101\n", "user,item,event,time");
+  shop s = shop_of("user,item,event,time\na,x,purchase,1\na,x,view,2\na,x,purchase,5\na,x,purchase,100\na,x,view,101\n",
+                   "user,item,event,time");
   check_labels(by_purchase, s.log, "1+ 4-");
   shop_free(s);
 }
@@ -78,7 +85,8 @@ static void an_example_may_be_its_own_success(void **state) {
 
 static void times_at_the_ends_of_their_range(void **state) {
   (void)state;
-  shop s = shop_of("user,item,event,time\na,x,view,-9223372036854775807\na,x,purchase,9223372036854775807\n", "user,item,event,time:time_us");
+  shop s = shop_of("user,item,event,time\na,x,view,-9223372036854775807\na,x,purchase,9223372036854775807\n",
+                   "user,item,event,time:time_us");
   check_labels(by_purchase, s.log, "0-");
   check_labels("{'positive':['purchase'],'of':['view'],'within_us':9223372036854775807}", s.log, "0-");
   shop_free(s);
@@ -95,21 +103,26 @@ static void columns_give_labels(void **state) {
 
 static void refusals_say_where(void **state) {
   (void)state;
-  static const struct { const char *how; moon_code code; const char *message; } cases[] = {
-      {"{'positive':['pruchase'],'of':['view'],'within_us':1,'where':'recipe.lua:7'}", MOON_ENOTFOUND, "recipe.lua:7: label: positive: no event is of the kind 'pruchase'; did you mean 'purchase'?"},
-      {"{'positive':['purchase'],'of':['zebra'],'within_us':1}", MOON_ENOTFOUND, "recipe: label: of: no event is of the kind 'zebra'"},
-      {"{'positive':[],'of':['view'],'within_us':1}", MOON_EINVAL, "positive names no kind of event"},
-      {"{'positive':['purchase'],'within_us':1}", MOON_EINVAL, "of names no kind of event"},
-      {"{'positive':[3],'of':['view'],'within_us':1}", MOON_ENOTFOUND, "positive: no event is of the kind '?'"},
-      {"{'positive':['purchase'],'of':['view']}", MOON_EINVAL, "within must be a duration"},
-      {"{'positive':['purchase'],'of':['view'],'within_us':-1}", MOON_EINVAL, "within must be a duration"},
-      {"{'positive':['purchase'],'of':['view'],'within_us':'24h'}", MOON_EINVAL, "within must be a duration"},
-      {"{'column':'ratng','at_least':1}", MOON_ENOTFOUND, "t.csv has no column 'ratng'; did you mean 'rating'?"},
-      {"{'column':'user','at_least':1}", MOON_EINVAL, "column user holds strings"},
-      {"{'column':'rating'}", MOON_EINVAL, "at_least must be a number"},
-      {"{'column':'rating','at_least':'4'}", MOON_EINVAL, "at_least must be a number"},
-      {"{'column':'rating','at_least':1}", MOON_EINVAL, "not one event is an example"},
-      {"{}", MOON_EINVAL, "within must be"}};
+  static const struct {
+    const char *how;
+    moon_code code;
+    const char *message;
+  } cases[] = {{"{'positive':['pruchase'],'of':['view'],'within_us':1,'where':'recipe.lua:7'}", MOON_ENOTFOUND,
+                "recipe.lua:7: label: positive: no event is of the kind 'pruchase'; did you mean 'purchase'?"},
+               {"{'positive':['purchase'],'of':['zebra'],'within_us':1}", MOON_ENOTFOUND,
+                "recipe: label: of: no event is of the kind 'zebra'"},
+               {"{'positive':[],'of':['view'],'within_us':1}", MOON_EINVAL, "positive names no kind of event"},
+               {"{'positive':['purchase'],'within_us':1}", MOON_EINVAL, "of names no kind of event"},
+               {"{'positive':[3],'of':['view'],'within_us':1}", MOON_ENOTFOUND, "positive: no event is of the kind '?'"},
+               {"{'positive':['purchase'],'of':['view']}", MOON_EINVAL, "within must be a duration"},
+               {"{'positive':['purchase'],'of':['view'],'within_us':-1}", MOON_EINVAL, "within must be a duration"},
+               {"{'positive':['purchase'],'of':['view'],'within_us':'24h'}", MOON_EINVAL, "within must be a duration"},
+               {"{'column':'ratng','at_least':1}", MOON_ENOTFOUND, "t.csv has no column 'ratng'; did you mean 'rating'?"},
+               {"{'column':'user','at_least':1}", MOON_EINVAL, "column user holds strings"},
+               {"{'column':'rating'}", MOON_EINVAL, "at_least must be a number"},
+               {"{'column':'rating','at_least':'4'}", MOON_EINVAL, "at_least must be a number"},
+               {"{'column':'rating','at_least':1}", MOON_EINVAL, "not one event is an example"},
+               {"{}", MOON_EINVAL, "within must be"}};
   shop s = shop_of("user,item,event,time,rating\na,x,view,1,\na,x,purchase,2,\n", "user,item,event,time,rating:number");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_examples examples;
@@ -135,7 +148,8 @@ static void labels_agree_with_looking_at_every_pair(void **state) {
     moon_buf_puts(&text, "user,item,event,time\n");
     size_t n = 4 + moon_rng_below(&rng, 120);
     for (size_t i = 0; i < n; i++) /* every kind at least once; crowded, so that ties are common */
-      moon_buf_printf(&text, "u%u,i%u,%s,%u\n", moon_rng_below(&rng, 3), moon_rng_below(&rng, 3), kinds[i < 4 ? i : moon_rng_below(&rng, 4)], moon_rng_below(&rng, 40));
+      moon_buf_printf(&text, "u%u,i%u,%s,%u\n", moon_rng_below(&rng, 3), moon_rng_below(&rng, 3),
+                      kinds[i < 4 ? i : moon_rng_below(&rng, 4)], moon_rng_below(&rng, 40));
     shop s = shop_of(text.data, "user,item,event,time:time_us");
     unsigned of = 1 + moon_rng_below(&rng, 15), positive = 1 + moon_rng_below(&rng, 15), within = moon_rng_below(&rng, 20);
     moon_buf how = {0};
@@ -153,7 +167,8 @@ static void labels_agree_with_looking_at_every_pair(void **state) {
       for (size_t j = i; j < n; j++) {
         const moon_event *b = &s.log->events[j];
         for (unsigned k = 0; k < 4; k++)
-          good |= a->user == b->user && a->item == b->item && b->time - a->time <= within && positive >> k & 1 && !strcmp(moon_dict_text(s.log->kinds, b->kind), kinds[k]);
+          good |= a->user == b->user && a->item == b->item && b->time - a->time <= within && positive >> k & 1 &&
+                  !strcmp(moon_dict_text(s.log->kinds, b->kind), kinds[k]);
       }
       if (counts) moon_buf_printf(&expected, "%s%zu%c", expected.n ? " " : "", i, good ? '+' : '-');
     }
@@ -180,9 +195,15 @@ static void labels_survive_no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_success_is_the_same_users_on_the_same_item), cmocka_unit_test(within_includes_its_last_moment),
-                                     cmocka_unit_test(ties_go_by_the_order_of_the_log), cmocka_unit_test(the_next_success_counts_not_a_later_one),
-                                     cmocka_unit_test(an_example_may_be_its_own_success), cmocka_unit_test(times_at_the_ends_of_their_range), cmocka_unit_test(columns_give_labels),
-                                     cmocka_unit_test(refusals_say_where), cmocka_unit_test(labels_agree_with_looking_at_every_pair), cmocka_unit_test(labels_survive_no_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_success_is_the_same_users_on_the_same_item),
+                                     cmocka_unit_test(within_includes_its_last_moment),
+                                     cmocka_unit_test(ties_go_by_the_order_of_the_log),
+                                     cmocka_unit_test(the_next_success_counts_not_a_later_one),
+                                     cmocka_unit_test(an_example_may_be_its_own_success),
+                                     cmocka_unit_test(times_at_the_ends_of_their_range),
+                                     cmocka_unit_test(columns_give_labels),
+                                     cmocka_unit_test(refusals_say_where),
+                                     cmocka_unit_test(labels_agree_with_looking_at_every_pair),
+                                     cmocka_unit_test(labels_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,10 +34,16 @@ static void rules_apply_in_order_and_report(void **state) {
   (void)state;
   moon_table *table = table_of("user,n\na,1\nb,2\n,4\na,4\nb,2\nc,\n", "user,n:number");
   moon_rule_report reports[4];
-  OK(run("[{'op':'drop_missing','columns':['user','n'],'where':'recipe.lua:3'},{'op':'filter','fn':1},{'op':'map','column':'m','fn':2},"
-         "{'op':'dedupe','columns':['user','n'],'where':'recipe.lua:9'}]", table, reports));
+  OK(
+      run("[{'op':'drop_missing','columns':['user','n'],'where':'recipe.lua:3'},{'op':'filter','fn':1},{'op':'map','column':'m','"
+          "fn':2},"
+          "{'op':'dedupe','columns':['user','n'],'where':'recipe.lua:9'}]",
+          table, reports));
   HOLDS(table, "b|2|4;a|4|8");
-  static const struct { const char *rule; size_t before, after; } expected[] = {{"drop_missing (recipe.lua:3)", 6, 4}, {"filter", 4, 3}, {"map", 3, 3}, {"dedupe (recipe.lua:9)", 3, 2}};
+  static const struct {
+    const char *rule;
+    size_t before, after;
+  } expected[] = {{"drop_missing (recipe.lua:3)", 6, 4}, {"filter", 4, 3}, {"map", 3, 3}, {"dedupe (recipe.lua:9)", 3, 2}};
   for (int i = 0; i < 4; i++) {
     assert_string_equal(reports[i].rule, expected[i].rule);
     assert_int_equal(reports[i].before, expected[i].before);
@@ -60,19 +66,24 @@ static void no_rules_and_no_rows_are_fine(void **state) {
 
 static void refusals_say_where(void **state) {
   (void)state;
-  static const struct { const char *rules; moon_code code; const char *message; } cases[] = {
-      {"[{'op':'drop_mising','columns':['n'],'where':'recipe.lua:6'}]", MOON_EINVAL, "recipe.lua:6: there is no preprocess rule 'drop_mising'; did you mean 'drop_missing'?"},
-      {"[{'op':'zebra'}]", MOON_EINVAL, "recipe: there is no preprocess rule 'zebra'"},
-      {"[{}]", MOON_EINVAL, "a preprocess rule has no op"},
-      {"[5]", MOON_EINVAL, "a preprocess rule has no op"},
-      {"[{'op':'drop_missing','columns':['usr'],'where':'recipe.lua:6'}]", MOON_ENOTFOUND, "recipe.lua:6: t.csv has no column 'usr'; did you mean 'user'?"},
-      {"[{'op':'dedupe','columns':['user','x']}]", MOON_ENOTFOUND, "has no column 'x'"},
-      {"[{'op':'dedupe','columns':[]}]", MOON_EINVAL, "a rule needs 1 to 64 columns, not 0"},
-      {"[{'op':'dedupe'}]", MOON_EINVAL, "a rule needs 1 to 64 columns"},
-      {"[{'op':'dedupe','columns':[7]}]", MOON_EINVAL, "column 1 of a rule is not a name"},
-      {"[{'op':'map','fn':2}]", MOON_EINVAL, "map"},
-      {"[{'op':'filter','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"},
-      {"[{'op':'map','column':'x','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"}};
+  static const struct {
+    const char *rules;
+    moon_code code;
+    const char *message;
+  } cases[] = {{"[{'op':'drop_mising','columns':['n'],'where':'recipe.lua:6'}]", MOON_EINVAL,
+                "recipe.lua:6: there is no preprocess rule 'drop_mising'; did you mean 'drop_missing'?"},
+               {"[{'op':'zebra'}]", MOON_EINVAL, "recipe: there is no preprocess rule 'zebra'"},
+               {"[{}]", MOON_EINVAL, "a preprocess rule has no op"},
+               {"[5]", MOON_EINVAL, "a preprocess rule has no op"},
+               {"[{'op':'drop_missing','columns':['usr'],'where':'recipe.lua:6'}]", MOON_ENOTFOUND,
+                "recipe.lua:6: t.csv has no column 'usr'; did you mean 'user'?"},
+               {"[{'op':'dedupe','columns':['user','x']}]", MOON_ENOTFOUND, "has no column 'x'"},
+               {"[{'op':'dedupe','columns':[]}]", MOON_EINVAL, "a rule needs 1 to 64 columns, not 0"},
+               {"[{'op':'dedupe'}]", MOON_EINVAL, "a rule needs 1 to 64 columns"},
+               {"[{'op':'dedupe','columns':[7]}]", MOON_EINVAL, "column 1 of a rule is not a name"},
+               {"[{'op':'map','fn':2}]", MOON_EINVAL, "map"},
+               {"[{'op':'filter','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"},
+               {"[{'op':'map','column':'x','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_table *table = table_of("user,n\na,1\nb,2\n", "user,n");
     REFUSED(cases[i].code, cases[i].message, run(cases[i].rules, table, NULL));
@@ -135,7 +146,9 @@ static void rules_survive_no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rules_apply_in_order_and_report), cmocka_unit_test(no_rules_and_no_rows_are_fine), cmocka_unit_test(refusals_say_where),
-                                     cmocka_unit_test(dedupe_agrees_with_comparing_all_pairs), cmocka_unit_test(rules_survive_no_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rules_apply_in_order_and_report),
+                                     cmocka_unit_test(no_rules_and_no_rows_are_fine), cmocka_unit_test(refusals_say_where),
+                                     cmocka_unit_test(dedupe_agrees_with_comparing_all_pairs),
+                                     cmocka_unit_test(rules_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,10 +97,14 @@ static moon_table *numbered(size_t rows) {
     char name[2] = {(char)('a' + c), 0}, text[24];
     OK(moon_table_add_column(table, name, types[c], &column));
     for (size_t i = 0; i < rows; i++) {
-      if (i % 7 == 3) OK(moon_column_push_null(column));
-      else if (c == 0) OK(moon_column_push_string(column, text, (size_t)sprintf(text, "%zu", i)));
-      else if (c == 2) OK(moon_column_push_number(column, (double)i));
-      else OK(moon_column_push_integer(column, (int64_t)i));
+      if (i % 7 == 3)
+        OK(moon_column_push_null(column));
+      else if (c == 0)
+        OK(moon_column_push_string(column, text, (size_t)sprintf(text, "%zu", i)));
+      else if (c == 2)
+        OK(moon_column_push_number(column, (double)i));
+      else
+        OK(moon_column_push_integer(column, (int64_t)i));
     }
   }
   table->rows = rows;
@@ -116,8 +120,10 @@ static void check_rows(const moon_table *table, const uint32_t *rows, size_t n) 
       bool null = rows[i] % 7 == 3;
       assert_int_equal(moon_column_is_null(column, i), null);
       if (null) continue;
-      if (c == 0) assert_int_equal(atoi(moon_column_text(column, i)), rows[i]);
-      else assert_true(moon_column_number(column, i) == rows[i]);
+      if (c == 0)
+        assert_int_equal(atoi(moon_column_text(column, i)), rows[i]);
+      else
+        assert_true(moon_column_number(column, i) == rows[i]);
     }
   }
 }
@@ -170,8 +176,10 @@ static moon_status build(void *self) {
     status = moon_table_add_column(table, name, types[c], &column);
     for (int i = 0; i < 40 && !status.code; i++) {
       size_t before = column->n;
-      if (c == 0) status = moon_column_push_string(column, name, (size_t)(i % 2));
-      else status = moon_column_push_integer(column, i);
+      if (c == 0)
+        status = moon_column_push_string(column, name, (size_t)(i % 2));
+      else
+        status = moon_column_push_integer(column, i);
       assert_int_equal(column->n, before + !status.code);
     }
   }

@@ -14,7 +14,10 @@ static size_t random_decimal(moon_rng *rng, char out[80]) {
   for (unsigned i = 0; i < whole; i++) out[n++] = (char)('0' + moon_rng_below(rng, 10));
   if (part || moon_rng_below(rng, 5) == 0) out[n++] = '.';
   for (unsigned i = 0; i < part; i++) out[n++] = (char)('0' + moon_rng_below(rng, moon_rng_below(rng, 3) ? 10 : 1));
-  if (moon_rng_below(rng, 3) == 0) n += (size_t)sprintf(out + n, "%c%s%u", "eE"[moon_rng_below(rng, 2)], (const char *[]){"", "+", "-"}[moon_rng_below(rng, 3)], moon_rng_below(rng, 330));
+  if (moon_rng_below(rng, 3) == 0)
+    n += (size_t)sprintf(
+        out + n, "%c%s%u", "eE" [moon_rng_below(rng, 2)], (const char *[]) { "", "+", "-" }[moon_rng_below(rng, 3)],
+        moon_rng_below(rng, 330));
   out[n] = 0;
   return n;
 }
@@ -50,8 +53,9 @@ static void printed_doubles_come_back(void **state) {
 
 static void what_is_no_number(void **state) {
   (void)state;
-  static const char *const texts[] = {"", "+", "-", ".", "-.", "e5", "1e", "1e+", "--1", "+-1", "1.2.3", "1,5", "0x1f", "nan", "NaN", "inf", "infinity", "-inf",
-                                      " 1", "1 ", "1_000", "1e5.5", "1e999", "-1e999", "1d5", "\xd9\xa1"};
+  static const char *const texts[] = {"",    "+",     "-",     ".",     "-.",    "e5",     "1e",  "1e+",      "--1",
+                                      "+-1", "1.2.3", "1,5",   "0x1f",  "nan",   "NaN",    "inf", "infinity", "-inf",
+                                      " 1",  "1 ",    "1_000", "1e5.5", "1e999", "-1e999", "1d5", "\xd9\xa1"};
   double number;
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (moon_value_number(texts[i], strlen(texts[i]), &number)) fail_msg("'%s' was taken for a number", texts[i]);
@@ -81,8 +85,25 @@ static void integers_agree_with_the_library(void **state) {
   (void)state;
   moon_rng rng;
   moon_rng_seed(&rng, 3, 0);
-  static const char *const edges[] = {"0", "-0", "+0", "9223372036854775807", "-9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809",
-                                      "00000000000000000000000000000001", "18446744073709551616", "92233720368547758070", "", "+", "-", "1.0", "1e3", " 1", "1 ", "0x1"};
+  static const char *const edges[] = {"0",
+                                      "-0",
+                                      "+0",
+                                      "9223372036854775807",
+                                      "-9223372036854775807",
+                                      "9223372036854775808",
+                                      "-9223372036854775808",
+                                      "-9223372036854775809",
+                                      "00000000000000000000000000000001",
+                                      "18446744073709551616",
+                                      "92233720368547758070",
+                                      "",
+                                      "+",
+                                      "-",
+                                      "1.0",
+                                      "1e3",
+                                      " 1",
+                                      "1 ",
+                                      "0x1"};
   for (int i = 0; i < 200000; i++) {
     char text[80], *end;
     size_t n = 0, edge = sizeof edges / sizeof *edges;
@@ -104,28 +125,32 @@ static void integers_agree_with_the_library(void **state) {
 
 static void times_in_every_unit(void **state) {
   (void)state;
-  static const struct { const char *text; moon_time_unit unit, then; int64_t expected; } cases[] = {
-      {"0", MOON_UNIT_AUTO, MOON_UNIT_S, 0},
-      {"99999999999", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(99999999999000000)},
-      {"100000000000", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(100000000000000)},
-      {"99999999999999", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(99999999999999000)},
-      {"100000000000000", MOON_UNIT_AUTO, MOON_UNIT_US, INT64_C(100000000000000)},
-      {"-1700000000000", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(-1700000000000000)},
-      {"1.7e9", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(1700000000000000)},
-      {"1700000000.1234565", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(1700000000123457)},
-      {"5.0004", MOON_UNIT_MS, MOON_UNIT_MS, 5000},
-      {"-0.5", MOON_UNIT_S, MOON_UNIT_S, -500000},
-      {"9223372036854", MOON_UNIT_S, MOON_UNIT_S, INT64_C(9223372036854000000)},
-      {"2026-11-24", MOON_UNIT_AUTO, MOON_UNIT_AUTO, INT64_C(1795478400000000)}, /* says nothing about numbers */
-      {"1234567890", MOON_UNIT_S, MOON_UNIT_S, INT64_C(1234567890000000)},
-      {"123e-00002", MOON_UNIT_S, MOON_UNIT_S, 1230000}}; /* a dash in the fifth place does not make a date */
+  static const struct {
+    const char *text;
+    moon_time_unit unit, then;
+    int64_t expected;
+  } cases[] = {{"0", MOON_UNIT_AUTO, MOON_UNIT_S, 0},
+               {"99999999999", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(99999999999000000)},
+               {"100000000000", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(100000000000000)},
+               {"99999999999999", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(99999999999999000)},
+               {"100000000000000", MOON_UNIT_AUTO, MOON_UNIT_US, INT64_C(100000000000000)},
+               {"-1700000000000", MOON_UNIT_AUTO, MOON_UNIT_MS, INT64_C(-1700000000000000)},
+               {"1.7e9", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(1700000000000000)},
+               {"1700000000.1234565", MOON_UNIT_AUTO, MOON_UNIT_S, INT64_C(1700000000123457)},
+               {"5.0004", MOON_UNIT_MS, MOON_UNIT_MS, 5000},
+               {"-0.5", MOON_UNIT_S, MOON_UNIT_S, -500000},
+               {"9223372036854", MOON_UNIT_S, MOON_UNIT_S, INT64_C(9223372036854000000)},
+               {"2026-11-24", MOON_UNIT_AUTO, MOON_UNIT_AUTO, INT64_C(1795478400000000)}, /* says nothing about numbers */
+               {"1234567890", MOON_UNIT_S, MOON_UNIT_S, INT64_C(1234567890000000)},
+               {"123e-00002", MOON_UNIT_S, MOON_UNIT_S, 1230000}}; /* a dash in the fifth place does not make a date */
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_time_unit unit = cases[i].unit;
     int64_t got = 0;
     if (!moon_value_time(cases[i].text, strlen(cases[i].text), &unit, &got) || got != cases[i].expected || unit != cases[i].then)
       fail_msg("%s: %lld, unit %d", cases[i].text, (long long)got, unit);
   }
-  static const char *const bad[] = {"", "-", "now", "9223372036855", "-9223372036855", "1e300", "1e13", "2026-13-01", "2026-11-24T", "nan"};
+  static const char *const bad[] = {"",      "-",    "now",        "9223372036855", "-9223372036855",
+                                    "1e300", "1e13", "2026-13-01", "2026-11-24T",   "nan"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     moon_time_unit unit = MOON_UNIT_S;
     int64_t got;
@@ -134,8 +159,11 @@ static void times_in_every_unit(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_are_the_nearest_doubles), cmocka_unit_test(printed_doubles_come_back),
-                                     cmocka_unit_test(what_is_no_number), cmocka_unit_test(numbers_do_not_depend_on_the_locale),
-                                     cmocka_unit_test(integers_agree_with_the_library), cmocka_unit_test(times_in_every_unit)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_are_the_nearest_doubles),
+                                     cmocka_unit_test(printed_doubles_come_back),
+                                     cmocka_unit_test(what_is_no_number),
+                                     cmocka_unit_test(numbers_do_not_depend_on_the_locale),
+                                     cmocka_unit_test(integers_agree_with_the_library),
+                                     cmocka_unit_test(times_in_every_unit)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
