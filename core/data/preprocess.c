@@ -91,10 +91,12 @@ static moon_status run_rule(const json_t *rule, moon_table *table, const moon_ro
     return functions->map(functions->self, fn, table, column);
   }
   const char *near = moon_nearest(op, known, 4);
-  return moon_fail(MOON_EINVAL, "there is no preprocess rule '%s'%s%s%s", op, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "there is no preprocess rule '%s'%s%s%s", op, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
 }
 
-moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions, moon_rule_report *reports) {
+moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions,
+                            moon_rule_report *reports) {
   uint8_t *keep = moon_alloc(table->rows);
   if (!keep) return moon_fail(MOON_ENOMEM, "no memory to mark %zu rows", table->rows);
   moon_status status = moon_ok();
