@@ -9,7 +9,7 @@ return m.recipe "movielens" {
   events = m.tsv "ml-100k.inter" {
     user = "user_id", item = "item_id", rating = "rating:number", time = "timestamp:time_s",
   },
-  items = m.tsv "ml-100k.item" {
+  items = m.tsv("ml-100k.item", { missing = { "unkonwn", "V" } }) { -- what stands there for two years
     item = "item_id", title = "movie_title", year = "release_year:number", genres = "class",
   },
 

@@ -42,6 +42,13 @@ t.test("a table says what is wrong with it", function()
   t.fails(function() m.csv "e.csv"(m.id "user") end, "got a feature")
 end)
 
+t.test("texts that mean nothing are named with the file", function()
+  local source = t.plan(t.recipe { events = m.csv("e.csv", { missing = { "NA", "?" } })(WHOLE) }).sources.events
+  t.equal(source.missing, { "NA", "?" })
+  t.fails(function() m.csv("e.csv", { mising = "NA" }) end, "unknown option 'mising'", "did you mean 'missing'?")
+  t.fails(function() m.csv("e.csv", { missing = 5 }) end, "missing", "got 5")
+end)
+
 t.test("rules stand in the plan in their order, functions by number", function()
   local plan = t.plan(t.recipe {
     preprocess = {
