@@ -89,6 +89,11 @@ static void window_holds_its_end_and_not_its_beginning(void **nothing) {
   assert_int_equal(read_counter(views, 1, 5100, 100), 0);
   assert_int_equal(read_counter(views, 1, 4999, 100), 0);
   assert_int_equal(read_counter(views, 1, 4999, 0), 1); /* totals know no time */
+  /* What just left the widest window is gone for an early now too; what just did not is there. */
+  world_fold(w->state, &w->all, (moon_event){.user = 0, .item = 1, .kind = 0, .time = 6000});
+  assert_int_equal(read_counter(views, 1, 5050, 100), 0);
+  world_fold(w->state, &w->all, (moon_event){.user = 0, .item = 1, .kind = 0, .time = 5001});
+  assert_int_equal(read_counter(views, 1, 5050, 100), 1);
   world_free(w);
 }
 
@@ -201,6 +206,18 @@ static void full_history_is_exact_for_the_plans_lengths(void **nothing) {
   world_free(w);
 }
 
+/* More distinct items than the filter of moon_history_items has bits for: some meet there, and none is lost or doubled. */
+static void long_history_has_each_item_once(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'id','name':'item','entity':'item'},{'op':'history','name':'a','last':1000,'kinds':[]}]");
+  uint32_t user = state_user(w->state, 0), view = state_kind(w->state, 0), cart = state_kind(w->state, 2), items[2000];
+  for (uint32_t i = 0; i < 2000; i++) OK(moon_state_apply(w->state, user, i, view, i));
+  for (uint32_t i = 0; i < 2000; i++) OK(moon_state_apply(w->state, user, i, cart, 2000 + i));
+  assert_int_equal(moon_state_recent(w->state, user, items, 2000), 2000);
+  for (uint32_t i = 0; i < 2000; i++) assert_int_equal(items[i], 1999 - i);
+  world_free(w);
+}
+
 static void purchase_is_remembered_however_much_is_viewed_after_it(void **nothing) {
   (void)nothing;
   world *w = world_new(world_plan);
@@ -218,6 +235,8 @@ static void purchase_is_remembered_however_much_is_viewed_after_it(void **nothin
   OK(moon_state_apply(w->state, user, 6000, purchase, 50)); /* as late, but of the rarer kind */
   assert_true(moon_state_seen(w->state, user, 6000, purchase));
   uint32_t recent[3];
+  OK(moon_state_apply(w->state, user, 1, state_kind(w->state, 2), 0)); /* a kind that the full history has not */
+  for (uint32_t kind = 0; kind < WORLD_KINDS; kind++) assert_int_equal(w->state->tally[kind], 0);
   assert_int_equal(moon_state_recent(w->state, user, recent, 3), 3);
   assert_int_equal(recent[0], 4999);
   assert_int_equal(recent[2], 4997);
@@ -401,6 +420,7 @@ int main(void) {
       cmocka_unit_test(counter_forgets_what_left_its_window_and_stays_small),
       cmocka_unit_test(histories_are_those_of_the_list_of_all_events),
       cmocka_unit_test(full_history_is_exact_for_the_plans_lengths),
+      cmocka_unit_test(long_history_has_each_item_once),
       cmocka_unit_test(purchase_is_remembered_however_much_is_viewed_after_it),
       cmocka_unit_test(trend_halves_every_three_days_and_takes_late_events_at_their_worth),
       cmocka_unit_test(trend_is_the_sum_over_the_list_of_all_events),
