@@ -173,10 +173,11 @@ void moon_log_free(moon_log *log);
  * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the
  *        same user does a kind in `positive` on the same item after it, at most N later (N itself counts; at equal times the
  *        log's order says what is after); an event of a kind in both is positive itself;
- *        or {"column":"rating","at_least":4} - every event whose column is not null. Each with "where". */
+ *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank samples them. Each with "where". */
 typedef struct moon_examples {
   uint32_t *event; /* [n] index into log->events */
   float *label;    /* [n] 0 or 1 */
+  uint32_t *item;  /* [n] the item row where it is not the event's (sampled negatives); NULL: all are the events' */
   size_t n;
 } moon_examples;
 moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out);

@@ -99,12 +99,14 @@ local BY_EVENT = {
   positive = { words.strings, required = true },
   of = { words.strings, required = true },
   within = { words.duration, required = true },
+  negatives = { words.integer(0, 1000), default = 0 },
 }
 local BY_COLUMN = {
   column = { words.text, required = true },
   at_least = { words.number(), required = true },
+  negatives = BY_EVENT.negatives,
 }
-local EITHER = { positive = true, of = true, within = true, column = true, at_least = true }
+local EITHER = { positive = true, of = true, within = true, column = true, at_least = true, negatives = true }
 
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
 ---@param options { positive: moonshelf.Text, of: moonshelf.Text, within: string }|{ column: string, at_least: number }
@@ -121,10 +123,10 @@ function data.label(options)
   end
   if options.column ~= nil or options.at_least ~= nil then
     local o = words.options(where, "m.label", options, BY_COLUMN)
-    return words.new("a label", where, { column = o.column, at_least = o.at_least })
+    return words.new("a label", where, { column = o.column, at_least = o.at_least, negatives = o.negatives })
   end
   local o = words.options(where, "m.label", options, BY_EVENT)
-  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within })
+  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within, negatives = o.negatives })
 end
 
 return data
