@@ -332,6 +332,24 @@ static void extremes_do_not_overflow(void **state) {
   moon_tape_free(tape);
 }
 
+/* Keras' clip: a probability outside [1e-7, 1 - 1e-7] is taken as the bound, and moving it changes nothing. */
+static void a_clipped_probability_has_no_gradient(void **state) {
+  (void)state;
+  static const float target[4] = {1, 0, 1, 0};
+  moon_tensor *p, *grad;
+  OK(moon_tensor_from(MOON_F32, SHAPE(4), (float[]){0, 1, 0.5f, 0.5f}, &p));
+  OK(moon_tensor_new(MOON_F32, SHAPE(4), &grad));
+  moon_tape *tape = fresh();
+  moon_var v, loss;
+  OK(moon_tape_leaf(tape, p, grad, &v));
+  OK(moon_op_bce(tape, v, constant(tape, target, SHAPE(4)), &loss));
+  OK(moon_tape_backward(tape, loss));
+  static const double want[4] = {0, 0, -0.5, 0.5};
+  for (int i = 0; i < 4; i++) NEAR(((float *)moon_tensor_data(grad))[i], want[i], 1e-6);
+  moon_tape_free(tape);
+  moon_tensor_free(p), moon_tensor_free(grad);
+}
+
 static void ids_are_checked_and_touched_rows_told(void **state) {
   (void)state;
   moon_tape *tape = fresh();
@@ -369,6 +387,7 @@ int main(void) {
       cmocka_unit_test(gradients_add_up_over_backwards_and_batches),
       cmocka_unit_test(nan_stays_visible),
       cmocka_unit_test(extremes_do_not_overflow),
+      cmocka_unit_test(a_clipped_probability_has_no_gradient),
       cmocka_unit_test(ids_are_checked_and_touched_rows_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
