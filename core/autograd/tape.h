@@ -35,8 +35,8 @@ struct moon_node {
   size_t shape[MOON_MAX_DIMS];
   size_t count;
   void *value;     /* [count], contiguous; read-only where borrowed */
-  void *grad;      /* NULL until something flows in; a leaf's lies in its tensor */
-  void *leaf_grad; /* leaves: the tensor's memory */
+  void *grad;      /* NULL until something flows in, then `room` */
+  void *room;      /* where it lies: a leaf's in its tensor, another's in memory that backward reserves before anything flows */
   void *aux;       /* what the op keeps for its way back, in the arena */
   double number;   /* a factor, or an activation */
 };
@@ -45,8 +45,7 @@ struct moon_tape {
   moon_node *nodes;
   size_t n, cap;
   moon_arena arena;
-  size_t peak;    /* most bytes that one step took from the arena */
-  bool no_memory; /* latched by moon_tape_take inside a backward pass */
+  size_t peak; /* most bytes that one step took from the arena */
 };
 
 static inline moon_node *moon_node_at(const moon_tape *tape, moon_var v) { return &tape->nodes[v.id]; }
@@ -62,10 +61,13 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 /* The same without inputs; value NULL: allocate. */
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
                                 moon_node **node, moon_var *out);
-/* Memory until reset, 64-byte aligned; NULL latches no_memory. */
+/* Memory until reset, 64-byte aligned. A backward rule cannot fail, so what it needs is taken on the way forward. */
 void *moon_tape_take(moon_tape *tape, size_t bytes);
-/* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted or memory ran out (latched). */
+/* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted. */
 void *moon_node_grad(moon_tape *tape, moon_var v);
+/* The same for an op that can write a gradient as well as add to it: `fresh` says that nothing has flowed there yet, and the memory, which
+ * is then not zeroed, must be written in full. */
+void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh);
 /* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
 
