@@ -41,7 +41,7 @@ static moon_status check_leaf(checked *c, size_t leaf, double epsilon, double *w
     if (st.code) return st;
     double numeric = (above - below) / (2 * epsilon);
     double error = fabs(numeric - grad[i]) / fmax(1, fmax(fabs(numeric), fabs(grad[i])));
-    if (!(error <= *worst)) *worst = error; /* also where it is NaN */
+    if (error > *worst || isnan(error)) *worst = error; /* NaN, once seen, stays: nothing is greater */
   }
   return moon_ok();
 }

@@ -218,7 +218,7 @@ MOON_CLONES static void K(unary_backward)(unary_op op, double number, size_t n, 
   REAL factor = (REAL)number;
   switch (op) {
     case SCALE: for (size_t i = 0; i < n; i++) into[i] += g[i] * factor; break;
-    case RELU: for (size_t i = 0; i < n; i++) into[i] += y[i] > 0 ? g[i] : 0; break;
+    case RELU: for (size_t i = 0; i < n; i++) into[i] += y[i] <= 0 ? 0 : g[i]; break;
     case SIGMOID: for (size_t i = 0; i < n; i++) into[i] += g[i] * y[i] * (1 - y[i]); break;
     case TANH: for (size_t i = 0; i < n; i++) into[i] += g[i] * (1 - y[i] * y[i]); break;
     case EXP: for (size_t i = 0; i < n; i++) into[i] += g[i] * y[i]; break;

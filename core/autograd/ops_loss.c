@@ -78,7 +78,7 @@ static void K(loss_backward_p)(loss_kind kind, size_t n, const REAL *g, const RE
     REAL q = K(clipped)(p[i]);
     switch (kind) {
       case BCE_LOGITS: into[i] += each * (K(moon_sigmoid)(p[i]) - t[i]); break;
-      case BCE: into[i] += q != p[i] ? 0 : each * (q - t[i]) / (q * (1 - q)); break;
+      case BCE: into[i] += q < p[i] || q > p[i] ? 0 : each * (q - t[i]) / (q * (1 - q)); break; /* NaN stays */
       case MSE: into[i] += each * 2 * (p[i] - t[i]); break;
     }
   }

@@ -81,6 +81,7 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, i
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &dense_op, 3, in, 2, (size_t[]){n, m}, &node, out));
   node->number = activation;
+  if (!node->count) return moon_ok();
   nx = moon_node_at(tape, x), nw = moon_node_at(tape, w), nb = moon_node_at(tape, b);
   if (m == 1) MOON_BY_DTYPE(node->dtype, unit_forward, n, k, nx->value, nw->value, node->value);
   else moon_gemm(node->dtype, false, false, n, m, k, nx->value, nw->value, false, node->value);
@@ -105,7 +106,7 @@ MOON_CLONES static void K(bias_activation)(int activation, size_t n, size_t m, c
 /* dz = dy act'(z), from the output y. */
 MOON_CLONES static void K(activation_backward)(int activation, size_t n, const REAL *restrict dy, const REAL *restrict y, REAL *restrict dz) {
   switch (activation) {
-    case RELU: for (size_t i = 0; i < n; i++) dz[i] = y[i] > 0 ? dy[i] : 0; break;
+    case RELU: for (size_t i = 0; i < n; i++) dz[i] = y[i] <= 0 ? 0 : dy[i]; break;
     case SIGMOID: for (size_t i = 0; i < n; i++) dz[i] = dy[i] * y[i] * (1 - y[i]); break;
     case TANH: for (size_t i = 0; i < n; i++) dz[i] = dy[i] * (1 - y[i] * y[i]); break;
     default: for (size_t i = 0; i < n; i++) dz[i] = dy[i]; break;

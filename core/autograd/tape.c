@@ -96,6 +96,10 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 
 moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out) {
   moon_node *node;
+  size_t count = 0;
+  moon_status st = moon_shape_count(dtype, dims, shape, &count);
+  if (st.code) return moon_wrap(st, "constant");
+  if (!data && count) return moon_fail(MOON_EINVAL, "constant: %s without data", moon_shape_write(dims, shape).text);
   return moon_node_push_leaf(tape, &constant_op, dtype, dims, shape, (void *)(uintptr_t)data, &node, out); /* never written to */
 }
 
@@ -103,7 +107,9 @@ moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tenso
   int dims = moon_tensor_dims(value);
   const size_t *shape = moon_tensor_shape(value);
   if (!moon_tensor_is_contiguous(value)) return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
-  if (grad && (moon_tensor_dtype(grad) != moon_tensor_dtype(value) || !moon_tensor_is_contiguous(grad) ||
+  if (grad && !moon_tensor_is_contiguous(grad))
+    return moon_fail(MOON_EINVAL, "leaf: the gradient of a value of %s is not contiguous", moon_shape_write(dims, shape).text);
+  if (grad && (moon_tensor_dtype(grad) != moon_tensor_dtype(value) ||
                !moon_shape_equal(dims, shape, moon_tensor_dims(grad), moon_tensor_shape(grad))))
     return moon_fail(MOON_EINVAL, "leaf: a value of %s %s against a gradient of %s %s", moon_dtype_name(moon_tensor_dtype(value)),
                      moon_shape_write(dims, shape).text, moon_dtype_name(moon_tensor_dtype(grad)),
@@ -142,13 +148,14 @@ moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (loss.id >= tape->n) return moon_fail(MOON_EINVAL, "backward: the loss is not on this tape (was it reset?)");
   if (moon_node_at(tape, loss)->count != 1)
     return moon_fail(MOON_EINVAL, "backward: the loss has shape %s, not one element", moon_node_shape(tape, loss).text);
+  tape->no_memory = false; /* an op that found no memory has said so already */
   for (size_t i = 0; i < tape->n; i++) tape->nodes[i].grad = NULL; /* an earlier backward's gradients must not flow twice */
   void *seed = moon_node_grad(tape, loss);
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;
   else if (seed) *(double *)seed += 1;
   for (size_t i = (size_t)loss.id + 1; i-- > 0 && !tape->no_memory;) {
     moon_node *node = &tape->nodes[i];
-    if (node->grad && node->op->backward) node->op->backward(tape, node);
+    if (node->grad && node->count && node->op->backward) node->op->backward(tape, node);
   }
   if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
   return moon_ok();

@@ -8,16 +8,17 @@
 
 struct moon_arena_block {
   moon_arena_block *next;
+  char *data; /* behind this header, 64-byte aligned */
   size_t size, used;
 };
-enum { FIRST_BLOCK = 16384, HEADER = 64 }; /* the header keeps the data 64-byte aligned */
+enum { FIRST_BLOCK = 16384, HEADER = sizeof(moon_arena_block) + 63 };
 
 static void *take(moon_arena_block *block, size_t bytes, size_t align) {
   if (!block) return NULL;
   size_t start = (block->used + align - 1) & ~(align - 1);
   if (start > block->size || block->size - start < bytes) return NULL;
   block->used = start + bytes;
-  return (char *)block + HEADER + start;
+  return block->data + start;
 }
 
 static void *arena_alloc(moon_arena *arena, size_t bytes, size_t align) {
@@ -27,9 +28,10 @@ static void *arena_alloc(moon_arena *arena, size_t bytes, size_t align) {
   if (!memory) {
     size_t size = arena->head ? arena->head->size * 2 : FIRST_BLOCK;
     while (size < bytes + align) size *= 2;
-    moon_arena_block *block = moon_alloc_aligned(HEADER + size);
+    moon_arena_block *block = moon_alloc(HEADER + size); /* not zeroed: pages are touched as they are used */
     if (!block) return NULL;
-    *block = (moon_arena_block){.next = arena->head, .size = size};
+    char *data = (char *)block + HEADER;
+    *block = (moon_arena_block){.next = arena->head, .data = data - (uintptr_t)data % 64, .size = size};
     arena->head = block;
     memory = take(block, bytes, align);
   }

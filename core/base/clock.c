@@ -25,19 +25,17 @@ typedef struct reader {
   const char *at, *end;
 } reader;
 
-/* Exactly `digits` digits. */
-static bool number(reader *r, int digits, int *out) {
-  if (r->end - r->at < digits) return false;
-  *out = 0;
-  for (int i = 0; i < digits; i++) {
-    if (r->at[i] < '0' || r->at[i] > '9') return false;
-    *out = *out * 10 + (r->at[i] - '0');
-  }
-  r->at += digits;
+/* Exactly two digits. */
+static inline bool two(reader *r, int *out) {
+  if (r->end - r->at < 2) return false;
+  unsigned tens = (unsigned char)r->at[0] - '0', ones = (unsigned char)r->at[1] - '0';
+  if (tens > 9 || ones > 9) return false;
+  *out = (int)(tens * 10 + ones);
+  r->at += 2;
   return true;
 }
 
-static bool eat(reader *r, char c) {
+static inline bool eat(reader *r, char c) {
   if (r->at == r->end || *r->at != c) return false;
   r->at++;
   return true;
@@ -45,8 +43,9 @@ static bool eat(reader *r, char c) {
 
 static bool date(reader *r, int64_t *days) {
   static const int lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  int y, m, d;
-  if (!number(r, 4, &y) || !eat(r, '-') || !number(r, 2, &m) || !eat(r, '-') || !number(r, 2, &d)) return false;
+  int century, y, m, d;
+  if (!two(r, &century) || !two(r, &y) || !eat(r, '-') || !two(r, &m) || !eat(r, '-') || !two(r, &d)) return false;
+  y += century * 100;
   if (m < 1 || m > 12 || d < 1 || d > lengths[m - 1]) return false;
   if (m == 2 && d == 29 && (y % 4 || (y % 100 == 0 && y % 400))) return false;
   *days = days_of(y, m, d);
@@ -55,11 +54,12 @@ static bool date(reader *r, int64_t *days) {
 
 static bool time_of_day(reader *r, int64_t *out) {
   int h, m, s = 0;
-  if (!number(r, 2, &h) || !eat(r, ':') || !number(r, 2, &m)) return false;
-  if (eat(r, ':') && !number(r, 2, &s)) return false;
+  if (!two(r, &h) || !eat(r, ':') || !two(r, &m)) return false;
+  bool seconds = eat(r, ':');
+  if (seconds && !two(r, &s)) return false;
   if (h > 23 || m > 59 || s > 60) return false; /* 60: a leap second counts as the next minute's first */
   int64_t micros = 0, unit = MOON_SECOND / 10;
-  if (eat(r, '.')) {
+  if (seconds && eat(r, '.')) {
     if (r->at == r->end || *r->at < '0' || *r->at > '9') return false;
     for (; r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++, unit /= 10) micros += (*r->at - '0') * unit;
   }
@@ -73,22 +73,27 @@ static bool zone(reader *r, int64_t *offset) {
   if (r->at == r->end || eat(r, 'Z')) return true;
   bool east = *r->at == '+';
   if (!eat(r, '+') && !eat(r, '-')) return false;
-  if (!number(r, 2, &h)) return false;
+  if (!two(r, &h)) return false;
   bool colon = eat(r, ':');
-  if ((colon || r->at < r->end) && !number(r, 2, &m)) return false;
+  if ((colon || r->at < r->end) && !two(r, &m)) return false;
   if (h > 14 || m > 59) return false;
   *offset = (h * 3600 + m * 60) * MOON_SECOND * (east ? 1 : -1);
   return true;
 }
 
-moon_status moon_time_parse(const char *text, size_t n, int64_t *out) {
+bool moon_time_read(const char *text, size_t n, int64_t *out) {
   reader r = {text, text + n};
   int64_t days, within = 0, offset = 0;
   bool fine = date(&r, &days);
   if (fine && r.at < r.end) fine = (eat(&r, 'T') || eat(&r, ' ')) && time_of_day(&r, &within) && zone(&r, &offset);
-  if (!fine || r.at != r.end) return moon_fail(MOON_EFORMAT, "'%.*s' is not a time such as 2026-11-24T10:11:12Z", (int)(n < 60 ? n : 60), text);
+  if (!fine || r.at != r.end) return false;
   *out = days * 86400 * MOON_SECOND + within - offset;
-  return moon_ok();
+  return true;
+}
+
+moon_status moon_time_parse(const char *text, size_t n, int64_t *out) {
+  if (moon_time_read(text, n, out)) return moon_ok();
+  return moon_fail(MOON_EFORMAT, "'%.*s' is not a time such as 2026-11-24T10:11:12Z", (int)(n < 60 ? n : 60), text);
 }
 
 moon_status moon_duration_parse(const char *text, int64_t *out) {
@@ -97,13 +102,13 @@ moon_status moon_duration_parse(const char *text, int64_t *out) {
     int64_t seconds;
   } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
   size_t digits = strspn(text, "0123456789");
-  int64_t amount = 0;
+  int64_t amount = 0, total;
   for (size_t i = 0; i < digits && digits <= 9; i++) amount = amount * 10 + (text[i] - '0');
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (digits && digits <= 9 && text[digits] == units[i].unit && !text[digits + 1]) {
-      *out = amount * units[i].seconds * MOON_SECOND;
-      return moon_ok();
-    }
+    if (!digits || digits > 9 || text[digits] != units[i].unit || text[digits + 1]) continue;
+    if (__builtin_mul_overflow(amount, units[i].seconds * MOON_SECOND, &total)) break;
+    *out = total;
+    return moon_ok();
   }
   return moon_fail(MOON_EFORMAT, "'%.40s' is not a duration such as \"90s\", \"30m\", \"24h\", \"7d\" or \"2w\"", text);
 }
@@ -115,5 +120,6 @@ void moon_time_format(int64_t t, char out[32]) {
     snprintf(out, 32, "%lld us", (long long)t);
     return;
   }
-  strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  size_t year = (size_t)snprintf(out, 32, "%04d", parts.tm_year + 1900); /* %Y does not pad */
+  strftime(out + year, 32 - year, "-%m-%dT%H:%M:%SZ", &parts);
 }

@@ -19,9 +19,10 @@ moon_status moon_file_read(const char *path, size_t limit, moon_buf *out) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return system_error(path);
   moon_status status = moon_ok();
+  size_t start = out->n;
   for (;;) {
     if (moon_grow(&out->data, &out->cap, out->n + 65537, 1).code) {
-      status = moon_fail(MOON_ENOMEM, "%s: no memory for its %zu bytes", path, out->n);
+      status = moon_fail(MOON_ENOMEM, "%s: no memory for its first %zu bytes", path, out->n - start + 65536);
       break;
     }
     ssize_t got = read(fd, out->data + out->n, out->cap - out->n - 1);
@@ -29,12 +30,13 @@ moon_status moon_file_read(const char *path, size_t limit, moon_buf *out) {
     if (got < 0) status = system_error(path);
     if (got <= 0) break;
     out->n += (size_t)got;
-    if (limit && out->n > limit) {
+    if (limit && out->n - start > limit) {
       status = moon_fail(MOON_ELIMIT, "%s: larger than %zu bytes", path, limit);
       break;
     }
   }
   close(fd);
+  if (status.code) out->n = start;
   if (out->data) out->data[out->n] = 0;
   return status;
 }
@@ -61,8 +63,8 @@ moon_status moon_dir_make(const char *path) {
   char *copy = moon_strdup(path);
   if (!copy) return moon_fail(MOON_ENOMEM, "no memory for a path");
   moon_status status = moon_ok();
-  for (char *at = copy + 1;; at++) {
-    if (*at && *at != '/') continue;
+  for (char *at = copy;; at++) {
+    if (*at && (*at != '/' || at == copy)) continue;
     char held = *at;
     *at = 0;
     struct stat info;
@@ -81,7 +83,11 @@ static moon_status remove_entries(const char *path) {
   DIR *folder = opendir(path);
   if (!folder) return system_error(path);
   moon_status status = moon_ok();
-  for (struct dirent *entry; !status.code && (entry = readdir(folder));) {
+  for (;;) {
+    errno = 0;
+    struct dirent *entry = readdir(folder);
+    if (!entry && errno) status = system_error(path);
+    if (!entry || status.code) break;
     if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
     char *inner = moon_path_join(path, entry->d_name);
     struct stat info;
@@ -96,26 +102,35 @@ static moon_status remove_entries(const char *path) {
 }
 
 moon_status moon_dir_remove(const char *path) {
+  struct stat info;
+  if (lstat(path, &info)) return system_error(path);
+  if (S_ISLNK(info.st_mode)) return unlink(path) ? system_error(path) : moon_ok(); /* what it points to is not ours */
   MOON_TRY(remove_entries(path));
   return rmdir(path) ? system_error(path) : moon_ok();
 }
 
-static void sync_parent(const char *path) { /* makes a rename durable; a file system that cannot is left alone */
-  char *copy = moon_strdup(path);
-  if (!copy) return;
-  int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd >= 0) {
-    fsync(fd);
-    close(fd);
-  }
-  moon_free(copy);
+/* Makes the names in a folder durable; a file system that cannot is left alone. */
+static void sync_folder(const char *path) {
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
 }
 
 moon_status moon_dir_swap(const char *fresh, const char *live) {
-  bool replaces = moon_file_exists(live);
-  if (renameat2(AT_FDCWD, fresh, AT_FDCWD, live, replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE)) return system_error(live);
-  sync_parent(live);
-  return replaces ? moon_dir_remove(fresh) : moon_ok(); /* `fresh` now names the old one */
+  struct stat info;
+  bool replaces = !lstat(live, &info);
+  if (replaces && !S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode)) return moon_fail(MOON_EIO, "%s: is there and is not a folder", live);
+  char *parent = moon_strdup(live);
+  if (!parent) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  sync_folder(fresh);
+  moon_status status = moon_ok();
+  if (renameat2(AT_FDCWD, fresh, AT_FDCWD, live, replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE))
+    status = moon_wrap(system_error(live), "moving %s", fresh);
+  if (!status.code) sync_folder(dirname(parent));
+  moon_free(parent);
+  if (!status.code && replaces) status = moon_wrap(moon_dir_remove(fresh), "%s is in place, but the old one stays as", live);
+  return status; /* `fresh` had become the old one's name */
 }
 
 char *moon_path_join(const char *folder, const char *name) {

@@ -10,21 +10,17 @@ const char *moon_code_name(moon_code code) {
   return (unsigned)code < sizeof names / sizeof *names ? names[code] : "unknown";
 }
 
-/* Long messages keep their beginning: it says where. */
-static void print_message(moon_status *status, const char *prefix, const char *format, va_list args) {
-  size_t room = sizeof status->message, used = 0;
-  if (prefix) used = (size_t)snprintf(status->message, room, "%s", prefix);
-  if (used < room) used += (size_t)vsnprintf(status->message + used, room - used, format, args);
-  if (used >= room) memcpy(status->message + room - 4, "...", 4);
-}
-
+/* Long messages keep their beginning: it says where. They quote bytes from outside, and end up in JSON and on terminals. */
 moon_status moon_fail(moon_code code, const char *format, ...) {
   moon_status status;
   status.code = code;
   va_list args;
   va_start(args, format);
-  print_message(&status, NULL, format, args);
+  int n = vsnprintf(status.message, sizeof status.message, format, args);
   va_end(args);
+  if (n < 0) status.message[0] = 0;
+  if (n >= (int)sizeof status.message) memcpy(status.message + sizeof status.message - 4, "...", 4);
+  moon_text_tidy(status.message);
   return status;
 }
 

@@ -29,17 +29,25 @@ static void on_log(void *self, const char *level, const char *text) {
 static int run(int argc, char **argv) {
   moon_server_options server = {.on_ready = on_ready, .on_log = on_log};
   size_t port = 8080;
+  const char *clock = "wall";
   const cli_option options[] = {
       {"bundle", CLI_STRING, &server.bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},
       {"port", CLI_COUNT, &port, "N", "8080; 0 lets the system choose"},
       {"address", CLI_STRING, &server.address, "IP", "127.0.0.1"},
       {"event-log", CLI_STRING, &server.event_log, "FILE", "where accepted events are kept (default BUNDLE.events.db; none: memory only)"},
+      {"clock", CLI_STRING, &clock, "wall|data", "what \"now\" is; data: the newest event's time, running on (default wall)"},
+      {"max-connections", CLI_COUNT, &server.max_connections, "N", "more than these are answered 503 (default 1024)"},
+      {"max-body", CLI_COUNT, &server.max_body, "BYTES", "the largest request body (default 1048576)"},
+      {"request-timeout", CLI_COUNT, &server.request_seconds, "S", "how long a request may take to arrive (default 20)"},
+      {"idle-timeout", CLI_COUNT, &server.idle_seconds, "S", "how long a connection may wait between requests (default 60)"},
   };
   int code = cli_parse(&cli_serve, options, sizeof options / sizeof *options, argc, argv, &server.site_path);
   if (code >= 0) return code;
   if (!server.bundle_path) return cli_usage_error(&cli_serve, "--bundle is missing");
   if (port > 65535) return cli_usage_error(&cli_serve, "--port wants a number up to 65535, not %zu", port);
+  if (strcmp(clock, "wall") && strcmp(clock, "data")) return cli_usage_error(&cli_serve, "--clock wants wall or data, not '%s'", clock);
   server.port = (int)port;
+  server.data_clock = !strcmp(clock, "data");
   moon_server *running = NULL;
   moon_status status = moon_server_open(&server, &running);
   if (!status.code) status = moon_server_run(running);

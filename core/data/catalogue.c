@@ -33,7 +33,7 @@ static moon_status index_rows(moon_catalogue *c) {
     const char *id = moon_column_text(ids, row);
     uint32_t code;
     if (!id) return moon_fail(MOON_EFORMAT, "%s: item %zu has no id", c->table->name, row + 1);
-    MOON_TRY(moon_dict_add(c->ids, id, strlen(id), &code));
+    MOON_TRY(moon_dict_add(c->ids, id, moon_dict_length(ids->dict, ids->code[row]), &code));
     if (code != row) return moon_fail(MOON_EFORMAT, "%s: item '%.100s' is there twice (items %u and %zu)", c->table->name, id, code + 1, row + 1);
   }
   c->listed = c->table->rows;
@@ -70,6 +70,7 @@ void moon_catalogue_free(moon_catalogue *c) {
 moon_status moon_catalogue_row(moon_catalogue *c, const char *id, size_t n, bool add, uint32_t *row) {
   *row = moon_dict_find(c->ids, id, n);
   if (*row != MOON_NONE || !add) return moon_ok();
+  if (c->table->rows >= MOON_NONE - 1) return moon_fail(MOON_ELIMIT, "a catalogue holds at most 2^32 - 2 items");
   /* Room first, so that a failure leaves columns, dictionary and marks equally long. */
   MOON_TRY(moon_grow(&c->hidden, &c->hidden_cap, c->table->rows + 1, 1));
   size_t pushed = 0;
@@ -90,7 +91,36 @@ moon_status moon_catalogue_row(moon_catalogue *c, const char *id, size_t n, bool
 size_t moon_catalogue_rows(const moon_catalogue *c) { return c->table->rows; }
 const char *moon_catalogue_id(const moon_catalogue *c, uint32_t row) { return moon_dict_text(c->ids, row); }
 
-/* ---- bytes: magic, version, listed, rows, columns; per column name, type, texts of the dictionary, cells ------------------ */
+/* ---- bytes: magic, version, listed, rows, columns; per column name, type, its texts in the order of the rows, cells --------- */
+
+/* The dictionary may hold texts of rows that are gone: those in use are numbered anew by first sight, so equal tables are equal bytes. */
+static void save_strings(const moon_column *column, moon_buf *out) {
+  size_t known = moon_dict_count(column->dict);
+  uint32_t texts = 0, *fresh = moon_alloc(known * sizeof *fresh), *order = moon_alloc(known * sizeof *order);
+  if (fresh && order) {
+    memset(fresh, 0xff, known * sizeof *fresh);
+    for (size_t row = 0; row < column->n; row++) {
+      uint32_t code = column->code[row];
+      if (code != MOON_NONE && fresh[code] == MOON_NONE) order[texts] = code, fresh[code] = texts++;
+    }
+    moon_put_u64(out, texts);
+    for (uint32_t i = 0; i < texts; i++)
+      moon_put_text(out, moon_dict_text(column->dict, order[i]), moon_dict_length(column->dict, order[i]));
+    for (size_t row = 0; row < column->n; row++) moon_put_u32(out, column->code[row] == MOON_NONE ? MOON_NONE : fresh[column->code[row]]);
+  } else {
+    out->failed = true;
+  }
+  moon_free(fresh);
+  moon_free(order);
+}
+
+static void save_numbers(const moon_column *column, moon_buf *out) {
+  for (size_t row = 0; row < column->n; row++) {
+    uint64_t bits;
+    memcpy(&bits, (char *)column->raw + row * 8, 8);
+    moon_put_u64(out, bits);
+  }
+}
 
 moon_status moon_catalogue_save(const moon_catalogue *c, moon_buf *out) {
   moon_put_u32(out, MAGIC);
@@ -102,18 +132,8 @@ moon_status moon_catalogue_save(const moon_catalogue *c, moon_buf *out) {
     const moon_column *column = &c->table->columns[i];
     moon_put_text(out, column->name, strlen(column->name));
     moon_put_u32(out, column->type);
-    if (column->type == MOON_STRING) {
-      size_t texts = moon_dict_count(column->dict);
-      moon_put_u64(out, texts);
-      for (uint32_t code = 0; code < texts; code++) moon_put_text(out, moon_dict_text(column->dict, code), moon_dict_length(column->dict, code));
-      for (size_t row = 0; row < column->n; row++) moon_put_u32(out, column->code[row]);
-    } else {
-      for (size_t row = 0; row < column->n; row++) {
-        uint64_t bits;
-        memcpy(&bits, (char *)column->raw + row * 8, 8);
-        moon_put_u64(out, bits);
-      }
-    }
+    if (column->type == MOON_STRING) save_strings(column, out);
+    else save_numbers(column, out);
   }
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the catalogue") : moon_ok();
 }
@@ -126,6 +146,7 @@ static moon_status load_strings(moon_bytes *in, moon_column *column, size_t rows
     const char *text = moon_get_text(in, &n);
     uint32_t code;
     if (!text) break;
+    if (moon_utf8_prefix(text, n) != n) return moon_fail(MOON_EFORMAT, "catalogue: column %s has a text that is not UTF-8", column->name);
     MOON_TRY(moon_dict_add(column->dict, text, n, &code));
     if (code != i) return moon_fail(MOON_EFORMAT, "catalogue: column %s has a text twice", column->name);
   }
@@ -143,7 +164,8 @@ static moon_status load_column(moon_bytes *in, moon_table *table, size_t rows) {
   char name[256];
   const char *text = moon_get_text(in, &n);
   uint32_t type = moon_get_u32(in);
-  if (!text || n >= sizeof name || type > MOON_TIME) return moon_fail(MOON_EFORMAT, "catalogue: a column's head does not parse");
+  if (in->failed || n >= sizeof name || moon_utf8_prefix(text, n) != n || type > MOON_TIME)
+    return moon_fail(MOON_EFORMAT, "catalogue: a column's head does not parse");
   memcpy(name, text, n);
   name[n] = 0;
   moon_column *column;
@@ -170,6 +192,7 @@ static moon_status load_table(moon_bytes *in, moon_table *table, uint64_t *liste
     if (in->failed) return moon_fail(MOON_EFORMAT, "catalogue: truncated");
   }
   if (moon_bytes_left(in)) return moon_fail(MOON_EFORMAT, "catalogue: bytes after its end");
+  if (*listed > rows && *listed != UINT64_MAX) return moon_fail(MOON_EFORMAT, "catalogue: more items are listed than there are");
   table->rows = rows;
   return moon_ok();
 }

@@ -47,6 +47,7 @@ moon_status moon_table_require(const moon_table *table, const char *name, moon_c
 moon_status moon_column_push_string(moon_column *column, const char *text, size_t n);
 moon_status moon_column_push_number(moon_column *column, double value); /* NUMBER; INTEGER/TIME truncates */
 moon_status moon_column_push_integer(moon_column *column, int64_t value);
+moon_status moon_column_push_code(moon_column *column, uint32_t code); /* STRING; a code of its dictionary, or MOON_NONE */
 moon_status moon_column_push_null(moon_column *column);
 bool moon_column_is_null(const moon_column *column, size_t row);
 double moon_column_number(const moon_column *column, size_t row); /* NaN for null and for strings */
@@ -68,7 +69,8 @@ typedef struct moon_csv_options {
   char delimiter;                 /* ',' or '\t' */
   const moon_csv_column *columns; /* what to read; other columns of the file are skipped */
   size_t column_count;
-  size_t max_bad_rows;            /* rows with the wrong number of fields or a value that does not parse are skipped up to this many */
+  size_t max_bad_rows;            /* rows with the wrong number of fields or a value that does not parse are left out up to this many */
+  size_t block;                   /* bytes read at a time; 0 for a good number */
   const moon_progress *progress;
 } moon_csv_options;
 
@@ -77,9 +79,14 @@ typedef struct moon_csv_report {
   char first_bad[3][200]; /* "events.csv:17: column price: 'abc' is not a number" */
 } moon_csv_report;
 
-/* Read a whole file into a new table (caller frees). Errors name file, row, column and value. RecBole's header types map
- * token/token_seq -> string, float -> number. A time column without a unit is read by the magnitude of its first value: < 1e11
- * seconds, < 1e14 milliseconds, else microseconds; or as ISO 8601. */
+/* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line, column and
+ * value. An empty field is null, quoted or not; a blank line is skipped. A header alone is a table of 0 rows; a file without one is
+ * MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows how many rows it took.
+ *
+ * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the header's, else a number
+ * where nine in ten of the first 1000 rows' values are, else a string. RecBole's header types map token, token_seq, float_seq ->
+ * string, float -> number. A time without a unit is read by the magnitude of its first value: < 1e11 seconds, < 1e14 milliseconds,
+ * else microseconds; or as ISO 8601. */
 moon_status moon_csv_read(const char *path, const moon_csv_options *options, moon_table **out, moon_csv_report *report);
 /* The same from memory, for tests and fuzzing. */
 moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_csv_options *options,

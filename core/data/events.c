@@ -63,18 +63,15 @@ static moon_status fill(moon_log *log, moon_catalogue *catalogue, renumber *user
   if (!kinds->column) MOON_TRY(moon_dict_add(log->kinds, "event", 5, &plain));
   for (size_t i = 0; i < log->n; i++) {
     uint32_t user = users->column->code[i], item = items->column->code[i], kind = kinds->column ? kinds->column->code[i] : 0;
-    const char *text;
-    if (users->rows[user] == MOON_NONE) {
-      text = moon_dict_text(users->column->dict, user);
-      MOON_TRY(moon_dict_add(log->users, text, strlen(text), &users->rows[user]));
-    }
-    if (items->rows[item] == MOON_NONE) {
-      text = moon_dict_text(items->column->dict, item);
-      MOON_TRY(moon_catalogue_row(catalogue, text, strlen(text), true, &items->rows[item]));
-    }
+    const moon_dict *ids = users->column->dict;
+    if (users->rows[user] == MOON_NONE)
+      MOON_TRY(moon_dict_add(log->users, moon_dict_text(ids, user), moon_dict_length(ids, user), &users->rows[user]));
+    ids = items->column->dict;
+    if (items->rows[item] == MOON_NONE)
+      MOON_TRY(moon_catalogue_row(catalogue, moon_dict_text(ids, item), moon_dict_length(ids, item), true, &items->rows[item]));
     if (kinds->column && kinds->rows[kind] == MOON_NONE) {
-      text = moon_dict_text(kinds->column->dict, kind);
-      MOON_TRY(moon_dict_add(log->kinds, text, strlen(text), &kinds->rows[kind]));
+      ids = kinds->column->dict;
+      MOON_TRY(moon_dict_add(log->kinds, moon_dict_text(ids, kind), moon_dict_length(ids, kind), &kinds->rows[kind]));
     }
     log->events[i] = (moon_event){users->rows[user], items->rows[item], kinds->column ? kinds->rows[kind] : plain, (uint32_t)i, time->i64[i]};
   }

@@ -9,13 +9,16 @@ static const char *text_of(const json_t *object, const char *key, const char *ot
   return text ? text : otherwise;
 }
 
-/* The file itself, or the gzipped one beside where it should be. */
+/* The file itself, or the gzipped one beside where it should be. NULL: no memory. */
 static char *find_file(const char *data_dir, const char *name) {
   char *path = moon_path_join(data_dir ? data_dir : "", name);
   if (!path || moon_file_exists(path)) return path;
   size_t n = strlen(path);
   char *zipped = moon_alloc(n + 4);
-  if (!zipped) return path;
+  if (!zipped) {
+    moon_free(path);
+    return NULL;
+  }
   snprintf(zipped, n + 4, "%s.gz", path);
   bool there = moon_file_exists(zipped);
   moon_free(there ? path : zipped);

@@ -77,26 +77,35 @@ moon_status moon_table_require(const moon_table *table, const char *name, moon_c
   return status;
 }
 
-moon_status moon_column_push_string(moon_column *column, const char *text, size_t n) {
+moon_status moon_column_push_code(moon_column *column, uint32_t code) {
   if (column->type != MOON_STRING) return moon_fail(MOON_EINVAL, "column %s does not hold strings", column->name);
   if (column->n == column->cap) MOON_TRY(moon_grow(&column->code, &column->cap, column->n + 1, sizeof *column->code));
-  MOON_TRY(moon_dict_add(column->dict, text, n, &column->code[column->n]));
-  column->n++;
+  column->code[column->n++] = code;
   return moon_ok();
 }
 
+moon_status moon_column_push_string(moon_column *column, const char *text, size_t n) {
+  if (column->type != MOON_STRING) return moon_fail(MOON_EINVAL, "column %s does not hold strings", column->name);
+  uint32_t code;
+  MOON_TRY(moon_dict_add(column->dict, text, n, &code));
+  return moon_column_push_code(column, code);
+}
+
 moon_status moon_column_push_integer(moon_column *column, int64_t value) {
-  if (column->type == MOON_NUMBER) return moon_column_push_number(column, (double)value);
   if (column->type == MOON_STRING) return moon_fail(MOON_EINVAL, "column %s holds strings", column->name);
+  if (value == MOON_NULL_INT) return moon_column_push_null(column);
+  if (column->type == MOON_NUMBER) return moon_column_push_number(column, (double)value);
   if (column->n == column->cap) MOON_TRY(moon_grow(&column->i64, &column->cap, column->n + 1, sizeof *column->i64));
   column->i64[column->n++] = value;
   return moon_ok();
 }
 
 moon_status moon_column_push_number(moon_column *column, double value) {
+  if (column->type == MOON_STRING) return moon_fail(MOON_EINVAL, "column %s holds strings", column->name);
   if (column->type != MOON_NUMBER) {
     if (isnan(value)) return moon_column_push_null(column);
-    if (value < -0x1p63 || value >= 0x1p63) return moon_fail(MOON_EINVAL, "column %s cannot hold %g", column->name, value);
+    if (value <= -0x1p63 || value >= 0x1p63) /* -2^63 is the null */
+      return moon_fail(MOON_EINVAL, "column %s cannot hold %g", column->name, value);
     return moon_column_push_integer(column, (int64_t)value);
   }
   if (column->n == column->cap) MOON_TRY(moon_grow(&column->f64, &column->cap, column->n + 1, sizeof *column->f64));

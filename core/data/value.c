@@ -2,20 +2,23 @@
  * to strtod. */
 #include "data/value.h"
 
-#include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
-/* strtod on a copy: the cell is not zero-terminated and may be followed by more digits. */
+/* strtod on a copy: the cell is not zero-terminated and may be followed by more digits. In the C locale: the host's may write 1,5. */
 static bool slow_number(const char *text, size_t n, double *out) {
   char copy[400], *end;
   if (n >= sizeof copy) return false;
   memcpy(copy, text, n);
   copy[n] = 0;
-  *out = strtod(copy, &end);
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  if (!c) return false;
+  *out = strtod_l(copy, &end, c);
+  freelocale(c);
   return end == copy + n && isfinite(*out);
 }
 
@@ -47,46 +50,31 @@ bool moon_value_number(const char *text, size_t n, double *out) {
   return true;
 }
 
+/* The magnitude is gathered as a negative number, whose range is the larger one. */
 bool moon_value_integer(const char *text, size_t n, int64_t *out) {
-  char copy[24], *end;
-  if (!n || n >= sizeof copy || !(digit(text[0]) || ((text[0] == '-' || text[0] == '+') && n > 1 && digit(text[1])))) return false;
-  memcpy(copy, text, n);
-  copy[n] = 0;
-  errno = 0;
-  *out = strtoll(copy, &end, 10);
-  return !errno && end == copy + n && *out != INT64_MIN;
+  const char *at = text, *end = text + n;
+  bool negative = false;
+  if (at < end && (*at == '-' || *at == '+')) negative = *at++ == '-';
+  if (at == end) return false;
+  int64_t value = 0;
+  for (; at < end; at++) {
+    if (!digit(*at) || __builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, *at - '0', &value)) return false;
+  }
+  if (value == INT64_MIN) return false; /* is the null, and has no negative */
+  *out = negative ? value : -value;
+  return true;
 }
 
 bool moon_value_time(const char *text, size_t n, moon_time_unit *unit, int64_t *out) {
   double number;
-  if (!moon_value_number(text, n, &number)) return moon_time_parse(text, n, out).code == MOON_OK;
+  if (n >= 10 && digit(text[3]) && text[4] == '-') return moon_time_read(text, n, out);
+  if (!moon_value_number(text, n, &number)) return false;
   double size = fabs(number);
   if (*unit == MOON_UNIT_AUTO) *unit = size < 1e11 ? MOON_UNIT_S : size < 1e14 ? MOON_UNIT_MS : MOON_UNIT_US;
   double scale = *unit == MOON_UNIT_S ? 1e6 : *unit == MOON_UNIT_MS ? 1e3 : 1;
   int64_t whole;
   if (moon_value_integer(text, n, &whole)) return !__builtin_mul_overflow(whole, (int64_t)scale, out) && *out != INT64_MIN;
   if (size * scale >= 9e18) return false;
-  *out = (int64_t)llround(number * scale);
-  return true;
-}
-
-/* Well-formed UTF-8 without surrogates or overlong forms (Unicode 15, table 3-7), and no NUL. */
-bool moon_value_utf8(const char *text, size_t n) {
-  const unsigned char *at = (const unsigned char *)text, *end = at + n;
-  while (at < end) {
-    unsigned c = *at++, more, low = 0x80, high = 0xbf;
-    if (c < 0x80) {
-      if (!c) return false;
-      continue;
-    }
-    if (c >= 0xc2 && c <= 0xdf) more = 1;
-    else if (c >= 0xe0 && c <= 0xef) more = 2, low = c == 0xe0 ? 0xa0 : 0x80, high = c == 0xed ? 0x9f : 0xbf;
-    else if (c >= 0xf0 && c <= 0xf4) more = 3, low = c == 0xf0 ? 0x90 : 0x80, high = c == 0xf4 ? 0x8f : 0xbf;
-    else return false;
-    for (; more; more--, low = 0x80, high = 0xbf) {
-      if (at == end || *at < low || *at > high) return false;
-      at++;
-    }
-  }
+  *out = llround(number * scale);
   return true;
 }

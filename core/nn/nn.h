@@ -65,7 +65,7 @@ typedef struct moon_adam { /* Kingma & Ba 2015; Keras' defaults 1e-3, 0.9, 0.999
   uint64_t step;
 } moon_adam;
 /* One update of every parameter from its gradient, then gradients are zeroed. Sparse parameters are updated lazily: only touched rows
- * move (as TensorFlow's LazyAdam). MOON_ENOMEM at the first step only. */
+ * move (as TensorFlow's LazyAdam). MOON_EINVAL where a rate is out of range; MOON_ENOMEM at a parameter's first step only. */
 moon_status moon_adam_step(moon_adam *adam, moon_param *const *params, size_t n);
 typedef struct moon_sgd { double lr; } moon_sgd;
 moon_status moon_sgd_step(moon_sgd *sgd, moon_param *const *params, size_t n);

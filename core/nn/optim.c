@@ -10,12 +10,17 @@
  * "epsilon hat"); PyTorch's differs by a factor that fades with t. */
 typedef struct adam_rates { double rate, beta1, beta2, epsilon; } adam_rates;
 
+/* The moments of a unit that died decay into denormals, whose arithmetic is a hundred times slower on some processors; beside any
+ * epsilon they are zero long before. */
+static const float TINY = 1e-30f;
+
 MOON_CLONES static void adam_f32(const adam_rates *r, size_t n, float *restrict w, float *restrict g, float *restrict m, float *restrict v) {
   const float b1 = (float)r->beta1, b2 = (float)r->beta2, c1 = (float)(1 - r->beta1), c2 = (float)(1 - r->beta2);
   const float rate = (float)r->rate, epsilon = (float)r->epsilon;
   for (size_t i = 0; i < n; i++) {
     float gradient = g[i];
     float first = b1 * m[i] + c1 * gradient, second = b2 * v[i] + c2 * gradient * gradient;
+    first = fabsf(first) < TINY ? 0 : first, second = second < TINY ? 0 : second;
     m[i] = first, v[i] = second, g[i] = 0;
     w[i] -= rate * first / (sqrtf(second) + epsilon);
   }
@@ -76,7 +81,16 @@ static moon_status make_moments(moon_param *p) {
   return moon_ok();
 }
 
+static moon_status check_adam(const moon_adam *adam) {
+  if (!(adam->lr >= 0) || isinf(adam->lr)) return moon_fail(MOON_EINVAL, "adam: the learning rate is %g; it must be 0 or more", adam->lr);
+  if (!(adam->beta1 >= 0 && adam->beta1 < 1 && adam->beta2 >= 0 && adam->beta2 < 1))
+    return moon_fail(MOON_EINVAL, "adam: the betas are %g and %g; both must be in [0, 1)", adam->beta1, adam->beta2);
+  if (!((float)adam->epsilon > 0)) return moon_fail(MOON_EINVAL, "adam: epsilon is %g; it must be above 0", adam->epsilon);
+  return moon_ok();
+}
+
 moon_status moon_adam_step(moon_adam *adam, moon_param *const *params, size_t n) {
+  MOON_TRY(check_adam(adam));
   for (size_t i = 0; i < n; i++) MOON_TRY(make_moments(params[i])); /* before anything moves: a failure leaves no half step */
   double t = (double)++adam->step;
   adam_rates rates = {adam->lr * sqrt(1 - pow(adam->beta2, t)) / (1 - pow(adam->beta1, t)), adam->beta1, adam->beta2, adam->epsilon};
@@ -85,6 +99,7 @@ moon_status moon_adam_step(moon_adam *adam, moon_param *const *params, size_t n)
 }
 
 moon_status moon_sgd_step(moon_sgd *sgd, moon_param *const *params, size_t n) {
+  if (!(sgd->lr >= 0) || isinf(sgd->lr)) return moon_fail(MOON_EINVAL, "sgd: the learning rate is %g; it must be 0 or more", sgd->lr);
   for (size_t i = 0; i < n; i++) update_param(&(update){.lr = sgd->lr}, params[i]);
   return moon_ok();
 }

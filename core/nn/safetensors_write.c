@@ -70,12 +70,17 @@ moon_status moon_safetensors_write(const moon_named_tensor *tensors, size_t n, m
   if (!st.code && padded > MOON_SAFETENSORS_HEADER_LIMIT) st = moon_fail(MOON_ELIMIT, "safetensors: a header of %zu bytes", padded);
   if (!st.code) {
     char size[8];
+    size_t before = out->n;
     for (int i = 0; i < 8; i++) size[i] = (char)(padded >> 8 * i & 0xff);
     moon_buf_add(out, size, sizeof size);
     moon_buf_add(out, text, length);
     moon_buf_add(out, "       ", padded - length);
     for (size_t i = 0; i < n; i++) moon_buf_add(out, moon_tensor_data(sorted[i]->tensor), bytes_of(sorted[i]->tensor));
-    if (out->failed) st = moon_fail(MOON_ENOMEM, "safetensors: no memory for the file");
+    if (out->failed) {
+      st = moon_fail(MOON_ENOMEM, "safetensors: no memory for the file");
+      out->n = before;
+      if (out->data) out->data[before] = 0;
+    }
   }
   free(text); /* jansson's own allocation */
   moon_free(sorted);

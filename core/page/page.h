@@ -1,9 +1,9 @@
 /* page.h - the door of core/page: slates, the policies' operators, slots, and a page put together from them.
  *
  * A slate is a struct of arrays: item rows, scores, sources, and for every item the list of what happened to it. Retrieval makes it,
- * the model scores it, policies reorder it, a slot cuts it. Every operator writes down why, so explain costs nothing extra. Everything
- * of a request lives in the request's arena. Exclusions (hidden, out of stock) are enforced once more, last, when a slot is cut: no
- * policy can bring an item back. */
+ * the model scores it, policies reorder it, a slot cuts it. Every operator writes down what it did to an item, where the slate is to be
+ * explained. Everything of a request lives in the request's arena. Exclusions (hidden, out of stock) are enforced once more, last, when a
+ * slot is cut: no policy can bring an item back. */
 #ifndef MOON_PAGE_H
 #define MOON_PAGE_H
 
@@ -42,9 +42,9 @@ const char *moon_source_name(moon_source_kind kind);
 typedef struct moon_reason { /* one effect on one item; newest first in the list */
   struct moon_reason *next;
   const char *policy;  /* "boost(brand)", borrowed from the site */
-  const char *text;    /* owner/reason text or NULL, borrowed */
-  float factor;        /* boost: the factor; else the score after, or 0 */
-  uint32_t from, to;   /* position before and after; MOON_NONE where it does not apply */
+  const char *text;    /* "new this month (merchandising)" or NULL, borrowed */
+  float factor;        /* boost: the factor; else 0 */
+  uint32_t from, to;   /* position before and after, from 0; MOON_NONE where it does not apply */
 } moon_reason;
 
 typedef struct moon_slate {
@@ -55,25 +55,35 @@ typedef struct moon_slate {
   uint8_t *source;      /* [n] moon_source_kind that brought it first */
   float *source_score;  /* [n] */
   moon_reason **reason; /* [n] */
+  bool explain;         /* whether notes are kept; true at first, and assembly sets it to what the request wants */
   moon_arena *arena;    /* the request's */
   const moon_bundle *bundle;
+  uint32_t *order;      /* [cap] the operators' own: the permutation they are making */
+  uint64_t *scratch;    /* [2 * cap] the operators' own */
+  uint32_t *members;    /* [member_mask + 1] hash set of all items ever added */
+  size_t member_mask;
 } moon_slate;
 
 moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t cap, moon_slate **out);
-/* Adds an item unless it is there; full slates and duplicates are ignored. */
+/* Adds an item at the end unless it is or was there; full slates and duplicates are ignored. The model score is NaN. */
 void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_kind source);
+/* Writes down what happened to the item at `position`, where slate->explain is set. A note that finds no memory is left out. */
 void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from, uint32_t to);
-/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" work too. MOON_ENOTFOUND names the
- * nearest; MOON_EINVAL for strings. */
+/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" (from 1) work too. MOON_ENOTFOUND
+ * names the nearest; MOON_EINVAL for strings. */
 moon_status moon_slate_numbers(const moon_slate *slate, const char *column, float *out);
 
-/* Operators. Each keeps order stable where it does not say otherwise. policy/text: names for the reasons. */
+/* Operators. Each keeps order stable where it does not say otherwise, and costs at most n log n but for MMR. policy/text: names for the
+ * reasons, borrowed; notes are written for items that an operator moved (boost: for those that it boosted). */
 void moon_slate_sort(moon_slate *slate, const char *policy);                    /* by score, best first; ties and NaN keep order, NaN last */
 void moon_slate_keep(moon_slate *slate, const uint8_t *keep);                   /* filter: [n] */
-void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, const char *policy, const char *text); /* score *= factor (score / factor where negative), then sort */
-moon_status moon_slate_cap(moon_slate *slate, const char *column, size_t limit, const char *policy); /* best first; the rest dropped */
+/* score *= factor (score / factor where negative), then sort. factor > 0; one below 1 buries. */
+void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, const char *policy, const char *text);
+/* At most `limit` items per value of a column, best (first) kept, the rest dropped. Nulls are equal to nothing and stay. */
+moon_status moon_slate_cap(moon_slate *slate, const char *column, size_t limit, const char *policy);
 /* Maximal marginal relevance (Carbonell & Goldstein 1998): picks `k` by lambda * score' - (1 - lambda) * max similarity to the picked;
- * score' is min-max scaled. by: "embedding" (cosine of the model's item embeddings) or a string column (1 where equal). */
+ * score' is min-max scaled over the slate; the rest follows in its order. by: "embedding" (cosine of the model's item embeddings; 0 for
+ * an item without one) or a string column (1 where equal, else 0). O(k n). */
 moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size_t k, const char *policy);
 
 /* ---- functions written by users -------------------------------------------------------------------------------------------- */
@@ -85,7 +95,9 @@ typedef struct moon_page_functions { /* filled in by core/script; fn numbers com
 } moon_page_functions;
 
 /* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
-/* ops: lt le gt ge eq ne in (value: array) truthy (number != 0, or string not empty/"false"/"0"). */
+/* ops: lt le gt ge (numbers) eq ne in (value: array) truthy (number != 0, or string not empty, "false", "no" or "0"). A null is equal to
+ * nothing and compares as false; ne is not eq. Errors: MOON_ENOTFOUND (column; names the nearest), MOON_EINVAL (an op or a value that does
+ * not fit the column), MOON_EFORMAT (not a list of conditions). */
 typedef struct moon_condition moon_condition;
 moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_condition **out);
 void moon_condition_free(moon_condition *condition);

@@ -19,7 +19,6 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
   model->of_id = moon_calloc(plan->id_slots, sizeof *model->of_id);
   model->of_bag = moon_calloc(plan->bag_slots, sizeof *model->of_bag);
   if (!model->tables || !model->of_id || !model->of_bag) return moon_fail(MOON_ENOMEM, "no memory for a model");
-  moon_embedding *of_item = NULL;
   model->in = plan->dense_slots;
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
@@ -29,14 +28,14 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
     MOON_TRY(moon_wrap(moon_embedding_new(name, vocab_sizes[i], feature->dim, rng, &model->tables[i]), "%s", feature->where));
     model->of_id[feature->slot] = model->tables[i];
     model->in += feature->dim;
-    if (feature->op == MOON_FEATURE_ID && !feature->of_user && !of_item) of_item = model->tables[i];
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && !model->of_item) model->of_item = model->tables[i];
   }
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
     if (feature->op != MOON_FEATURE_HISTORY) continue;
-    if (!of_item) return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
-    model->of_bag[feature->slot] = of_item;
-    model->in += moon_tensor_shape(of_item->weight->value)[1];
+    if (!model->of_item) return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
+    model->of_bag[feature->slot] = model->of_item;
+    model->in += moon_tensor_shape(model->of_item->weight->value)[1];
   }
   return moon_ok();
 }

@@ -8,6 +8,7 @@ struct moon_model {
   size_t in;                   /* width of the first layer's input: [dense | embeddings of ids | means of bags] */
   moon_embedding **tables;     /* [feature_count] owned; NULL where a feature has none of its own */
   moon_embedding **of_id, **of_bag; /* by id slot, by bag slot: which table is looked up; borrowed from tables */
+  moon_embedding *of_item;          /* the table of the item's id, borrowed; NULL: there is none */
   moon_dense **layers;         /* [layer_count] */
   size_t layer_count;
   moon_tensor *mean, *scale;   /* [dense_slots] of the standardisation: (x - mean) * scale; NULL without dense slots */

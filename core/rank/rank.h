@@ -87,12 +87,17 @@ moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_
 
 /* ---- metrics (metrics.c): pure functions over arrays ---------------------------------------------------------------------- */
 
-double moon_accuracy(const float *score, const float *label, size_t n); /* threshold 0.5 */
-double moon_auc(const float *score, const float *label, size_t n);      /* ties count half (Mann-Whitney); NaN with one class */
-double moon_logloss(const float *score, const float *label, size_t n);  /* clipped at 1e-7 */
-/* One ranked list: hit[i] = 1 where the i-th item is relevant; k at most n; relevant = how many there are in all. */
+/* score, label: [n]; a label above 0.5 is positive. NaN where n is 0 or any score or label is NaN: a model that diverged must not
+ * look like a number. */
+double moon_accuracy(const float *score, const float *label, size_t n); /* predicted positive: score >= 0.5 */
+/* Ties count half (Mann-Whitney). NaN also with one class only, or no memory (two numbers an example). */
+double moon_auc(const float *score, const float *label, size_t n);
+double moon_logloss(const float *score, const float *label, size_t n); /* natural log, scores clipped to [1e-7, 1 - 1e-7] */
+/* One ranked list: hit[i] = 1 where the i-th item is relevant; relevant = how many there are in all, NaN where there are none. A
+ * list shorter than k misses at its end. Recall is hits in the first k / relevant (not / min(k, relevant)), as RecBole has it. */
 double moon_recall_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
-double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant); /* binary gains, Jarvelin & Kekalainen 2002 */
+/* Binary gains, discount 1 / log2(1 + rank), over that of min(k, relevant) hits on top (Jarvelin & Kekalainen 2002); NaN at k 0. */
+double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
 
 /* ---- evaluation (evaluate.c) ---------------------------------------------------------------------------------------------- */
 

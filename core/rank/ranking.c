@@ -127,7 +127,7 @@ static moon_status score_by_model(job *j, uint32_t user, uint32_t state_user, si
 static void score_by_neighbours(job *j, uint32_t state_user, size_t n) {
   uint32_t recent[RECENT];
   size_t count = state_user == MOON_NONE ? 0 : moon_state_recent(j->data->state_then, state_user, recent, RECENT);
-  moon_similar_sum(j->similar, recent, count, j->items, j->by_item);
+  moon_similar_sum(j->similar, recent, count, j->by_item, j->items);
   for (size_t i = 0; i < n; i++) j->scores[i] = j->by_item[j->candidates[i]];
   memset(j->by_item, 0, j->items * sizeof *j->by_item);
 }

@@ -69,12 +69,6 @@ moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs,
 }
 
 const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim) {
-  const moon_feature_plan *plan = model->plan;
-  for (size_t i = 0; i < plan->feature_count; i++) {
-    const moon_feature *feature = &plan->features[i];
-    if (feature->op != MOON_FEATURE_ID || feature->of_user) continue;
-    uint32_t id = moon_features_item_id(features, feature->slot, item);
-    return id ? row_of(model->tables[i], id, dim) : NULL;
-  }
-  return NULL;
+  uint32_t id = moon_features_item_id(features, item);
+  return id && model->of_item ? row_of(model->of_item, id, dim) : NULL;
 }

@@ -1,7 +1,7 @@
 /* retrieve.h - the door of core/retrieve: where candidates come from.
  *
- * Every source writes (item row, score) pairs, best first, into the caller's arrays and answers how many. Hidden items never leave a
- * source. */
+ * Every source writes (item row, score) pairs, best first, into the caller's arrays and answers how many. Hidden items never
+ * leave a source. */
 #ifndef MOON_RETRIEVE_H
 #define MOON_RETRIEVE_H
 
@@ -9,44 +9,70 @@
 #include "data/data.h"
 #include "feature/feature.h"
 
-/* Item-kNN over co-occurrence: cosine of the sets of users, sim(i,j) = |U_i n U_j| / sqrt(|U_i| |U_j|) with shrinkage (Sarwar 2001,
- * Deshpande & Karypis 2004). Pairs are counted within each user's last `window` distinct items. */
+/* ---- item-kNN (similar.c, similar_file.c) --------------------------------------------------------------------------------- */
+
+/* Item-kNN over co-occurrence: cosine of the sets of users, sim(i,j) = |U_i n U_j| / (sqrt(|U_i| |U_j|) + shrink) (Sarwar
+ * 2001, Deshpande & Karypis 2004). A user counts for an item that is among his last `window` distinct items, so U_i and the
+ * pairs are of the same baskets and sim <= 1. */
 typedef struct moon_similar moon_similar;
 typedef struct moon_similar_options {
   size_t neighbours; /* kept per item, 0: 100 */
   size_t window;     /* a user's items that pair up, 0: 100 */
-  double shrink;     /* added to the denominator, 0: 10 */
+  double shrink;     /* added to the denominator, 0: 10; so that one shared user is not proof */
 } moon_similar_options;
-/* Built from log->events[0, n). Deterministic: ties by lower row. */
+/* Built from log->events[0, n); nothing else of the log is read. options NULL: all defaults. Deterministic: ties by lower
+ * row. Takes time like the sum of squares of the users' baskets, and memory of a few numbers an event and an item.
+ * MOON_EINVAL where n > log->n, an event's item is not below `items`, or shrink is not a number >= 0; MOON_ECANCELED where
+ * progress says so. */
 moon_status moon_similar_new(const moon_log *log, size_t n, size_t items, const moon_similar_options *options,
                              const moon_progress *progress, moon_similar **out);
 void moon_similar_free(moon_similar *similar);
-/* Neighbours of one item, best first, borrowed. */
+/* Neighbours of one item, best first, borrowed; none for a row beyond the items it was built for, or where similar is NULL. */
 size_t moon_similar_of(const moon_similar *similar, uint32_t item, const uint32_t **items, const float **scores);
+/* Adds to sums [rows] what the neighbours of a few recent items (newest first) amount to: each item's scores weighted 0.9^rank. */
+void moon_similar_sum(const moon_similar *similar, const uint32_t *recent, size_t recent_n, float *sums, size_t rows);
+/* Appends deterministic bytes; what loads saves to the same bytes. Load: MOON_EFORMAT for anything that save does not write. */
 moon_status moon_similar_save(const moon_similar *similar, moon_buf *out);
 moon_status moon_similar_load(const char *bytes, size_t n, moon_similar **out);
 
-typedef struct moon_candidates { /* caller's arrays of capacity cap */
+/* ---- candidates of one user (sources.c) ----------------------------------------------------------------------------------- */
+
+typedef struct moon_candidates { /* caller's arrays of capacity cap; a source overwrites what was there and sets n */
   uint32_t *item;
   float *score;
   size_t n, cap;
 } moon_candidates;
 
-/* Scores of a few recent items' neighbours added up, own items left out. scratch: a float per catalogue row, zero on entry and exit. */
-moon_status moon_source_similar(const moon_similar *similar, const moon_catalogue *catalogue, const uint32_t *recent, size_t recent_n,
-                                float *scratch, moon_candidates *out);
+/* Neighbours of a few recent items (newest first): each item's neighbour scores are weighted 0.9^rank and added up; the recent
+ * items themselves are left out, ties go by lower row. scratch: a float per catalogue row, zero on entry and exit. Allocates
+ * nothing. */
+moon_status moon_source_similar(const moon_similar *similar, const moon_catalogue *catalogue, const uint32_t *recent,
+                                size_t recent_n, float *scratch, moon_candidates *out);
+/* The user's last items, newest first, each once, hidden left out; scores are 0.9^rank. Looks back MOON_RECENT_REACH events at
+ * most. A user the state does not know, MOON_NONE too, has none. */
+#define MOON_RECENT_REACH 512
+void moon_source_recent(const moon_state *state, const moon_catalogue *catalogue, uint32_t user, moon_candidates *out);
 
-/* Popular (all-time) and trending (3-day half-life) lists: kept sorted, refreshed from the state when it moved on. */
+/* ---- charts (charts.c) ---------------------------------------------------------------------------------------------------- */
+
+/* Popular (all-time events) and trending (3-day half-life) lists: kept sorted, refreshed from the state when it moved on.
+ * Hidden items are left out. The popular list ends with listed items that have no event yet, in catalogue order, so that a
+ * fallback does not run dry; the trending list has only items with events. Ties go by lower row. */
 typedef struct moon_charts moon_charts;
-moon_status moon_charts_new(size_t keep, moon_charts **out); /* keep: list length, e.g. 1000 */
+moon_status moon_charts_new(size_t keep, moon_charts **out); /* keep: list length, e.g. 1000; at least 1 */
 void moon_charts_free(moon_charts *charts);
-/* Rebuilds where the state has new events and the last rebuild is older than `max_age` microseconds (0: always). */
-moon_status moon_charts_refresh(moon_charts *charts, const moon_state *state, const moon_catalogue *catalogue, int64_t now, int64_t max_age);
+/* Rebuilds where the state has new events and the last rebuild is older than `max_age` microseconds; always where max_age is 0
+ * or nothing was built yet. One pass over the catalogue. Trend scores are as of the newest event, or of `now` where that is
+ * earlier. */
+moon_status moon_charts_refresh(moon_charts *charts, const moon_state *state, const moon_catalogue *catalogue, int64_t now,
+                                int64_t max_age);
 void moon_source_popular(const moon_charts *charts, moon_candidates *out);
 void moon_source_trending(const moon_charts *charts, moon_candidates *out);
-/* The user's last items, newest first, each once, hidden left out. */
-void moon_source_recent(const moon_state *state, const moon_catalogue *catalogue, uint32_t user, moon_candidates *out);
-/* Indices of the k largest of scores [n], best first, ties by lower index. index: [k]; returns min(k, n). NaN sorts last. */
+
+/* ---- top-k (topk.c) ------------------------------------------------------------------------------------------------------- */
+
+/* Indices of the k largest of scores [n], n < 2^32, best first, ties by lower index. index: [k]; returns min(k, n). NaN sorts
+ * last. Allocates nothing; O(n) plus O(log k) for each score that beats the k-th best so far. */
 size_t moon_top_k(const float *scores, size_t n, size_t k, uint32_t *index);
 
 #endif

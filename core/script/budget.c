@@ -4,14 +4,13 @@
  * time they are resumed, since the count starts again there. Work that library functions do in C is charged by them. When the budget is
  * spent an error is raised; the sandbox's pcall, xpcall, coroutine.resume and coroutine.close raise it again when they catch it, so it
  * always reaches the host. Lua switches hooks off in three places, and each is closed to scripts: finalisers (the sandbox's setmetatable
- * refuses __gc), message handlers of an error that a hook raised, and to-be-closed variables of a coroutine that a hook stopped. */
+ * refuses __gc), message handlers of an error that a hook raised, and to-be-closed variables of a coroutine that a hook stopped: such
+ * a coroutine is buried, and neither this call nor a later one can close it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "script/internal.h"
-
-enum { TICKS_PER_CLOCK = 8 };
 
 void moon_push_place(lua_State *L) {
   lua_Debug ar;
@@ -51,7 +50,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
   (void)ar;
   moon_host *host = moon_host_of(L);
   host->left -= MOON_HOOK_STEPS;
-  if (host->left >= 0 && ++host->ticks % TICKS_PER_CLOCK == 0 && moon_monotonic() > host->deadline) host->left = -1;
+  if (host->left >= 0 && moon_monotonic() > host->deadline) host->left = -1;
   if (host->left < 0) strike(L, host);
 }
 
@@ -119,19 +118,32 @@ static int charged_call(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* A coroutine that the hook stopped keeps hooks off, so its to-be-closed variables could run for ever. Nothing runs in it again, and its
+ * extra space, which nobody else reads now, is where that is written down. */
+static void bury(lua_State *co) { *(moon_host **)lua_getextraspace(co) = NULL; }
+static bool is_buried(lua_State *co) { return !moon_host_of(co); }
+
 /* resume and close: false as the first answer is a caught error */
 static int catching_call(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  if (co && is_buried(co)) {
+    lua_pushboolean(L, 0);
+    lua_pushliteral(L, "cannot resume or close a coroutine that the budget stopped");
+    return 2;
+  }
   int n = charged_call(L);
-  if (n > 0 && lua_isboolean(L, 1) && !lua_toboolean(L, 1)) pass_on(L);
+  if (n == 0 || !lua_isboolean(L, 1) || lua_toboolean(L, 1)) return n;
+  if (co && moon_host_of(L)->left < 0) bury(co);
+  pass_on(L);
   return n;
 }
 
-/* Upvalue 1: the thread. As Lua's own, but a coroutine that the hook stopped is not closed: hooks stay off in it, and its to-be-closed
- * variables could run for ever. */
+/* Upvalue 1: the thread. As Lua's own, but one that the hook stopped is buried instead of closed. */
 static int wrapped_call(lua_State *L) {
   moon_host *host = moon_host_of(L);
   lua_State *co = lua_tothread(L, lua_upvalueindex(1));
   int n = lua_gettop(L), answers = 0;
+  if (is_buried(co)) return luaL_error(L, "cannot resume a coroutine that the budget stopped");
   moon_budget_charge(L, host, MOON_HOOK_STEPS);
   if (!lua_checkstack(co, n)) return luaL_error(L, "too many arguments to resume");
   lua_xmove(L, co, n);
@@ -141,7 +153,10 @@ static int wrapped_call(lua_State *L) {
     lua_xmove(co, L, answers);
     return answers;
   }
-  if (host->left < 0) strike(L, host);
+  if (host->left < 0) {
+    bury(co);
+    strike(L, host);
+  }
   int state = lua_status(co);
   if (state != LUA_OK && state != LUA_YIELD) status = lua_resetthread(co);
   if (host->left < 0) strike(L, host);

@@ -10,6 +10,12 @@ enum { ROWS_PER_BUDGET = 1000 };
 
 /* ---- row functions */
 
+/* A failure inside a user's function, with the row that it was looking at. */
+static moon_status at_row(const moon_host *host, moon_status st) {
+  if (st.code != MOON_ESCRIPT) return st;
+  return moon_fail(st.code, "%s (row %zu of %s)", st.message, host->row + 1, host->table->name);
+}
+
 typedef struct row_args {
   moon_host *host;
   uint32_t fn;
@@ -48,7 +54,7 @@ static moon_status filter(void *self, uint32_t fn, const moon_table *table, uint
   row_args args = {.host = host, .fn = fn, .table = table, .keep = keep, .status = moon_ok()};
   moon_host_begin(host);
   host->table = table;
-  moon_status st = moon_host_protect(host, filter_body, &args);
+  moon_status st = at_row(host, moon_host_protect(host, filter_body, &args));
   moon_host_end(host);
   return st;
 }
@@ -81,20 +87,19 @@ static moon_status push_answer(lua_State *L, row_args *args, size_t row) {
 }
 
 /* Makes the column of `fresh` at the first value; later values have to be of its type. */
-static void check_type(lua_State *L, row_args *args, moon_table *fresh, size_t row) {
+static void check_type(lua_State *L, row_args *args, moon_table *fresh) {
   int type = lua_type(L, -1);
   if (type == LUA_TNIL) return;
   if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-    luaL_error(L, "m.map '%s': row %d of %s: the function must answer a number, a string, a boolean or nil, got a %s", args->name, (int)row + 1,
-               args->table->name, lua_typename(L, type));
+    luaL_error(L, "m.map '%s': the function must answer a number, a string, a boolean or nil, got a %s", args->name, lua_typename(L, type));
   if (!args->typed) {
     args->status = moon_table_add_column(fresh, args->name, type_of(type, moon_table_column(args->table, args->name)), &args->column);
     args->typed = !args->status.code;
     return;
   }
   if ((type == LUA_TSTRING) != (args->column->type == MOON_STRING))
-    luaL_error(L, "m.map '%s': row %d of %s: the function answered a %s, and before that a %s", args->name, (int)row + 1, args->table->name,
-               lua_typename(L, type), type == LUA_TSTRING ? "number" : "string");
+    luaL_error(L, "m.map '%s': the function answered a %s, and before that a %s", args->name, lua_typename(L, type),
+               type == LUA_TSTRING ? "number" : "string");
 }
 
 typedef struct map_args {
@@ -108,7 +113,7 @@ static int map_body(lua_State *L) {
   moon_lua_cursor_push(L, args->rows.host);
   for (size_t row = 0; row < args->rows.table->rows; row++) {
     call_row(L, &args->rows, 2, row);
-    check_type(L, &args->rows, args->fresh, row);
+    check_type(L, &args->rows, args->fresh);
     if (!args->rows.status.code) args->rows.status = push_answer(L, &args->rows, row);
     if (args->rows.status.code) return 0;
     lua_pop(L, 1);
@@ -132,7 +137,7 @@ static moon_status map(void *self, uint32_t fn, moon_table *table, const char *n
   MOON_TRY(moon_table_new(table->name, &args.fresh));
   moon_host_begin(host);
   host->table = table;
-  moon_status st = moon_host_protect(host, map_body, &args);
+  moon_status st = at_row(host, moon_host_protect(host, map_body, &args));
   moon_host_end(host);
   if (!st.code) st = args.rows.status;
   if (!st.code && !args.rows.typed) st = moon_table_add_column(args.fresh, name, MOON_NUMBER, &args.rows.column);

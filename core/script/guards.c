@@ -76,7 +76,7 @@ static int string_rep(lua_State *L) {
   if (times > 1 && n + separator == 0) { /* nothing, often: Lua would loop */
     lua_pushinteger(L, 1);
     lua_replace(L, 2);
-  } else if (times > 1) {
+  } else if (times > 1 && (uint64_t)times <= moon_host_of(L)->options.memory_limit / (n + separator)) { /* else there is no memory for it */
     charge(L, (uint64_t)times / 8);
   }
   return original(L);
@@ -187,7 +187,8 @@ void moon_guard_table(lua_State *L) {
 }
 
 void moon_guard_string(lua_State *L) {
-  static const guard guards[] = {{"rep", string_rep}, {"unpack", per_byte}, {"byte", per_byte}, {NULL, NULL}};
+  static const guard guards[] = {{"rep", string_rep},      {"unpack", per_byte}, {"byte", per_byte},
+                                 {"packsize", per_byte}, {"pack", per_byte},   {NULL, NULL}};
   install(L, guards);
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");

@@ -135,25 +135,29 @@ void moon_host_close(moon_host *host) {
 /* ---- loading */
 
 typedef struct load_args {
-  const char *kind, *source;
+  const char *kind; /* "recipe", "site", or NULL for whichever it is; then what it was */
+  const char *source;
   size_t n;
   moon_host *host;
   json_t *plan;
 } load_args;
 
 static const char *expected_of(const char *kind) {
+  if (!kind) return "m.recipe \"name\" { ... } or m.site { ... }";
   return strcmp(kind, "site") ? "m.recipe \"name\" { ... }" : "m.site { ... }";
 }
 
 /* What the script gave back has to be the result userdata of this kind. */
-static void check_result(lua_State *L, const load_args *args) {
+static void check_result(lua_State *L, load_args *args) {
   const char *file = args->host->file;
   if (!luaL_testudata(L, -1, MOON_RESULT_TYPE))
     luaL_error(L, "%s: the script must return %s, it returned %s", file, expected_of(args->kind),
                lua_isnil(L, -1) ? "nothing" : lua_istable(L, -1) ? "a table that is not one" : luaL_typename(L, -1));
   lua_getiuservalue(L, -1, 3);
-  if (strcmp(lua_tostring(L, -1), args->kind))
-    luaL_error(L, "%s: the script returned a %s where a %s is wanted (%s)", file, lua_tostring(L, -1), args->kind, expected_of(args->kind));
+  const char *kind = strcmp(lua_tostring(L, -1), "site") ? "recipe" : "site";
+  if (args->kind && strcmp(kind, args->kind))
+    luaL_error(L, "%s: the script returned a %s where a %s is wanted (%s)", file, kind, args->kind, expected_of(args->kind));
+  args->kind = kind;
   lua_pop(L, 1);
 }
 
@@ -170,7 +174,8 @@ static int load_body(lua_State *L) {
   return 0;
 }
 
-static moon_status load(moon_host *host, const char *kind, const char *name, const char *source, size_t n, json_t **plan) {
+/* *kind: as in load_args. */
+static moon_status load(moon_host *host, const char **kind, const char *name, const char *source, size_t n, json_t **plan) {
   *plan = NULL;
   if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
   host->loaded = true;
@@ -179,17 +184,19 @@ static moon_status load(moon_host *host, const char *kind, const char *name, con
   host->file = moon_strdup(slash ? slash + 1 : name);
   if (!host->file) return moon_fail(MOON_ENOMEM, "no memory to load %s", name);
   moon_budget_start(host, host->options.load_instructions, LOAD_MICROS);
-  load_args args = {.kind = kind, .source = source, .n = n, .host = host};
+  load_args args = {.kind = *kind, .source = source, .n = n, .host = host};
   moon_status st = moon_host_protect(host, load_body, &args);
   if (st.code)
     json_decref(args.plan);
   else
     *plan = args.plan;
+  *kind = args.kind;
   return st;
 }
 
-static moon_status load_file(moon_host *host, const char *kind, const char *path, json_t **plan) {
+static moon_status load_file(moon_host *host, const char **kind, const char *path, json_t **plan) {
   *plan = NULL;
+  if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
   moon_buf buf = {0};
   moon_status st = moon_file_read(path, SCRIPT_LIMIT, &buf);
   if (!st.code) {
@@ -203,10 +210,15 @@ static moon_status load_file(moon_host *host, const char *kind, const char *path
   return st;
 }
 
-moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) { return load_file(host, "recipe", path, plan); }
+moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) { return load_file(host, &(const char *){"recipe"}, path, plan); }
 
-moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan) { return load_file(host, "site", path, plan); }
+moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan) { return load_file(host, &(const char *){"site"}, path, plan); }
 
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan) {
-  return load(host, "recipe", chunk_name, source, n, plan);
+  return load(host, &(const char *){"recipe"}, chunk_name, source, n, plan);
+}
+
+moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan) {
+  *kind = NULL;
+  return load_file(host, kind, path, plan);
 }

@@ -38,7 +38,6 @@ struct moon_host {
   int64_t left;
   uint64_t granted;
   int64_t deadline; /* moon_monotonic() */
-  uint32_t ticks;
   char verdict[200]; /* the message of the first strike, said again by every pcall that caught it */
 
   /* The call in progress. Userdata made for a call carry its number and die with it. */
@@ -109,7 +108,7 @@ uint8_t *moon_lua_mask_new(lua_State *L, moon_host *host);
 /* The mask at `index` in today's order, [slate->n]; may push a userdata that keeps the bits alive. */
 const uint8_t *moon_lua_mask_bits(lua_State *L, moon_host *host, int index);
 void moon_lua_column_register(lua_State *L);
-/* The view of a column; raises on an unknown one. place: whether the name came from slate.<name> */
+/* The view of a column; raises on an unknown one. */
 void moon_lua_column_push(lua_State *L, moon_host *host, const char *name);
 void moon_lua_ctx_register(lua_State *L);
 void moon_lua_ctx_push(lua_State *L, const moon_request *request);

@@ -10,9 +10,11 @@
 
 typedef struct column_view {
   uint64_t call;
-  const char *name;          /* static or the catalogue's */
+  const char *name;          /* one of the two below or the catalogue's */
   const moon_column *column; /* NULL: "score" or "position" */
 } column_view;
+
+static const char score_name[] = "score", position_name[] = "position";
 
 static column_view *check_view(lua_State *L, moon_host *host) {
   column_view *self = luaL_testudata(L, 1, COLUMN_TYPE);
@@ -27,7 +29,7 @@ static bool is_string(const column_view *self) { return self->column && self->co
 
 typedef enum compare { LT, LE, GT, GE, EQ, NE } compare;
 
-static bool compare_numbers(float x, compare op, float y) {
+static bool compare_numbers(double x, compare op, double y) {
   switch (op) {
     case LT: return x < y;
     case LE: return x <= y;
@@ -39,23 +41,25 @@ static bool compare_numbers(float x, compare op, float y) {
   return false;
 }
 
-/* The column's numbers by position, pushed as a userdata. */
-static const float *push_numbers(lua_State *L, moon_host *host, const column_view *self) {
-  float *numbers = lua_newuserdatauv(L, (host->slate->n + 1) * sizeof *numbers, 0);
-  moon_status st = moon_slate_numbers(host->slate, self->name, numbers);
-  if (st.code) {
-    lua_pushstring(L, st.message);
-    luaL_error(L, "%s", lua_tostring(L, -1));
-  }
-  return numbers;
+/* The number at a position of the slate, NaN for nothing. */
+static double number_at(const column_view *self, const moon_slate *slate, size_t i) {
+  if (!self->column) return self->name == score_name ? slate->score[i] : (double)i + 1;
+  uint32_t row = slate->item[i];
+  return row < self->column->n ? moon_column_number(self->column, row) : NAN;
+}
+
+/* The number to compare with; scores are floats, and 0.3 should be the float next to it. */
+static double check_number(lua_State *L, const column_view *self, int index) {
+  if (lua_type(L, index) != LUA_TNUMBER)
+    luaL_error(L, "slate.%s is a column of numbers; compare it with a number, not a %s", self->name, luaL_typename(L, index));
+  lua_Number y = lua_tonumber(L, index);
+  return self->name == score_name ? (float)y : y;
 }
 
 static int number_mask(lua_State *L, moon_host *host, column_view *self, compare op) {
-  if (lua_type(L, 2) != LUA_TNUMBER) return luaL_error(L, "slate.%s is a column of numbers; compare it with a number, not a %s", self->name, luaL_typename(L, 2));
-  float y = (float)lua_tonumber(L, 2);
-  const float *x = push_numbers(L, host, self);
+  double y = check_number(L, self, 2);
   uint8_t *out = moon_lua_mask_new(L, host);
-  for (size_t i = 0; i < host->slate->n; i++) out[i] = compare_numbers(x[i], op, y);
+  for (size_t i = 0; i < host->slate->n; i++) out[i] = compare_numbers(number_at(self, host->slate, i), op, y);
   return 1;
 }
 
@@ -100,22 +104,18 @@ static int view_is_in(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   lua_Unsigned n = lua_rawlen(L, 2);
-  const float *x = is_string(self) ? NULL : push_numbers(L, host, self);
   uint8_t *out = moon_lua_mask_new(L, host);
-  int answer = lua_gettop(L);
   for (lua_Unsigned k = 1; k <= n; k++) {
     moon_budget_charge(L, host, host->slate->n / 4 + 1);
     lua_rawgeti(L, 2, (lua_Integer)k);
-    if (!x) {
+    if (is_string(self)) {
       mark_equal(L, host, self, -1, out);
     } else {
-      if (lua_type(L, -1) != LUA_TNUMBER) return luaL_error(L, "slate.%s is a column of numbers; :is_in got a %s", self->name, luaL_typename(L, -1));
-      float y = (float)lua_tonumber(L, -1);
-      for (size_t i = 0; i < host->slate->n; i++) out[i] |= x[i] == y;
+      double y = check_number(L, self, -1);
+      for (size_t i = 0; i < host->slate->n; i++) out[i] |= number_at(self, host->slate, i) == y;
     }
     lua_pop(L, 1);
   }
-  lua_pushvalue(L, answer);
   return 1;
 }
 
@@ -141,7 +141,7 @@ static int unknown_column(lua_State *L, const moon_table *table, const char *nam
 
 void moon_lua_column_push(lua_State *L, moon_host *host, const char *name) {
   const moon_table *table = host->slate->bundle->catalogue->table;
-  const char *own = !strcmp(name, "score") ? "score" : !strcmp(name, "position") ? "position" : NULL;
+  const char *own = !strcmp(name, score_name) ? score_name : !strcmp(name, position_name) ? position_name : NULL;
   const moon_column *column = own ? NULL : moon_table_column(table, name);
   if (!own && !column) unknown_column(L, table, name);
   column_view *self = lua_newuserdatauv(L, sizeof *self, 0);

@@ -18,7 +18,10 @@ static uint8_t *bits_of(mask *self) { return (uint8_t *)(self->item + self->n); 
 
 static mask *check_mask(lua_State *L, moon_host *host, int index) {
   mask *self = luaL_testudata(L, index, MASK_TYPE);
-  if (!self) luaL_error(L, "a mask is wanted here (such as slate.price:lt(20)), got a %s", luaL_typename(L, index));
+  if (!self) {
+    const char *type = luaL_getmetafield(L, index, "__name") == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, index);
+    luaL_error(L, "a mask is wanted here (such as slate.price:lt(20)), got a %s", type);
+  }
   if (self->call != host->call || !host->slate) luaL_error(L, "this mask was kept after its policy returned");
   return self;
 }

@@ -9,6 +9,7 @@
 #include "script/internal.h"
 
 #define SLATE_TYPE "moonshelf.slate"
+enum { SORT_ROUNDS = 5 };
 
 typedef struct slate_face {
   uint64_t call;
@@ -18,8 +19,14 @@ static moon_slate *check_slate(lua_State *L) {
   slate_face *self = luaL_checkudata(L, 1, SLATE_TYPE);
   moon_host *host = moon_host_of(L);
   if (self->call != host->call || !host->slate) luaL_error(L, "this slate was kept after its policy returned");
-  moon_budget_charge(L, host, host->slate->n / 4 + 1); /* every verb walks the slate */
   return host->slate;
+}
+
+/* The same for verbs that walk the slate; `rounds` times. */
+static moon_slate *check_walk(lua_State *L, uint64_t rounds) {
+  moon_slate *slate = check_slate(L);
+  moon_budget_charge(L, moon_host_of(L), rounds * (slate->n / 4 + 1));
+  return slate;
 }
 
 static void check_status(lua_State *L, moon_status st) {
@@ -49,20 +56,19 @@ static const char *keep_text(lua_State *L, moon_slate *slate, int index) {
 /* ---- verbs */
 
 static int slate_boost(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = check_walk(L, SORT_ROUNDS);
   moon_host *host = moon_host_of(L);
   float factor = check_float(L, 3, "slate:boost: the factor");
   if (!(factor > 0)) return luaL_error(L, "slate:boost: the factor must be above 0, got %f", (lua_Number)factor);
   const char *text = keep_text(L, slate, 4);
   const uint8_t *mask = moon_lua_mask_bits(L, host, 2);
-  moon_budget_charge(L, host, slate->n); /* it sorts */
   moon_slate_boost(slate, mask, factor, host->label, text);
   host->order++;
   return 0;
 }
 
 static int slate_keep(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = check_walk(L, 1);
   moon_host *host = moon_host_of(L);
   moon_slate_keep(slate, moon_lua_mask_bits(L, host, 2));
   host->order++;
@@ -70,7 +76,7 @@ static int slate_keep(lua_State *L) {
 }
 
 static int slate_drop(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = check_walk(L, 1);
   moon_host *host = moon_host_of(L);
   const uint8_t *drop = moon_lua_mask_bits(L, host, 2);
   uint8_t *keep = lua_newuserdatauv(L, slate->n + 1, 0);
@@ -81,20 +87,19 @@ static int slate_drop(lua_State *L) {
 }
 
 static int slate_sort(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = check_walk(L, SORT_ROUNDS);
   moon_host *host = moon_host_of(L);
-  moon_budget_charge(L, host, slate->n);
   moon_slate_sort(slate, host->label);
   host->order++;
   return 0;
 }
 
 static int slate_cap(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = check_walk(L, 1);
   moon_host *host = moon_host_of(L);
   const char *column = luaL_checkstring(L, 2);
   lua_Integer limit = luaL_checkinteger(L, 3);
-  if (limit < 1) return luaL_error(L, "slate:cap: the limit must be 1 or more, got %d", (int)limit);
+  if (limit < 1) return luaL_error(L, "slate:cap: the limit must be 1 or more, got %I", (LUAI_UACINT)limit);
   check_status(L, moon_slate_cap(slate, column, (size_t)limit, host->label));
   host->order++;
   return 0;
@@ -119,17 +124,18 @@ static int slate_mmr(lua_State *L) {
   if (lua_isnil(L, 2)) lua_newtable(L), lua_replace(L, 2);
   luaL_checktype(L, 2, LUA_TTABLE);
   check_keys(L, 2, "option of slate:mmr", names, 3);
-  lua_getfield(L, 2, "lambda");
-  lua_getfield(L, 2, "by");
-  lua_getfield(L, 2, "k");
-  float lambda = lua_isnil(L, 3) ? 0.7f : check_float(L, 3, "slate:mmr: lambda");
-  if (lambda < 0 || lambda > 1) return luaL_error(L, "slate:mmr: lambda must be from 0 to 1, got %f", (lua_Number)lambda);
-  const char *by = luaL_optstring(L, 4, "embedding");
-  lua_Integer k = luaL_optinteger(L, 5, 50);
-  if (k < 1) return luaL_error(L, "slate:mmr: k must be 1 or more, got %d", (int)k);
+  if (lua_getfield(L, 2, "lambda") == LUA_TNIL) lua_pushnumber(L, 0.7), lua_replace(L, 3);
+  if (lua_getfield(L, 2, "by") == LUA_TNIL) lua_pushliteral(L, "embedding"), lua_replace(L, 4);
+  if (lua_getfield(L, 2, "k") == LUA_TNIL) lua_pushinteger(L, 50), lua_replace(L, 5);
+  lua_Number lambda = lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : -1;
+  if (!(lambda >= 0 && lambda <= 1)) return luaL_error(L, "slate:mmr: lambda must be a number from 0 to 1, got %s", luaL_tolstring(L, 3, NULL));
+  if (lua_type(L, 4) != LUA_TSTRING) return luaL_error(L, "slate:mmr: by must be a string, got a %s", luaL_typename(L, 4));
+  const char *by = lua_tostring(L, 4);
+  lua_Integer k = lua_tointeger(L, 5);
+  if (k < 1) return luaL_error(L, "slate:mmr: k must be a whole number, 1 or more, got %s", luaL_tolstring(L, 5, NULL));
   size_t picks = (size_t)k < slate->n ? (size_t)k : slate->n;
   moon_budget_charge(L, host, (uint64_t)picks * slate->n);
-  check_status(L, moon_slate_mmr(slate, lambda, by, (size_t)k, host->label));
+  check_status(L, moon_slate_mmr(slate, (float)lambda, by, (size_t)k, host->label));
   host->order++;
   return 0;
 }
@@ -160,9 +166,9 @@ static int slate_get(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)i + 1);
     return 1;
   }
-  moon_lua_column_push(L, moon_host_of(L), name); /* raises where there is no such column */
   const moon_column *column = moon_table_column(slate->bundle->catalogue->table, name);
   uint32_t row = slate->item[i];
+  if (!column) moon_lua_column_push(L, moon_host_of(L), name); /* raises, with the nearest name */
   if (!column || row >= column->n || moon_column_is_null(column, row))
     lua_pushnil(L);
   else if (column->type == MOON_STRING)

@@ -15,16 +15,18 @@ typedef struct matcher {
   const char *text, *text_end, *pattern_end;
   lua_State *L;
   moon_host *host;
-  int depth, level, steps;
+  int depth, level;
+  size_t steps;
   struct { const char *start; ptrdiff_t n; } capture[CAPTURES_MAX];
 } matcher;
 
 static const char *match(matcher *m, const char *s, const char *p);
 
-static void step(matcher *m) {
-  if (++m->steps < STEPS_PER_CHARGE) return;
+static void step(matcher *m, size_t steps) {
+  m->steps += steps;
+  if (m->steps < STEPS_PER_CHARGE) return;
+  moon_budget_charge(m->L, m->host, m->steps / 2);
   m->steps = 0;
-  moon_budget_charge(m->L, m->host, STEPS_PER_CHARGE / 2);
 }
 
 /* ---- single characters and sets */
@@ -87,7 +89,7 @@ static bool in_set(int c, const char *p, const char *last) {
 }
 
 static bool single(matcher *m, const char *s, const char *p, const char *end) {
-  step(m);
+  step(m, (size_t)(end - p)); /* a set is walked through */
   if (s >= m->text_end) return false;
   int c = (unsigned char)*s;
   switch (*p) {
@@ -144,7 +146,7 @@ static const char *balanced(matcher *m, const char *s, const char *p) {
   if (s >= m->text_end || *s != *p) return NULL;
   int depth = 1;
   while (++s < m->text_end) {
-    step(m);
+    step(m, 1);
     if (*s == p[1]) {
       if (--depth == 0) return s + 1;
     } else if (*s == *p) {
@@ -172,7 +174,7 @@ static bool at_frontier(matcher *m, const char *s, const char *set, const char *
 
 static const char *match_here(matcher *m, const char *s, const char *p) {
   while (p != m->pattern_end) {
-    step(m);
+    step(m, 1);
     if (*p == '(') return p + 1 < m->pattern_end && p[1] == ')' ? open_capture(m, s, p + 2, CAPTURE_POSITION) : open_capture(m, s, p + 1, CAPTURE_OPEN);
     if (*p == ')') return close_capture(m, s, p + 1);
     if (*p == '$' && p + 1 == m->pattern_end) return s == m->text_end ? s : NULL;
@@ -187,6 +189,7 @@ static const char *match_here(matcher *m, const char *s, const char *p) {
       p += 2;
       if (p == m->pattern_end || *p != '[') luaL_error(m->L, "missing '[' after '%%f' in pattern");
       const char *set_end = item_end(m, p);
+      step(m, (size_t)(set_end - p));
       if (!at_frontier(m, s, p, set_end)) return NULL;
       p = set_end;
       continue;
@@ -198,6 +201,7 @@ static const char *match_here(matcher *m, const char *s, const char *p) {
       continue;
     }
     const char *end = item_end(m, p);
+    step(m, (size_t)(end - p));
     char repeat = end < m->pattern_end ? *end : 0;
     if (repeat == '*') return greedy(m, s, p, end);
     if (repeat == '-') return lazy(m, s, p, end);
@@ -370,12 +374,12 @@ static void add_template(matcher *m, luaL_Buffer *out, const char *s, const char
   }
 }
 
-/* Adds what replaces one match; answers whether anything changed. */
-static bool add_match(matcher *m, luaL_Buffer *out, const char *s, const char *end, int type) {
+/* Adds what replaces one match. */
+static void add_match(matcher *m, luaL_Buffer *out, const char *s, const char *end, int type) {
   lua_State *L = m->L;
   if (type == LUA_TSTRING || type == LUA_TNUMBER) {
     add_template(m, out, s, end);
-    return true;
+    return;
   }
   if (type == LUA_TFUNCTION) {
     lua_pushvalue(L, 3);
@@ -388,11 +392,10 @@ static bool add_match(matcher *m, luaL_Buffer *out, const char *s, const char *e
   if (!lua_toboolean(L, -1)) {
     lua_pop(L, 1);
     luaL_addlstring(out, s, (size_t)(end - s));
-    return false;
+    return;
   }
   if (!lua_isstring(L, -1)) luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
   luaL_addvalue(out);
-  return true;
 }
 
 static int string_gsub(lua_State *L) {

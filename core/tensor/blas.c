@@ -20,6 +20,7 @@ bool moon_gemm_fits(size_t m, size_t n, size_t k) { return m <= INT_MAX && n <= 
 
 static void gemm_f32(bool ta, bool tb, int m, int n, int k, const float *a, const float *b, float beta, float *c) {
   int lda = ta ? m : k, ldb = tb ? k : n;
+  if (beta == 0 && (n == 1 || m == 1)) memset(c, 0, (size_t)m * (size_t)n * sizeof *c); /* some gemv multiply what is there by 0: NaN stays NaN */
   if (n == 1) {
     cblas_sgemv(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, ta ? k : m, ta ? m : k, 1, a, lda, b, 1, beta, c, 1);
   } else if (m == 1) {

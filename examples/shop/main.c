@@ -141,6 +141,19 @@ static bool show(void *self, const char *stage, double fraction, const char *not
   return !interrupted;
 }
 
+/* An older shop's events do not belong to the new catalogue, under either name. */
+static moon_status remove_events(const char *folder) {
+  static const char *const names[] = {"events.csv", "events.csv.gz"};
+  moon_status status = moon_ok();
+  for (int i = 0; i < 2 && !status.code; i++) {
+    char *path = moon_path_join(folder, names[i]);
+    if (!path) status = moon_fail(MOON_ENOMEM, "no memory for a file name");
+    else if (unlink(path) && errno != ENOENT) status = moon_fail(MOON_EIO, "%s: cannot remove: %s", path, strerror(errno));
+    moon_free(path);
+  }
+  return status;
+}
+
 static moon_status make_shop(const shop_options *options, shop_count *count) {
   shop_catalogue catalogue = {0};
   shop_users users = {0};
@@ -151,6 +164,7 @@ static moon_status make_shop(const shop_options *options, shop_count *count) {
   MOON_GOTO(status, moon_dir_make(options->out), done);
   MOON_GOTO(status, shop_catalogue_make(options, &catalogue), done);
   MOON_GOTO(status, shop_users_make(options, &catalogue, &users), done);
+  MOON_GOTO(status, remove_events(options->out), done);
   MOON_GOTO(status, shop_write_items(options->out, &catalogue), done);
   MOON_GOTO(status, shop_write_truth(options, &catalogue, &users), done);
   MOON_GOTO(status, shop_writer_open(options->out, "events.csv", options->gzip, &writer), done);

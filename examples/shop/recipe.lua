@@ -23,28 +23,33 @@ return m.recipe "shop" {
   label = m.label { positive = "purchase", of = "view", within = "24h" },
 
   -- Every feature is as it was at the moment of the look: nothing of the future leaks into training, and serving computes
-  -- the same.
+  -- the same. Visitors come without an embedding of their own: a dozen looks each teach it to know them by heart and nothing
+  -- else (it costs 0.01 of AUC); what they did lately says more, and also of visitors who are new.
   features = {
-    m.id "user" { dim = 16, min_count = 2 },
-    m.id "item" { dim = 16, min_count = 5 },
-    m.category "category" { dim = 8 },
-    m.category "brand" { dim = 8 },
+    m.id "item" { dim = 8, min_count = 20 },
+    m.category "category" { dim = 4 },
+    m.category "brand" { dim = 4 },
     m.log "price",
     m.count("item", "view", { "1h", "1d", "7d" }),
     m.rate("item", "purchase", "view", { over = "7d", prior = { 1, 20 } }),
     m.rate("item", "purchase", "view", { over = "all", prior = { 1, 20 } }),
+    m.rate("item", "cart", "view", { over = "all", prior = { 1, 10 } }),
+    m.count("user", "view", { "1h", "1d", "all" }),
+    m.count("user", "cart", { "1h", "1d" }),
+    m.rate("user", "cart", "view", { over = "all", prior = { 1, 10 } }),
     m.rate("user", "purchase", "view", { over = "all", prior = { 1, 20 } }),
-    m.history("item", { last = 50, of = { "view", "cart", "purchase" } }),
+    m.history("item", { last = 20, of = { "view", "cart", "purchase" } }),
   },
 
   model = m.nn.sequential { m.nn.dense(64, "relu"), m.nn.dense(32, "relu"), m.nn.dense(1, "sigmoid") },
 
   train = {
     loss = "bce",
-    optimizer = m.nn.adam { lr = 1e-3 },
-    epochs = 3,
+    optimizer = m.nn.adam { lr = 5e-4 },
+    epochs = 10,
     batch = 256,
     split = m.split.by_time { 0.8, 0.1, 0.1 },
+    patience = 1, -- stops when an epoch no longer helps on the validation part, and takes the one before
     seed = 42,
   },
 

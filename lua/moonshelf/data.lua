@@ -40,11 +40,11 @@ local function reader(word, delimiter)
 end
 
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
----@type fun(file: string): fun(columns: table<string, string>): table
+---@type fun(file: string): fun(columns: table<string, string>): moonshelf.Table
 data.csv = reader("m.csv", ",")
 
 --- The same with tabs.
----@type fun(file: string): fun(columns: table<string, string>): table
+---@type fun(file: string): fun(columns: table<string, string>): moonshelf.Table
 data.tsv = reader("m.tsv", "\t")
 
 ---------------------------------------------------------------------------------------------------- rules
@@ -54,14 +54,16 @@ local function rule(where, fields)
 end
 
 --- Drop the rows where one of these columns is empty.
----@param columns string|string[]
+---@param columns moonshelf.Text
+---@return moonshelf.Rule
 function data.drop_missing(columns)
   local where = words.where("m.drop_missing")
   return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
 end
 
 --- Keep the rows for which the function answers true.
----@param fn fun(row: table): boolean
+---@param fn fun(row: moonshelf.Row): boolean
+---@return moonshelf.Rule
 function data.filter(fn)
   local where = words.where("m.filter")
   return rule(where, { op = "filter", fn = words.func(where, "m.filter", fn) })
@@ -69,7 +71,7 @@ end
 
 --- Add or replace a column by a function of the row.
 ---@param name string
----@return fun(fn: fun(row: table): number|string|boolean|nil): table
+---@return fun(fn: fun(row: moonshelf.Row): number|string|boolean|nil): moonshelf.Rule
 function data.map(name)
   local where = words.where("m.map")
   words.text(where, "m.map", name)
@@ -80,7 +82,8 @@ function data.map(name)
 end
 
 --- Keep the first of the rows that agree in these columns.
----@param columns string|string[]
+---@param columns moonshelf.Text
+---@return moonshelf.Rule
 function data.dedupe(columns)
   local where = words.where("m.dedupe")
   return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
@@ -100,7 +103,8 @@ local BY_COLUMN = {
 local EITHER = { positive = true, of = true, within = true, column = true, at_least = true }
 
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
----@param options table
+---@param options { positive: moonshelf.Text, of: moonshelf.Text, within: string }|{ column: string, at_least: number }
+---@return moonshelf.Label
 function data.label(options)
   local where = words.where("m.label")
   if type(options) ~= "table" or words.kind(options) then

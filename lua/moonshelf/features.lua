@@ -25,8 +25,12 @@ end
 
 --- An event kind, a list of kinds, or "any" (-> the empty list: all kinds).
 local function kinds(where, what, value)
-  if value == "any" then return words.array {} end
-  return words.strings(where, what, value)
+  local list = words.strings(where, what, value)
+  for _, kind in ipairs(list) do
+    if kind == "any" and #list > 1 then words.fail(where, '%s: "any" stands alone', what) end
+    if kind == "any" then return words.array {} end
+  end
+  return list
 end
 
 local function kinds_name(list)
@@ -44,8 +48,8 @@ local ID = {
 }
 
 --- An embedding of the user's or the item's id.
----@param entity "user"|"item"
----@return table feature  call it with { dim = 16, min_count = 1, hash = 2^18 }
+---@param entity moonshelf.Entity
+---@return moonshelf.IdFeature  call it with { dim = 16, min_count = 1, hash = 2^18 }
 function features.id(entity)
   local where = words.where("m.id")
   words.one_of(ENTITIES)(where, "m.id", entity)
@@ -56,7 +60,7 @@ end
 
 --- An embedding of a string column of the items.
 ---@param column string
----@return table feature  call it with { dim = 8, min_count = 1 }
+---@return moonshelf.CategoryFeature  call it with { dim = 8, min_count = 1 }
 function features.category(column)
   local where = words.where("m.category")
   words.text(where, "m.category", column)
@@ -67,6 +71,7 @@ end
 
 --- A number column of the items, as it is.
 ---@param column string
+---@return moonshelf.Feature
 function features.numeric(column)
   local where = words.where("m.numeric")
   words.text(where, "m.numeric", column)
@@ -75,6 +80,7 @@ end
 
 --- log(1 + x) of a number column of the items: for prices and other long tails.
 ---@param column string
+---@return moonshelf.Feature
 function features.log(column)
   local where = words.where("m.log")
   words.text(where, "m.log", column)
@@ -86,21 +92,31 @@ local function window(where, what, value)
   return words.duration(where, what, value)
 end
 
+--- The windows of m.count in microseconds, each once.
+local function spans(where, windows)
+  local out, seen = words.array {}, {}
+  for i, text in ipairs(words.strings(where, "m.count: the windows", windows)) do
+    local span = window(where, ("m.count: window %d"):format(i), text)
+    if seen[span] then words.fail(where, "m.count: the windows '%s' and '%s' are the same", seen[span], text) end
+    seen[span] = text
+    out[i] = span
+  end
+  if #out > MAX_WINDOWS then words.fail(where, "m.count: at most %d windows, got %d", MAX_WINDOWS, #out) end
+  return out
+end
+
 --- How often an event of these kinds happened to the entity within each window before now; log(1 + n).
----@param entity "user"|"item"
----@param kind string|string[]       "view", { "view", "click" } or "any"
----@param windows? string|string[]   { "1h", "7d", "all" }
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text      "view", { "view", "click" } or "any"
+---@param windows? moonshelf.Text  { "1h", "7d", "all" }
+---@return moonshelf.Feature
 function features.count(entity, kind, windows)
   local where = words.where("m.count")
   words.one_of(ENTITIES)(where, "m.count: the first argument", entity)
   local list = kinds(where, "m.count: the event kind", kind)
-  local spans = words.array {}
-  for i, text in ipairs(words.strings(where, "m.count: the windows", windows == nil and "all" or windows)) do
-    spans[i] = window(where, ("m.count: window %d"):format(i), text)
-  end
-  if #spans > MAX_WINDOWS then words.fail(where, "m.count: at most %d windows, got %d", MAX_WINDOWS, #spans) end
   return feature(where, {
-    op = "count", name = ("count(%s,%s)"):format(entity, kinds_name(list)), entity = entity, kinds = list, windows_us = spans,
+    op = "count", name = ("count(%s,%s)"):format(entity, kinds_name(list)), entity = entity, kinds = list,
+    windows_us = spans(where, windows == nil and "all" or windows),
   })
 end
 
@@ -116,10 +132,11 @@ local RATE = {
 }
 
 --- A smoothed rate: (numerator + a) / (denominator + b) over a window.
----@param entity "user"|"item"
----@param numerator string|string[]
----@param denominator string|string[]
+---@param entity moonshelf.Entity
+---@param numerator moonshelf.Text
+---@param denominator moonshelf.Text
 ---@param options? { over: string?, prior: number[]? }
+---@return moonshelf.Feature
 function features.rate(entity, numerator, denominator, options)
   local where = words.where("m.rate")
   words.one_of(ENTITIES)(where, "m.rate: the first argument", entity)
@@ -139,7 +156,8 @@ local HISTORY = {
 
 --- The mean embedding of the user's last items. Shares the table of m.id "item".
 ---@param of "item"
----@param options? { last: integer?, of: string|string[]? }
+---@param options? { last: integer?, of: moonshelf.Text? }
+---@return moonshelf.Feature
 function features.history(of, options)
   local where = words.where("m.history")
   words.one_of { "item" }(where, "m.history", of)

@@ -5,8 +5,8 @@ local words = require "moonshelf.words"
 local gate = {}
 
 --- Open where the request's `country` parameter is one of these.
----@param countries string|string[]  "NL" or { "NL", "BE" }
----@return fun(ctx: table): boolean
+---@param countries moonshelf.Text  "NL" or { "NL", "BE" }
+---@return fun(ctx: moonshelf.Ctx): boolean
 function gate.country(countries)
   local allowed = {}
   for _, country in ipairs(words.strings(words.where("m.gate.country"), "m.gate.country", countries)) do
@@ -16,7 +16,7 @@ function gate.country(countries)
 end
 
 --- Open for users whom the shop knows.
----@return fun(ctx: table): boolean
+---@return fun(ctx: moonshelf.Ctx): boolean
 function gate.known_user()
   return function(ctx) return ctx.user.known end
 end

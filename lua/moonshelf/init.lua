@@ -9,21 +9,37 @@ local site = require "moonshelf.site"
 
 ---@class moonshelf
 local m = {
-  version = native.version,
-  --- The plan of a recipe or a site as JSON text.
-  plan = native.plan,
+  version = native.version, ---@type string
+
+  csv = data.csv,
+  tsv = data.tsv,
+  drop_missing = data.drop_missing,
+  filter = data.filter,
+  map = data.map,
+  dedupe = data.dedupe,
+  label = data.label,
+
+  id = features.id,
+  category = features.category,
+  numeric = features.numeric,
+  log = features.log,
+  count = features.count,
+  rate = features.rate,
+  history = features.history,
+
   recipe = recipe.recipe,
+  nn = require "moonshelf.nn",
+  split = require "moonshelf.split",
+
   site = site.site,
   page = site.page,
   slot = site.slot,
-  nn = require "moonshelf.nn",
-  split = require "moonshelf.split",
   source = require "moonshelf.source",
   policy = require "moonshelf.policy",
   gate = require "moonshelf.gate",
+
+  --- The plan of a recipe or a site as JSON text, keys sorted.
+  plan = native.plan, ---@type fun(result: moonshelf.Result): string
 }
-for _, part in ipairs { data, features } do
-  for name, word in pairs(part) do m[name] = word end
-end
 
 return words.module("m", m)

@@ -9,6 +9,7 @@ local ACTIVATIONS = { "linear", "relu", "sigmoid", "tanh" }
 --- A dense layer.
 ---@param units integer
 ---@param activation? "linear"|"relu"|"sigmoid"|"tanh"
+---@return moonshelf.Layer
 function nn.dense(units, activation)
   local where = words.where("m.nn.dense")
   units = words.integer(1, 65536)(where, "m.nn.dense: units", units)
@@ -18,7 +19,8 @@ function nn.dense(units, activation)
 end
 
 --- Layers one after the other; the last has one unit.
----@param layers table[]
+---@param layers moonshelf.Layer[]
+---@return moonshelf.Model
 function nn.sequential(layers)
   local where = words.where("m.nn.sequential")
   words.list(where, "m.nn.sequential", layers, "a list of layers")
@@ -49,6 +51,7 @@ local ADAM = {
 
 --- Adam (Kingma & Ba 2015).
 ---@param options? { lr: number?, beta1: number?, beta2: number?, epsilon: number? }
+---@return moonshelf.Optimizer
 function nn.adam(options)
   local where = words.where("m.nn.adam")
   local o = words.options(where, "m.nn.adam", options, ADAM)

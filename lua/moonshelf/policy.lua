@@ -105,15 +105,16 @@ local function weigh(word, op, limits)
 end
 
 --- Multiply the score of the items that match.
----@type fun(when: string|table, factor: number, options?: { owner: string?, reason: string?, starts: string?, ends: string? }): table
+---@type fun(when: moonshelf.When, factor: number, options?: moonshelf.RuleOptions): moonshelf.Policy
 policy.boost = weigh("m.policy.boost", "boost", { above = 0 })
 
 --- The same downwards.
----@type fun(when: string|table, factor: number, options?: { owner: string?, reason: string?, starts: string?, ends: string? }): table
+---@type fun(when: moonshelf.When, factor: number, options?: moonshelf.RuleOptions): moonshelf.Policy
 policy.bury = weigh("m.policy.bury", "bury", { above = 0, below = 1 })
 
 --- Keep only the items that match.
----@param when string|table
+---@param when moonshelf.When
+---@return moonshelf.Policy
 function policy.filter(when)
   local where = words.where("m.policy.filter")
   local list = conditions(where, "m.policy.filter", when)
@@ -122,9 +123,10 @@ end
 
 --- Keep at most n items, the best, per value of each column.
 ---@param limits table<string, integer>  { category = 3, brand = 2 }
+---@return moonshelf.Policy
 function policy.cap(limits)
   local where = words.where("m.policy.cap")
-  if type(limits) ~= "table" or next(limits) == nil then
+  if type(limits) ~= "table" or words.kind(limits) or next(limits) == nil then
     words.expect(where, "m.policy.cap", "a table such as { category = 3 }", limits)
   end
   local list = words.array {}
@@ -143,6 +145,7 @@ local MMR = {
 
 --- Maximal marginal relevance (Carbonell & Goldstein 1998): variety among the first k.
 ---@param options? { lambda: number?, by: string?, k: integer? }
+---@return moonshelf.Policy
 function policy.mmr(options)
   local where = words.where("m.policy.mmr")
   local o = words.options(where, "m.policy.mmr", options, MMR)
@@ -150,11 +153,12 @@ function policy.mmr(options)
 end
 
 --- A policy of your own.
----@param fn fun(slate: table, ctx: table)
+---@param fn fun(slate: moonshelf.Slate, ctx: moonshelf.Ctx)
+---@return moonshelf.Policy
 function policy.lua(fn)
   local where = words.where("m.policy.lua")
-  words.func(where, "m.policy.lua", fn)
-  return make(where, { op = "lua", fn = fn, label = ("lua(%s)"):format(where) })
+  local info = debug.getinfo(words.func(where, "m.policy.lua", fn), "S")
+  return make(where, { op = "lua", fn = fn, label = ("lua(%s:%d)"):format(info.short_src, info.linedefined) })
 end
 
 return words.module("m.policy", policy)

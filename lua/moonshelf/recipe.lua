@@ -31,20 +31,19 @@ local function many(kind, example, may_be_empty)
 end
 
 local METRICS = { "accuracy", "auc", "logloss", "coverage", "recall@20", "ndcg@20" }
+local AT_K = { recall = true, ndcg = true }
 
 local function metrics(where, what, value)
-  for i, name in ipairs(words.strings(where, what, value)) do
-    local at = tonumber(name:match("^recall@(%d+)$") or name:match("^ndcg@(%d+)$"))
-    if at and (at < 1 or at > 1000) then words.fail(where, "%s[%d]: %s: k must be from 1 to 1000", what, i, name) end
-    if not at then
-      local known = false
-      for _, metric in ipairs(METRICS) do known = known or metric == name end
-      if not known or name:find("@", 1, true) then
-        words.fail(where, "%s[%d]: there is no metric %q%s", what, i, name, words.hint(name, METRICS))
-      end
+  local list = words.strings(where, what, value)
+  for i, name in ipairs(list) do
+    local metric, k = name:match("^(%a+)@([1-9]%d*)$")
+    if not AT_K[metric] then
+      words.one_of(METRICS)(where, ("%s[%d]"):format(what, i), name)
+    elseif tonumber(k) > 1000 then
+      words.fail(where, "%s[%d]: %s: k must be from 1 to 1000", what, i, name)
     end
   end
-  return words.strings(where, what, value)
+  return list
 end
 
 local function default_split() return { by = "time", parts = words.array { 0.8, 0.1, 0.1 } } end
@@ -116,9 +115,20 @@ local function check_label(label, set)
   end
 end
 
+--- Without a column 'event' every event is of the kind "event".
+local function check_kinds(feature)
+  for _, list in ipairs { feature.kinds or {}, feature.numerator or {}, feature.denominator or {} } do
+    for _, kind in ipairs(list) do
+      if kind ~= "event" then
+        words.fail(feature.where, "m.%s: there is no kind '%s': the events have no column 'event'", feature.op, kind)
+      end
+    end
+  end
+end
+
 local ITEM_OPS = { category = true, numeric = true, log = true }
 
-local function check_features(features, items)
+local function check_features(features, items, events)
   local set = items and column_set(items)
   local seen, item_id = {}, false
   for _, feature in ipairs(features) do
@@ -131,6 +141,7 @@ local function check_features(features, items)
       words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
     seen[key] = feature.where
+    if not events.event then check_kinds(feature) end
     if ITEM_OPS[feature.op] then
       if not set then
         words.fail(feature.where, "m.%s %q reads the items, but the recipe has no items = ...", feature.op, feature.column)
@@ -178,7 +189,7 @@ local function compile(where, name, given)
   end
   if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
   check_label(o.label, columns)
-  check_features(o.features, o.items)
+  check_features(o.features, o.items, columns)
   check_output(where, o.model, training.loss)
   local functions = {}
   local plan = {
@@ -196,7 +207,7 @@ end
 
 --- A recipe: m.recipe "shop" { events=, items=, preprocess=, label=, features=, model=, train=, evaluate= }.
 ---@param name string
----@return fun(given: table): userdata
+---@return fun(given: moonshelf.RecipeOptions): moonshelf.Result
 function recipe.recipe(name)
   local where = words.where("m.recipe")
   words.text(where, "m.recipe", name)

@@ -33,10 +33,10 @@ end
 ---------------------------------------------------------------------------------------------------- slots
 
 local function rank(where, what, value)
-  if type(value) ~= "boolean" and type(value) ~= "string" then
+  if type(value) ~= "boolean" and (type(value) ~= "string" or value == "") then
     words.expect(where, what, "true, false or the name of a bundle", value)
   end
-  return value and true or false
+  return value and true
 end
 
 local SLOT = {
@@ -51,7 +51,7 @@ local SLOT = {
 
 --- A row of items on a page.
 ---@param name string
----@return table  call it with { title=, take=, min=, from=, rank=, rerank=, gate= }
+---@return fun(given: moonshelf.SlotOptions): moonshelf.Slot
 function site.slot(name)
   local where = words.where("m.slot")
   words.text(where, "m.slot", name)
@@ -75,16 +75,21 @@ local PAGE = {
 }
 
 --- Slots from top to bottom, and the page's own options.
----@param given table  { m.slot..., dedupe = "product"|"item", fallback = sources, exclude_seen = { "purchase" } }
+---@param given moonshelf.PageOptions  { m.slot..., dedupe = "product"|"item", fallback = sources, exclude_seen = { "purchase" } }
+---@return moonshelf.Page
 function site.page(given)
   local where = words.where("m.page")
   if type(given) ~= "table" or words.kind(given) then words.expect(where, "m.page", "given a table of slots", given) end
-  local slots, options, seen = words.array {}, {}, {}
-  for _, key in ipairs(words.keys(given)) do
-    if math.type(key) ~= "integer" then options[key] = given[key] end
+  local slots, options, seen, count = words.array {}, {}, {}, 0
+  for key, value in pairs(given) do
+    if math.type(key) == "integer" then
+      count = count + 1
+    else
+      options[key] = value
+    end
   end
-  for i = 1, #given do
-    local slot = given[i]
+  for i = 1, count do
+    local slot = given[i] -- nothing where there is a hole
     if words.kind(slot) ~= "a slot" then
       words.expect(where, ("m.page: slot %d"):format(i), 'a slot such as m.slot "hero" { ... }', slot)
     end
@@ -125,8 +130,8 @@ local function slot_plan(slot, functions)
 end
 
 --- The pages by surface: { home = m.page {...}, product = m.page {...}, cart = m.page {...} }.
----@param pages table<string, table>
----@return userdata site
+---@param pages table<string, moonshelf.Page>
+---@return moonshelf.Result
 function site.site(pages)
   local where = words.where("m.site")
   if type(pages) ~= "table" or words.kind(pages) then words.expect(where, "m.site", "given a table of pages", pages) end
@@ -134,6 +139,9 @@ function site.site(pages)
   for _, surface in ipairs(words.keys(pages)) do
     local page = pages[surface]
     if type(surface) ~= "string" then words.fail(where, "m.site: pages are written surface = m.page { ... }") end
+    if not surface:match("^[%w_-]+$") then
+      words.fail(where, "m.site: a surface's name is made of letters, digits, '_' and '-', got %s", words.quote(surface))
+    end
     if words.kind(page) ~= "a page" then
       words.expect(where, ("m.site: %s"):format(surface), "a page (m.page { ... })", page)
     end

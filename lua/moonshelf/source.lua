@@ -12,9 +12,20 @@ local function make(kind)
   end
 end
 
-source.popular = make "popular" --- the most events of all time
-source.trending = make "trending" --- the most events of late (half-life of 3 days)
-source.similar = make "similar" --- neighbours of the user's last items, of the item shown, of the cart (item-kNN)
-source.recent = make "recent" --- the user's own last items
+--- The most events of all time.
+---@type fun(n?: integer): moonshelf.Source
+source.popular = make "popular"
+
+--- The most events of late (half-life of 3 days).
+---@type fun(n?: integer): moonshelf.Source
+source.trending = make "trending"
+
+--- Neighbours of the user's last items, of the item shown, or of the cart (item-kNN).
+---@type fun(n?: integer): moonshelf.Source
+source.similar = make "similar"
+
+--- The user's own last items.
+---@type fun(n?: integer): moonshelf.Source
+source.recent = make "recent"
 
 return words.module("m.source", source)

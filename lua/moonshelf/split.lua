@@ -24,11 +24,11 @@ local function make(by)
 end
 
 --- The first part of the time trains, the next validates, the last tests. What a shop should use.
----@type fun(parts: number[]): table
+---@type fun(parts: number[]): moonshelf.Split
 split.by_time = make "time"
 
 --- At random, by the recipe's seed.
----@type fun(parts: number[]): table
+---@type fun(parts: number[]): moonshelf.Split
 split.random = make "random"
 
 return words.module("m.split", split)

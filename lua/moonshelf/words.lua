@@ -12,36 +12,37 @@ words.array = native.array --- marks a table as a JSON array, so that an empty o
 
 ---------------------------------------------------------------------------------------------------- places and errors
 
---- Base name and line of the user's code that called us: the first frame that is neither C nor ours. A tail call
---- (`return m.site {...}`) leaves no such frame; the answer is then nil.
+--- File and line of the user's code that called us: the first frame that is neither C nor ours.
 ---@return string?
 function words.here()
   local level = 2
   while true do
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
-    if info.what ~= "C" and info.currentline > 0 and info.source:sub(1, 11) ~= "=moonshelf/" then
-      return (info.source:gsub("^[@=]", ""):match("[^/\n]*$")) .. ":" .. info.currentline
+    if info.currentline > 0 and info.source:sub(1, 11) ~= "=moonshelf/" then
+      return info.short_src .. ":" .. info.currentline
     end
     level = level + 1
   end
 end
 
--- Where each word was last looked up, for the tail calls that words.here cannot see.
+-- Where each word was last looked up: a tail call (`return m.site { ... }`) leaves no frame of its caller behind.
 local last_use = {}
 
---- The place of the call of `word` ("m.site").
+--- The place of the call of `word` ("m.site"); to be called by the word itself.
 ---@param word string
 ---@return string
 function words.where(word)
-  return words.here() or last_use[word] or "script"
+  local lost = debug.getinfo(2, "t").istailcall and last_use[word]
+  return lost or words.here() or last_use[word] or "script"
 end
 
---- Raise an error at a place.
+--- Raise an error at a place, on one line.
 ---@param where string
 ---@param format string
 function words.fail(where, format, ...)
-  error(where .. ": " .. format:format(...), 0)
+  local message = format:format(...):gsub("\\?\r?\n", "\\n") -- %q writes a newline as "\" and a newline
+  error(where .. ": " .. message, 0)
 end
 
 --- "; did you mean 'x'?", or the list of what there is.
@@ -86,6 +87,14 @@ function words.kind(value)
   return kind_of[value]
 end
 
+--- A string in quotes, not too long.
+---@param text string
+---@return string
+function words.quote(text)
+  if #text > 40 then text = text:sub(1, 37) .. "..." end
+  return ("%q"):format(text)
+end
+
 --- What a value is, for "expected ..., got ...".
 ---@param value any
 ---@return string
@@ -93,7 +102,7 @@ function words.describe(value)
   local kind = type(value)
   if kind_of[value] then return kind_of[value] end
   if kind == "nil" then return "nothing" end
-  if kind == "string" then return ("the string %q"):format(#value > 40 and value:sub(1, 37) .. "..." or value) end
+  if kind == "string" then return "the string " .. words.quote(value) end
   if kind == "number" or kind == "boolean" then return tostring(value) end
   return "a " .. kind
 end
@@ -151,7 +160,8 @@ function words.number(limits)
 end
 
 function words.text(where, what, value)
-  if type(value) ~= "string" or value == "" then words.expect(where, what, "a string", value) end
+  if type(value) ~= "string" then words.expect(where, what, "a string", value) end
+  if value == "" then words.fail(where, "%s must not be the empty string", what) end
   return value
 end
 
@@ -173,7 +183,7 @@ function words.one_of(names)
       if value == name then return value end
     end
     if type(value) ~= "string" then words.expect(where, what, "one of " .. table.concat(names, ", "), value) end
-    words.fail(where, "%s: there is no %q%s", what, value, words.hint(value, names))
+    words.fail(where, "%s: there is no %s%s", what, words.quote(value), words.hint(value, names))
   end
 end
 
@@ -229,7 +239,13 @@ end
 
 ---------------------------------------------------------------------------------------------------- option tables
 
---- Check a table of options against a spec { key = { check, default } }; a spec entry with required = true has to be there.
+--- A default as a value of its own: what one word got must not be another's.
+local function fresh(default)
+  if type(default) ~= "table" then return default end
+  return words.array(table.move(default, 1, #default, 1, {}))
+end
+
+--- Check a table of options against a spec { key = { check, default = , required = } }; a default that is a table is a list.
 ---@param where string
 ---@param what string    "m.id \"user\""
 ---@param given any
@@ -249,7 +265,7 @@ function words.options(where, what, given, spec)
     local rule, value = spec[key], given[key]
     if value == nil then
       if rule.required then words.fail(where, "%s: '%s' is missing", what, key) end
-      value = rule.default
+      value = fresh(rule.default)
     else
       value = rule[1](where, what .. ": " .. key, value)
     end
@@ -261,9 +277,10 @@ end
 ---------------------------------------------------------------------------------------------------- modules
 
 --- The read-only face of a table of words: unknown names are errors that name the nearest.
----@param path string            "m", "m.policy"
----@param members table<string, any>
----@return table
+---@generic T: table
+---@param path string  "m", "m.policy"
+---@param members T
+---@return T
 function words.module(path, members)
   local face = {}
   return setmetatable(face, {

@@ -133,6 +133,14 @@ class Shop(unittest.TestCase):
             self.assertEqual(packed.read(), plain.read())
         self.assertFalse([name for name in os.listdir(folder) if name.endswith(".part")])
 
+    def test_a_new_shop_leaves_no_events_of_the_old(self):
+        folder = os.path.join(self.top.name, "again")
+        make(folder, "--size", "1000")
+        make(folder, "--size", "1000", "--seed", "9", "--gzip")
+        self.assertEqual([name for name in os.listdir(folder) if name.startswith("events")], ["events.csv.gz"])
+        make(folder, "--size", "1000")
+        self.assertEqual([name for name in os.listdir(folder) if name.startswith("events")], ["events.csv"])
+
     def test_another_seed_is_another_shop(self):
         folder = os.path.join(self.top.name, "other")
         make(folder, "--size", "1000", "--seed", "12")

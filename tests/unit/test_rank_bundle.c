@@ -86,7 +86,7 @@ static size_t list(const char *folder, char names[16][64]) {
   assert_non_null(dir);
   size_t n = 0;
   for (struct dirent *e; (e = readdir(dir));)
-    if (e->d_name[0] != '.') snprintf(names[n++], 64, "%s", e->d_name);
+    if (e->d_name[0] != '.' && strlen(e->d_name) < 64) strcpy(names[n++], e->d_name);
   closedir(dir);
   return n;
 }

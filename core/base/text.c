@@ -1,0 +1,47 @@
+/* text.c - is it UTF-8? Whatever comes from outside and may end in a message, in JSON or on a terminal passes here. */
+#include <string.h>
+
+#include "base/base.h"
+
+/* One character: well-formed, without surrogates or overlong forms (Unicode 15, table 3-7). Answers its bytes, or 0. */
+static size_t character(const unsigned char *at, size_t n) {
+  unsigned c = at[0], low = 0x80, high = 0xbf;
+  size_t bytes;
+  if (c < 0x80) return c != 0;
+  if (c >= 0xc2 && c <= 0xdf) bytes = 2;
+  else if (c >= 0xe0 && c <= 0xef) bytes = 3, low = c == 0xe0 ? 0xa0 : 0x80, high = c == 0xed ? 0x9f : 0xbf;
+  else if (c >= 0xf0 && c <= 0xf4) bytes = 4, low = c == 0xf0 ? 0x90 : 0x80, high = c == 0xf4 ? 0x8f : 0xbf;
+  else return 0;
+  if (bytes > n) return 0;
+  for (size_t i = 1; i < bytes; i++, low = 0x80, high = 0xbf)
+    if (at[i] < low || at[i] > high) return 0;
+  return bytes;
+}
+
+/* Eight bytes of ASCII without a zero: no top bit is set, neither as they are nor after subtracting one from each. */
+static bool plain8(const char *at) {
+  uint64_t word;
+  memcpy(&word, at, 8);
+  return !((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080));
+}
+
+size_t moon_utf8_prefix(const char *text, size_t n) {
+  size_t at = 0;
+  while (at < n) {
+    if (n - at >= 8 && plain8(text + at)) {
+      at += 8;
+      continue;
+    }
+    size_t bytes = character((const unsigned char *)text + at, n - at);
+    if (!bytes) break;
+    at += bytes;
+  }
+  return at;
+}
+
+void moon_text_tidy(char *text) {
+  size_t n = strlen(text);
+  for (size_t i = 0; i < n; i++)
+    if (((unsigned char)text[i] < 0x20 && text[i] != '\n' && text[i] != '\t') || text[i] == 0x7f) text[i] = '?';
+  for (size_t at = 0; (at += moon_utf8_prefix(text + at, n - at)) < n;) text[at] = '?';
+}

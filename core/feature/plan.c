@@ -1,0 +1,303 @@
+/* plan.c - a recipe's list of features, checked once and laid out in slots.
+ *
+ * Slots are given in the recipe's order: a dense slot for every number, an id slot for every embedding, a bag slot for every history.
+ * Features that count the same kinds of events of the same entity share one counter, as wide as the widest window asked of it. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "feature/feature.h"
+
+enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
+
+typedef struct builder {
+  moon_feature_plan *plan;
+  const moon_catalogue *catalogue;
+  const json_t *object; /* the feature being read */
+  size_t counter_cap, name_cap;
+} builder;
+
+/* ---- fields of a feature's object ------------------------------------------------------------------------------------------ */
+
+static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a feature plan"); }
+
+static moon_status copy_text(const json_t *value, const char *what, char **out) {
+  const char *text = json_string_value(value);
+  if (!text || !*text || strlen(text) != json_string_length(value)) return moon_fail(MOON_EINVAL, "%s must be a text", what);
+  *out = moon_strdup(text);
+  return *out ? moon_ok() : no_memory();
+}
+
+static moon_status whole(const json_t *value, const char *what, int64_t low, int64_t high, int64_t otherwise, int64_t *out) {
+  *out = value ? json_integer_value(value) : otherwise;
+  if (value && !json_is_integer(value)) return moon_fail(MOON_EINVAL, "%s must be a whole number", what);
+  if (*out >= low && *out <= high) return moon_ok();
+  return moon_fail(MOON_EINVAL, "%s must be from %lld to %lld, got %lld", what, (long long)low, (long long)high, (long long)*out);
+}
+
+static moon_status read_whole(const builder *b, const char *key, int64_t low, int64_t high, int64_t otherwise, int64_t *out) {
+  return whole(json_object_get(b->object, key), key, low, high, otherwise, out);
+}
+
+static moon_status read_entity(const builder *b, bool *of_user) {
+  static const char *const known[] = {"user", "item"};
+  const char *entity = json_string_value(json_object_get(b->object, "entity")), *near = entity ? moon_nearest(entity, known, 2) : NULL;
+  *of_user = entity && !strcmp(entity, "user");
+  if (*of_user || (entity && !strcmp(entity, "item"))) return moon_ok();
+  return moon_fail(MOON_EINVAL, "entity must be \"user\" or \"item\", got '%.60s'%s%s%s", entity ? entity : "nothing",
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static void kinds_free(char **kinds, size_t n) {
+  for (size_t i = 0; kinds && i < n; i++) moon_free(kinds[i]);
+  moon_free(kinds);
+}
+
+/* A set of kinds, sorted, so that equal sets compare equal. Missing or empty: every kind, NULL. */
+static moon_status read_kinds(const builder *b, const char *key, char ***out, size_t *count) {
+  const json_t *list = json_object_get(b->object, key);
+  size_t n = json_array_size(list), kept = 0;
+  if (list && !json_is_array(list)) return moon_fail(MOON_EINVAL, "%s must be a list of event kinds", key);
+  if (!n) return moon_ok();
+  char **kinds = moon_calloc(n, sizeof *kinds);
+  moon_status status = kinds ? moon_ok() : no_memory();
+  for (size_t i = 0; i < n && !status.code; i++) status = copy_text(json_array_get(list, i), "an event kind", &kinds[i]);
+  if (status.code) {
+    kinds_free(kinds, n);
+    return status;
+  }
+  qsort(kinds, n, sizeof *kinds, by_text);
+  for (size_t i = 0; i < n; i++) {
+    if (kept && !strcmp(kinds[kept - 1], kinds[i])) moon_free(kinds[i]);
+    else kinds[kept++] = kinds[i];
+  }
+  *out = kinds;
+  *count = kept;
+  return moon_ok();
+}
+
+static moon_status read_windows(const builder *b, moon_feature *f) {
+  const json_t *list = json_object_get(b->object, "windows_us");
+  f->window_count = json_array_size(list);
+  if (!f->window_count || f->window_count > MOST_WINDOWS)
+    return moon_fail(MOON_EINVAL, "windows_us must be a list of 1 to %d windows, got %zu", MOST_WINDOWS, f->window_count);
+  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(whole(json_array_get(list, i), "a window", 0, INT64_MAX, 0, &f->windows[i]));
+  return moon_ok();
+}
+
+static moon_status read_prior(const builder *b, double prior[2]) {
+  const json_t *list = json_object_get(b->object, "prior");
+  prior[0] = 1, prior[1] = 20;
+  if (!list) return moon_ok();
+  for (size_t i = 0; i < 2; i++) prior[i] = json_is_number(json_array_get(list, i)) ? json_number_value(json_array_get(list, i)) : NAN;
+  if (json_array_size(list) == 2 && isfinite(prior[0]) && isfinite(prior[1]) && prior[0] >= 0 && prior[1] > 0) return moon_ok();
+  return moon_fail(MOON_EINVAL, "prior must be two numbers [a, b] with a >= 0 and b > 0");
+}
+
+/* ---- counters and slots ---------------------------------------------------------------------------------------------------- */
+
+static bool same_kinds(const moon_counter_spec *a, const moon_counter_spec *b) {
+  if (a->kind_count != b->kind_count) return false;
+  for (size_t i = 0; i < a->kind_count; i++)
+    if (strcmp(a->kinds[i], b->kinds[i])) return false;
+  return true;
+}
+
+/* The counter of the kinds under `key`, made or widened. */
+static moon_status share_counter(builder *b, const char *key, bool of_user, int64_t window, size_t *index) {
+  moon_feature_plan *plan = b->plan;
+  moon_counter_spec spec = {.of_user = of_user, .max_window = window};
+  MOON_TRY(read_kinds(b, key, &spec.kinds, &spec.kind_count));
+  size_t i = 0;
+  while (i < plan->counter_count && (plan->counters[i].of_user != of_user || !same_kinds(&plan->counters[i], &spec))) i++;
+  *index = i;
+  if (i < plan->counter_count) {
+    if (plan->counters[i].max_window < window) plan->counters[i].max_window = window;
+    kinds_free(spec.kinds, spec.kind_count);
+    return moon_ok();
+  }
+  moon_status status = moon_grow(&plan->counters, &b->counter_cap, plan->counter_count + 1, sizeof spec);
+  if (status.code) kinds_free(spec.kinds, spec.kind_count);
+  else plan->counters[plan->counter_count++] = spec;
+  return status;
+}
+
+static void window_text(int64_t window, char out[32]) {
+  static const struct { int64_t seconds; char letter; } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+  snprintf(out, 32, "all");
+  if (!window) return;
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if (window % (units[i].seconds * MOON_SECOND)) continue;
+    snprintf(out, 32, "%lld%c", (long long)(window / (units[i].seconds * MOON_SECOND)), units[i].letter);
+    return;
+  }
+  snprintf(out, 32, "%lldus", (long long)window);
+}
+
+/* The next dense slot; takes over the name. */
+static moon_status add_dense(builder *b, moon_buf *name) {
+  moon_feature_plan *plan = b->plan;
+  moon_status status = name->failed ? no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
+  if (status.code) moon_buf_free(name);
+  else plan->dense_names[plan->dense_slots++] = name->data;
+  return status;
+}
+
+/* "count(item,view)" and an hour: "count(item,view,1h)". */
+static moon_status add_windowed(builder *b, const char *name, int64_t window) {
+  char text[32];
+  window_text(window, text);
+  size_t n = strlen(name);
+  bool closed = name[n - 1] == ')';
+  moon_buf full = {0};
+  moon_buf_add(&full, name, n - closed);
+  moon_buf_printf(&full, ",%s%s", text, closed ? ")" : "");
+  return add_dense(b, &full);
+}
+
+/* ---- the kinds of features --------------------------------------------------------------------------------------------------- */
+
+static moon_status read_embedding(builder *b, moon_feature *f) {
+  int64_t dim, min_count, hash;
+  MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &dim));
+  MOON_TRY(read_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  MOON_TRY(read_whole(b, "hash", 0, INT64_C(1) << 31, 0, &hash));
+  if (hash == 1) return moon_fail(MOON_EINVAL, "hash must be 0 (no hashing) or at least 2 buckets, got 1");
+  f->dim = (size_t)dim, f->min_count = (uint32_t)min_count, f->hash = (uint32_t)hash;
+  f->slot = b->plan->id_slots++;
+  return moon_ok();
+}
+
+static moon_status read_column(builder *b, moon_feature *f, bool of_text) {
+  moon_column *column;
+  MOON_TRY(copy_text(json_object_get(b->object, "column"), "column", &f->column));
+  MOON_TRY(moon_table_require(b->catalogue->table, f->column, &column));
+  if ((column->type == MOON_STRING) == of_text) return moon_ok();
+  return moon_fail(MOON_EINVAL, "column %s of %s holds %s; %s needs %s", f->column, b->catalogue->table->name,
+                   of_text ? "numbers" : "strings", f->name, of_text ? "strings" : "numbers");
+}
+
+static moon_status read_number(builder *b, moon_feature *f) {
+  MOON_TRY(read_column(b, f, false));
+  f->slot = b->plan->dense_slots;
+  moon_buf name = {0};
+  moon_buf_printf(&name, f->op == MOON_FEATURE_LOG ? "log(%s)" : "%s", f->name);
+  return add_dense(b, &name);
+}
+
+static moon_status read_count(builder *b, moon_feature *f) {
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(read_windows(b, f));
+  f->slot = b->plan->dense_slots;
+  for (size_t i = 0; i < f->window_count; i++) {
+    MOON_TRY(share_counter(b, "kinds", f->of_user, f->windows[i], &f->counter));
+    MOON_TRY(add_windowed(b, f->name, f->windows[i]));
+  }
+  return moon_ok();
+}
+
+static moon_status read_rate(builder *b, moon_feature *f) {
+  f->window_count = 1;
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(read_whole(b, "over_us", 0, INT64_MAX, 0, &f->windows[0]));
+  MOON_TRY(read_prior(b, f->prior));
+  MOON_TRY(share_counter(b, "numerator", f->of_user, f->windows[0], &f->counter));
+  MOON_TRY(share_counter(b, "denominator", f->of_user, f->windows[0], &f->counter2));
+  f->slot = b->plan->dense_slots;
+  return add_windowed(b, f->name, f->windows[0]);
+}
+
+static moon_status read_history(builder *b, moon_feature *f) {
+  int64_t last;
+  MOON_TRY(read_whole(b, "last", 1, 1000, 50, &last));
+  MOON_TRY(read_kinds(b, "kinds", &f->kinds, &f->kind_count));
+  f->last = (size_t)last;
+  if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
+  f->slot = b->plan->bag_slots++;
+  return moon_ok();
+}
+
+static moon_status read_feature(builder *b, moon_feature *f) {
+  static const char *const ops[] = {"id", "category", "numeric", "log", "count", "rate", "history"}; /* in moon_feature_op's order */
+  enum { OPS = sizeof ops / sizeof *ops };
+  const char *op = json_string_value(json_object_get(b->object, "op"));
+  size_t i = 0;
+  while (i < OPS && (!op || strcmp(ops[i], op))) i++;
+  if (i == OPS) {
+    const char *near = op ? moon_nearest(op, ops, OPS) : NULL;
+    return moon_fail(MOON_EINVAL, "there is no feature '%.60s'%s%s%s", op ? op : "", near ? "; did you mean '" : "", near ? near : "",
+                     near ? "'?" : "");
+  }
+  f->op = (moon_feature_op)i;
+  MOON_TRY(copy_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
+  switch (f->op) {
+    case MOON_FEATURE_ID: MOON_TRY(read_entity(b, &f->of_user)); return read_embedding(b, f);
+    case MOON_FEATURE_CATEGORY: MOON_TRY(read_column(b, f, true)); return read_embedding(b, f);
+    case MOON_FEATURE_NUMERIC:
+    case MOON_FEATURE_LOG: return read_number(b, f);
+    case MOON_FEATURE_COUNT: return read_count(b, f);
+    case MOON_FEATURE_RATE: return read_rate(b, f);
+    case MOON_FEATURE_HISTORY: return read_history(b, f);
+  }
+  return moon_ok();
+}
+
+static moon_status need_item_id(const moon_feature_plan *plan) {
+  const moon_feature *history = NULL;
+  for (size_t i = 0; i < plan->feature_count; i++) {
+    const moon_feature *f = &plan->features[i];
+    if (f->op == MOON_FEATURE_ID && !f->of_user) return moon_ok();
+    if (f->op == MOON_FEATURE_HISTORY) history = f;
+  }
+  if (!history) return moon_ok();
+  return moon_fail(MOON_EINVAL, "%s: %s shares the embeddings of the item's id: add that feature", history->where, history->name);
+}
+
+static moon_status read_features(builder *b, const json_t *features) {
+  for (size_t i = 0; i < b->plan->feature_count; i++) {
+    moon_feature *f = &b->plan->features[i];
+    b->object = json_array_get(features, i);
+    const char *where = json_string_value(json_object_get(b->object, "where"));
+    f->where = moon_strdup(where ? where : "recipe");
+    if (!f->where) return no_memory();
+    MOON_TRY(moon_wrap(read_feature(b, f), "%s", f->where));
+  }
+  return need_item_id(b->plan);
+}
+
+moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out) {
+  size_t n = json_array_size(features);
+  if (!n) return moon_fail(MOON_EINVAL, "features must be a list of at least one feature");
+  moon_feature_plan *plan = moon_calloc(1, sizeof *plan);
+  if (plan) plan->features = moon_calloc(n, sizeof *plan->features);
+  if (!plan || !plan->features) {
+    moon_free(plan);
+    return no_memory();
+  }
+  plan->feature_count = n;
+  builder b = {.plan = plan, .catalogue = catalogue};
+  moon_status status = read_features(&b, features);
+  if (status.code) moon_feature_plan_free(plan);
+  else *out = plan;
+  return status;
+}
+
+void moon_feature_plan_free(moon_feature_plan *plan) {
+  if (!plan) return;
+  for (size_t i = 0; i < plan->feature_count; i++) {
+    moon_feature *f = &plan->features[i];
+    moon_free(f->name);
+    moon_free(f->where);
+    moon_free(f->column);
+    kinds_free(f->kinds, f->kind_count);
+  }
+  for (size_t i = 0; i < plan->counter_count; i++) kinds_free(plan->counters[i].kinds, plan->counters[i].kind_count);
+  for (size_t i = 0; i < plan->dense_slots; i++) moon_free(plan->dense_names[i]);
+  moon_free(plan->features);
+  moon_free(plan->counters);
+  moon_free(plan->dense_names);
+  moon_free(plan);
+}

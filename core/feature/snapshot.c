@@ -1,0 +1,210 @@
+/* snapshot.c - the state store as bytes and back.
+ *
+ * The bytes begin with the shape of the store: what it counts, for which kinds, over which windows. Loading makes an empty store from the
+ * plan and asks it for its shape; only where that is the same, byte for byte, does the rest mean anything. The rest is what can be read
+ * from the store and nothing of how it came about, so equal stores give equal bytes. A checksum ends it.
+ *
+ *   shape | other kinds | users | clock, events | item rows: trend, its time, total | users' touches | per counter and row: total, times */
+#include <math.h>
+#include <string.h>
+
+#include "data/bytes.h"
+#include "feature/state.h"
+
+#define MAGIC 0x4154534du /* "MSTA" */
+
+/* ---- saving ---------------------------------------------------------------------------------------------------------------------- */
+
+static void put_texts(moon_buf *out, const moon_dict *dict, size_t from, size_t to) {
+  moon_put_u32(out, (uint32_t)(to - from));
+  for (size_t code = from; code < to; code++) moon_put_text(out, moon_dict_text(dict, (uint32_t)code), moon_dict_length(dict, (uint32_t)code));
+}
+
+static void put_shape(const moon_state *state, moon_buf *out) {
+  moon_put_u32(out, MAGIC);
+  moon_put_u32(out, 1);
+  moon_put_u32(out, state->history_length);
+  put_texts(out, state->kinds, 0, state->plan_kinds);
+  moon_put_u32(out, (uint32_t)state->set_count);
+  moon_buf_add(out, state->set_any, state->set_count);
+  moon_buf_add(out, state->in_set, state->plan_kinds * state->set_count);
+  moon_put_u32(out, (uint32_t)state->counter_count);
+  for (size_t i = 0; i < state->counter_count; i++) {
+    moon_put_u32(out, state->counters[i].of_user);
+    moon_put_u64(out, (uint64_t)state->counters[i].window);
+  }
+}
+
+static void put_item(moon_buf *out, const moon_item_state *item) {
+  uint64_t bits;
+  memcpy(&bits, &item->trend, sizeof bits);
+  moon_put_u64(out, bits);
+  moon_put_u64(out, (uint64_t)item->trend_time);
+  moon_put_u64(out, item->total);
+}
+
+static void put_history(moon_buf *out, const moon_history *h) {
+  moon_put_u32(out, h->n);
+  for (uint32_t i = 0; i < h->n; i++) {
+    moon_put_u64(out, (uint64_t)h->at[i].time);
+    moon_put_u32(out, h->at[i].item);
+    moon_put_u32(out, h->at[i].kind);
+  }
+}
+
+static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows) {
+  for (uint32_t row = 0; row < rows; row++) {
+    const int64_t *times;
+    uint32_t n = moon_counter_live(counter, row, &times);
+    moon_put_u32(out, counter->totals[row]);
+    if (counter->window) moon_put_u32(out, n);
+    for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
+  }
+}
+
+static size_t rows_of(const moon_state *state, const moon_counter *counter) {
+  return counter->of_user ? moon_dict_count(state->users) : state->item_count;
+}
+
+moon_status moon_state_save(const moon_state *state, moon_buf *out) {
+  size_t start = out->n, users = moon_dict_count(state->users);
+  put_shape(state, out);
+  put_texts(out, state->kinds, state->plan_kinds, moon_dict_count(state->kinds));
+  put_texts(out, state->users, 0, users);
+  moon_put_u64(out, (uint64_t)state->clock);
+  moon_put_u64(out, state->events);
+  moon_put_u32(out, (uint32_t)state->item_count);
+  for (size_t i = 0; i < state->item_count; i++) put_item(out, &state->items[i]);
+  for (size_t i = 0; i < users; i++) put_history(out, &state->histories[i]);
+  for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], rows_of(state, &state->counters[i]));
+  if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
+  return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
+}
+
+/* ---- loading: every count is held against the bytes that are left before anything is allocated for it ---------------------------- */
+
+static moon_status bad(const char *what) { return moon_fail(MOON_EFORMAT, "state: %s", what); }
+
+static moon_status check_frame(moon_bytes *in) {
+  if (in->n < 12 || moon_get_u32(in) != MAGIC) return bad("not a state snapshot");
+  if (moon_get_u32(in) != 1) return bad("written by another version");
+  moon_bytes end = {in->data, in->n, in->n - 8, false};
+  in->n -= 8;
+  in->at = 0;
+  return moon_hash(in->data, in->n) == moon_get_u64(&end) ? moon_ok() : bad("damaged or cut off (its checksum does not fit)");
+}
+
+static moon_status check_shape(moon_bytes *in, const moon_state *empty) {
+  moon_buf shape = {0};
+  put_shape(empty, &shape);
+  const char *found = shape.failed ? NULL : moon_get_bytes(in, shape.n);
+  moon_status status = shape.failed ? moon_fail(MOON_ENOMEM, "no memory to load the state") : moon_ok();
+  if (!status.code && (!found || memcmp(found, shape.data, shape.n))) status = bad("its counters and histories are not those of this plan");
+  moon_buf_free(&shape);
+  return status;
+}
+
+static moon_status get_kinds(moon_bytes *in, moon_state *state) {
+  for (uint32_t left = moon_get_u32(in); left && !in->failed; left--) {
+    size_t n, known = moon_dict_count(state->kinds);
+    const char *text = moon_get_text(in, &n);
+    uint32_t code;
+    if (!text) break;
+    MOON_TRY(moon_state_kind(state, text, n, true, &code));
+    if (code != known) return bad("an event kind is there twice");
+  }
+  return in->failed ? bad("its event kinds are cut off") : moon_ok();
+}
+
+static moon_status get_users(moon_bytes *in, moon_state *state) {
+  for (uint32_t left = moon_get_u32(in); left && !in->failed; left--) {
+    size_t n, known = moon_dict_count(state->users);
+    const char *text = moon_get_text(in, &n);
+    uint32_t row;
+    if (!text) break;
+    MOON_TRY(moon_state_user(state, text, n, true, &row));
+    if (row != known) return bad("a user is there twice");
+  }
+  return in->failed ? bad("its users are cut off") : moon_ok();
+}
+
+static moon_status get_items(moon_bytes *in, moon_state *state) {
+  uint32_t rows = moon_get_u32(in);
+  uint64_t events = 0;
+  if (rows > moon_bytes_left(in) / 24) return bad("its items are cut off");
+  MOON_TRY(moon_state_item_room(state, rows));
+  state->item_count = rows;
+  for (uint32_t i = 0; i < rows; i++) {
+    moon_item_state *item = &state->items[i];
+    uint64_t bits = moon_get_u64(in);
+    memcpy(&item->trend, &bits, sizeof bits);
+    item->trend_time = (int64_t)moon_get_u64(in);
+    item->total = moon_get_u64(in);
+    events += item->total;
+    if (!isfinite(item->trend) || item->trend < 0 || (item->total && item->trend_time > state->clock)) return bad("an item's trend is wrong");
+  }
+  return events == state->events ? moon_ok() : bad("its items' events do not add up");
+}
+
+static moon_status get_history(moon_bytes *in, moon_state *state, uint32_t user) {
+  moon_history *h = &state->histories[user];
+  uint32_t n = moon_get_u32(in), kinds = (uint32_t)moon_dict_count(state->kinds);
+  if (n > state->history_length || n > moon_bytes_left(in) / 16) return bad("a user's history is too long");
+  for (; h->n < n; h->n++) {
+    moon_touch t = {.time = (int64_t)moon_get_u64(in)};
+    t.item = moon_get_u32(in);
+    t.kind = moon_get_u32(in);
+    bool fits = t.item < state->item_count && t.kind < kinds && t.time <= state->clock;
+    if (!fits || (h->n && t.time < h->at[h->n - 1].time)) return bad("a user's history is wrong");
+    MOON_TRY(moon_history_room(state, user));
+    h->at[h->n] = t;
+  }
+  return moon_ok();
+}
+
+static moon_status get_times(moon_bytes *in, moon_counter *counter, moon_pool *pool, uint32_t row) {
+  moon_times *t = &counter->times[row];
+  uint32_t n = moon_get_u32(in);
+  if (n > counter->totals[row] || n > moon_bytes_left(in) / 8) return bad("a counter has more times than events");
+  for (; t->n < n; t->n++) {
+    MOON_TRY(moon_pool_room(pool, &t->at, t->n, &t->cap, sizeof *t->at));
+    t->at[t->n] = (int64_t)moon_get_u64(in);
+    if (t->at[t->n] == MOON_NULL_INT || (t->n && t->at[t->n] < t->at[t->n - 1])) return bad("a counter's times are not in order");
+  }
+  const int64_t *live;
+  return moon_counter_live(counter, row, &live) == n ? moon_ok() : bad("a counter has times outside its window");
+}
+
+static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *counter) {
+  size_t rows = rows_of(state, counter);
+  for (uint32_t row = 0; row < rows; row++) {
+    counter->totals[row] = moon_get_u32(in);
+    if (counter->window) MOON_TRY(get_times(in, counter, &state->pool, row));
+    if (counter->window && counter->times[row].n && counter->times[row].at[counter->times[row].n - 1] > state->clock)
+      return bad("a counter is ahead of the clock");
+  }
+  return in->failed ? bad("its counters are cut off") : moon_ok();
+}
+
+static moon_status load(moon_bytes *in, moon_state *state) {
+  MOON_TRY(check_shape(in, state));
+  MOON_TRY(get_kinds(in, state));
+  MOON_TRY(get_users(in, state));
+  state->clock = (int64_t)moon_get_u64(in);
+  state->events = moon_get_u64(in);
+  MOON_TRY(get_items(in, state));
+  for (uint32_t user = 0; user < moon_dict_count(state->users); user++) MOON_TRY(get_history(in, state, user));
+  for (size_t i = 0; i < state->counter_count; i++) MOON_TRY(get_counter(in, state, &state->counters[i]));
+  return in->failed || moon_bytes_left(in) ? bad("its length is wrong") : moon_ok();
+}
+
+moon_status moon_state_load(const char *bytes, size_t n, const moon_feature_plan *plan, moon_state **out) {
+  moon_bytes in = {bytes, n, 0, false};
+  moon_state *state;
+  MOON_TRY(check_frame(&in));
+  MOON_TRY(moon_state_new(plan, &state));
+  moon_status status = load(&in, state);
+  if (status.code) moon_state_free(state);
+  else *out = state;
+  return status;
+}

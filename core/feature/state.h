@@ -1,0 +1,96 @@
+/* state.h - inside the state store; private to core/feature.
+ *
+ * Two shapes hold all that grows with traffic: a queue of event times per entity and counter (counters.c), and a list of touched items
+ * per user (history.c). Both are short arrays that double, cut from one pool (pool.c), so that a million users cost no million mallocs. */
+#ifndef MOON_FEATURE_STATE_H
+#define MOON_FEATURE_STATE_H
+
+#include "feature/feature.h"
+
+/* ---- pool.c: arrays of 16 << k bytes cut from big chunks; a freed one waits for the next of its size ---------------------------- */
+
+enum { MOON_POOL_SIZES = 32 };
+typedef struct moon_pool_chunk moon_pool_chunk;
+typedef struct moon_pool { /* zero-initialise to start */
+  moon_pool_chunk *chunks;
+  char *next;  /* what is left of the newest chunk */
+  size_t left;
+  void *free[MOON_POOL_SIZES];
+} moon_pool;
+/* Makes *items (n of them, room for *cap, `each` = 8 or 16 bytes, NULL at first) hold one more. */
+moon_status moon_pool_room(moon_pool *pool, void *items_ptr, uint32_t n, uint32_t *cap, size_t each);
+void moon_pool_free(moon_pool *pool);
+
+/* ---- counters.c ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct moon_times { /* sorted; those that left the widest window are dropped when room is needed */
+  int64_t *at;
+  uint32_t n, cap;
+} moon_times;
+
+/* 4 bytes an entity; a counter with a window 20, and 8 for each event in its widest window (up to twice that with slack). */
+typedef struct moon_counter {
+  bool of_user;
+  int64_t window;    /* the widest; 0: totals only */
+  uint32_t *totals;  /* [rows] every event ever; stays at 2^32 - 1 */
+  moon_times *times; /* [rows] where window > 0 */
+  size_t rows, totals_cap, times_cap;
+} moon_counter;
+moon_status moon_counter_rows(moon_counter *counter, size_t rows); /* at least so many; new ones are zero */
+/* Room for one more event of the row; then adding it cannot fail. */
+moon_status moon_counter_room(moon_counter *counter, moon_pool *pool, uint32_t row);
+void moon_counter_add(moon_counter *counter, uint32_t row, int64_t time);
+/* Events with now - window < time <= now; window 0: all. Where `now` is before the row's newest event, those that the widest window
+ * ending at that newest event does not reach are not counted. Any row; 0 for rows never seen. */
+uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, int64_t window);
+/* The row's times that still matter. */
+uint32_t moon_counter_live(const moon_counter *counter, uint32_t row, const int64_t **times);
+void moon_counter_free(moon_counter *counter);
+
+/* ---- history.c ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_touch { /* the newest event of a kind on an item */
+  int64_t time;
+  uint32_t item, kind;
+} moon_touch;
+typedef struct moon_history { /* 16 bytes a user and 16 for each touch (up to twice that); oldest first, each (item, kind) once */
+  moon_touch *at;
+  uint32_t n, cap;
+} moon_history;
+moon_status moon_history_room(moon_state *state, uint32_t user);
+void moon_history_add(moon_state *state, uint32_t user, moon_touch touch);
+/* The user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first, each once. */
+size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit);
+
+/* ---- state.c --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_item_state { /* 24 bytes an item */
+  double trend;  /* decayed count as of trend_time */
+  int64_t trend_time;
+  uint64_t total;
+} moon_item_state;
+
+/* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag slot s. */
+struct moon_state {
+  moon_dict *users, *kinds;
+  size_t plan_kinds; /* kinds [0, plan_kinds) are those the plan names */
+  size_t set_count;
+  uint8_t *set_any; /* [set_count] 1: every kind */
+  uint8_t *in_set;  /* [kinds, set_count] */
+  uint32_t *tally;  /* [kinds] zeros between calls; for history.c */
+  size_t in_set_cap, tally_cap;
+  moon_counter *counters;
+  size_t counter_count;
+  moon_history *histories; /* [users] */
+  size_t history_cap;
+  uint32_t history_length; /* touches kept per user */
+  moon_item_state *items;
+  size_t item_count, item_cap;
+  moon_pool pool;
+  int64_t clock;
+  uint64_t events;
+};
+/* Makes rows of zeros up to `rows`; they exist once item_count says so. */
+moon_status moon_state_item_room(moon_state *state, size_t rows);
+
+#endif

@@ -1,0 +1,59 @@
+/* assemble.h - one request on its way through a page: what the files that assemble share. */
+#ifndef MOON_PAGE_ASSEMBLE_H
+#define MOON_PAGE_ASSEMBLE_H
+
+#include "page/page.h"
+#include "page/site.h"
+
+/* Exclusion by stamps: a mark equals the visit's stamp where the row is out for the whole page, the slot's stamp where it is out for
+ * the slot. A new stamp a slot and a request means that nothing has to be cleared in between. */
+struct moon_assembler {
+  const moon_bundle *bundle;
+  size_t rows;         /* of the catalogue */
+  uint32_t *item_mark; /* [rows] */
+  uint32_t *product_mark; /* [rows] by product number */
+  uint32_t stamp;      /* the last one given out */
+  float *scratch;      /* [rows] zeros, lent to moon_source_similar */
+  moon_charts *charts;
+  size_t chart_length;
+  const moon_state *charts_of; /* whose charts they are, */
+  int64_t charts_at;           /* and as of when */
+};
+
+enum { MOON_SEEDS = 20 };
+
+typedef struct moon_visit {
+  moon_assembler *assembler;
+  const moon_site *site;
+  const moon_site_page *plan;
+  const moon_state *state;
+  moon_request *request;
+  const moon_page_functions *functions;
+  moon_arena *arena;
+  moon_page *page;
+  uint32_t page_stamp, slot_stamp;
+  uint32_t seeds[MOON_SEEDS]; /* [seed_n] what `similar` is similar to, the weightiest first */
+  size_t seed_n;
+  const uint32_t *seen_kinds; /* [seen_n] */
+  size_t seen_n;
+  moon_candidates found; /* reused by source after source */
+} moon_visit;
+
+/* candidates.c */
+/* Finds the seeds and the kinds of exclude_seen, refreshes the charts, and takes the item shown and the cart out of the page. */
+moon_status moon_visit_begin(moon_visit *visit);
+void moon_visit_next_slot(moon_visit *visit);
+/* Whether the item may be shown in this slot, as of now. */
+bool moon_visit_may_show(moon_visit *visit, uint32_t item);
+/* Marks an item as shown; moon_visit_unplace takes that back where its slot is dropped. */
+void moon_visit_place(moon_visit *visit, uint32_t item);
+void moon_visit_unplace(moon_visit *visit, uint32_t item);
+/* A slate of what the sources give and the page may still show, in the order of the sources. */
+moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources, size_t count, moon_slate **out);
+
+/* policies.c */
+/* Runs a slot's policies over a slate. A script that fails is skipped, and the page is degraded. */
+moon_status moon_visit_rerank(moon_visit *visit, const moon_site_slot *slot, moon_slate *slate);
+moon_status moon_visit_gate(moon_visit *visit, const moon_site_slot *slot, bool *open);
+
+#endif

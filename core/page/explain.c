@@ -1,0 +1,76 @@
+/* explain.c - the reasons on a slate, in words for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "page/render.h"
+
+/* ---- characters and numbers */
+
+size_t moon_utf8_length(const char *text, size_t n) {
+  const unsigned char *c = (const unsigned char *)text;
+  if (!n) return 0;
+  if (c[0] < 0x80) return 1;
+  size_t length = c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : (c[0] & 0xf0) == 0xe0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
+  if (!length || length > n) return 0;
+  for (size_t i = 1; i < length; i++)
+    if ((c[i] & 0xc0) != 0x80) return 0;
+  if (c[0] == 0xe0 && c[1] < 0xa0) return 0; /* longer than needed */
+  if (c[0] == 0xed && c[1] > 0x9f) return 0; /* half of a surrogate pair */
+  if (c[0] == 0xf0 && c[1] < 0x90) return 0;
+  if (c[0] == 0xf4 && c[1] > 0x8f) return 0; /* past U+10FFFF */
+  return length;
+}
+
+void moon_number_text(double value, int digits, char out[32]) {
+  snprintf(out, 32, "%.*g", digits, value);
+  for (char *c = out; *c; c++)
+    if (*c == ',') *c = '.'; /* a host may have chosen a locale */
+}
+
+/* ---- reasons */
+
+size_t moon_explain_effects(const moon_slate *slate, size_t position, const moon_reason *out[MOON_EFFECTS_SHOWN]) {
+  size_t n = 0;
+  for (const moon_reason *reason = slate->reason[position]; reason && n < MOON_EFFECTS_SHOWN; reason = reason->next) out[n++] = reason;
+  for (size_t i = 0; i < n / 2; i++) {
+    const moon_reason *swap = out[i];
+    out[i] = out[n - 1 - i], out[n - 1 - i] = swap;
+  }
+  return n;
+}
+
+/* Adds to a text of MOON_WHY_SIZE; what does not fit is cut at a character's end, with dots. */
+__attribute__((format(printf, 2, 3))) static void add(char *out, const char *format, ...) {
+  size_t used = strlen(out);
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(out + used, MOON_WHY_SIZE - used, format, args);
+  va_end(args);
+  if (n < 0 || used + (size_t)n < MOON_WHY_SIZE) return;
+  size_t end = MOON_WHY_SIZE - 4;
+  while (end && ((unsigned char)out[end] & 0xc0) == 0x80) end--;
+  memcpy(out + end, "...", 4);
+}
+
+static const char *source_phrase(moon_source_kind kind, const moon_request *request) {
+  switch (kind) {
+    case MOON_SOURCE_POPULAR: return "popular with everybody";
+    case MOON_SOURCE_TRENDING: return "trending now";
+    case MOON_SOURCE_RECENT: return "you looked at it before";
+    case MOON_SOURCE_SIMILAR: return request->item ? "similar to this item" : request->cart_n ? "goes with your cart" : "similar to what you looked at";
+    default: return "chosen for you";
+  }
+}
+
+void moon_explain_why(const moon_slate *slate, size_t position, const moon_request *request, char out[MOON_WHY_SIZE]) {
+  const moon_reason *effects[MOON_EFFECTS_SHOWN];
+  size_t n = moon_explain_effects(slate, position, effects);
+  char factor[32];
+  out[0] = 0;
+  add(out, "%s", source_phrase((moon_source_kind)slate->source[position], request));
+  for (size_t i = 0; i < n; i++) {
+    if (!(effects[i]->factor > 0)) continue; /* moved by others' gains and losses: the effects tell */
+    moon_number_text(effects[i]->factor, 4, factor);
+    add(out, "; %s x%s: %s", effects[i]->factor < 1 ? "lowered" : "boosted", factor, effects[i]->text ? effects[i]->text : effects[i]->policy);
+  }
+}

@@ -1,0 +1,153 @@
+/* site.c - a site out of its plan: pages, slots, sources, checked against the bundle that will serve them.
+ *
+ * Every object carries "where", the line of the script that wrote it; an error begins with the innermost one. */
+#include <string.h>
+
+#include "page/site.h"
+#include "page/slate.h"
+
+/* ---- sources */
+
+static moon_status read_source(moon_site *site, const json_t *json, moon_site_source *out) {
+  const char *names[MOON_SOURCE_KINDS], *type;
+  MOON_TRY(moon_plan_text(site, json, "type", NULL, &type));
+  MOON_TRY(moon_plan_count(json, "n", 1, 100000, 100, &out->n));
+  for (unsigned kind = 0; kind < MOON_SOURCE_KINDS; kind++) {
+    names[kind] = moon_source_name((moon_source_kind)kind);
+    if (strcmp(type, names[kind])) continue;
+    out->kind = (moon_source_kind)kind;
+    bool chart = out->kind == MOON_SOURCE_POPULAR || out->kind == MOON_SOURCE_TRENDING;
+    if (chart && out->n > site->chart_length) site->chart_length = out->n;
+    return moon_ok();
+  }
+  return moon_plan_unknown("source", type, names, MOON_SOURCE_KINDS);
+}
+
+static moon_status read_sources(moon_site *site, const json_t *owner, const char *key, const char *where, moon_site_source **out, size_t *n) {
+  const json_t *list;
+  MOON_TRY(moon_wrap(moon_plan_list(site, owner, key, sizeof **out, &list, out, n), "%.100s", where));
+  for (size_t i = 0; i < *n; i++) {
+    const json_t *json = json_array_get(list, i);
+    MOON_TRY(moon_wrap(read_source(site, json, &(*out)[i]), "%.100s", moon_plan_where(json, where)));
+  }
+  return moon_ok();
+}
+
+/* ---- slots */
+
+static moon_status read_slot_fields(moon_site *site, const json_t *json, moon_site_slot *out) {
+  const json_t *rank = json_object_get(json, "rank");
+  size_t gate;
+  MOON_TRY(moon_plan_text(site, json, "name", NULL, &out->name));
+  MOON_TRY(moon_plan_text(site, json, "title", out->name, &out->title));
+  MOON_TRY(moon_plan_count(json, "take", 1, 1000, 10, &out->take));
+  MOON_TRY(moon_plan_count(json, "min", 0, out->take, 1, &out->min));
+  MOON_TRY(moon_plan_count(json, "gate", 0, UINT32_MAX, 0, &gate));
+  out->gate = (uint32_t)gate;
+  out->rank = json_is_true(rank);
+  if (rank && !json_is_null(rank) && !json_is_boolean(rank)) return moon_fail(MOON_EFORMAT, "rank must be true or false");
+  if (out->rank && !(site->bundle->model && site->bundle->features && site->bundle->feature_plan))
+    return moon_fail(MOON_EINVAL, "slot '%.100s' wants to be ranked, and the bundle has no model", out->name);
+  return moon_ok();
+}
+
+static moon_status read_slot(moon_site *site, const json_t *json, const char *outer, moon_site_slot *out) {
+  const char *where = moon_plan_where(json, outer);
+  MOON_TRY(moon_wrap(read_slot_fields(site, json, out), "%.100s", where));
+  MOON_TRY(read_sources(site, json, "sources", where, &out->sources, &out->source_count));
+  if (!out->source_count) return moon_fail(MOON_EFORMAT, "%.100s: slot '%.100s' has no sources", where, out->name);
+  return moon_site_policies(site, json, where, out);
+}
+
+/* ---- products: variants of one product share a number, whatever the type of the column */
+
+static moon_status number_products(moon_site *site, const moon_column *column) {
+  size_t rows = moon_catalogue_rows(site->bundle->catalogue);
+  uint32_t *product = moon_arena_alloc(&site->memory, rows * sizeof *product);
+  if (!product) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  moon_map numbers = {0};
+  moon_status status = moon_ok();
+  for (size_t row = 0; row < rows && !status.code; row++) {
+    uint64_t key, number = MOON_NONE;
+    if (moon_cell_key(column, row, &key) && !moon_map_get(&numbers, key, &number)) {
+      number = numbers.n;
+      status = moon_map_put(&numbers, key, number);
+    }
+    product[row] = (uint32_t)number;
+  }
+  moon_map_free(&numbers);
+  if (status.code) return status;
+  site->product = product;
+  site->product_rows = rows;
+  return status;
+}
+
+static moon_status read_dedupe(moon_site *site, const json_t *json, moon_site_page *out) {
+  static const char *const names[] = {"item", "product"};
+  const char *name;
+  moon_column *column;
+  MOON_TRY(moon_plan_text(site, json, "dedupe", "", &name));
+  if (!*name) return moon_ok();
+  out->dedupe = !strcmp(name, names[0]) ? MOON_DEDUPE_ITEM : MOON_DEDUPE_PRODUCT;
+  if (out->dedupe == MOON_DEDUPE_ITEM) return moon_ok();
+  if (strcmp(name, names[1])) return moon_plan_unknown("dedupe", name, names, 2);
+  MOON_TRY(moon_wrap(moon_table_require(site->bundle->catalogue->table, "product", &column), "dedupe = 'product'"));
+  return site->product ? moon_ok() : number_products(site, column);
+}
+
+/* ---- pages */
+
+static moon_status read_exclusions(moon_site *site, const json_t *json, moon_site_page *out) {
+  const json_t *list;
+  MOON_TRY(moon_plan_list(site, json, "exclude_seen", sizeof *out->exclude_seen, &list, &out->exclude_seen, &out->exclude_count));
+  for (size_t i = 0; i < out->exclude_count; i++) {
+    const char *kind = json_string_value(json_array_get(list, i));
+    if (!kind) return moon_fail(MOON_EFORMAT, "exclude_seen must be a list of kinds of event");
+    out->exclude_seen[i] = moon_arena_strdup(&site->memory, kind);
+    if (!out->exclude_seen[i]) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  }
+  return moon_ok();
+}
+
+static moon_status read_page(moon_site *site, const char *name, const json_t *json, const char *outer, moon_site_page *out) {
+  const char *where = moon_plan_where(json, outer);
+  const json_t *slots;
+  out->name = moon_arena_strdup(&site->memory, name);
+  if (!out->name) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  MOON_TRY(moon_wrap(read_dedupe(site, json, out), "%.100s", where));
+  MOON_TRY(moon_wrap(read_exclusions(site, json, out), "%.100s", where));
+  MOON_TRY(read_sources(site, json, "fallback", where, &out->fallback, &out->fallback_count));
+  MOON_TRY(moon_wrap(moon_plan_list(site, json, "slots", sizeof *out->slots, &slots, &out->slots, &out->slot_count), "%.100s", where));
+  if (!out->slot_count) return moon_fail(MOON_EFORMAT, "%.100s: page '%.100s' has no slots", where, name);
+  for (size_t i = 0; i < out->slot_count; i++) MOON_TRY(read_slot(site, json_array_get(slots, i), where, &out->slots[i]));
+  return moon_ok();
+}
+
+static moon_status read_site(moon_site *site, const json_t *plan) {
+  const char *where = moon_plan_where(plan, "site"), *name;
+  json_t *surfaces = json_object_get(plan, "surfaces"), *page;
+  size_t count = json_object_size(surfaces);
+  if (!count) return moon_fail(MOON_EFORMAT, "%.100s: surfaces must be an object of at least one page", where);
+  site->pages = moon_arena_calloc(&site->memory, count * sizeof *site->pages);
+  if (!site->pages) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  json_object_foreach(surfaces, name, page) MOON_TRY(read_page(site, name, page, where, &site->pages[site->page_count++]));
+  return moon_ok();
+}
+
+moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out) {
+  moon_site *site = moon_calloc(1, sizeof *site);
+  if (!site) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  site->bundle = bundle;
+  moon_status status = read_site(site, plan);
+  if (status.code) moon_site_free(site);
+  else *out = site;
+  return status;
+}
+
+void moon_site_free(moon_site *site) {
+  if (!site) return;
+  for (size_t p = 0; p < site->page_count; p++)
+    for (size_t s = 0; s < site->pages[p].slot_count; s++) moon_site_policies_free(&site->pages[p].slots[s]);
+  moon_arena_free(&site->memory);
+  moon_free(site);
+}

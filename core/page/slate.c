@@ -1,0 +1,216 @@
+/* slate.c - the slate: arrays side by side, and the operators that sort, keep and boost.
+ *
+ * One idea: every operator ends in a permutation. It writes into slate->order which old position comes where, and moon_slate_arrange moves
+ * all arrays alike; so no operator can invent an item, show one twice, or part an item from its scores and history. All memory is taken
+ * when the slate is made, and operators that cannot fail need none. */
+#include <math.h>
+#include <string.h>
+
+#include "page/slate.h"
+
+const char *moon_source_name(moon_source_kind kind) {
+  static const char *const names[MOON_SOURCE_KINDS] = {"popular", "trending", "similar", "recent"};
+  return (unsigned)kind < MOON_SOURCE_KINDS ? names[kind] : "unknown";
+}
+
+/* ---- making and filling */
+
+moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t cap, moon_slate **out) {
+  enum { EACH = 2 * sizeof(uint64_t) + sizeof(moon_reason *) + 3 * sizeof(float) + 2 * sizeof(uint32_t) + 1 };
+  size_t members = 16;
+  while (cap < UINT32_MAX / 4 && members < 2 * cap) members *= 2;
+  moon_slate *slate = cap < UINT32_MAX / 4 ? moon_arena_calloc(arena, sizeof *slate) : NULL;
+  char *memory = slate ? moon_arena_alloc(arena, cap * EACH + members * sizeof(uint32_t)) : NULL;
+  if (!memory) return moon_fail(MOON_ENOMEM, "no memory for a slate of %zu items", cap);
+  slate->scratch = (uint64_t *)memory; /* the widest first, so that all are aligned */
+  slate->reason = (moon_reason **)(slate->scratch + 2 * cap);
+  slate->score = (float *)(slate->reason + cap);
+  slate->model_score = slate->score + cap;
+  slate->source_score = slate->model_score + cap;
+  slate->item = (uint32_t *)(slate->source_score + cap);
+  slate->order = slate->item + cap;
+  slate->members = slate->order + cap;
+  slate->source = (uint8_t *)(slate->members + members);
+  slate->member_mask = members - 1;
+  memset(slate->members, 0xff, members * sizeof *slate->members);
+  slate->cap = cap;
+  slate->explain = true;
+  slate->arena = arena;
+  slate->bundle = bundle;
+  *out = slate;
+  return moon_ok();
+}
+
+/* True where the item is new to the slate; it is a member then. MOON_NONE marks an empty place and is no item. */
+static bool join(moon_slate *slate, uint32_t item) {
+  size_t at = moon_mix64(item) & slate->member_mask;
+  while (slate->members[at] != MOON_NONE) {
+    if (slate->members[at] == item) return false;
+    at = (at + 1) & slate->member_mask;
+  }
+  slate->members[at] = item;
+  return true;
+}
+
+void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_kind source) {
+  if (slate->n == slate->cap || item == MOON_NONE || !join(slate, item)) return;
+  size_t i = slate->n++;
+  slate->item[i] = item;
+  slate->score[i] = slate->source_score[i] = score;
+  slate->model_score[i] = NAN;
+  slate->source[i] = (uint8_t)source;
+  slate->reason[i] = NULL;
+}
+
+void moon_slate_take(moon_slate *to, const moon_slate *from, size_t i) {
+  size_t at = to->n;
+  moon_slate_add(to, from->item[i], from->score[i], (moon_source_kind)from->source[i]);
+  if (to->n == at) return;
+  to->model_score[at] = from->model_score[i];
+  to->source_score[at] = from->source_score[i];
+  to->reason[at] = from->reason[i];
+}
+
+void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from, uint32_t to) {
+  moon_reason *reason = slate->explain ? moon_arena_alloc(slate->arena, sizeof *reason) : NULL;
+  if (!reason) return;
+  *reason = (moon_reason){slate->reason[position], policy, text, factor, from, to};
+  slate->reason[position] = reason;
+}
+
+/* ---- reading */
+
+moon_status moon_slate_numbers(const moon_slate *slate, const char *name, float *out) {
+  if (!strcmp(name, "score")) {
+    if (slate->n) memcpy(out, slate->score, slate->n * sizeof *out);
+    return moon_ok();
+  }
+  if (!strcmp(name, "position")) {
+    for (size_t i = 0; i < slate->n; i++) out[i] = (float)(i + 1);
+    return moon_ok();
+  }
+  moon_column *column;
+  MOON_TRY(moon_table_require(slate->bundle->catalogue->table, name, &column));
+  if (column->type == MOON_STRING) return moon_fail(MOON_EINVAL, "column '%.100s' holds strings, not numbers", name);
+  for (size_t i = 0; i < slate->n; i++)
+    out[i] = slate->item[i] < column->n ? (float)moon_column_number(column, slate->item[i]) : NAN;
+  return moon_ok();
+}
+
+bool moon_cell_key(const moon_column *column, size_t row, uint64_t *key) {
+  if (row >= column->n || moon_column_is_null(column, row)) return false;
+  if (column->type == MOON_STRING) {
+    *key = column->code[row];
+  } else if (column->type == MOON_NUMBER) {
+    double value = column->f64[row] + 0.0; /* -0 is 0; all ones would be a NaN, and that is a null */
+    memcpy(key, &value, sizeof *key);
+  } else {
+    *key = (uint64_t)column->i64[row] ^ INT64_MAX; /* the null is what would become all ones */
+  }
+  return true;
+}
+
+/* ---- the permutation */
+
+/* One array, by a constant element size so that each copy is one move. */
+static void permute4(void *array, const uint32_t *order, size_t n, size_t old_n, uint64_t *scratch) {
+  memcpy(scratch, array, old_n * 4);
+  for (size_t i = 0; i < n; i++) memcpy((char *)array + i * 4, (char *)scratch + (size_t)order[i] * 4, 4);
+}
+
+void moon_slate_arrange(moon_slate *slate, size_t n) {
+  size_t old_n = slate->n;
+  const uint32_t *order = slate->order;
+  if (old_n) {
+    permute4(slate->item, order, n, old_n, slate->scratch);
+    permute4(slate->score, order, n, old_n, slate->scratch);
+    permute4(slate->model_score, order, n, old_n, slate->scratch);
+    permute4(slate->source_score, order, n, old_n, slate->scratch);
+    moon_reason **reasons = (moon_reason **)slate->scratch;
+    memcpy(reasons, slate->reason, old_n * sizeof *reasons);
+    for (size_t i = 0; i < n; i++) slate->reason[i] = reasons[order[i]];
+    uint8_t *sources = (uint8_t *)slate->scratch;
+    memcpy(sources, slate->source, old_n);
+    for (size_t i = 0; i < n; i++) slate->source[i] = sources[order[i]];
+  }
+  slate->n = n;
+}
+
+/* What one policy moves twice in a row is one move. */
+static bool extend_move(const moon_slate *slate, size_t i, const char *policy) {
+  moon_reason *last = slate->reason[i];
+  if (!last || last->policy != policy || last->factor != 0 || last->to != slate->order[i]) return false;
+  last->to = (uint32_t)i;
+  return true;
+}
+
+void moon_slate_note_moves(moon_slate *slate, const char *policy) {
+  for (size_t i = 0; slate->explain && i < slate->n; i++)
+    if (slate->order[i] != i && !extend_move(slate, i, policy)) moon_slate_note(slate, i, policy, NULL, 0, slate->order[i], (uint32_t)i);
+}
+
+/* ---- sorting */
+
+/* Unsigned keys that ascend where scores descend: the usual flip of an IEEE number's bits, upside down. NaN comes last. */
+static uint32_t descending_key(float score) {
+  if (isnan(score)) return UINT32_MAX;
+  score += 0.0f; /* -0 ties with 0 */
+  uint32_t bits;
+  memcpy(&bits, &score, sizeof bits);
+  return bits >> 31 ? bits : ~(bits | 0x80000000u);
+}
+
+/* One pass of a radix sort by the byte at `shift`; stable. */
+static void radix_pass(const uint64_t *from, uint64_t *to, size_t n, int shift) {
+  size_t start[257] = {0};
+  for (size_t i = 0; i < n; i++) start[(from[i] >> shift & 255) + 1]++;
+  for (size_t b = 1; b < 256; b++) start[b] += start[b - 1];
+  for (size_t i = 0; i < n; i++) to[start[from[i] >> shift & 255]++] = from[i];
+}
+
+/* slate->order: positions by score, best first, ties in their order. False where that is how they stand already. */
+static bool order_by_score(moon_slate *slate) {
+  size_t n = slate->n;
+  uint64_t *keys = slate->scratch, *other = slate->scratch + slate->cap;
+  bool sorted = true;
+  for (size_t i = 0; i < n; i++) {
+    keys[i] = (uint64_t)descending_key(slate->score[i]) << 32 | i;
+    sorted = sorted && (i == 0 || keys[i - 1] < keys[i]);
+  }
+  if (!sorted) {
+    for (int shift = 32; shift < 64; shift += 8) {
+      radix_pass(keys, other, n, shift);
+      uint64_t *swap = keys;
+      keys = other, other = swap;
+    }
+  }
+  for (size_t i = 0; i < n; i++) slate->order[i] = (uint32_t)keys[i];
+  return !sorted;
+}
+
+void moon_slate_sort(moon_slate *slate, const char *policy) {
+  if (!order_by_score(slate)) return;
+  moon_slate_arrange(slate, slate->n);
+  if (policy) moon_slate_note_moves(slate, policy);
+}
+
+/* ---- keep and boost */
+
+void moon_slate_keep(moon_slate *slate, const uint8_t *keep) {
+  size_t kept = 0;
+  for (size_t i = 0; i < slate->n; i++)
+    if (keep[i]) slate->order[kept++] = (uint32_t)i;
+  if (kept < slate->n) moon_slate_arrange(slate, kept);
+}
+
+void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, const char *policy, const char *text) {
+  if (!(factor > 0)) return;
+  for (size_t i = 0; i < slate->n; i++) {
+    if (!mask[i]) continue;
+    if (slate->score[i] < 0) slate->score[i] /= factor;
+    else slate->score[i] *= factor;
+  }
+  if (order_by_score(slate)) moon_slate_arrange(slate, slate->n);
+  for (size_t i = 0; slate->explain && i < slate->n; i++)
+    if (mask[slate->order[i]]) moon_slate_note(slate, i, policy, text, factor, slate->order[i], (uint32_t)i);
+}

@@ -1,0 +1,84 @@
+/* routes_admin.c - what looks into the server rather than at a page: health, metrics, users, single items. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/internal.h"
+#include "serve/text.h"
+
+moon_status moon_route_health(moon_exchange *x) {
+  moon_server *server = x->server;
+  moon_buf_puts(x->body, "{\"status\":\"ok\",\"bundle\":");
+  moon_json_string(x->body, server->bundle->name);
+  moon_buf_printf(x->body, ",\"version\":\"%s\",\"uptime_seconds\":%lld,\"items\":%zu,\"users\":%zu,\"events\":%llu,\"event_log\":\"%s\"}\n",
+                  MOON_VERSION, (long long)((moon_monotonic() - server->started) / MOON_SECOND),
+                  moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
+                  (unsigned long long)moon_state_events(server->state), server->log_failing ? "failing" : "ok");
+  return moon_ok();
+}
+
+moon_status moon_route_ready(moon_exchange *x) {
+  if (x->server->stopping) x->status = 503;
+  moon_buf_printf(x->body, "{\"status\":\"%s\"}\n", x->server->stopping ? "stopping" : "ready");
+  return moon_ok();
+}
+
+moon_status moon_route_metrics(moon_exchange *x) {
+  moon_server *server = x->server;
+  const char *labels[MOON_METRIC_ROUTES];
+  size_t n = moon_routes_labels(labels);
+  moon_gauges gauges = {.connections = server->connection_count, .users = moon_state_users(server->state),
+                        .events = moon_state_events(server->state), .uptime = (double)(moon_monotonic() - server->started) / 1e6};
+  x->type = "text/plain; version=0.0.4; charset=utf-8";
+  moon_metrics_text(&server->metrics, labels, n, &gauges, x->body);
+  return moon_ok();
+}
+
+/* Some known users, evenly spread over all of them: for a switcher, and for benchmarks. */
+moon_status moon_route_users(moon_exchange *x) {
+  enum { MOST = 1000 };
+  const char *text = NULL;
+  MOON_TRY(moon_target_take(&x->target, "limit", &text));
+  char *end = NULL;
+  long limit = text ? strtol(text, &end, 10) : 50;
+  if (text && (end == text || *end || limit < 1 || limit > MOST)) return moon_fail(MOON_EINVAL, "limit must be 1 to %d, not '%.40s'", MOST, text);
+  size_t total = moon_state_users(x->server->state), n = total < (size_t)limit ? total : (size_t)limit;
+  moon_buf_puts(x->body, "{\"users\":[");
+  for (size_t i = 0; i < n; i++) {
+    if (i) moon_buf_puts(x->body, ",");
+    moon_json_string(x->body, moon_state_user_id(x->server->state, (uint32_t)(i * total / n)));
+  }
+  moon_buf_printf(x->body, "],\"total\":%zu}\n", total);
+  return moon_ok();
+}
+
+static void add_cell(moon_buf *out, const moon_column *column, size_t row) {
+  char text[32];
+  switch (column->type) {
+    case MOON_STRING: moon_json_string(out, moon_column_text(column, row)); break;
+    case MOON_INTEGER: moon_buf_printf(out, "%lld", (long long)column->i64[row]); break;
+    case MOON_NUMBER: moon_json_number(out, column->f64[row]); break;
+    case MOON_TIME:
+      moon_time_format(column->i64[row], text);
+      moon_json_string(out, text);
+      break;
+  }
+}
+
+/* One item as the catalogue has it: {"id":..., column: value, ...}; columns without a value are left out. */
+moon_status moon_route_item(moon_exchange *x) {
+  const moon_catalogue *catalogue = x->server->bundle->catalogue;
+  uint32_t row = moon_dict_find(catalogue->ids, x->tail, strlen(x->tail));
+  if (row == MOON_NONE) return moon_fail(MOON_ENOTFOUND, "there is no item '%.200s'", x->tail);
+  moon_buf_puts(x->body, "{\"id\":");
+  moon_json_string(x->body, x->tail);
+  for (size_t i = 0; i < catalogue->table->column_count; i++) {
+    const moon_column *column = &catalogue->table->columns[i];
+    if (!strcmp(column->name, "item") || !strcmp(column->name, "id") || moon_column_is_null(column, row)) continue;
+    moon_buf_puts(x->body, ",");
+    moon_json_string(x->body, column->name);
+    moon_buf_puts(x->body, ":");
+    add_cell(x->body, column, row);
+  }
+  moon_buf_puts(x->body, "}\n");
+  return moon_ok();
+}

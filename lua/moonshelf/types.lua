@@ -1,0 +1,164 @@
+---@meta
+--- types.lua - the types that words give and that functions in scripts are given, for editors that read LuaCATS. Nothing runs here.
+
+---@class moonshelf.Table    a file and its columns
+---@class moonshelf.Rule     a step of preprocess
+---@class moonshelf.Label    what counts as a success
+---@class moonshelf.Feature  what the model sees
+---@class moonshelf.Layer    one layer
+---@class moonshelf.Model    a stack of layers
+---@class moonshelf.Optimizer
+---@class moonshelf.Split    which examples train, validate, test
+---@class moonshelf.Source   where candidates come from
+---@class moonshelf.Policy   what reorders or thins out a slate
+---@class moonshelf.Slot     a row of items
+---@class moonshelf.Page     slots from top to bottom
+---@class moonshelf.Result   what a script returns; m.plan reads it
+
+---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Entity "user"|"item"
+---@alias moonshelf.EmbeddingOptions { dim: integer?, min_count: integer? }
+---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
+---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
+---@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
+---@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
+
+--- An embedding: a feature as it stands, and with options when called: m.id "user" { dim = 16 }.
+---@class moonshelf.IdFeature: moonshelf.Feature
+---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
+
+---@class moonshelf.CategoryFeature: moonshelf.Feature
+---@overload fun(options: moonshelf.EmbeddingOptions): moonshelf.Feature
+
+---@class moonshelf.RecipeOptions
+---@field events moonshelf.Table
+---@field items? moonshelf.Table
+---@field preprocess? moonshelf.Rule[]
+---@field label moonshelf.Label
+---@field features moonshelf.Feature[]
+---@field model moonshelf.Model
+---@field train? moonshelf.TrainOptions
+---@field evaluate? string[]
+
+---@class moonshelf.TrainOptions
+---@field loss? "bce"|"mse"
+---@field optimizer? moonshelf.Optimizer
+---@field epochs? integer
+---@field batch? integer
+---@field split? moonshelf.Split
+---@field validation? number
+---@field seed? integer
+---@field patience? integer
+
+---@class moonshelf.SlotOptions
+---@field title? string
+---@field take? integer
+---@field min? integer
+---@field from moonshelf.Source|moonshelf.Source[]
+---@field rank? boolean|string
+---@field rerank? moonshelf.Policy|moonshelf.Policy[]
+---@field gate? fun(ctx: moonshelf.Ctx): boolean
+
+---@class moonshelf.PageOptions
+---@field [integer] moonshelf.Slot
+---@field dedupe? "product"|"item"
+---@field fallback? moonshelf.Source|moonshelf.Source[]
+---@field exclude_seen? moonshelf.Text
+
+--- A row of the events, in m.filter and m.map: row.price. Reading only; an empty cell is nil.
+---@class moonshelf.Row
+---@field [string] string|number|nil
+
+--- The items of a slot, best first, in p.lua. slate.<column> is a column to compare.
+---@class moonshelf.Slate
+---@field score moonshelf.Column
+---@field position moonshelf.Column
+---@field [string] moonshelf.Column
+---@operator len: integer
+local slate = {}
+---@param mask moonshelf.Mask
+---@param factor number  above 0
+---@param text? string   what explain says
+function slate:boost(mask, factor, text) end
+---@param mask moonshelf.Mask
+function slate:keep(mask) end
+---@param mask moonshelf.Mask
+function slate:drop(mask) end
+function slate:sort() end
+---@param column string
+---@param limit integer
+function slate:cap(column, limit) end
+---@param options? { lambda: number?, by: string?, k: integer? }
+function slate:mmr(options) end
+---@param position integer
+---@return string
+function slate:id(position) end
+---@param position integer
+---@param column string
+---@return string|number|nil
+function slate:get(position, column) end
+---@param name string
+---@return moonshelf.Column
+function slate:column(name) end
+
+--- A column of the catalogue as the slate sees it; comparing it gives a mask.
+---@class moonshelf.Column
+local column = {}
+---@param value number
+---@return moonshelf.Mask
+function column:lt(value) end
+---@param value number
+---@return moonshelf.Mask
+function column:le(value) end
+---@param value number
+---@return moonshelf.Mask
+function column:gt(value) end
+---@param value number
+---@return moonshelf.Mask
+function column:ge(value) end
+---@param value string|number
+---@return moonshelf.Mask
+function column:eq(value) end
+---@param value string|number
+---@return moonshelf.Mask
+function column:ne(value) end
+---@param values string[]|number[]
+---@return moonshelf.Mask
+function column:is_in(values) end
+
+--- Which items of the slate; masks combine with &, | and ~.
+---@class moonshelf.Mask
+---@operator band(moonshelf.Mask): moonshelf.Mask
+---@operator bor(moonshelf.Mask): moonshelf.Mask
+---@operator bnot: moonshelf.Mask
+local mask = {}
+---@return integer
+function mask:count() end
+
+--- Who asks, for what, when.
+---@class moonshelf.Ctx
+---@field user { id: string?, known: boolean }
+---@field surface string
+---@field item string?    the item that a product page shows
+---@field cart string[]
+---@field now integer     microseconds since 1970 UTC
+---@field clock moonshelf.Clock
+---@field params table<string, string>
+
+--- The request's time in UTC.
+---@class moonshelf.Clock
+local clock = {}
+---@return integer
+function clock:hour() end
+---@return integer
+function clock:minute() end
+---@return integer
+function clock:day() end
+---@return integer
+function clock:month() end
+---@return integer
+function clock:year() end
+---@return integer  Monday is 1, Sunday is 7
+function clock:weekday() end
+---@return string  "2026-11-24"
+function clock:date() end

@@ -1,0 +1,115 @@
+-- m.csv, m.tsv, the rules and the label.
+local t = require "harness"
+local m = require "moonshelf"
+
+local function events(columns) return t.plan(t.recipe { events = m.csv "e.csv"(columns) }).sources.events end
+local WHOLE = { user = "u", item = "i", time = "t", event = "e" }
+
+local function column(source, name)
+  for _, c in ipairs(source.columns) do
+    if c.name == name then return c end
+  end
+end
+
+local function rule(word) return t.plan(t.recipe { preprocess = { word } }).preprocess[1] end
+
+t.test("a table gives file, delimiter and columns in the order of their names", function()
+  local source = events { user = "user_id", item = "item_id", time = "ts:time_ms", event = "what" }
+  t.has(source, { file = "e.csv", delimiter = "," })
+  t.equal(source.columns, {
+    { name = "event", from = "what" }, { name = "item", from = "item_id" }, { name = "time", from = "ts", type = "time_ms" },
+    { name = "user", from = "user_id" },
+  })
+  local tabs = t.plan(t.recipe { events = m.tsv "e.tsv"(WHOLE) }).sources.events
+  t.has(tabs, { file = "e.tsv", delimiter = "\t" })
+end)
+
+t.test("only what follows the last colon is a type", function()
+  for _, kind in ipairs { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" } do
+    t.equal(column(events { user = "a:b:" .. kind, item = "i", time = "t", event = "e" }, "user"), { name = "user", from = "a:b", type = kind })
+  end
+  t.fails(function() m.csv "e.csv" { price = "price:nubmer" } end, "m.csv \"e.csv\": column 'price': type", '"nubmer"', "did you mean 'number'?")
+  t.fails(function() m.csv "e.csv" { price = "price:" } end, "type", '""')
+end)
+
+t.test("a table says what is wrong with it", function()
+  t.fails(function() m.csv(5) end, "m.csv must be a string, got 5")
+  t.fails(function() m.csv "" end, "empty")
+  t.fails(function() m.csv "e.csv"() end, 'm.csv "e.csv" must be given a table of columns', "got nothing")
+  t.fails(function() m.csv "e.csv" {} end, "at least one column")
+  t.fails(function() m.csv "e.csv" { "user_id" } end, 'columns are written name = "header", got the string "user_id" alone')
+  t.fails(function() m.csv "e.csv" { user = 5 } end, "column 'user' must be a string, got 5")
+  t.fails(function() m.csv "e.csv"(m.id "user") end, "got a feature")
+end)
+
+t.test("rules stand in the plan in their order, functions by number", function()
+  local plan = t.plan(t.recipe {
+    preprocess = {
+      m.drop_missing { "user", "item" }, m.filter(function() return true end), m.map "late" (function() return 1 end), m.dedupe "late",
+      m.filter(function() return false end),
+    },
+  })
+  local seen = {}
+  for i, r in ipairs(plan.preprocess) do
+    seen[i] = { r.op, r.fn, r.column, r.columns }
+    assert(r.where:match("^test_data%.lua:%d+$"))
+  end
+  t.equal(seen, {
+    { "drop_missing", nil, nil, { "user", "item" } }, { "filter", 1 }, { "map", 2, "late" }, { "dedupe", nil, nil, { "late" } }, { "filter", 3 },
+  })
+end)
+
+t.test("one column stands for a list of one", function()
+  t.equal(rule(m.drop_missing "user").columns, { "user" })
+  t.equal(rule(m.dedupe "item").columns, { "item" })
+end)
+
+t.test("rules say what is wrong with them", function()
+  t.fails(function() m.drop_missing() end, "m.drop_missing must be a string or a list of strings, got nothing")
+  t.fails(function() m.drop_missing {} end, "must not be empty")
+  t.fails(function() m.drop_missing { "user", "user" } end, "names 'user' twice")
+  t.fails(function() m.drop_missing { "user", 5 } end, "m.drop_missing[2] must be a string, got 5")
+  t.fails(function() m.drop_missing { user = true } end, "has the key 'user'")
+  t.fails(function() m.dedupe { "user", nil, "item" } end, "hole")
+  t.fails(function() m.filter "row.price > 3" end, "m.filter must be a function")
+  t.fails(function() m.map(5) end, "m.map must be a string")
+  t.fails(function() m.map "late"() end, 'm.map "late" must be a function, got nothing')
+  t.fails(function() m.map "late" { 5 } end, "got a table")
+end)
+
+t.test("a label by events", function()
+  t.has(t.plan(t.recipe { label = m.label { positive = { "buy", "cart" }, of = "view", within = "2w" } }).label,
+    { positive = { "buy", "cart" }, of = { "view" }, within_us = 14 * 86400 * 1000000 })
+end)
+
+t.test("a label by a column", function()
+  local plan = t.plan(t.recipe { label = m.label { column = "rating", at_least = 4 } })
+  t.has(plan.label, { column = "rating", at_least = 4 })
+  t.equal(plan.label.positive, nil)
+end)
+
+t.test("a label says what is wrong with it", function()
+  t.fails(function() m.label() end, "m.label must be given { positive=", "got nothing")
+  t.fails(function() m.label {} end, "is missing")
+  t.fails(function() m.label { positive = "buy", of = "view" } end, "'within' is missing")
+  t.fails(function() m.label { postive = "buy", of = "view", within = "1d" } end, "unknown option 'postive'; did you mean 'positive'?")
+  t.fails(function() m.label { positive = "buy", of = "view", within = "soon" } end, "within must be a duration such as", 'got the string "soon"')
+  t.fails(function() m.label { positive = "buy", of = "view", within = 5 } end, "got 5")
+  t.fails(function() m.label { positive = "buy", of = "view", within = "0h" } end, "duration")
+  t.fails(function() m.label { column = "rating" } end, "'at_least' is missing")
+  t.fails(function() m.label { column = "rating", at_least = "4" } end, "at_least must be a number")
+  t.fails(function() m.label { column = "rating", at_least = 0 / 0 } end, "at_least must be a number")
+  t.fails(function() m.label { column = "rating", at_least = 4, of = "view" } end, "unknown option 'of'")
+end)
+
+t.test("durations are counted in microseconds", function()
+  local units = { s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
+  for unit, seconds in pairs(units) do
+    for _, n in ipairs { 1, 7, 30, 999 } do
+      local label = t.plan(t.recipe { label = m.label { positive = "b", of = "v", within = n .. unit } }).label
+      t.equal(label.within_us, n * seconds * 1000000.0, n .. unit)
+    end
+  end
+end)
+
+t.done()

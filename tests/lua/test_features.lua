@@ -1,0 +1,94 @@
+-- The words for features: what the plan says, and what is refused.
+local t = require "harness"
+local m = require "moonshelf"
+
+local HOUR, DAY = 3600 * 1000000.0, 86400 * 1000000.0
+
+t.test("m.id is a feature alone and with options", function()
+  t.has(t.feature(m.id "user"), { op = "id", name = "user", entity = "user", dim = 16, min_count = 1, hash = 0 })
+  t.has(t.feature(m.id "user" { dim = 8, min_count = 3, hash = 2 ^ 18 }), { dim = 8, min_count = 3, hash = 262144 })
+  t.has(t.feature(m.id "user" {}), { dim = 16 })
+  local alone = m.id "user"
+  local changed = alone { dim = 2 }
+  t.has(t.feature(alone), { dim = 16 }, "calling a feature leaves it as it was")
+  t.has(t.feature(changed), { dim = 2 })
+end)
+
+t.test("m.category, m.numeric and m.log name a column of the items", function()
+  t.has(t.feature(m.category "category" { dim = 4, min_count = 2 }),
+    { op = "category", name = "category", column = "category", dim = 4, min_count = 2 })
+  t.has(t.feature(m.category "category"), { dim = 16, min_count = 1 })
+  t.has(t.feature(m.numeric "price"), { op = "numeric", name = "price", column = "price" })
+  t.has(t.feature(m.log "price"), { op = "log", name = "price", column = "price" })
+end)
+
+t.test("m.count gives one window or several; all time is 0", function()
+  t.has(t.feature(m.count("item", "view")), { op = "count", entity = "item", kinds = { "view" }, windows_us = { 0 }, name = "count(item,view)" })
+  t.has(t.feature(m.count("user", { "view", "cart" }, "1h")), { entity = "user", kinds = { "view", "cart" }, windows_us = { HOUR } })
+  t.has(t.feature(m.count("item", "any", { "1h", "7d", "all" })), { kinds = {}, windows_us = { HOUR, 7 * DAY, 0 }, name = "count(item,any)" })
+  t.has(t.feature(m.count("item", { "any" }, "1h")), { kinds = {} })
+end)
+
+t.test("m.rate has a window and a prior", function()
+  t.has(t.feature(m.rate("item", "purchase", "view")), {
+    op = "rate", entity = "item", numerator = { "purchase" }, denominator = { "view" }, over_us = 0, prior = { 1, 20 },
+    name = "rate(item,purchase/view)",
+  })
+  t.has(t.feature(m.rate("user", { "a", "b" }, "any", { over = "7d", prior = { 0, 0.5 } })),
+    { numerator = { "a", "b" }, denominator = {}, over_us = 7 * DAY, prior = { 0, 0.5 }, name = "rate(user,a+b/any)" })
+  t.has(t.feature(m.rate("item", "a", "b", { over = "all" })), { over_us = 0 })
+end)
+
+t.test("m.history has a length and kinds", function()
+  t.has(t.feature(m.history "item"), { op = "history", name = "history(item)", last = 50, kinds = {} })
+  t.has(t.feature(m.history("item", { last = 5, of = { "view", "cart" } })), { last = 5, kinds = { "view", "cart" } })
+  t.has(t.feature(m.history("item", { of = "any" })), { kinds = {} })
+end)
+
+t.test("empty lists stay lists in the plan", function()
+  local text = m.plan(t.recipe { features = { m.id "item", m.count("item", "any", "1h"), m.history "item" } })
+  local _, count = text:gsub('"kinds":%[%]', "")
+  t.equal(count, 2)
+end)
+
+t.test("wrong entities, kinds and columns are named", function()
+  t.fails(function() m.id() end, "m.id must be one of user, item, got nothing")
+  t.fails(function() m.id "itme" end, "did you mean 'item'?")
+  t.fails(function() m.count("product", "view") end, 'm.count: the first argument: there is no "product"')
+  t.fails(function() m.count("item") end, "m.count: the event kind must be a string or a list of strings, got nothing")
+  t.fails(function() m.count("item", { "any", "view" }) end, '"any" stands alone')
+  t.fails(function() m.rate("item", "purchase") end, "m.rate: the denominator", "got nothing")
+  t.fails(function() m.rate("itm", "a", "b") end, "did you mean 'item'?")
+  t.fails(function() m.history "user" end, 'm.history: there is no "user"')
+  t.fails(function() m.category() end, "m.category must be a string")
+  t.fails(function() m.numeric { "price" } end, "m.numeric must be a string, got a table")
+end)
+
+t.test("wrong options are named", function()
+  t.fails(function() m.id "user" { dimm = 3 } end, "m.id \"user\": unknown option 'dimm'; did you mean 'dim'?")
+  t.fails(function() m.id "user" { dim = 0 } end, "m.id \"user\": dim must be a whole number from 1 to 1024, got 0")
+  t.fails(function() m.id "user" { dim = 2.5 } end, "got 2.5")
+  t.fails(function() m.id "user" { min_count = 0 } end, "min_count must be a whole number, 1 or more")
+  t.fails(function() m.id "user" { hash = 1 } end, "hash must be a whole number from 2 to 2147483648")
+  t.fails(function() m.id "user" (16) end, "must be given a table of options, got 16")
+  t.fails(function() m.category "c" { hash = 8 } end, "unknown option 'hash'")
+  t.fails(function() m.count("item", "view", "1 hour") end, "m.count: window 1 must be a duration such as")
+  t.fails(function() m.count("item", "view", { "1d", "24h" }) end, "the windows '1d' and '24h' are the same")
+  t.fails(function() m.count("item", "view", { "1h", "2h", "3h", "4h", "5h", "6h", "7h", "8h", "9h" }) end, "at most 8 windows, got 9")
+  t.fails(function() m.rate("item", "a", "b", { over = "later" }) end, "m.rate: over must be a duration")
+  t.fails(function() m.rate("item", "a", "b", { prior = { 1 } }) end, "prior must be two numbers { a, b }")
+  t.fails(function() m.rate("item", "a", "b", { prior = { 1, 0 } }) end, "prior[2] must be a number above 0, got 0")
+  t.fails(function() m.rate("item", "a", "b", { prior = { -1, 1 } }) end, "prior[1] must be a number at least 0, got -1")
+  t.fails(function() m.rate("item", "a", "b", { ovr = "1d" }) end, "did you mean 'over'?")
+  t.fails(function() m.history("item", { last = 0 }) end, "m.history: last must be a whole number from 1 to 1000, got 0")
+  t.fails(function() m.history("item", 50) end, "m.history must be given a table of options, got 50")
+end)
+
+t.test("whole numbers are taken exactly within their limits", function()
+  for _, value in ipairs { -5, 0, 1, 2, 1023, 1024, 1025, 1.0, 1.5, 64.0, 2 ^ 40, 0 / 0, math.huge } do
+    local fits = value == math.floor(value) and value >= 1 and value <= 1024
+    t.equal(pcall(m.id "user", { dim = value }), fits, tostring(value))
+  end
+end)
+
+t.done()
