@@ -26,6 +26,17 @@ moon_status moon_tensor_slice(const moon_tensor *tensor, int dim, size_t start, 
   return moon_ok();
 }
 
+moon_status moon_tensor_select(const moon_tensor *tensor, int dim, size_t index, moon_tensor **out) {
+  *out = NULL;
+  if (dim < 0 || dim >= tensor->dims || index >= tensor->shape[dim])
+    return moon_fail(MOON_EINVAL, "select: %s has no position %zu in dimension %d", shape_of(tensor).text, index, dim);
+  MOON_TRY(moon_tensor_slice(tensor, dim, index, index + 1, out));
+  moon_tensor *view = *out;
+  view->dims--;
+  for (int d = dim; d < view->dims; d++) view->shape[d] = tensor->shape[d + 1], view->strides[d] = tensor->strides[d + 1];
+  return moon_ok();
+}
+
 moon_status moon_tensor_transpose(const moon_tensor *tensor, int dim_a, int dim_b, moon_tensor **out) {
   *out = NULL;
   if (dim_a < 0 || dim_a >= tensor->dims || dim_b < 0 || dim_b >= tensor->dims)
