@@ -104,6 +104,7 @@ const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int
 int moon_tensor_dim(lua_State *L, int index, int dims, const char *what) {
   int fine = 0;
   lua_Integer dim = lua_tointegerx(L, index, &fine);
+  if (!dims) moon_tensor_raise(L, "%s: a scalar has no dimensions", what);
   if (!fine || lua_type(L, index) != LUA_TNUMBER)
     moon_tensor_raise(L, "%s: a dimension is wanted (1 to %d), got %s", what, dims, luaL_typename(L, index));
   if (dim < -dims || dim > dims || !dim)
@@ -295,7 +296,9 @@ static int text_collect(lua_State *L) {
 
 static int tensor_tostring(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tostring(tensor)");
-  moon_tensor_charge(L, moon_tensor_home_of(L), 500);
+  double shown = 1; /* numbers, or a few more: a long dimension shows six */
+  for (int d = 0; d < moon_tensor_dims(t); d++) shown *= moon_tensor_shape(t)[d] < 6 ? (double)moon_tensor_shape(t)[d] : 6;
+  moon_tensor_charge(L, moon_tensor_home_of(L), 16 * (shown < 1000 ? 1000 : shown));
   moon_buf *text = lua_newuserdatauv(L, sizeof *text, 0);
   memset(text, 0, sizeof *text);
   luaL_setmetatable(L, TEXT_TYPE);

@@ -28,13 +28,12 @@ static options take_options(lua_State *L, moon_tensor_home *home, int from, moon
   return given;
 }
 
-/* A new tensor of zeros at the top, charged for by `each` instructions an element. */
+/* A new tensor of zeros at the top, charged for by `each` instructions an element. The account bounds the zeroing, so that comes first: what
+ * can never fit should say so, and not that the budget is spent. */
 static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char *prefix, moon_dtype dtype, int dims, const size_t *shape, double each) {
-  double count = 1;
-  for (int d = 0; d < dims; d++) count *= (double)shape[d];
-  moon_tensor_charge(L, home, count * each);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, prefix, moon_tensor_new_in(home->account, dtype, dims, shape, out));
+  moon_tensor_charge(L, home, (double)moon_tensor_count(*out) * each);
   return *out;
 }
 
@@ -204,7 +203,7 @@ static int make_rand(lua_State *L) {
   size_t shape[MOON_MAX_DIMS];
   int dims = shape_at_1(L, "m.tensor.rand", shape);
   options o = take_options(L, home, 2, MOON_F32, "m.tensor.rand");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.rand: ", o.dtype, dims, shape, 1. / 4);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.rand: ", o.dtype, dims, shape, 1. / 2);
   MOON_TENSOR_CALL(L, home, "m.tensor.rand: ", moon_tensor_fill_uniform(t, o.rng, 0, 1));
   return 1;
 }
@@ -214,7 +213,7 @@ static int make_randn(lua_State *L) {
   size_t shape[MOON_MAX_DIMS];
   int dims = shape_at_1(L, "m.tensor.randn", shape);
   options o = take_options(L, home, 2, MOON_F32, "m.tensor.randn");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.randn: ", o.dtype, dims, shape, 1. / 2);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.randn: ", o.dtype, dims, shape, 1);
   MOON_TENSOR_CALL(L, home, "m.tensor.randn: ", moon_tensor_fill_normal(t, o.rng, 0, 1));
   return 1;
 }
@@ -228,7 +227,7 @@ static int make_randint(lua_State *L) {
   options o = take_options(L, home, 4, MOON_I64, "m.tensor.randint");
   if (high < low || high == LUA_MAXINTEGER)
     return moon_tensor_raise(L, "m.tensor.randint: %lld to %lld is not a range", (long long)low, (long long)high);
-  moon_tensor *t = new_tensor(L, home, "m.tensor.randint: ", o.dtype, dims, shape, 1. / 4);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.randint: ", o.dtype, dims, shape, 1. / 2);
   MOON_TENSOR_CALL(L, home, "m.tensor.randint: ", moon_tensor_fill_randint(t, o.rng, low, high + 1));
   return 1;
 }
@@ -302,6 +301,14 @@ static int file_collect(lua_State *L) {
   return 0;
 }
 
+static const char *path_arg(lua_State *L, int index, const char *what) {
+  size_t n;
+  if (lua_type(L, index) != LUA_TSTRING) moon_tensor_raise(L, "%s: a path is wanted, got %s", what, luaL_typename(L, index));
+  const char *path = lua_tolstring(L, index, &n);
+  if (strlen(path) != n) moon_tensor_raise(L, "%s: there is a zero byte in the path", what);
+  return path;
+}
+
 /* In the sandbox, as for require: a file beside the script or in folders under it. No part of the name may begin with a dot. */
 static const char *path_of(lua_State *L, const moon_tensor_home *home, const char *name) {
   if (!home->host) return name;
@@ -334,8 +341,7 @@ static void push_named(lua_State *L, moon_tensor_home *home, const file_box *ope
 /* m.tensor.load(path): a tensor of a .npy file, a table of tensors by name of a .safetensors file */
 static int load(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
-  if (lua_type(L, 1) != LUA_TSTRING) return moon_tensor_raise(L, "m.tensor.load: a path is wanted, got %s", luaL_typename(L, 1));
-  const char *path = path_of(L, home, lua_tostring(L, 1));
+  const char *path = path_of(L, home, path_arg(L, 1, "m.tensor.load"));
   size_t limit = moon_account_limit(home->account);
   file_box *open = lua_newuserdatauv(L, sizeof *open, 0);
   memset(open, 0, sizeof *open);
@@ -360,8 +366,7 @@ static int save(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:save");
   if (home->host) return moon_tensor_raise(L, "tensor:save: a script in the sandbox writes no files");
-  if (lua_type(L, 2) != LUA_TSTRING) return moon_tensor_raise(L, "tensor:save: a path is wanted, got %s", luaL_typename(L, 2));
-  const char *path = lua_tostring(L, 2);
+  const char *path = path_arg(L, 2, "tensor:save");
   MOON_TENSOR_CALL(L, home, "tensor:save: ", moon_tensor_save(t, path));
   return 0;
 }

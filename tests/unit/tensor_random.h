@@ -56,7 +56,7 @@ static inline moon_tensor *random_view(moon_rng *rng, moon_dtype dtype, int dims
     from[d] = cut ? moon_rng_below(rng, 3) : 0;
     inner[d] = size + from[d] + (cut ? moon_rng_below(rng, 3) : 0);
   }
-  if (spread) turn = false, memcpy(inner, shape, sizeof inner), inner[a] = 1, memset(from, 0, sizeof from), cut = false;
+  if (spread) turn = false, memcpy(inner, shape, sizeof *inner * (size_t)dims), inner[a] = 1, memset(from, 0, sizeof from), cut = false;
   moon_tensor *t = NULL, *next = NULL;
   OK(moon_tensor_new(dtype, dims, inner, &t));
   fill_random(rng, t, low, high);
