@@ -9,7 +9,7 @@
 
 #include "tensor/kernel.h"
 
-enum { LANES = 8, BLOCK = 1024, STRIP = 512 };
+enum { LANES = 8, RACES = 64, BLOCK = 1024, STRIP = 512 };
 
 #define MOON_EACH_DTYPE "tensor/reduce.c"
 #include "tensor/each_dtype.h"
@@ -118,12 +118,22 @@ MOON_INLINE bool K(beats)(bool max, T x, T best) {
 #endif
 }
 
+/* Side by side, as columns, which the compiler turns into vectors. */
+MOON_INLINE T K(row_best)(bool max, size_t n, const T *x) {
+  T best[RACES];
+  size_t i = 0;
+  for (int l = 0; l < RACES; l++) best[l] = x[0];
+  for (; i + RACES <= n; i += RACES)
+    for (int l = 0; l < RACES; l++) best[l] = K(beats)(max, x[i + (size_t)l], best[l]) ? x[i + (size_t)l] : best[l];
+  for (; i < n; i++) best[0] = K(beats)(max, x[i], best[0]) ? x[i] : best[0];
+  for (int l = 1; l < RACES; l++) best[0] = K(beats)(max, best[l], best[0]) ? best[l] : best[0];
+  return best[0];
+}
+
 MOON_INLINE void K(best_of)(bool max, moon_axis axis, const T *x, T *y) {
   for (size_t o = 0; o < axis.outer; o++, x += axis.n * axis.inner, y += axis.inner) {
     if (axis.inner == 1) {
-      T best = x[0];
-      for (size_t j = 1; j < axis.n; j++) best = K(beats)(max, x[j], best) ? x[j] : best;
-      y[0] = best;
+      y[0] = K(row_best)(max, axis.n, x);
       continue;
     }
     memcpy(y, x, axis.inner * sizeof(T));

@@ -6,21 +6,39 @@
 
 #include "tensor/kernel.h"
 
-MOON_CLONES static void rows_f32(size_t rows, size_t n, bool logs, float *x) {
+enum { LANES = 8 }; /* so that one comparison or sum does not wait for another */
+
+MOON_INLINE float largest(size_t n, const float *x) {
+  float lane[LANES];
+  size_t i = 0;
+  for (int l = 0; l < LANES; l++) lane[l] = x[0];
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) lane[l] = x[i + (size_t)l] > lane[l] ? x[i + (size_t)l] : lane[l];
+  for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+  for (int l = 1; l < LANES; l++) lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
+  return lane[0];
+}
+
+MOON_INLINE double total(size_t n, const float *x) {
+  double lane[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++) lane[l] += (double)x[i + (size_t)l];
+  for (; i < n; i++) lane[0] += (double)x[i];
+  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+/* `e` [n] takes the exponentials: x itself, or for logarithms a row beside, since x is still needed then. */
+MOON_CLONES static void rows_f32(size_t rows, size_t n, bool logs, float *x, float *beside) {
   for (size_t r = 0; r < rows; r++, x += n) {
-    float most = x[0];
-    double sum = 0;
-    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
-    if (logs) {
-      for (size_t i = 0; i < n; i++) sum += (double)moon_expf(x[i] - most);
-      float less = (float)log(sum);
+    float most = largest(n, x), *e = logs ? beside : x;
+    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) e[i] = moon_expf(x[i] - most);
+    double sum = total(n, e);
+    float share = (float)(1 / sum), less = (float)log(sum);
+    if (logs)
       for (size_t i = 0; i < n; i++) x[i] = x[i] - most - less;
-    } else {
-      for (size_t i = 0; i < n; i++) x[i] = moon_expf(x[i] - most);
-      for (size_t i = 0; i < n; i++) sum += (double)x[i];
-      float share = (float)(1 / sum);
+    else
       for (size_t i = 0; i < n; i++) x[i] *= share;
-    }
   }
 }
 
@@ -33,11 +51,18 @@ static void rows_f64(size_t rows, size_t n, bool logs, double *x) {
   }
 }
 
-static void run(moon_tensor *t, bool logs) {
+static moon_status run(moon_tensor *t, bool logs) {
   size_t n = t->shape[t->dims - 1];
-  if (!t->count) return;
-  if (t->dtype == MOON_F32) rows_f32(t->count / n, n, logs, (float *)(void *)t->data);
-  else rows_f64(t->count / n, n, logs, (double *)(void *)t->data);
+  float *beside = NULL;
+  if (!t->count) return moon_ok();
+  if (t->dtype == MOON_F64) {
+    rows_f64(t->count / n, n, logs, (double *)(void *)t->data);
+    return moon_ok();
+  }
+  if (logs && !(beside = moon_alloc(n * sizeof *beside))) return moon_fail(MOON_ENOMEM, "no memory for a row of %zu", n);
+  rows_f32(t->count / n, n, logs, (float *)(void *)t->data, beside);
+  moon_free(beside);
+  return moon_ok();
 }
 
 static moon_status softmax(const char *name, const moon_tensor *a, int dim, bool logs, moon_tensor **out) {
@@ -47,7 +72,7 @@ static moon_status softmax(const char *name, const moon_tensor *a, int dim, bool
   moon_tensor *turned = NULL, *rows = NULL, *back = NULL;
   moon_status st = moon_tensor_transpose(a, dim, last, &turned);
   if (!st.code) st = moon_tensor_cast(turned, moon_dtype_real(a->dtype), &rows);
-  if (!st.code) run(rows, logs);
+  if (!st.code) st = run(rows, logs);
   if (!st.code && dim != last) {
     st = moon_tensor_transpose(rows, dim, last, &back);
     if (!st.code) st = moon_tensor_contiguous(back, out);

@@ -112,6 +112,7 @@ static moon_status do_cast(inputs *in, moon_tensor **y, moon_tensor **z) { (void
 static moon_status do_fill(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_masked_fill(in->a, in->mask, 3, y); }
 static moon_status do_reduce(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_reduce(MOON_REDUCE_SUM, in->turned, 0, false, y); }
 static moon_status do_softmax(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_softmax(in->a, 0, y); }
+static moon_status do_logs(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_log_softmax(in->a, 1, y); }
 static moon_status do_top_k(inputs *in, moon_tensor **y, moon_tensor **z) { return moon_tensor_top_k(in->turned, 2, y, z); }
 static moon_status do_take(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_take(in->turned, 1, in->index, y); }
 static moon_status do_gather(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_gather(in->turned, 0, in->grid, y); }
@@ -138,7 +139,7 @@ static moon_status do_print(inputs *in, moon_tensor **y, moon_tensor **z) {
   return st;
 }
 
-static operation *const operations[] = {do_binary, do_overlap, do_copy,    do_cast,   do_fill,  do_reduce, do_softmax, do_top_k,  do_take,
+static operation *const operations[] = {do_binary, do_overlap, do_copy,    do_cast,   do_fill,  do_reduce, do_softmax, do_logs, do_top_k,  do_take,
                                         do_gather, do_scatter, do_concat,  do_stack,  do_pad,   do_matmul, do_select,  do_npy,    do_print};
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
