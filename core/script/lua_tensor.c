@@ -85,7 +85,8 @@ moon_tensor *moon_tensor_check(lua_State *L, int index, const char *what) {
 }
 
 /* Of `like` where the number fits there; a whole number next to u8 makes i64, a fraction next to integers makes f64. */
-const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int index, const moon_tensor *like, const char *what) {
+const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int index, const moon_tensor *like,
+                                       const char *what) {
   if (moon_tensor_is(L, index)) return moon_tensor_check(L, index, what);
   bool flag = lua_isboolean(L, index);
   if (!flag && lua_type(L, index) != LUA_TNUMBER)
@@ -93,7 +94,8 @@ const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int
   moon_dtype dtype = moon_tensor_dtype(like);
   bool whole = flag || lua_isinteger(L, index);
   lua_Integer n = flag ? lua_toboolean(L, index) : whole ? lua_tointeger(L, index) : 0;
-  if (dtype == MOON_I64 || dtype == MOON_U8) dtype = !whole ? MOON_F64 : dtype == MOON_U8 && n >= 0 && n <= 255 ? MOON_U8 : MOON_I64;
+  if (dtype == MOON_I64 || dtype == MOON_U8)
+    dtype = !whole ? MOON_F64 : dtype == MOON_U8 && n >= 0 && n <= 255 ? MOON_U8 : MOON_I64;
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "m.tensor: ", moon_tensor_new_in(home->account, dtype, 0, NULL, out));
   if (dtype == MOON_I64) *(int64_t *)moon_tensor_data(*out) = n;
@@ -122,13 +124,14 @@ size_t moon_tensor_size(lua_State *L, int index, const char *what) {
 
 moon_dtype moon_tensor_dtype_arg(lua_State *L, int index, const char *what) {
   static const char *const names[] = {"f32", "f64", "i64", "u8"};
-  if (lua_type(L, index) != LUA_TSTRING) moon_tensor_raise(L, "%s: a dtype is wanted (\"f32\", \"f64\", \"i64\" or \"u8\"), got %s", what, luaL_typename(L, index));
+  if (lua_type(L, index) != LUA_TSTRING)
+    moon_tensor_raise(L, "%s: a dtype is wanted (\"f32\", \"f64\", \"i64\" or \"u8\"), got %s", what, luaL_typename(L, index));
   const char *name = lua_tostring(L, index);
   for (int i = 0; i < 4; i++)
     if (!strcmp(name, names[i])) return (moon_dtype)i;
   const char *near = moon_nearest(name, names, 4);
-  moon_tensor_raise(L, "%s: there is no dtype '%s'%s%s%s", what, name, near ? "; did you mean '" : "; there are f32, f64, i64 and u8", near ? near : "",
-                    near ? "'?" : "");
+  moon_tensor_raise(L, "%s: there is no dtype '%s'%s%s%s", what, name,
+                    near ? "; did you mean '" : "; there are f32, f64, i64 and u8", near ? near : "", near ? "'?" : "");
   return MOON_F32;
 }
 
@@ -169,7 +172,8 @@ const moon_tensor *moon_tensor_positions(lua_State *L, moon_tensor_home *home, i
   } else {
     const moon_tensor *given = moon_tensor_check(L, index, what);
     if (moon_tensor_dtype(given) != MOON_I64)
-      moon_tensor_raise(L, "%s: positions are a table or an i64 tensor, not %s; see tensor:to", what, moon_dtype_name(moon_tensor_dtype(given)));
+      moon_tensor_raise(L, "%s: positions are a table or an i64 tensor, not %s; see tensor:to", what,
+                        moon_dtype_name(moon_tensor_dtype(given)));
     out = moon_tensor_push(L, home);
     moon_tensor_charge(L, home, (double)moon_tensor_count(given) / 8);
     MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_contiguous(given, out));
@@ -259,8 +263,8 @@ static void push_element(lua_State *L, const moon_tensor *t, const char *at) {
 static int tensor_item(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:item");
   if (moon_tensor_count(t) != 1)
-    return moon_tensor_raise(L, "tensor:item: %s has %zu elements, not one", moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
-                             moon_tensor_count(t));
+    return moon_tensor_raise(L, "tensor:item: %s has %zu elements, not one",
+                             moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text, moon_tensor_count(t));
   push_element(L, t, moon_tensor_data(t));
   return 1;
 }
@@ -399,7 +403,8 @@ static moon_tensor *push_row(lua_State *L, moon_tensor_home *home, const moon_te
 
 static int tensor_index(lua_State *L) {
   if (lua_isinteger(L, 2)) {
-    const moon_tensor *t = moon_tensor_check(L, 1, "tensor[i]"), *row = push_row(L, moon_tensor_home_of(L), t, lua_tointeger(L, 2));
+    const moon_tensor *t = moon_tensor_check(L, 1, "tensor[i]"),
+                      *row = push_row(L, moon_tensor_home_of(L), t, lua_tointeger(L, 2));
     if (!moon_tensor_dims(row)) push_element(L, row, moon_tensor_data(row));
     return 1;
   }
@@ -467,7 +472,8 @@ static void finalised_type(lua_State *L, const char *name, lua_CFunction collect
 }
 
 static void register_type(lua_State *L, int home) {
-  static const luaL_Reg meta[] = {{"__newindex", tensor_newindex}, {"__len", tensor_len}, {"__tostring", tensor_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__newindex", tensor_newindex}, {"__len", tensor_len}, {"__tostring", tensor_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"shape", tensor_shape},         {"size", tensor_size},
                                      {"dims", tensor_dims},           {"count", tensor_count},
                                      {"dtype", tensor_dtype},         {"is_contiguous", tensor_is_contiguous},

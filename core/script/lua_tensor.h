@@ -39,7 +39,8 @@ __attribute__((format(printf, 2, 3))) int moon_tensor_raise(lua_State *L, const 
 bool moon_tensor_is(lua_State *L, int index);
 moon_tensor *moon_tensor_check(lua_State *L, int index, const char *what);
 /* A tensor, or a number or boolean as a scalar that does not change the dtype of `like` more than it must. */
-const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int index, const moon_tensor *like, const char *what);
+const moon_tensor *moon_tensor_operand(lua_State *L, moon_tensor_home *home, int index, const moon_tensor *like,
+                                       const char *what);
 /* 1 .. dims from the front or -1 .. -dims from the back -> 0 .. dims - 1. */
 int moon_tensor_dim(lua_State *L, int index, int dims, const char *what);
 size_t moon_tensor_size(lua_State *L, int index, const char *what);

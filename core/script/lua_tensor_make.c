@@ -30,7 +30,8 @@ static options take_options(lua_State *L, moon_tensor_home *home, int from, moon
 
 /* A new tensor of zeros at the top, charged for by `each` instructions an element. The account bounds the zeroing, so that comes first: what
  * can never fit should say so, and not that the budget is spent. */
-static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char *prefix, moon_dtype dtype, int dims, const size_t *shape, double each) {
+static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char *prefix, moon_dtype dtype, int dims,
+                               const size_t *shape, double each) {
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, prefix, moon_tensor_new_in(home->account, dtype, dims, shape, out));
   moon_tensor_charge(L, home, (double)moon_tensor_count(*out) * each);
@@ -40,7 +41,8 @@ static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char 
 /* The shape at 1: a table, or one size. */
 static int shape_at_1(lua_State *L, const char *what, size_t shape[MOON_MAX_DIMS]) {
   if (lua_type(L, 1) == LUA_TTABLE) return moon_tensor_shape_arg(L, 1, what, shape);
-  if (lua_type(L, 1) != LUA_TNUMBER) moon_tensor_raise(L, "%s: a shape is a table of sizes, such as {2, 3}, got %s", what, luaL_typename(L, 1));
+  if (lua_type(L, 1) != LUA_TNUMBER)
+    moon_tensor_raise(L, "%s: a shape is a table of sizes, such as {2, 3}, got %s", what, luaL_typename(L, 1));
   shape[0] = moon_tensor_size(L, 1, what);
   return 1;
 }
@@ -53,7 +55,8 @@ static lua_Number number_at(lua_State *L, int index, const char *what) {
 static lua_Integer integer_at(lua_State *L, int index, const char *what) {
   int fine = 0;
   lua_Integer n = lua_tointegerx(L, index, &fine);
-  if (!fine || lua_type(L, index) != LUA_TNUMBER) moon_tensor_raise(L, "%s: a whole number is wanted, got %s", what, luaL_tolstring(L, index, NULL));
+  if (!fine || lua_type(L, index) != LUA_TNUMBER)
+    moon_tensor_raise(L, "%s: a whole number is wanted, got %s", what, luaL_tolstring(L, index, NULL));
   return n;
 }
 
@@ -79,7 +82,8 @@ static void store_leaf(lua_State *L, moon_tensor *t, size_t at) {
   bool exact = lua_isboolean(L, -1) || lua_isinteger(L, -1);
   lua_Integer n = lua_isboolean(L, -1) ? lua_toboolean(L, -1) : lua_tointeger(L, -1);
   double x = exact ? (double)n : lua_tonumber(L, -1);
-  if ((dtype == MOON_I64 && !exact && !(x == floor(x) && x >= -0x1p63 && x < 0x1p63)) || (dtype == MOON_U8 && (x != floor(x) || x < 0 || x > 255)))
+  if ((dtype == MOON_I64 && !exact && !(x == floor(x) && x >= -0x1p63 && x < 0x1p63)) ||
+      (dtype == MOON_U8 && (x != floor(x) || x < 0 || x > 255)))
     moon_tensor_raise(L, "m.tensor: %f does not fit in %s", x, moon_dtype_name(dtype));
   if (dtype == MOON_I64 && exact) ((int64_t *)(void *)data)[at] = n;
   else if (dtype == MOON_F32) ((float *)(void *)data)[at] = (float)x;
@@ -96,8 +100,9 @@ static void fill_nested(lua_State *L, moon_tensor *t, int d, size_t *at) {
   }
   size_t n = moon_tensor_shape(t)[d];
   if (lua_type(L, -1) != LUA_TTABLE || lua_rawlen(L, -1) != n)
-    moon_tensor_raise(L, "m.tensor: the rows of dimension %d have different sizes: %zu and %s", d + 1, n,
-                      lua_type(L, -1) == LUA_TTABLE ? lua_pushfstring(L, "%I", (LUAI_UACINT)lua_rawlen(L, -1)) : luaL_typename(L, -1));
+    moon_tensor_raise(
+        L, "m.tensor: the rows of dimension %d have different sizes: %zu and %s", d + 1, n,
+        lua_type(L, -1) == LUA_TTABLE ? lua_pushfstring(L, "%I", (LUAI_UACINT)lua_rawlen(L, -1)) : luaL_typename(L, -1));
   for (size_t i = 1; i <= n; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, (lua_Integer)i);
     fill_nested(L, t, d + 1, at);
@@ -156,7 +161,8 @@ static int make_full(lua_State *L) {
 static int make_arange(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   bool stepped = lua_type(L, 3) == LUA_TNUMBER;
-  double first = number_at(L, 1, "m.tensor.arange"), last = number_at(L, 2, "m.tensor.arange"), step = stepped ? lua_tonumber(L, 3) : 1;
+  double first = number_at(L, 1, "m.tensor.arange"), last = number_at(L, 2, "m.tensor.arange"),
+         step = stepped ? lua_tonumber(L, 3) : 1;
   moon_dtype dtype = take_options(L, home, stepped ? 4 : 3, MOON_F32, "m.tensor.arange").dtype;
   if (!step || !isfinite(first) || !isfinite(last) || !isfinite(step))
     return moon_tensor_raise(L, "m.tensor.arange: %f to %f by %f does not count", first, last, step);
@@ -171,14 +177,17 @@ static int make_arange(lua_State *L) {
 static int make_eye(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   size_t n = moon_tensor_size(L, 1, "m.tensor.eye");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.eye: ", take_options(L, home, 2, MOON_F32, "m.tensor.eye").dtype, 2, (size_t[]){n, n}, 1. / 32);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.eye: ", take_options(L, home, 2, MOON_F32, "m.tensor.eye").dtype, 2,
+                              (size_t[]){n, n}, 1. / 32);
   for (size_t i = 0; i < n; i++) moon_tensor_set(t, (size_t[]){i, i}, 1);
   return 1;
 }
 
 /* ---- random numbers ------------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t seed_at(lua_State *L, int index, const char *what) { return lua_isnoneornil(L, index) ? 0 : (uint64_t)integer_at(L, index, what); }
+static uint64_t seed_at(lua_State *L, int index, const char *what) {
+  return lua_isnoneornil(L, index) ? 0 : (uint64_t)integer_at(L, index, what);
+}
 
 /* m.tensor.rng(seed [, stream]) */
 static int make_rng(lua_State *L) {
@@ -192,8 +201,10 @@ static int make_rng(lua_State *L) {
 static int seed(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   if (home->host)
-    return moon_tensor_raise(L, "m.tensor.seed: the runtime seeds random numbers, so that a page can be made again; m.tensor.rng(seed) makes "
-                                "a generator of your own");
+    return moon_tensor_raise(
+        L,
+        "m.tensor.seed: the runtime seeds random numbers, so that a page can be made again; m.tensor.rng(seed) makes "
+        "a generator of your own");
   moon_rng_seed(home->rng, (uint64_t)integer_at(L, 1, "m.tensor.seed"), seed_at(L, 2, "m.tensor.seed"));
   return 0;
 }
@@ -253,7 +264,8 @@ static const moon_tensor **parts_at_1(lua_State *L, moon_tensor_home *home, cons
   const moon_tensor **parts = lua_newuserdatauv(L, (*n + 1) * sizeof *parts, 0);
   for (size_t i = 0; i < *n; i++) {
     lua_rawgeti(L, 1, (lua_Integer)i + 1);
-    if (!moon_tensor_is(L, -1)) moon_tensor_raise(L, "%s: number %zu of the table is a %s, not a tensor", what, i + 1, luaL_typename(L, -1));
+    if (!moon_tensor_is(L, -1))
+      moon_tensor_raise(L, "%s: number %zu of the table is a %s, not a tensor", what, i + 1, luaL_typename(L, -1));
     parts[i] = moon_tensor_check(L, -1, what);
     count += (double)moon_tensor_count(parts[i]) / 16 + 1;
     lua_pop(L, 1);
@@ -317,7 +329,9 @@ static const char *path_of(lua_State *L, const moon_tensor_home *home, const cha
     bool begins = p == name || p[-1] == '/';
     fine = isalnum((unsigned char)*p) || *p == '_' || *p == '-' || (!begins && (*p == '.' || (*p == '/' && p[1])));
   }
-  if (!fine) moon_tensor_raise(L, "m.tensor.load: '%s' is not a file beside the script (letters, digits, '_', '-' and '.', with '/' for folders)", name);
+  if (!fine)
+    moon_tensor_raise(
+        L, "m.tensor.load: '%s' is not a file beside the script (letters, digits, '_', '-' and '.', with '/' for folders)", name);
   if (!home->host->folder) moon_tensor_raise(L, "m.tensor.load: '%s': a script from memory has no folder to look in", name);
   return lua_pushfstring(L, "%s/%s", home->host->folder, name);
 }
@@ -352,7 +366,8 @@ static int load(lua_State *L) {
     moon_tensor **out = moon_tensor_push(L, home);
     MOON_TENSOR_CALL(L, home, "m.tensor.load: ", moon_npy_read(open->bytes.data, open->bytes.n, home->account, out));
   } else {
-    MOON_TENSOR_CALL(L, home, "m.tensor.load: neither .npy nor ", moon_safetensors_open(open->bytes.data, open->bytes.n, &open->file));
+    MOON_TENSOR_CALL(L, home, "m.tensor.load: neither .npy nor ",
+                     moon_safetensors_open(open->bytes.data, open->bytes.n, &open->file));
     push_named(L, home, open);
   }
   moon_safetensors_close(open->file);
@@ -396,7 +411,9 @@ static int limit_memory(lua_State *L) {
 
 /* ---- the module ------------------------------------------------------------------------------------------------------------------------------ */
 
-static int refuse_write(lua_State *L) { return moon_tensor_raise(L, "'m.tensor' is read-only ('m.tensor.%s' cannot be set)", luaL_tolstring(L, 2, NULL)); }
+static int refuse_write(lua_State *L) {
+  return moon_tensor_raise(L, "'m.tensor' is read-only ('m.tensor.%s' cannot be set)", luaL_tolstring(L, 2, NULL));
+}
 
 static int rng_tostring(lua_State *L) {
   luaL_checkudata(L, 1, RNG_TYPE);
@@ -420,10 +437,22 @@ static void register_types(lua_State *L) {
 }
 
 void moon_tensor_push_makers(lua_State *L, int home) {
-  static const luaL_Reg makers[] = {{"zeros", make_zeros},       {"ones", make_ones},     {"full", make_full},   {"arange", make_arange},
-                                    {"eye", make_eye},           {"rand", make_rand},     {"randn", make_randn}, {"randint", make_randint},
-                                    {"randperm", make_randperm}, {"rng", make_rng},       {"seed", seed},        {"concat", make_concat},
-                                    {"stack", make_stack},       {"load", load},          {"memory", memory},    {"limit", limit_memory},
+  static const luaL_Reg makers[] = {{"zeros", make_zeros},
+                                    {"ones", make_ones},
+                                    {"full", make_full},
+                                    {"arange", make_arange},
+                                    {"eye", make_eye},
+                                    {"rand", make_rand},
+                                    {"randn", make_randn},
+                                    {"randint", make_randint},
+                                    {"randperm", make_randperm},
+                                    {"rng", make_rng},
+                                    {"seed", seed},
+                                    {"concat", make_concat},
+                                    {"stack", make_stack},
+                                    {"load", load},
+                                    {"memory", memory},
+                                    {"limit", limit_memory},
                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__call", make_from_table}, {"__newindex", refuse_write}, {NULL, NULL}};
   register_types(L);

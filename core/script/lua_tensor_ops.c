@@ -26,7 +26,8 @@ static double count_of(const moon_tensor *t) { return (double)moon_tensor_count(
 static double count_together(const moon_tensor *a, const moon_tensor *b) {
   int dims;
   size_t shape[MOON_MAX_DIMS];
-  if (!moon_shape_broadcast(moon_tensor_dims(a), moon_tensor_shape(a), moon_tensor_dims(b), moon_tensor_shape(b), &dims, shape)) return 0;
+  if (!moon_shape_broadcast(moon_tensor_dims(a), moon_tensor_shape(a), moon_tensor_dims(b), moon_tensor_shape(b), &dims, shape))
+    return 0;
   double count = 1;
   for (int d = 0; d < dims; d++) count *= (double)shape[d];
   return count;
@@ -90,7 +91,8 @@ static int unary_in_place(lua_State *L) {
 
 static double bound(lua_State *L, int index, double open) {
   if (lua_isnoneornil(L, index)) return open;
-  if (lua_type(L, index) != LUA_TNUMBER) moon_tensor_raise(L, "tensor:clip: a bound is a number or nil, got %s", luaL_typename(L, index));
+  if (lua_type(L, index) != LUA_TNUMBER)
+    moon_tensor_raise(L, "tensor:clip: a bound is a number or nil, got %s", luaL_typename(L, index));
   return lua_tonumber(L, index);
 }
 
@@ -111,7 +113,8 @@ static int where(lua_State *L) {
   const moon_tensor *mask = moon_tensor_check(L, 1, "tensor:where");
   bool second = !moon_tensor_is(L, 2) && moon_tensor_is(L, 3);
   const moon_tensor *like = moon_tensor_check(L, second ? 3 : 2, "tensor:where");
-  const moon_tensor *a = moon_tensor_operand(L, home, 2, like, "tensor:where"), *b = moon_tensor_operand(L, home, 3, like, "tensor:where");
+  const moon_tensor *a = moon_tensor_operand(L, home, 2, like, "tensor:where"),
+                    *b = moon_tensor_operand(L, home, 3, like, "tensor:where");
   moon_tensor_charge(L, home, (count_together(a, b) + count_together(mask, a) + count_together(mask, b)) * CHEAP);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_where(mask, a, b, out));
@@ -221,7 +224,8 @@ static int gather(lua_State *L) {
 static int scatter_add(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   moon_tensor *t = moon_tensor_check(L, 1, "tensor:scatter_add");
-  const moon_tensor *rows = moon_tensor_check(L, 3, "tensor:scatter_add"), *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
+  const moon_tensor *rows = moon_tensor_check(L, 3, "tensor:scatter_add"),
+                    *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
   moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_scatter_add(t, at, rows));
   lua_settop(L, 1);
@@ -256,7 +260,8 @@ static double work_of(const moon_tensor *a, const moon_tensor *b) {
   int a_dims = moon_tensor_dims(a), b_dims = moon_tensor_dims(b), dims;
   const size_t *x = moon_tensor_shape(a), *y = moon_tensor_shape(b);
   size_t batch[MOON_MAX_DIMS];
-  if (!a_dims || !b_dims || !moon_shape_broadcast(a_dims > 2 ? a_dims - 2 : 0, x, b_dims > 2 ? b_dims - 2 : 0, y, &dims, batch)) return 0;
+  if (!a_dims || !b_dims || !moon_shape_broadcast(a_dims > 2 ? a_dims - 2 : 0, x, b_dims > 2 ? b_dims - 2 : 0, y, &dims, batch))
+    return 0;
   double work = (double)x[a_dims - 1] * (a_dims > 1 ? (double)x[a_dims - 2] : 1) * (b_dims > 1 ? (double)y[b_dims - 1] : 1);
   for (int d = 0; d < dims; d++) work *= (double)batch[d];
   return work;
@@ -291,7 +296,8 @@ static void add_families(lua_State *L, int home, int methods) {
     add_op(L, home, methods, moon_unary_name((moon_unary)op), "", unary, op);
     add_op(L, home, methods, moon_unary_name((moon_unary)op), "_", unary_in_place, op);
   }
-  for (int op = 0; op < MOON_REDUCTION_COUNT; op++) add_op(L, home, methods, moon_reduction_name((moon_reduction)op), "", reduce, op);
+  for (int op = 0; op < MOON_REDUCTION_COUNT; op++)
+    add_op(L, home, methods, moon_reduction_name((moon_reduction)op), "", reduce, op);
 }
 
 static void add_softmax(lua_State *L, int home, int methods, const char *name, bool logs) {
@@ -304,9 +310,10 @@ static void add_softmax(lua_State *L, int home, int methods, const char *name, b
 void moon_tensor_add_operations(lua_State *L, int home, int meta, int methods) {
   static const struct { const char *name; moon_binary op; } operators[] = {
       {"__add", MOON_OP_ADD}, {"__sub", MOON_OP_SUB}, {"__mul", MOON_OP_MUL}, {"__div", MOON_OP_DIV}, {"__pow", MOON_OP_POW}};
-  static const luaL_Reg others[] = {{"clip", clip},     {"where", where},   {"masked_fill", masked_fill}, {"copy", copy}, {"topk", topk},
-                                    {"take", take},     {"gather", gather}, {"scatter_add", scatter_add}, {"pad", pad},   {"matmul", matmul},
-                                    {NULL, NULL}};
+  static const luaL_Reg others[] = {
+      {"clip", clip}, {"where", where},   {"masked_fill", masked_fill}, {"copy", copy}, {"topk", topk},
+      {"take", take}, {"gather", gather}, {"scatter_add", scatter_add}, {"pad", pad},   {"matmul", matmul},
+      {NULL, NULL}};
   for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
     add_op(L, home, meta, operators[i].name, "", binary, (int)operators[i].op);
   add_op(L, home, meta, "__unm", "", unary, MOON_OP_NEG);

@@ -183,7 +183,8 @@ bool moon_tensor_overlap(const moon_tensor *a, const moon_tensor *b) {
 moon_status moon_check_writable(const char *name, const moon_tensor *into) {
   for (int d = 0; d < into->dims; d++)
     if (into->shape[d] > 1 && into->strides[d] == 0)
-      return moon_fail(MOON_EINVAL, "%s: into a broadcast view of %s; its elements are not its own", name, moon_shape_of(into).text);
+      return moon_fail(MOON_EINVAL, "%s: into a broadcast view of %s; its elements are not its own", name,
+                       moon_shape_of(into).text);
   return moon_ok();
 }
 

@@ -45,8 +45,10 @@ static moon_status mismatch(const moon_application *work) {
   moon_shape_text shape[MOON_OPERANDS];
   for (int i = 0; i < work->n; i++) shape[i] = moon_shape_of(work->in[i]);
   if (work->n == 3)
-    return moon_fail(MOON_EINVAL, "%s: %s, %s and %s do not stretch to one shape", work->name, shape[0].text, shape[1].text, shape[2].text);
-  return moon_fail(MOON_EINVAL, "%s: %s against %s: the shapes do not stretch to each other", work->name, shape[0].text, shape[1].text);
+    return moon_fail(MOON_EINVAL, "%s: %s, %s and %s do not stretch to one shape", work->name, shape[0].text, shape[1].text,
+                     shape[2].text);
+  return moon_fail(MOON_EINVAL, "%s: %s against %s: the shapes do not stretch to each other", work->name, shape[0].text,
+                   shape[1].text);
 }
 
 static moon_status common_shape(const moon_application *work, int *dims, size_t *shape) {
@@ -76,7 +78,8 @@ moon_status moon_apply(const moon_application *work, moon_tensor **out) {
 
 /* An operand that lies exactly where the result goes is read before it is written, tile by tile; any other overlap needs a copy. */
 static bool needs_copy(const moon_tensor *in, const moon_tensor *into) {
-  bool same = in->data == into->data && in->dtype == into->dtype && moon_shape_equal(in->dims, in->shape, into->dims, into->shape) &&
+  bool same = in->data == into->data && in->dtype == into->dtype &&
+              moon_shape_equal(in->dims, in->shape, into->dims, into->shape) &&
               !memcmp(in->strides, into->strides, sizeof *in->strides * (size_t)in->dims);
   return !same && moon_tensor_overlap(in, into);
 }
@@ -210,8 +213,8 @@ moon_status moon_tensor_clip_into(const moon_tensor *a, double low, double high,
 
 /* ---- where ----------------------------------------------------------------------------------------------------------------------- */
 
-static moon_status where_work(const char *name, const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b, moon_dtype dtype,
-                              moon_application *work) {
+static moon_status where_work(const char *name, const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b,
+                              moon_dtype dtype, moon_application *work) {
   static moon_kernel *const kernels[4] = ANY(where);
   if (mask->dtype != MOON_U8) return moon_fail(MOON_EINVAL, "%s: a mask is u8, not %s", name, moon_dtype_name(mask->dtype));
   *work = (moon_application){
@@ -238,8 +241,10 @@ moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mas
   *out = NULL;
   int dims;
   size_t shape[MOON_MAX_DIMS];
-  if (!moon_shape_broadcast(a->dims, a->shape, mask->dims, mask->shape, &dims, shape) || !moon_shape_equal(dims, shape, a->dims, a->shape))
-    return moon_fail(MOON_EINVAL, "masked_fill: the mask of %s does not stretch to %s", moon_shape_of(mask).text, moon_shape_of(a).text);
+  if (!moon_shape_broadcast(a->dims, a->shape, mask->dims, mask->shape, &dims, shape) ||
+      !moon_shape_equal(dims, shape, a->dims, a->shape))
+    return moon_fail(MOON_EINVAL, "masked_fill: the mask of %s does not stretch to %s", moon_shape_of(mask).text,
+                     moon_shape_of(a).text);
   MOON_TRY(moon_tensor_borrow(MOON_F64, 0, NULL, &value, &number));
   moon_status st = where_work("masked_fill", mask, number, a, a->dtype, &work);
   if (!st.code) st = moon_apply(&work, out);

@@ -12,7 +12,8 @@
 /* A row-major copy or alias of the index, every position of which is in [0, n). */
 static moon_status open_index(const char *name, const moon_tensor *index, size_t n, moon_tensor **out) {
   *out = NULL;
-  if (index->dtype != MOON_I64) return moon_fail(MOON_EINVAL, "%s: positions are i64, not %s", name, moon_dtype_name(index->dtype));
+  if (index->dtype != MOON_I64)
+    return moon_fail(MOON_EINVAL, "%s: positions are i64, not %s", name, moon_dtype_name(index->dtype));
   MOON_TRY(moon_tensor_dense(index, MOON_I64, out));
   const int64_t *at = (const int64_t *)(const void *)(*out)->data;
   for (size_t i = 0; i < index->count; i++) {
@@ -86,10 +87,11 @@ static moon_status check_scatter(const moon_tensor *into, const moon_tensor *ind
   bool agree = into->dims > 0 && index->dims == 1 && rows->dims == into->dims && rows->shape[0] == index->shape[0];
   for (int d = 1; agree && d < into->dims; d++) agree = rows->shape[d] == into->shape[d];
   if (!agree)
-    return moon_fail(MOON_EINVAL, "scatter_add: rows %s at positions %s do not go into %s", moon_shape_of(rows).text, moon_shape_of(index).text,
-                     moon_shape_of(into).text);
+    return moon_fail(MOON_EINVAL, "scatter_add: rows %s at positions %s do not go into %s", moon_shape_of(rows).text,
+                     moon_shape_of(index).text, moon_shape_of(into).text);
   if (into->dtype != rows->dtype)
-    return moon_fail(MOON_EINVAL, "scatter_add: %s rows do not go into %s", moon_dtype_name(rows->dtype), moon_dtype_name(into->dtype));
+    return moon_fail(MOON_EINVAL, "scatter_add: %s rows do not go into %s", moon_dtype_name(rows->dtype),
+                     moon_dtype_name(into->dtype));
   return moon_check_writable("scatter_add", into);
 }
 
@@ -100,7 +102,8 @@ moon_status moon_tensor_scatter_add(moon_tensor *into, const moon_tensor *index,
   moon_tensor *at = NULL, *from = NULL, *to = NULL;
   moon_status st = open_index("scatter_add", index, into->shape[0], &at);
   if (st.code == MOON_EINVAL) return st;
-  if (!st.code) st = moon_tensor_overlap(rows, into) ? moon_tensor_contiguous(rows, &from) : moon_tensor_dense(rows, rows->dtype, &from);
+  if (!st.code)
+    st = moon_tensor_overlap(rows, into) ? moon_tensor_contiguous(rows, &from) : moon_tensor_dense(rows, rows->dtype, &from);
   if (!st.code) st = moon_tensor_dense(into, into->dtype, &to);
   if (!st.code && from->count)
     kernels[into->dtype](at->count, from->count / at->count, (const int64_t *)(const void *)at->data, from->data, to->data);

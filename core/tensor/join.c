@@ -28,8 +28,8 @@ static moon_status check_parts(const char *name, const moon_tensor *const *parts
       return moon_fail(MOON_EINVAL, "%s: %s against %s (tensor %zu): the sizes do not agree", name, moon_shape_of(parts[0]).text,
                        moon_shape_of(parts[i]).text, i + 1);
     if (parts[i]->dtype != parts[0]->dtype)
-      return moon_fail(MOON_EINVAL, "%s: %s against %s (tensor %zu): the dtypes differ; cast one", name, moon_dtype_name(parts[0]->dtype),
-                       moon_dtype_name(parts[i]->dtype), i + 1);
+      return moon_fail(MOON_EINVAL, "%s: %s against %s (tensor %zu): the dtypes differ; cast one", name,
+                       moon_dtype_name(parts[0]->dtype), moon_dtype_name(parts[i]->dtype), i + 1);
   }
   return moon_ok();
 }

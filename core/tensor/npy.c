@@ -86,7 +86,8 @@ static bool take_string(text *t, char *out, size_t cap) {
   if (t->at == t->end || (*t->at != '\'' && *t->at != '"')) return false;
   char quote = *t->at++;
   size_t n = 0;
-  while (t->at < t->end && *t->at != quote && *t->at != '\\' && *t->at >= ' ' && *t->at <= '~' && n + 1 < cap) out[n++] = *t->at++;
+  while (t->at < t->end && *t->at != quote && *t->at != '\\' && *t->at >= ' ' && *t->at <= '~' && n + 1 < cap)
+    out[n++] = *t->at++;
   if (t->at == t->end || *t->at != quote) return false;
   t->at++;
   out[n] = 0;
@@ -106,7 +107,8 @@ static moon_status take_shape(text *t, header *h) {
   for (h->dims = 0; !take(t, ")"); h->dims++) {
     if (h->dims == MOON_MAX_DIMS) return bad("more than 6 dimensions");
     if (!take_size(t, &h->shape[h->dims])) return bad("the shape holds something else than sizes");
-    if (!take(t, ",") && (!h->dims || t->at == t->end || *t->at != ')')) return bad("the shape is not a tuple"); /* (3) is a number */
+    if (!take(t, ",") && (!h->dims || t->at == t->end || *t->at != ')'))
+      return bad("the shape is not a tuple"); /* (3) is a number */
   }
   return moon_ok();
 }
@@ -159,7 +161,8 @@ static moon_status read_header(const unsigned char *bytes, size_t n, header *h, 
   size_t before = bytes[6] == 1 ? 10 : 12, size = bytes[8] | (size_t)bytes[9] << 8;
   if (n < before) return bad("the file ends within the header");
   if (bytes[6] == 2) size |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
-  if (size > HEADER_LIMIT) return moon_fail(MOON_EFORMAT, "npy: a header of %zu bytes is over the limit of %d", size, HEADER_LIMIT);
+  if (size > HEADER_LIMIT)
+    return moon_fail(MOON_EFORMAT, "npy: a header of %zu bytes is over the limit of %d", size, HEADER_LIMIT);
   if (size > n - before) return bad("the file ends within the header");
   *data = before + size;
   return parse_header((const char *)bytes + before, size, h);
@@ -170,7 +173,8 @@ static moon_status read_header(const unsigned char *bytes, size_t n, header *h, 
 /* Fortran order is the row-major order of the dimensions backwards: a view with them turned round, made contiguous. */
 static moon_status turn_round(moon_tensor **t) {
   moon_tensor view = **t, *turned;
-  for (int d = 0; d < view.dims; d++) view.shape[d] = (*t)->shape[view.dims - 1 - d], view.strides[d] = (*t)->strides[view.dims - 1 - d];
+  for (int d = 0; d < view.dims; d++)
+    view.shape[d] = (*t)->shape[view.dims - 1 - d], view.strides[d] = (*t)->strides[view.dims - 1 - d];
   MOON_TRY(moon_tensor_contiguous(&view, &turned));
   moon_tensor_free(*t);
   *t = turned;
@@ -246,7 +250,8 @@ moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out) {
   }
   if (!out->failed) return moon_ok();
   out->n = before;
-  return moon_fail(MOON_ENOMEM, "npy: no memory for a %s tensor of %s", moon_dtype_name(tensor->dtype), moon_shape_of(tensor).text);
+  return moon_fail(MOON_ENOMEM, "npy: no memory for a %s tensor of %s", moon_dtype_name(tensor->dtype),
+                   moon_shape_of(tensor).text);
 }
 
 moon_status moon_tensor_save(const moon_tensor *tensor, const char *path) {

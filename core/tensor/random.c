@@ -27,7 +27,8 @@ static void fill(moon_tensor *t, moon_dtype as, draw_fn *next, const draw *d) {
 }
 
 static moon_status check(const char *name, const moon_tensor *t, bool any_dtype) {
-  if (!any_dtype && !moon_dtype_is_real(t->dtype)) return moon_fail(MOON_EINVAL, "%s: into f32 or f64, not %s", name, moon_dtype_name(t->dtype));
+  if (!any_dtype && !moon_dtype_is_real(t->dtype))
+    return moon_fail(MOON_EINVAL, "%s: into f32 or f64, not %s", name, moon_dtype_name(t->dtype));
   return moon_check_writable(name, t);
 }
 
@@ -35,7 +36,8 @@ static void draw_uniform(const draw *d, size_t n, void *tile) {
   double *y = tile;
   for (size_t i = 0; i < n; i++) {
     double x = d->a + (d->b - d->a) * moon_rng_uniform(d->rng);
-    if (d->single ? (float)x >= (float)d->b : x >= d->b) x = d->single ? (double)nextafterf((float)d->b, (float)d->a) : nextafter(d->b, d->a);
+    if (d->single ? (float)x >= (float)d->b : x >= d->b)
+      x = d->single ? (double)nextafterf((float)d->b, (float)d->a) : nextafter(d->b, d->a);
     y[i] = x;
   }
 }
@@ -43,7 +45,8 @@ static void draw_uniform(const draw *d, size_t n, void *tile) {
 moon_status moon_tensor_fill_uniform(moon_tensor *tensor, moon_rng *rng, double low, double high) {
   MOON_TRY(check("uniform", tensor, false));
   bool single = tensor->dtype == MOON_F32;
-  if (!isfinite(high - low) || (single ? (float)low >= (float)high || !isfinite((float)low) || !isfinite((float)high) : low >= high))
+  if (!isfinite(high - low) ||
+      (single ? (float)low >= (float)high || !isfinite((float)low) || !isfinite((float)high) : low >= high))
     return moon_fail(MOON_EINVAL, "uniform: there is nothing between %g and %g", low, high);
   draw d = {.rng = rng, .a = low, .b = high, .single = single};
   fill(tensor, MOON_F64, draw_uniform, &d);
@@ -80,7 +83,8 @@ static void draw_integers(const draw *d, size_t n, void *tile) {
 
 moon_status moon_tensor_fill_randint(moon_tensor *tensor, moon_rng *rng, int64_t low, int64_t high) {
   MOON_TRY(check("randint", tensor, true));
-  if (low >= high) return moon_fail(MOON_EINVAL, "randint: there is no whole number from %lld to below %lld", (long long)low, (long long)high);
+  if (low >= high)
+    return moon_fail(MOON_EINVAL, "randint: there is no whole number from %lld to below %lld", (long long)low, (long long)high);
   draw d = {.rng = rng, .low = low, .range = (uint64_t)high - (uint64_t)low};
   fill(tensor, MOON_I64, draw_integers, &d);
   return moon_ok();
@@ -88,7 +92,8 @@ moon_status moon_tensor_fill_randint(moon_tensor *tensor, moon_rng *rng, int64_t
 
 moon_status moon_tensor_fill_permutation(moon_tensor *tensor, moon_rng *rng) {
   if (tensor->dtype != MOON_I64 || tensor->dims != 1)
-    return moon_fail(MOON_EINVAL, "permutation: into i64 [n], not %s %s", moon_dtype_name(tensor->dtype), moon_shape_of(tensor).text);
+    return moon_fail(MOON_EINVAL, "permutation: into i64 [n], not %s %s", moon_dtype_name(tensor->dtype),
+                     moon_shape_of(tensor).text);
   MOON_TRY(moon_check_writable("permutation", tensor));
   int64_t *at = (int64_t *)(void *)tensor->data;
   ptrdiff_t step = tensor->strides[0];

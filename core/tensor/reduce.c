@@ -26,8 +26,14 @@ static const struct {
     [MOON_REDUCE_MEAN] = {"mean", {sum_f32, sum_f64, NULL, NULL}, {MOON_F32, MOON_F64, MOON_F64, MOON_F64}, true},
     [MOON_REDUCE_MAX] = {"max", {best_f32, best_f64, best_i64, best_u8}, {MOON_F32, MOON_F64, MOON_I64, MOON_U8}, false},
     [MOON_REDUCE_MIN] = {"min", {best_f32, best_f64, best_i64, best_u8}, {MOON_F32, MOON_F64, MOON_I64, MOON_U8}, false},
-    [MOON_REDUCE_ARGMAX] = {"argmax", {where_f32, where_f64, where_i64, where_u8}, {MOON_I64, MOON_I64, MOON_I64, MOON_I64}, false},
-    [MOON_REDUCE_ARGMIN] = {"argmin", {where_f32, where_f64, where_i64, where_u8}, {MOON_I64, MOON_I64, MOON_I64, MOON_I64}, false},
+    [MOON_REDUCE_ARGMAX] = {"argmax",
+                            {where_f32, where_f64, where_i64, where_u8},
+                            {MOON_I64, MOON_I64, MOON_I64, MOON_I64},
+                            false},
+    [MOON_REDUCE_ARGMIN] = {"argmin",
+                            {where_f32, where_f64, where_i64, where_u8},
+                            {MOON_I64, MOON_I64, MOON_I64, MOON_I64},
+                            false},
 };
 
 const char *moon_reduction_name(moon_reduction op) { return (unsigned)op < MOON_REDUCTION_COUNT ? table[op].name : NULL; }
@@ -48,7 +54,8 @@ moon_status moon_tensor_reduce(moon_reduction op, const moon_tensor *a, int dim,
   if (!name) return moon_fail(MOON_EINVAL, "there is no reduction %d", (int)op);
   if (dim != MOON_ALL_DIMS) MOON_TRY(moon_check_dim(name, a, dim));
   moon_axis axis = dim == MOON_ALL_DIMS ? (moon_axis){1, a->count, 1} : moon_axis_of(a, dim);
-  if (!axis.n && !table[op].of_nothing) return moon_fail(MOON_EINVAL, "%s: there is no %s of nothing: %s", name, name, moon_shape_of(a).text);
+  if (!axis.n && !table[op].of_nothing)
+    return moon_fail(MOON_EINVAL, "%s: there is no %s of nothing: %s", name, name, moon_shape_of(a).text);
   moon_dtype as = table[op].kernel[a->dtype] ? a->dtype : MOON_F64;
   size_t shape[MOON_MAX_DIMS];
   int dims = reduced_shape(a, dim, keep, shape);

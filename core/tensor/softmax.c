@@ -85,5 +85,9 @@ static moon_status softmax(const char *name, const moon_tensor *a, int dim, bool
   return st.code ? moon_wrap(st, "%s", name) : st;
 }
 
-moon_status moon_tensor_softmax(const moon_tensor *a, int dim, moon_tensor **out) { return softmax("softmax", a, dim, false, out); }
-moon_status moon_tensor_log_softmax(const moon_tensor *a, int dim, moon_tensor **out) { return softmax("log_softmax", a, dim, true, out); }
+moon_status moon_tensor_softmax(const moon_tensor *a, int dim, moon_tensor **out) {
+  return softmax("softmax", a, dim, false, out);
+}
+moon_status moon_tensor_log_softmax(const moon_tensor *a, int dim, moon_tensor **out) {
+  return softmax("log_softmax", a, dim, true, out);
+}

@@ -94,6 +94,8 @@ MOON_API void moon_tensor_fill(moon_tensor *tensor, double value);
 
 /* MOON_EINVAL names the op and the shape. */
 MOON_API moon_status moon_tensor_slice(const moon_tensor *tensor, int dim, size_t start, size_t stop, moon_tensor **out);
+/* What is at `index` of a dimension, without that dimension: of [n, m] and dim 0 a row [m]. */
+MOON_API moon_status moon_tensor_select(const moon_tensor *tensor, int dim, size_t index, moon_tensor **out);
 MOON_API moon_status moon_tensor_transpose(const moon_tensor *tensor, int dim_a, int dim_b, moon_tensor **out);
 MOON_API moon_status moon_tensor_reshape(const moon_tensor *tensor, int dims, const size_t *shape, moon_tensor **out); /* contiguous only */
 MOON_API moon_status moon_tensor_broadcast(const moon_tensor *tensor, int dims, const size_t *shape, moon_tensor **out);

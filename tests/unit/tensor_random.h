@@ -46,7 +46,8 @@ static inline moon_tensor *replaced(moon_tensor *old, moon_status st, moon_tenso
 }
 
 /* A tensor of the shape whose memory is contiguous, cut out of something larger, turned round, or (spread) repeated. */
-static inline moon_tensor *random_view(moon_rng *rng, moon_dtype dtype, int dims, const size_t *shape, bool spread, double low, double high) {
+static inline moon_tensor *random_view(moon_rng *rng, moon_dtype dtype, int dims, const size_t *shape, bool spread, double low,
+                                       double high) {
   size_t inner[MOON_MAX_DIMS], from[MOON_MAX_DIMS];
   int a = dims ? (int)moon_rng_below(rng, (uint32_t)dims) : 0, b = dims ? (int)moon_rng_below(rng, (uint32_t)dims) : 0;
   bool cut = moon_rng_below(rng, 2), turn = moon_rng_below(rng, 2);
@@ -56,7 +57,8 @@ static inline moon_tensor *random_view(moon_rng *rng, moon_dtype dtype, int dims
     from[d] = cut ? moon_rng_below(rng, 3) : 0;
     inner[d] = size + from[d] + (cut ? moon_rng_below(rng, 3) : 0);
   }
-  if (spread) turn = false, memcpy(inner, shape, sizeof *inner * (size_t)dims), inner[a] = 1, memset(from, 0, sizeof from), cut = false;
+  if (spread)
+    turn = false, memcpy(inner, shape, sizeof *inner * (size_t)dims), inner[a] = 1, memset(from, 0, sizeof from), cut = false;
   moon_tensor *t = NULL, *next = NULL;
   OK(moon_tensor_new(dtype, dims, inner, &t));
   fill_random(rng, t, low, high);
@@ -78,7 +80,8 @@ static inline moon_tensor *random_view(moon_rng *rng, moon_dtype dtype, int dims
 }
 
 /* Of the shape, but some of its sizes 1 and some of its leading dimensions left out: it stretches to the shape. */
-static inline moon_tensor *random_operand(moon_rng *rng, moon_dtype dtype, int dims, const size_t *shape, double low, double high) {
+static inline moon_tensor *random_operand(moon_rng *rng, moon_dtype dtype, int dims, const size_t *shape, double low,
+                                          double high) {
   int drop = moon_rng_below(rng, 3) ? 0 : (int)moon_rng_below(rng, (uint32_t)dims + 1);
   size_t own[MOON_MAX_DIMS];
   for (int d = drop; d < dims; d++) own[d - drop] = moon_rng_below(rng, 4) ? shape[d] : 1;

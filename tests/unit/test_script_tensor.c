@@ -37,7 +37,8 @@ static void scripts_compute_with_tensors(void **state) {
   (void)state;
   assert_fine("local a = T { { 1, 2 }, { 3, 4 } } assert(a:matmul(a):sum() == 54 and (a + 1)[2][2] == 5)");
   assert_fine("assert(select(3, T.memory()) == 64 << 20)");
-  REFUSED(MOON_ESCRIPT, "recipe.lua:3: tensor:matmul: [2] against [3]: the inner sizes 2 and 3 differ", run("\nT { 1, 2 }:matmul(T { 1, 2, 3 })"));
+  REFUSED(MOON_ESCRIPT, "recipe.lua:3: tensor:matmul: [2] against [3]: the inner sizes 2 and 3 differ",
+          run("\nT { 1, 2 }:matmul(T { 1, 2, 3 })"));
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: there is no tensor method 'sofmax'; did you mean 'softmax'?", run("T { 1 }:sofmax()"));
 }
 
@@ -59,7 +60,8 @@ static void what_is_kept_runs_into_the_limit(void **state) {
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: m.tensor.ones: no memory for a f32 tensor of [1048576]: 4194304 bytes asked",
           run("local kept = {} while true do kept[#kept + 1] = T.ones { 1 << 20 } end"));
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: m.tensor.zeros: no memory", run("T.zeros { 1 << 30 }"));
-  REFUSED(MOON_ESCRIPT, "recipe.lua:2: m.tensor: no memory for a f32 tensor of [2, 1000, 1000, 1000, 1]", /* from 3,000 places of tables */
+  REFUSED(MOON_ESCRIPT,
+          "recipe.lua:2: m.tensor: no memory for a f32 tensor of [2, 1000, 1000, 1000, 1]", /* from 3,000 places of tables */
           run("local t = { 1 } for i = 1, 3 do local u = {} for k = 1, 1000 do u[k] = t end t = u end T { t, t }"));
   assert_fine("assert(not pcall(T.zeros, { 1 << 28 })) assert(T.zeros(10):sum() == 0)");
 }
@@ -150,8 +152,10 @@ static void files_are_read_beside_the_script_only(void **state) {
   char *paths[] = {write_npy(folder, "x.npy"), write_npy(sub, "y-1.f32.npy"), write_npy(folder, ".hidden.npy")};
   OK(load_beside(folder, "x.npy"));
   OK(load_beside(folder, "weights/y-1.f32.npy"));
-  const char *const names[] = {"/etc/passwd", "../x.npy", "weights/../x.npy", ".hidden.npy", "weights/.x", "./x.npy", "weights//y.npy", "weights/", ""};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) REFUSED(MOON_ESCRIPT, "is not a file beside the script", load_beside(folder, names[i]));
+  const char *const names[] = {
+      "/etc/passwd", "../x.npy", "weights/../x.npy", ".hidden.npy", "weights/.x", "./x.npy", "weights//y.npy", "weights/", ""};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    REFUSED(MOON_ESCRIPT, "is not a file beside the script", load_beside(folder, names[i]));
   REFUSED(MOON_ESCRIPT, "zero byte", load_beside(folder, "x.npy\\0y"));
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: m.tensor.load:", load_beside(folder, "none.npy"));
   REFUSED(MOON_ESCRIPT, "neither .npy nor safetensors", load_beside(folder, "recipe.lua"));
@@ -166,7 +170,8 @@ static void files_are_read_beside_the_script_only(void **state) {
 static void any_failing_allocation_is_an_error_and_leaks_nothing(void **state) {
   (void)state;
   const char *source =
-      "for i = 1, 3 do local a = T { { 1, 2 }, { 3, 4 } } local b = (a:transpose() + 1):matmul(a):softmax() b:topk(1) b:take { 2 }"
+      "for i = 1, 3 do local a = T { { 1, 2 }, { 3, 4 } } local b = (a:transpose() + 1):matmul(a):softmax() b:topk(1) b:take { 2 "
+      "}"
       " T.concat { a, b } tostring(a) a:to_table() a[1] = b[2] end";
   for (size_t n = 1; n < 6000; n += 1 + n / 24) {
     char text[2048];

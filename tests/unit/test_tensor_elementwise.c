@@ -45,7 +45,8 @@ static void assert_binary(moon_binary op, const moon_tensor *a, const moon_tenso
   moon_dtype dtype = common(moon_tensor_dtype(a), moon_tensor_dtype(b));
   for (size_t i = 0; i < moon_tensor_count(y); i++) {
     place p = place_of(i, dims, moon_tensor_shape(y));
-    assert_same_value(moon_tensor_get(y, p.at), plain_binary(op, stretched(a, p, dims), stretched(b, p, dims), dtype), 3e-6, moon_binary_name(op));
+    assert_same_value(moon_tensor_get(y, p.at), plain_binary(op, stretched(a, p, dims), stretched(b, p, dims), dtype), 3e-6,
+                      moon_binary_name(op));
   }
 }
 
@@ -78,7 +79,8 @@ static void long_rows_equal_short_ones(void **state) {
       for (int turned = 0; turned < 4; turned++) {
         moon_dtype dtype = dtypes[(op + turned) % 4];
         size_t back[] = {shapes[s][1], shapes[s][0]}, row[] = {shapes[s][1]};
-        moon_tensor *a = random_view(&rng, dtype, 2, shapes[s], false, 0, 6), *t = random_view(&rng, dtype, 2, back, false, 0, 6), *b, *y;
+        moon_tensor *a = random_view(&rng, dtype, 2, shapes[s], false, 0, 6), *t = random_view(&rng, dtype, 2, back, false, 0, 6),
+                    *b, *y;
         if (turned & 1) OK(moon_tensor_transpose(t, 0, 1, &b));
         else if (turned & 2) b = random_view(&rng, dtype, 1, row, true, 0, 6);
         else b = random_operand(&rng, dtype, 2, shapes[s], 0, 6);
@@ -114,10 +116,13 @@ static void one_operand_equals_plain_functions(void **state) {
     moon_dtype dtype = dtypes[moon_rng_below(&rng, 4)], want = op >= MOON_OP_SQRT && !real(dtype) ? MOON_F64 : dtype;
     size_t shape[MOON_MAX_DIMS];
     int dims = random_shape(&rng, shape);
-    moon_tensor *a = random_view(&rng, dtype, dims, shape, true, op == MOON_OP_LOG || op == MOON_OP_SQRT || dtype == MOON_U8 ? 0 : -5, 6), *y;
+    moon_tensor *a = random_view(&rng, dtype, dims, shape, true,
+                                 op == MOON_OP_LOG || op == MOON_OP_SQRT || dtype == MOON_U8 ? 0 : -5, 6),
+                *y;
     OK(moon_tensor_unary(op, a, &y));
     assert_int_equal(moon_tensor_dtype(y), want);
-    for (size_t i = 0; i < moon_tensor_count(y); i++) assert_same_value(nth(y, i), plain_unary(op, nth(a, i), dtype), 3e-6, moon_unary_name(op));
+    for (size_t i = 0; i < moon_tensor_count(y); i++)
+      assert_same_value(nth(y, i), plain_unary(op, nth(a, i), dtype), 3e-6, moon_unary_name(op));
     moon_tensor_free(a), moon_tensor_free(y);
   }
 }
@@ -135,7 +140,8 @@ static void single_functions_are_accurate(void **state) {
     for (size_t i = 0; i < N; i++) {
       double got = nth(y, i), want = plain_unary(ops[o], nth(x, i), MOON_F64);
       if (want > 1e38 || fabs(want) < 1e-37) continue; /* at the ends of the range */
-      if (fabs(got - want) > 4e-7 * fabs(want)) fail_msg("%s(%g) = %.9g, not %.9g", moon_unary_name(ops[o]), nth(x, i), got, want);
+      if (fabs(got - want) > 4e-7 * fabs(want))
+        fail_msg("%s(%g) = %.9g, not %.9g", moon_unary_name(ops[o]), nth(x, i), got, want);
     }
     moon_tensor_free(y);
   }
@@ -148,9 +154,13 @@ static void nan_and_infinity_stay_visible(void **state) {
   moon_tensor *a, *b, *y;
   OK(moon_tensor_from(MOON_F32, SHAPE(5), values, &a));
   OK(moon_tensor_from(MOON_F32, 0, NULL, (float[]){2}, &b));
-  static const struct { moon_binary op; double want[5]; } cases[] = {
-      {MOON_OP_MAXIMUM, {NAN, INFINITY, 2, 2, 2}}, {MOON_OP_MINIMUM, {NAN, 2, -INFINITY, 1, 0}}, {MOON_OP_LT, {0, 0, 1, 1, 1}},
-      {MOON_OP_GE, {0, 1, 0, 0, 0}},               {MOON_OP_NE, {1, 1, 1, 1, 1}},                {MOON_OP_DIV, {NAN, INFINITY, -INFINITY, .5, 0}}};
+  static const struct { moon_binary op; double want[5];
+  } cases[] = {{MOON_OP_MAXIMUM, {NAN, INFINITY, 2, 2, 2}},
+               {MOON_OP_MINIMUM, {NAN, 2, -INFINITY, 1, 0}},
+               {MOON_OP_LT, {0, 0, 1, 1, 1}},
+               {MOON_OP_GE, {0, 1, 0, 0, 0}},
+               {MOON_OP_NE, {1, 1, 1, 1, 1}},
+               {MOON_OP_DIV, {NAN, INFINITY, -INFINITY, .5, 0}}};
   for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
     OK(moon_tensor_binary(cases[c].op, a, b, &y));
     for (size_t i = 0; i < 5; i++) assert_same_value(nth(y, i), cases[c].want[i], 0, moon_binary_name(cases[c].op));
@@ -204,7 +214,8 @@ static void results_may_lie_over_inputs(void **state) {
     OK(moon_tensor_binary(op, same, b, &want));
     OK(moon_tensor_binary_into(op, same, b, into));
     for (size_t i = 0; i < m; i++) assert_same_value(nth(into, i), nth(want, i), 0, moon_binary_name(op));
-    moon_tensor_free(memory), moon_tensor_free(dense), moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(into), moon_tensor_free(want);
+    moon_tensor_free(memory), moon_tensor_free(dense), moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(into),
+        moon_tensor_free(want);
     moon_tensor_free(same);
   }
 }
@@ -231,8 +242,10 @@ static void in_place_refuses_what_does_not_fit_and_changes_nothing(void **state)
   OK(moon_tensor_from(MOON_F64, SHAPE(3), (double[]){.5, .5, .5}, &half));
   OK(moon_tensor_new(MOON_F32, 0, NULL, &scalar));
   OK(moon_tensor_broadcast(scalar, SHAPE(2, 3), &wide));
-  REFUSED(MOON_EINVAL, "add: the result is f32 [4, 2, 3], but is to go into f32 [2, 3]", moon_tensor_binary_into(MOON_OP_ADD, a, b, a));
-  REFUSED(MOON_EINVAL, "mul: the result is f64 [2, 3], but is to go into f32 [2, 3]", moon_tensor_binary_into(MOON_OP_MUL, a, half, a));
+  REFUSED(MOON_EINVAL, "add: the result is f32 [4, 2, 3], but is to go into f32 [2, 3]",
+          moon_tensor_binary_into(MOON_OP_ADD, a, b, a));
+  REFUSED(MOON_EINVAL, "mul: the result is f64 [2, 3], but is to go into f32 [2, 3]",
+          moon_tensor_binary_into(MOON_OP_MUL, a, half, a));
   REFUSED(MOON_EINVAL, "lt: the result is u8", moon_tensor_binary_into(MOON_OP_LT, a, a, a));
   REFUSED(MOON_EINVAL, "add: into a broadcast view of [2, 3]", moon_tensor_binary_into(MOON_OP_ADD, a, a, wide));
   REFUSED(MOON_EINVAL, "copy: [4, 2, 3] does not stretch to [2, 3]", moon_tensor_copy(b, a));
@@ -240,9 +253,11 @@ static void in_place_refuses_what_does_not_fit_and_changes_nothing(void **state)
   for (size_t i = 0; i < 6; i++) NEAR(nth(a, i), (double)i + 1, 0);
   moon_tensor *narrow, *none;
   OK(moon_tensor_slice(a, 1, 0, 2, &narrow));
-  REFUSED(MOON_EINVAL, "pow: [2, 3] against [2, 2]: the shapes do not stretch to each other", moon_tensor_binary(MOON_OP_POW, a, narrow, &none));
+  REFUSED(MOON_EINVAL, "pow: [2, 3] against [2, 2]: the shapes do not stretch to each other",
+          moon_tensor_binary(MOON_OP_POW, a, narrow, &none));
   assert_null(none);
-  moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(half), moon_tensor_free(wide), moon_tensor_free(scalar), moon_tensor_free(narrow);
+  moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(half), moon_tensor_free(wide), moon_tensor_free(scalar),
+      moon_tensor_free(narrow);
 }
 
 /* ---- conversions, where, clip */
@@ -287,7 +302,8 @@ static void copies_convert_and_stretch_any_view(void **state) {
       double x = stretched(a, place_of(i, dims, shape), dims);
       assert_same_value(nth(y, i), real(to) ? x : floor(x), 1e-6, "copy");
     }
-    for (size_t i = 0; i < moon_tensor_count(cast); i++) assert_same_value(nth(cast, i), real(to) ? nth(a, i) : floor(nth(a, i)), 1e-6, "cast");
+    for (size_t i = 0; i < moon_tensor_count(cast); i++)
+      assert_same_value(nth(cast, i), real(to) ? nth(a, i) : floor(nth(a, i)), 1e-6, "cast");
     moon_tensor_free(a), moon_tensor_free(y), moon_tensor_free(cast);
   }
 }
@@ -301,7 +317,8 @@ static void where_chooses_and_masks_fill(void **state) {
     size_t shape[MOON_MAX_DIMS];
     int dims = random_shape(&rng, shape);
     moon_tensor *mask = random_operand(&rng, MOON_U8, dims, shape, 0, 3), *a = random_operand(&rng, da, dims, shape, 0, 50),
-                *b = random_operand(&rng, db, dims, shape, 0, 50), *whole = random_view(&rng, da, dims, shape, true, 0, 50), *y, *filled;
+                *b = random_operand(&rng, db, dims, shape, 0, 50), *whole = random_view(&rng, da, dims, shape, true, 0, 50), *y,
+                *filled;
     OK(moon_tensor_where(mask, a, b, &y));
     OK(moon_tensor_masked_fill(whole, mask, 7, &filled));
     assert_int_equal(moon_tensor_dtype(y), common(da, db));
@@ -313,7 +330,8 @@ static void where_chooses_and_masks_fill(void **state) {
     }
     for (size_t i = 0; i < moon_tensor_count(filled); i++)
       assert_same_value(nth(filled, i), stretched(mask, place_of(i, dims, shape), dims) ? 7 : nth(whole, i), 0, "masked_fill");
-    moon_tensor_free(mask), moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(whole), moon_tensor_free(y), moon_tensor_free(filled);
+    moon_tensor_free(mask), moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(whole), moon_tensor_free(y),
+        moon_tensor_free(filled);
   }
   moon_tensor *a, *mask, *y;
   OK(moon_tensor_new(MOON_F32, SHAPE(3), &a));

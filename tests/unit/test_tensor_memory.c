@@ -105,22 +105,61 @@ static void threads_never_pass_the_limit(void **state) {
 typedef struct inputs { moon_tensor *a, *b, *turned, *index, *mask, *grid; moon_rng rng; } inputs;
 typedef moon_status operation(inputs *in, moon_tensor **y, moon_tensor **z);
 
-static moon_status do_binary(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_binary(MOON_OP_ADD, in->a, in->turned, y); }
-static moon_status do_overlap(inputs *in, moon_tensor **y, moon_tensor **z) { (void)y; (void)z; return moon_tensor_binary_into(MOON_OP_MUL, in->a, in->turned, in->a); }
-static moon_status do_copy(inputs *in, moon_tensor **y, moon_tensor **z) { (void)y; (void)z; return moon_tensor_copy(in->turned, in->a); }
+static moon_status do_binary(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_binary(MOON_OP_ADD, in->a, in->turned, y);
+}
+static moon_status do_overlap(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)y;
+  (void)z;
+  return moon_tensor_binary_into(MOON_OP_MUL, in->a, in->turned, in->a);
+}
+static moon_status do_copy(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)y;
+  (void)z;
+  return moon_tensor_copy(in->turned, in->a);
+}
 static moon_status do_cast(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_cast(in->a, MOON_I64, y); }
-static moon_status do_fill(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_masked_fill(in->a, in->mask, 3, y); }
-static moon_status do_reduce(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_reduce(MOON_REDUCE_SUM, in->turned, 0, false, y); }
+static moon_status do_fill(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_masked_fill(in->a, in->mask, 3, y);
+}
+static moon_status do_reduce(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_reduce(MOON_REDUCE_SUM, in->turned, 0, false, y);
+}
 static moon_status do_softmax(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_softmax(in->a, 0, y); }
 static moon_status do_logs(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_log_softmax(in->a, 1, y); }
 static moon_status do_top_k(inputs *in, moon_tensor **y, moon_tensor **z) { return moon_tensor_top_k(in->turned, 2, y, z); }
-static moon_status do_take(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_take(in->turned, 1, in->index, y); }
-static moon_status do_gather(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_gather(in->turned, 0, in->grid, y); }
-static moon_status do_scatter(inputs *in, moon_tensor **y, moon_tensor **z) { (void)y; (void)z; return moon_tensor_scatter_add(in->turned, in->index, in->a); }
-static moon_status do_concat(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_concat((const moon_tensor *const[]){in->a, in->b}, 2, 1, y); }
-static moon_status do_stack(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_stack((const moon_tensor *const[]){in->a, in->b}, 2, 1, y); }
-static moon_status do_pad(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_pad(in->a, (size_t[]){1, 0}, (size_t[]){0, 2}, 1, y); }
-static moon_status do_matmul(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_matmul(in->turned, in->b, y); }
+static moon_status do_take(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_take(in->turned, 1, in->index, y);
+}
+static moon_status do_gather(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_gather(in->turned, 0, in->grid, y);
+}
+static moon_status do_scatter(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)y;
+  (void)z;
+  return moon_tensor_scatter_add(in->turned, in->index, in->a);
+}
+static moon_status do_concat(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_concat((const moon_tensor *const[]){in->a, in->b}, 2, 1, y);
+}
+static moon_status do_stack(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_stack((const moon_tensor *const[]){in->a, in->b}, 2, 1, y);
+}
+static moon_status do_pad(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_pad(in->a, (size_t[]){1, 0}, (size_t[]){0, 2}, 1, y);
+}
+static moon_status do_matmul(inputs *in, moon_tensor **y, moon_tensor **z) {
+  (void)z;
+  return moon_tensor_matmul(in->turned, in->b, y);
+}
 static moon_status do_select(inputs *in, moon_tensor **y, moon_tensor **z) { (void)z; return moon_tensor_select(in->a, 0, 1, y); }
 static moon_status do_npy(inputs *in, moon_tensor **y, moon_tensor **z) {
   (void)z;
@@ -139,8 +178,9 @@ static moon_status do_print(inputs *in, moon_tensor **y, moon_tensor **z) {
   return st;
 }
 
-static operation *const operations[] = {do_binary, do_overlap, do_copy,    do_cast,   do_fill,  do_reduce, do_softmax, do_logs, do_top_k,  do_take,
-                                        do_gather, do_scatter, do_concat,  do_stack,  do_pad,   do_matmul, do_select,  do_npy,    do_print};
+static operation *const operations[] = {do_binary, do_overlap, do_copy,   do_cast,   do_fill,    do_reduce, do_softmax,
+                                        do_logs,   do_top_k,   do_take,   do_gather, do_scatter, do_concat, do_stack,
+                                        do_pad,    do_matmul,  do_select, do_npy,    do_print};
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 
 static void open_inputs(moon_account *account, inputs *in) {

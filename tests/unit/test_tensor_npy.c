@@ -53,7 +53,8 @@ static void any_view_comes_back(void **state) {
     OK(moon_npy_write(a, &buf));
     assert_int_equal((buf.n - 6 - moon_tensor_count(a) * moon_dtype_size(moon_tensor_dtype(a))) % 64, 0);
     OK(moon_npy_read(buf.data + 6, buf.n - 6, NULL, &b));
-    assert_true(moon_tensor_dtype(a) == moon_tensor_dtype(b) && moon_shape_equal(dims, shape, moon_tensor_dims(b), moon_tensor_shape(b)));
+    assert_true(moon_tensor_dtype(a) == moon_tensor_dtype(b) &&
+                moon_shape_equal(dims, shape, moon_tensor_dims(b), moon_tensor_shape(b)));
     for (size_t i = 0; i < moon_tensor_count(a); i++) NEAR(nth(a, i), nth(b, i), 0);
     moon_buf_free(&buf);
     moon_tensor_free(a), moon_tensor_free(b);

@@ -40,7 +40,8 @@ static void reductions_equal_plain_loops(void **state) {
     int dims = random_shape(&rng, shape), dim = dims ? (int)moon_rng_below(&rng, (uint32_t)dims) : 0;
     if (!dims) continue;
     moon_tensor *a = random_view(&rng, dtype, dims, shape, !holes, 0, 9), *y;
-    if (holes && moon_tensor_count(a)) moon_tensor_set(a, place_of(moon_rng_below(&rng, (uint32_t)moon_tensor_count(a)), dims, shape).at, NAN);
+    if (holes && moon_tensor_count(a))
+      moon_tensor_set(a, place_of(moon_rng_below(&rng, (uint32_t)moon_tensor_count(a)), dims, shape).at, NAN);
     moon_status st = moon_tensor_reduce(op, a, dim, keep, &y);
     if (!shape[dim] && op >= MOON_REDUCE_MAX) {
       assert_int_equal(st.code, MOON_EINVAL);

@@ -50,8 +50,8 @@ static void scatter_add_adds_rows_in_order(void **state) {
     memcpy(rows_shape, shape, sizeof shape);
     rows_shape[0] = m;
     moon_dtype dtype = dtypes[round % 4];
-    moon_tensor *into = random_view(&rng, dtype, dims, shape, false, 0, 9), *rows = random_view(&rng, dtype, dims, rows_shape, true, 0, 9),
-                *at = random_index(&rng, 1, &m, shape[0]), *want;
+    moon_tensor *into = random_view(&rng, dtype, dims, shape, false, 0, 9),
+                *rows = random_view(&rng, dtype, dims, rows_shape, true, 0, 9), *at = random_index(&rng, 1, &m, shape[0]), *want;
     OK(moon_tensor_contiguous(into, &want));
     for (size_t i = 0; i < moon_tensor_count(rows); i++) {
       place p = place_of(i, dims, rows_shape), q = put(p, 0, (size_t)moon_tensor_get(at, p.at));
@@ -86,7 +86,8 @@ static void positions_outside_are_refused_before_anything_is_written(void **stat
   REFUSED(MOON_EINVAL, "take: position 2 is outside", moon_tensor_take(a, 1, high, &y));
   REFUSED(MOON_EINVAL, "take: positions are i64, not f32", moon_tensor_take(a, 0, floats, &y));
   REFUSED(MOON_EINVAL, "take: positions are one dimension, not [2, 3]", moon_tensor_take(a, 0, two, &y));
-  REFUSED(MOON_EINVAL, "gather: [2, 2] against positions [2, 3]: all but dimension 0 must agree", moon_tensor_gather(a, 0, two, &y));
+  REFUSED(MOON_EINVAL, "gather: [2, 2] against positions [2, 3]: all but dimension 0 must agree",
+          moon_tensor_gather(a, 0, two, &y));
   REFUSED(MOON_EINVAL, "scatter_add: position 2 is outside", moon_tensor_scatter_add(a, high, a));
   REFUSED(MOON_EINVAL, "scatter_add: rows [2] at positions [2] do not go into [2, 2]", moon_tensor_scatter_add(a, low, floats));
   for (size_t i = 0; i < 4; i++) NEAR(nth(a, i), (double)i + 1, 0);
@@ -138,12 +139,15 @@ static void what_does_not_join_is_refused(void **state) {
   OK(moon_tensor_new(MOON_F32, SHAPE(2, 3), &a));
   OK(moon_tensor_new(MOON_F32, SHAPE(2, 4), &b));
   OK(moon_tensor_new(MOON_F64, SHAPE(2, 3), &c));
-  REFUSED(MOON_EINVAL, "concat: [2, 3] against [2, 4] (tensor 2)", moon_tensor_concat((const moon_tensor *const[]){a, b}, 2, 0, &y));
+  REFUSED(MOON_EINVAL, "concat: [2, 3] against [2, 4] (tensor 2)",
+          moon_tensor_concat((const moon_tensor *const[]){a, b}, 2, 0, &y));
   REFUSED(MOON_EINVAL, "concat: f32 against f64 (tensor 2)", moon_tensor_concat((const moon_tensor *const[]){a, c}, 2, 0, &y));
   REFUSED(MOON_EINVAL, "concat: [2, 3] has no dimension 2", moon_tensor_concat((const moon_tensor *const[]){a, a}, 2, 2, &y));
   REFUSED(MOON_EINVAL, "concat: there are no tensors", moon_tensor_concat(NULL, 0, 0, &y));
-  REFUSED(MOON_EINVAL, "stack: [2, 3] against [2, 4] (tensor 2)", moon_tensor_stack((const moon_tensor *const[]){a, b}, 2, 0, &y));
-  REFUSED(MOON_EINVAL, "stack: [2, 3] does not take a new dimension 3", moon_tensor_stack((const moon_tensor *const[]){a}, 1, 3, &y));
+  REFUSED(MOON_EINVAL, "stack: [2, 3] against [2, 4] (tensor 2)",
+          moon_tensor_stack((const moon_tensor *const[]){a, b}, 2, 0, &y));
+  REFUSED(MOON_EINVAL, "stack: [2, 3] does not take a new dimension 3",
+          moon_tensor_stack((const moon_tensor *const[]){a}, 1, 3, &y));
   REFUSED(MOON_EINVAL, "pad: the result does not fit", moon_tensor_pad(a, (size_t[]){SIZE_MAX, 0}, (size_t[]){0, 0}, 0, &y));
   moon_tensor_free(a), moon_tensor_free(b), moon_tensor_free(c);
 }
@@ -177,8 +181,10 @@ static void products_equal_triple_loops(void **state) {
   moon_rng_seed(&rng, 5, 0);
   for (int round = 0; round < 1500; round++) {
     moon_dtype dtype = dtypes[round % 2];
-    size_t n = moon_rng_below(&rng, 6), k = moon_rng_below(&rng, 7), m = moon_rng_below(&rng, 6), batch[MOON_MAX_DIMS], a_shape[MOON_MAX_DIMS], b_shape[MOON_MAX_DIMS];
-    int lead = (int)moon_rng_below(&rng, 5), a_lead = (int)moon_rng_below(&rng, (uint32_t)lead + 1), b_lead = moon_rng_below(&rng, 2) ? 0 : lead;
+    size_t n = moon_rng_below(&rng, 6), k = moon_rng_below(&rng, 7), m = moon_rng_below(&rng, 6), batch[MOON_MAX_DIMS],
+           a_shape[MOON_MAX_DIMS], b_shape[MOON_MAX_DIMS];
+    int lead = (int)moon_rng_below(&rng, 5), a_lead = (int)moon_rng_below(&rng, (uint32_t)lead + 1),
+        b_lead = moon_rng_below(&rng, 2) ? 0 : lead;
     if (a_lead < lead && b_lead < lead) a_lead = lead;
     for (int d = 0; d < lead; d++) batch[d] = 1 + moon_rng_below(&rng, 3);
     for (int d = 0; d < a_lead; d++) a_shape[d] = moon_rng_below(&rng, 4) ? batch[lead - a_lead + d] : 1;
