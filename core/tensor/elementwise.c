@@ -260,7 +260,7 @@ moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mas
     const T *a = in[0], *b = in[1];                                                                    \
     RESULT *z = out;                                                                                   \
     (void)numbers;                                                                                     \
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {                                              \
+    MOON_IVDEP for (size_t i = 0; i < n; i++) {                                                        \
       T x = a[i], y = b[i];                                                                            \
       z[i] = (RESULT)(EXPRESSION);                                                                     \
     }                                                                                                  \
@@ -270,7 +270,7 @@ moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mas
     const T *a = in[0];                                                                                \
     T *z = out;                                                                                        \
     (void)numbers;                                                                                     \
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {                                              \
+    MOON_IVDEP for (size_t i = 0; i < n; i++) {                                                        \
       T x = a[i];                                                                                      \
       z[i] = (T)(EXPRESSION);                                                                          \
     }                                                                                                  \
@@ -320,7 +320,7 @@ MOON_CLONES static void K(clip)(size_t n, const void *const *in, void *out, cons
   T top = (T)(sizeof(T) == 1 ? UINT8_MAX : INT64_MAX), bottom = (T)(sizeof(T) == 1 ? 0 : INT64_MIN);
   T low = from >= most ? top : from <= least ? bottom : (T)from, high = to >= most ? top : to <= least ? bottom : (T)to;
 #endif
-  _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {
+  MOON_IVDEP for (size_t i = 0; i < n; i++) {
     T x = a[i];
     x = x < low ? low : x;
     z[i] = x > high ? high : x;
@@ -332,7 +332,7 @@ MOON_CLONES static void K(where)(size_t n, const void *const *in, void *out, con
   const T *a = in[1], *b = in[2];
   T *z = out;
   (void)numbers;
-  _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) {
+  MOON_IVDEP for (size_t i = 0; i < n; i++) {
     T x = a[i], y = b[i];
     z[i] = mask[i] ? x : y;
   }

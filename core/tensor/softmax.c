@@ -32,7 +32,7 @@ MOON_INLINE double total(size_t n, const float *x) {
 MOON_CLONES static void rows_f32(size_t rows, size_t n, bool logs, float *x, float *beside) {
   for (size_t r = 0; r < rows; r++, x += n) {
     float most = largest(n, x), *e = logs ? beside : x;
-    _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) e[i] = moon_expf(x[i] - most);
+    MOON_IVDEP for (size_t i = 0; i < n; i++) e[i] = moon_expf(x[i] - most);
     double sum = total(n, e);
     float share = (float)(1 / sum), less = (float)log(sum);
     if (logs)
