@@ -11,7 +11,7 @@ MOON_INLINE int64_t to_i64(double x) { return x != x ? 0 : x >= 0x1p63 ? INT64_M
 MOON_INLINE uint8_t to_u8(double x) { return x >= 255 ? 255 : x > 0 ? (uint8_t)x : 0; }
 MOON_INLINE uint8_t i64_to_u8(int64_t x) { return x > 255 ? 255 : x < 0 ? 0 : (uint8_t)x; }
 
-/* The loop over contiguous rows vectorises; `same` lets it read and write one row, for copies in place. */
+/* The loop over contiguous rows vectorises. */
 #define CONVERT(NAME, FROM, TO, EXPRESSION)                                                                       \
   MOON_CLONES static void NAME(size_t n, const void *from, ptrdiff_t step_from, void *to, ptrdiff_t step_to) {    \
     const FROM *a = from;                                                                                         \
