@@ -87,7 +87,8 @@ size_t moon_utf8_prefix(const char *text, size_t n);
 /* Fit for JSON and a terminal: bytes that are not UTF-8, and control characters but line ends and tabs, become '?'. */
 void moon_text_tidy(char *text);
 
-/* The nearest of `names` to `name` by edit distance (Damerau-Levenshtein, case aside; at most a third of its length + 1), or NULL. */
+/* The nearest of `names` to `name` by edit distance (Damerau-Levenshtein, case aside; at most a third of its length + 1), or
+ * NULL. */
 const char *moon_nearest(const char *name, const char *const *names, size_t count);
 
 /* ---- hashing and interning (dict.c, map.c) ------------------------------------------------------------------------------ */
@@ -136,8 +137,8 @@ void moon_rng_shuffle(moon_rng *rng, uint32_t *items, size_t n); /* Fisher-Yates
 #define MOON_SECOND INT64_C(1000000)
 int64_t moon_now(void);       /* wall clock */
 int64_t moon_monotonic(void); /* for durations */
-/* "2026-11-24", "2026-11-24T10:11[:12[.ffffff]][Z|+hh:mm]" or with a blank for T; UTC where there is no zone; digits of a fraction
- * beyond the sixth are dropped. false otherwise: the common case of a log, so it makes no message. */
+/* "2026-11-24", "2026-11-24T10:11[:12[.ffffff]][Z|+hh:mm]" or with a blank for T; UTC where there is no zone; digits of a
+ * fraction beyond the sixth are dropped. false otherwise: the common case of a log, so it makes no message. */
 bool moon_time_read(const char *text, size_t n, int64_t *out);
 moon_status moon_time_parse(const char *text, size_t n, int64_t *out); /* the same; MOON_EFORMAT with a message */
 /* "90s", "30m", "24h", "7d", "2w"; MOON_EFORMAT otherwise. */
@@ -146,7 +147,8 @@ void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
 
 /* ---- files and checksums (file.c) ---------------------------------------------------------------------------------------- */
 
-moon_status moon_file_read(const char *path, size_t limit, moon_buf *out); /* appends; MOON_ELIMIT past `limit` bytes (0 = no limit) */
+/* Appends the whole file. MOON_ELIMIT past `limit` bytes (0 = no limit). */
+moon_status moon_file_read(const char *path, size_t limit, moon_buf *out);
 moon_status moon_file_write(const char *path, const void *bytes, size_t n); /* new file, fsynced */
 bool moon_file_exists(const char *path);
 moon_status moon_dir_make(const char *path);       /* with parents; existing is fine */

@@ -1,7 +1,7 @@
 /* dict.c - interned strings with dense codes.
  *
- * The texts live in an arena; an open-addressing table of slots finds them. A slot keeps half of the hash beside the code, so that a
- * probe stays within the table until it has, nearly always, the right text. */
+ * The texts live in an arena; an open-addressing table of slots finds them. A slot keeps half of the hash beside the code, so
+ * that a probe stays within the table until it has, nearly always, the right text. */
 #define XXH_INLINE_ALL
 #include <string.h>
 #include <xxhash.h>
@@ -105,7 +105,8 @@ moon_status moon_dict_add(moon_dict *dict, const char *text, size_t length, uint
     *code = at->code;
     return moon_ok();
   }
-  if (dict->n >= MOON_NONE - 1 || length > UINT32_MAX - 1) return moon_fail(MOON_ELIMIT, "a dictionary holds at most 2^32 - 2 texts");
+  if (dict->n >= MOON_NONE - 1 || length > UINT32_MAX - 1)
+    return moon_fail(MOON_ELIMIT, "a dictionary holds at most 2^32 - 2 texts");
   if ((dict->n + 1) * 3 > (dict->mask + 1) * 2) {
     MOON_TRY(rehash(dict));
     at = probe(dict, text, length, hash);

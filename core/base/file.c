@@ -1,4 +1,5 @@
-/* file.c - whole files, folders and checksums. What must survive a crash is fsynced; what replaces something is exchanged in one step. */
+/* file.c - whole files, folders and checksums. What must survive a crash is fsynced; what replaces something is exchanged in
+ * one step. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,8 @@ static void sync_folder(const char *path) {
 moon_status moon_dir_swap(const char *fresh, const char *live) {
   struct stat info;
   bool replaces = !lstat(live, &info);
-  if (replaces && !S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode)) return moon_fail(MOON_EIO, "%s: is there and is not a folder", live);
+  if (replaces && !S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode))
+    return moon_fail(MOON_EIO, "%s: is there and is not a folder", live);
   char *parent = moon_strdup(live);
   if (!parent) return moon_fail(MOON_ENOMEM, "no memory for a path");
   sync_folder(fresh);

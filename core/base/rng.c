@@ -1,5 +1,5 @@
-/* rng.c - Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a counter run through ten rounds of multiply and xor. A (seed, stream) pair
- * names the same numbers on every machine. */
+/* rng.c - Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): a counter run through ten rounds of multiply and xor. A (seed,
+ * stream) pair names the same numbers on every machine. */
 #include <math.h>
 
 #include "base/base.h"

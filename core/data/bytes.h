@@ -1,5 +1,5 @@
-/* bytes.h - little-endian numbers and texts in a buffer, and the checked way back. A read past the end latches `failed` and answers
- * zeros, so that a parser checks once per record. */
+/* bytes.h - little-endian numbers and texts in a buffer, and the checked way back. A read past the end latches `failed` and
+ * answers zeros, so that a parser checks once per record. */
 #ifndef MOON_DATA_BYTES_H
 #define MOON_DATA_BYTES_H
 
@@ -8,7 +8,8 @@
 #include "base/base.h"
 
 static inline void moon_put_u32(moon_buf *out, uint32_t value) {
-  unsigned char bytes[4] = {(unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16), (unsigned char)(value >> 24)};
+  unsigned char bytes[4] = {(unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16),
+                            (unsigned char)(value >> 24)};
   moon_buf_add(out, bytes, 4);
 }
 static inline void moon_put_u64(moon_buf *out, uint64_t value) {

@@ -34,7 +34,9 @@ static moon_status index_rows(moon_catalogue *c) {
     uint32_t code;
     if (!id) return moon_fail(MOON_EFORMAT, "%s: item %zu has no id", c->table->name, row + 1);
     MOON_TRY(moon_dict_add(c->ids, id, moon_dict_length(ids->dict, ids->code[row]), &code));
-    if (code != row) return moon_fail(MOON_EFORMAT, "%s: item '%.100s' is there twice (items %u and %zu)", c->table->name, id, code + 1, row + 1);
+    if (code != row)
+      return moon_fail(MOON_EFORMAT, "%s: item '%.100s' is there twice (items %u and %zu)", c->table->name, id, code + 1,
+                       row + 1);
   }
   c->listed = c->table->rows;
   return mark_hidden(c, 0);
@@ -91,9 +93,10 @@ moon_status moon_catalogue_row(moon_catalogue *c, const char *id, size_t n, bool
 size_t moon_catalogue_rows(const moon_catalogue *c) { return c->table->rows; }
 const char *moon_catalogue_id(const moon_catalogue *c, uint32_t row) { return moon_dict_text(c->ids, row); }
 
-/* ---- bytes: magic, version, listed, rows, columns; per column name, type, its texts in the order of the rows, cells --------- */
+/* ---- bytes: magic, version, listed, rows, columns; per column name, type, texts by first sight, cells --------------------- */
 
-/* The dictionary may hold texts of rows that are gone: those in use are numbered anew by first sight, so equal tables are equal bytes. */
+/* The dictionary may hold texts of rows that are gone: those in use are numbered anew by first sight, so equal tables are
+ * equal bytes. */
 static void save_strings(const moon_column *column, moon_buf *out) {
   size_t known = moon_dict_count(column->dict);
   uint32_t texts = 0, *fresh = moon_alloc(known * sizeof *fresh), *order = moon_alloc(known * sizeof *order);
@@ -106,7 +109,8 @@ static void save_strings(const moon_column *column, moon_buf *out) {
     moon_put_u64(out, texts);
     for (uint32_t i = 0; i < texts; i++)
       moon_put_text(out, moon_dict_text(column->dict, order[i]), moon_dict_length(column->dict, order[i]));
-    for (size_t row = 0; row < column->n; row++) moon_put_u32(out, column->code[row] == MOON_NONE ? MOON_NONE : fresh[column->code[row]]);
+    for (size_t row = 0; row < column->n; row++)
+      moon_put_u32(out, column->code[row] == MOON_NONE ? MOON_NONE : fresh[column->code[row]]);
   } else {
     out->failed = true;
   }
@@ -146,7 +150,8 @@ static moon_status load_strings(moon_bytes *in, moon_column *column, size_t rows
     const char *text = moon_get_text(in, &n);
     uint32_t code;
     if (!text) break;
-    if (moon_utf8_prefix(text, n) != n) return moon_fail(MOON_EFORMAT, "catalogue: column %s has a text that is not UTF-8", column->name);
+    if (moon_utf8_prefix(text, n) != n)
+      return moon_fail(MOON_EFORMAT, "catalogue: column %s has a text that is not UTF-8", column->name);
     MOON_TRY(moon_dict_add(column->dict, text, n, &code));
     if (code != i) return moon_fail(MOON_EFORMAT, "catalogue: column %s has a text twice", column->name);
   }
@@ -186,7 +191,8 @@ static moon_status load_table(moon_bytes *in, moon_table *table, uint64_t *liste
   *listed = moon_get_u64(in);
   uint64_t rows = moon_get_u64(in), columns = moon_get_u64(in);
   /* Every row takes at least four bytes a column, so a count larger than the file is a lie. */
-  if (in->failed || rows > moon_bytes_left(in) || columns > moon_bytes_left(in)) return moon_fail(MOON_EFORMAT, "catalogue: wrong counts");
+  if (in->failed || rows > moon_bytes_left(in) || columns > moon_bytes_left(in))
+    return moon_fail(MOON_EFORMAT, "catalogue: wrong counts");
   for (uint64_t i = 0; i < columns; i++) {
     MOON_TRY(load_column(in, table, rows));
     if (in->failed) return moon_fail(MOON_EFORMAT, "catalogue: truncated");

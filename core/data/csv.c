@@ -1,7 +1,7 @@
 /* csv.c - CSV and TSV into a table.
  *
- * The header says where the wanted columns are and, with the recipe, of what type. Then every record is read in two steps: all wanted
- * cells are understood, and only then pushed. So a bad row leaves no trace but a count and a sample. */
+ * The header says where the wanted columns are and, with the recipe, of what type. Then every record is read in two steps: all
+ * wanted cells are understood, and only then pushed. So a bad row leaves no trace but a count and a sample. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,13 +96,15 @@ static moon_status find_column(const reader *r, target *t) {
     const moon_field *f = &r->in->fields[i];
     if (f->n != n || memcmp(f->text, t->spec->from, n)) continue;
     if (found++)
-      return moon_fail(MOON_EFORMAT, "%s: the header has '%s' twice, in columns %zu and %zu", r->in->name, t->spec->from, t->index + 1, i + 1);
+      return moon_fail(MOON_EFORMAT, "%s: the header has '%s' twice, in columns %zu and %zu", r->in->name, t->spec->from,
+                       t->index + 1, i + 1);
     t->index = i;
   }
   return found ? moon_ok() : no_such_column(r, t->spec->from);
 }
 
-/* The recipe's word counts most. Then roles have natural types: ids stay texts even where they look like numbers. Then the header's. */
+/* The recipe's word counts most. Then roles have natural types: ids stay texts even where they look like numbers. Then the
+ * header's. */
 static moon_status choose_type(const reader *r, target *t, const type_name *in_header) {
   static const type_name text = {"string", MOON_STRING, 0}, time = {"time", MOON_TIME, MOON_UNIT_AUTO};
   const moon_csv_column *spec = t->spec;
@@ -151,8 +153,15 @@ static moon_status read_header(reader *r) {
   return status;
 }
 
-/* Columns that nobody gave a type: numbers where at least nine in ten of the first values are, so that a slip is reported as one and
- * does not turn the column into texts. */
+static bool is_missing(const moon_csv_options *options, const moon_field *f) {
+  bool missing = !f->n;
+  for (size_t i = 0; i < options->missing_count && !missing; i++)
+    missing = strlen(options->missing[i]) == f->n && !memcmp(options->missing[i], f->text, f->n);
+  return missing;
+}
+
+/* Columns that nobody gave a type: numbers where at least nine in ten of the first values are, so that a slip is reported as
+ * one and does not turn the column into texts. */
 static moon_status infer_types(reader *r) {
   bool any = false;
   for (size_t i = 0; i < r->target_count; i++) any |= !r->targets[i].typed;
@@ -160,22 +169,23 @@ static moon_status infer_types(reader *r) {
   MOON_TRY(moon_records_fill(r->in, SAMPLE_BYTES));
   struct { size_t values, numbers; } *seen = moon_calloc(r->target_count, sizeof *seen);
   if (!seen) return moon_fail(MOON_ENOMEM, "no memory to look ahead");
-  size_t at = r->in->at, line = r->in->next_line;
-  for (size_t row = 0; row < SAMPLE_ROWS && moon_records_next_buffered(r->in); row++) {
+  size_t at = r->in->at, line = r->in->next_line, rows = 0;
+  for (; rows < SAMPLE_ROWS && moon_records_next_buffered(r->in); rows++) {
     if (r->in->fault || r->in->count != r->width) continue;
     for (size_t i = 0; i < r->target_count; i++) {
       const moon_field *f = &r->in->fields[r->targets[i].index];
       double ignored;
-      seen[i].values += f->n != 0;
+      seen[i].values += !is_missing(r->options, f);
       seen[i].numbers += moon_value_number(f->text, f->n, &ignored);
     }
   }
   r->in->at = at;
   r->in->next_line = line;
+  bool too_long = !rows && !r->in->ended; /* a first row that fills the sample is no row of numbers */
   for (size_t i = 0; i < r->target_count; i++) {
     target *t = &r->targets[i];
     if (t->typed) continue;
-    t->type = seen[i].numbers * 10 >= seen[i].values * 9 ? MOON_NUMBER : MOON_STRING;
+    t->type = seen[i].numbers * 10 >= seen[i].values * 9 && !too_long ? MOON_NUMBER : MOON_STRING;
     t->inferred = true;
   }
   moon_free(seen);
@@ -192,11 +202,12 @@ static moon_status bad_row(reader *r, moon_status why) {
   size_t allowed = r->options->max_bad_rows;
   if (++report->bad_rows <= allowed) return moon_ok();
   if (!allowed) return moon_fail(MOON_EFORMAT, "%s (--max-bad-rows N leaves out up to N such rows)", why.message);
-  return moon_fail(MOON_EFORMAT, "%s (the first of more malformed rows than --max-bad-rows %zu allows)", report->first_bad[0], allowed);
+  return moon_fail(MOON_EFORMAT, "%s (the first of more malformed rows than --max-bad-rows %zu allows)", report->first_bad[0],
+                   allowed);
 }
 
-static bool read_cell(const target *t, moon_field *f, cell *out) {
-  out->null = !f->n;
+static bool read_cell(const moon_csv_options *options, const target *t, moon_field *f, cell *out) {
+  out->null = is_missing(options, f);
   if (out->null) return true;
   switch (t->type) {
     case MOON_STRING:
@@ -213,7 +224,8 @@ static bool read_cell(const target *t, moon_field *f, cell *out) {
 
 static moon_status bad_cell(const target *t, const moon_field *f) {
   static const char *const expected[] = {[MOON_INTEGER] = "a whole number", [MOON_NUMBER] = "a number", [MOON_TIME] = "a time"};
-  if (t->type == MOON_STRING) return moon_fail(MOON_EFORMAT, "column %s: the text is not UTF-8, or holds a zero byte", t->spec->from);
+  if (t->type == MOON_STRING)
+    return moon_fail(MOON_EFORMAT, "column %s: the text is not UTF-8, or holds a zero byte", t->spec->from);
   char hint[100] = "";
   if (t->inferred) snprintf(hint, sizeof hint, "; \"%s:string\" would read texts", t->spec->from);
   return moon_fail(MOON_EFORMAT, "column %s: '%.*s%s' is not %s%s", t->spec->from, (int)(f->n < 40 ? f->n : 40), f->text,
@@ -244,10 +256,11 @@ static moon_status read_record(reader *r) {
   moon_records *in = r->in;
   if (in->fault == MOON_FAULT_TAIL) return bad_row(r, moon_fail(MOON_EFORMAT, "a text follows a closing quote"));
   if (in->fault || in->count != r->width)
-    return bad_row(r, moon_fail(MOON_EFORMAT, "%zu fields%s, the header has %zu", in->count, in->fault ? " and more" : "", r->width));
+    return bad_row(
+        r, moon_fail(MOON_EFORMAT, "%zu fields%s, the header has %zu", in->count, in->fault ? " and more" : "", r->width));
   for (size_t i = 0; i < r->target_count; i++) {
     const target *t = &r->targets[i];
-    if (!read_cell(t, &in->fields[t->index], &r->cells[i])) return bad_row(r, bad_cell(t, &in->fields[t->index]));
+    if (!read_cell(r->options, t, &in->fields[t->index], &r->cells[i])) return bad_row(r, bad_cell(t, &in->fields[t->index]));
   }
   return push_row(r);
 }
@@ -274,13 +287,19 @@ static moon_status read_rows(reader *r) {
 static moon_status add_columns(reader *r) {
   for (size_t i = 0; i < r->target_count; i++)
     MOON_TRY(moon_table_add_column(r->table, r->targets[i].spec->name, r->targets[i].type, &r->targets[i].column));
-  for (size_t i = 0; i < r->target_count; i++) r->targets[i].column = &r->table->columns[i]; /* they stay where they are from now on */
+  for (size_t i = 0; i < r->target_count; i++)
+    r->targets[i].column = &r->table->columns[i]; /* they stay where they are from now on */
   return moon_ok();
 }
 
-static moon_status read_table(moon_records *in, int64_t packed, const moon_csv_options *options, moon_table **out, moon_csv_report *report) {
+static moon_status read_table(moon_records *in, int64_t packed, const moon_csv_options *options, moon_table **out,
+                              moon_csv_report *report) {
   moon_csv_report unwanted;
-  reader r = {.in = in, .target_count = options->column_count, .options = options, .report = report ? report : &unwanted, .packed = packed};
+  reader r = {.in = in,
+              .target_count = options->column_count,
+              .options = options,
+              .report = report ? report : &unwanted,
+              .packed = packed};
   *r.report = (moon_csv_report){0};
   r.targets = moon_calloc(r.target_count, sizeof *r.targets);
   r.cells = moon_calloc(r.target_count, sizeof *r.cells);

@@ -69,7 +69,9 @@ typedef struct moon_csv_options {
   char delimiter;                 /* ',' or '\t' */
   const moon_csv_column *columns; /* what to read; other columns of the file are skipped */
   size_t column_count;
-  size_t max_bad_rows;            /* rows with the wrong number of fields or a value that does not parse are left out up to this many */
+  size_t max_bad_rows;            /* rows with a wrong number of fields or a value that does not parse are left out, up to here */
+  const char *const *missing;     /* [missing_count] texts that mean "no value", beside the empty one: "NA", "unknown" */
+  size_t missing_count;
   size_t block;                   /* bytes read at a time; 0 for a good number */
   const moon_progress *progress;
 } moon_csv_options;
@@ -79,14 +81,15 @@ typedef struct moon_csv_report {
   char first_bad[3][200]; /* "events.csv:17: column price: 'abc' is not a number" */
 } moon_csv_report;
 
-/* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line, column and
- * value. An empty field is null, quoted or not; a blank line is skipped. A header alone is a table of 0 rows; a file without one is
- * MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows how many rows it took.
+/* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line,
+ * column and value. An empty field is null, quoted or not, and so is one of the texts in `missing`; a blank line is skipped. A header alone is a table of 0 rows; a
+ * file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows how
+ * many rows it took.
  *
- * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the header's, else a number
- * where nine in ten of the first 1000 rows' values are, else a string. RecBole's header types map token, token_seq, float_seq ->
- * string, float -> number. A time without a unit is read by the magnitude of its first value: < 1e11 seconds, < 1e14 milliseconds,
- * else microseconds; or as ISO 8601. */
+ * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the header's, else a
+ * number where nine in ten of the first 1000 rows' values are, else a string. RecBole's header types map token, token_seq,
+ * float_seq -> string, float -> number. A time without a unit is read by the magnitude of its first value: < 1e11 seconds,
+ * < 1e14 milliseconds, else microseconds; or as ISO 8601. */
 moon_status moon_csv_read(const char *path, const moon_csv_options *options, moon_table **out, moon_csv_report *report);
 /* The same from memory, for tests and fuzzing. */
 moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_csv_options *options,
@@ -105,7 +108,8 @@ typedef struct moon_row_functions {
 
 /* ---- a plan's sources and rules (source.c, preprocess.c) ------------------------------------------------------------------ */
 
-/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],"where"}.
+/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],
+ * "missing"?:["NA"],"where"}.
  * A relative file is looked for in `data_dir` ("where" is "recipe.lua:12" and prefixes errors). "x.csv" also finds "x.csv.gz". */
 moon_status moon_source_read(const json_t *source, const char *data_dir, size_t max_bad_rows, const moon_progress *progress,
                              moon_table **out, moon_csv_report *report);
@@ -130,10 +134,12 @@ typedef struct moon_catalogue {
   uint8_t *hidden;   /* [rows] 1 where column "hidden" is true or "stock" is a number <= 0, or the row is not listed */
   size_t hidden_cap;
 } moon_catalogue;
-/* Takes ownership of `table` (NULL: an empty catalogue whose items all come from events and count as listed). Duplicate ids: MOON_EFORMAT. */
+/* Takes ownership of `table` (NULL: an empty catalogue whose items all come from events and count as listed). Duplicate ids:
+ * MOON_EFORMAT. */
 moon_status moon_catalogue_new(moon_table *table, moon_catalogue **out);
 void moon_catalogue_free(moon_catalogue *catalogue);
-moon_status moon_catalogue_row(moon_catalogue *catalogue, const char *id, size_t n, bool add, uint32_t *row); /* MOON_NONE if absent and !add */
+/* *row is MOON_NONE where the item is absent and not added. */
+moon_status moon_catalogue_row(moon_catalogue *catalogue, const char *id, size_t n, bool add, uint32_t *row);
 size_t moon_catalogue_rows(const moon_catalogue *catalogue);
 const char *moon_catalogue_id(const moon_catalogue *catalogue, uint32_t row);
 /* catalogue as CSV-free JSON-free binary: <- bundle. Deterministic bytes. */
@@ -155,20 +161,23 @@ typedef struct moon_log {
   moon_table *table;  /* owned; the preprocessed rows, in the same order */
   moon_dict *users, *kinds; /* owned */
 } moon_log;
-/* Takes ownership of `table` (columns user, item, time; event optional: kind "event"). Item rows are added to `catalogue`. Rows
- * with a null user, item or time: MOON_EFORMAT that names the first and advises drop_missing. */
+/* Takes ownership of `table` (columns user, item, time; event optional: kind "event"). Item rows are added to `catalogue`, which
+ * keeps those that it got before a failure. Rows with a null user, item or time: MOON_EFORMAT that names the first and advises
+ * drop_missing. */
 moon_status moon_log_new(moon_table *table, moon_catalogue *catalogue, moon_log **out);
 void moon_log_free(moon_log *log);
 
 /* ---- labels (label.c) ------------------------------------------------------------------------------------------------------ */
 
 /* Examples in time order: which events are examples, and their label.
- * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the same
- *        user does a kind in `positive` on the same item within N after it (itself counts where its own kind is in `positive`);
- *        or {"column":"rating","at_least":4} - every event whose column is not null. Each with "where". */
+ * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the
+ *        same user does a kind in `positive` on the same item after it, at most N later (N itself counts; at equal times the
+ *        log's order says what is after); an event of a kind in both is positive itself;
+ *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank samples them. Each with "where". */
 typedef struct moon_examples {
   uint32_t *event; /* [n] index into log->events */
   float *label;    /* [n] 0 or 1 */
+  uint32_t *item;  /* [n] the item row where it is not the event's (sampled negatives); NULL: all are the events' */
   size_t n;
 } moon_examples;
 moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out);

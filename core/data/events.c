@@ -35,11 +35,13 @@ static moon_status sort_rows(moon_table *table, const moon_column *time) {
 
 static moon_status require(moon_table *table, const char *name, moon_type type, moon_column **out) {
   MOON_TRY(moon_table_require(table, name, out));
-  if ((*out)->type != type) return moon_fail(MOON_EINVAL, "%s: column %s must be %s", table->name, name, type == MOON_TIME ? "a time" : "a string");
+  if ((*out)->type != type)
+    return moon_fail(MOON_EINVAL, "%s: column %s must be %s", table->name, name, type == MOON_TIME ? "a time" : "a string");
   for (size_t row = 0; row < table->rows; row++)
     if (moon_column_is_null(*out, row))
-      return moon_fail(MOON_EFORMAT, "%s: event %zu has no %s; put m.drop_missing { \"%s\" } into preprocess to leave such rows out", table->name,
-                       row + 1, name, name);
+      return moon_fail(MOON_EFORMAT,
+                       "%s: event %zu has no %s; put m.drop_missing { \"%s\" } into preprocess to leave such rows out",
+                       table->name, row + 1, name, name);
   return moon_ok();
 }
 
@@ -58,7 +60,8 @@ static moon_status renumber_init(renumber *r, const moon_column *column) {
   return moon_ok();
 }
 
-static moon_status fill(moon_log *log, moon_catalogue *catalogue, renumber *users, renumber *items, renumber *kinds, const moon_column *time) {
+static moon_status fill(moon_log *log, moon_catalogue *catalogue, renumber *users, renumber *items, renumber *kinds,
+                        const moon_column *time) {
   uint32_t plain = 0;
   if (!kinds->column) MOON_TRY(moon_dict_add(log->kinds, "event", 5, &plain));
   for (size_t i = 0; i < log->n; i++) {
@@ -73,7 +76,8 @@ static moon_status fill(moon_log *log, moon_catalogue *catalogue, renumber *user
       ids = kinds->column->dict;
       MOON_TRY(moon_dict_add(log->kinds, moon_dict_text(ids, kind), moon_dict_length(ids, kind), &kinds->rows[kind]));
     }
-    log->events[i] = (moon_event){users->rows[user], items->rows[item], kinds->column ? kinds->rows[kind] : plain, (uint32_t)i, time->i64[i]};
+    log->events[i] =
+        (moon_event){users->rows[user], items->rows[item], kinds->column ? kinds->rows[kind] : plain, (uint32_t)i, time->i64[i]};
   }
   return moon_ok();
 }

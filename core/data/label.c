@@ -1,7 +1,7 @@
 /* label.c - which events are examples, and whether they turned out well.
  *
- * "A purchase within a day of the view" is answered in one pass from the newest event to the oldest, remembering for each (user, item)
- * the next positive event. */
+ * "A purchase within a day of the view" is answered in one pass from the newest event to the oldest, remembering for each
+ * (user, item) the next positive event. */
 #include <string.h>
 
 #include "data/data.h"
@@ -27,15 +27,16 @@ static moon_status kinds_of(const json_t *label, const char *key, const moon_log
     uint32_t code = kind ? moon_dict_find(log->kinds, kind, strlen(kind)) : MOON_NONE;
     if (code == MOON_NONE) {
       const char *near = kind ? moon_nearest(kind, names, n) : NULL;
-      return moon_fail(MOON_ENOTFOUND, "%s: no event is of the kind '%s'%s%s%s", key, kind ? kind : "?", near ? "; did you mean '" : "",
-                       near ? near : "", near ? "'?" : "");
+      return moon_fail(MOON_ENOTFOUND, "%s: no event is of the kind '%s'%s%s%s", key, kind ? kind : "?",
+                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     is[code] = 1;
   }
   return json_array_size(list) ? moon_ok() : moon_fail(MOON_EINVAL, "%s names no kind of event", key);
 }
 
-static moon_status look_ahead(const moon_log *log, const uint8_t *positive, const uint8_t *of, uint64_t within, moon_examples *out) {
+static moon_status look_ahead(const moon_log *log, const uint8_t *positive, const uint8_t *of, uint64_t within,
+                              moon_examples *out) {
   moon_map next = {0}; /* (user, item) -> time of the next positive event */
   moon_status status = moon_ok();
   size_t left = out->n;
@@ -88,11 +89,14 @@ static moon_status label_by_column(const json_t *label, const moon_log *log, con
 }
 
 moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out) {
-  const char *column = json_string_value(json_object_get(label, "column")), *where = json_string_value(json_object_get(label, "where"));
+  const char *column = json_string_value(json_object_get(label, "column")),
+             *where = json_string_value(json_object_get(label, "where"));
   *out = (moon_examples){0};
   moon_status status;
-  if (!log->n) status = moon_fail(MOON_EINVAL, "there are no events: %s has none, or none is left by preprocess", log->table->name);
-  else status = column ? label_by_column(label, log, column, out) : label_by_events(label, log, out);
+  if (!log->n)
+    status = moon_fail(MOON_EINVAL, "there are no events: %s has none, or none is left by preprocess", log->table->name);
+  else
+    status = column ? label_by_column(label, log, column, out) : label_by_events(label, log, out);
   if (status.code) moon_examples_free(out);
   return moon_wrap(status, "%s: label", where ? where : "recipe");
 }
@@ -100,5 +104,6 @@ moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *
 void moon_examples_free(moon_examples *examples) {
   moon_free(examples->event);
   moon_free(examples->label);
+  moon_free(examples->item);
   *examples = (moon_examples){0};
 }

@@ -91,10 +91,12 @@ static moon_status run_rule(const json_t *rule, moon_table *table, const moon_ro
     return functions->map(functions->self, fn, table, column);
   }
   const char *near = moon_nearest(op, known, 4);
-  return moon_fail(MOON_EINVAL, "there is no preprocess rule '%s'%s%s%s", op, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "there is no preprocess rule '%s'%s%s%s", op, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
 }
 
-moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions, moon_rule_report *reports) {
+moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions,
+                            moon_rule_report *reports) {
   uint8_t *keep = moon_alloc(table->rows);
   if (!keep) return moon_fail(MOON_ENOMEM, "no memory to mark %zu rows", table->rows);
   moon_status status = moon_ok();
@@ -103,7 +105,8 @@ moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_r
     const char *op = json_string_value(json_object_get(rule, "op")), *where = json_string_value(json_object_get(rule, "where"));
     size_t before = table->rows;
     memset(keep, 1, before);
-    status = moon_wrap(run_rule(rule, table, functions, keep), "%s", where ? where : "recipe");
+    status = run_rule(rule, table, functions, keep);
+    if (status.code != MOON_ESCRIPT) status = moon_wrap(status, "%s", where ? where : "recipe"); /* a script's error has its own place */
     if (status.code) break;
     moon_table_keep(table, keep);
     if (!reports) continue;

@@ -37,7 +37,8 @@ moon_status moon_records_open(moon_records *in, const char *path, char delimiter
   return moon_ok();
 }
 
-moon_status moon_records_open_memory(moon_records *in, const char *name, const char *bytes, size_t n, char delimiter, size_t block) {
+moon_status moon_records_open_memory(moon_records *in, const char *name, const char *bytes, size_t n, char delimiter,
+                                     size_t block) {
   MOON_TRY(open_records(in, name, delimiter, block));
   in->memory = bytes;
   in->memory_n = n;
@@ -98,7 +99,7 @@ static char *quoted_field(const moon_records *in, char *at, moon_field *field, s
   field->text = at;
   for (;; at = quote + 2) {
     quote = memchr(at, '"', (size_t)(end - at));
-    if (!quote || (quote + 1 == end && !in->ended)) return NULL;
+    if (!quote) return NULL; /* one at the very end closes, for now: what follows it decides when it has been read */
     if (quote[1] != '"') break;
     field->doubled = true;
   }
@@ -163,7 +164,8 @@ moon_status moon_records_next(moon_records *in, bool *more) {
     size_t left = in->n - in->at;
     *more = left || !in->ended;
     if (!*more) return moon_ok();
-    if (in->ended) return moon_fail(MOON_EFORMAT, "%s:%zu: a quote that opens in this row is never closed", in->name, in->next_line);
+    if (in->ended)
+      return moon_fail(MOON_EFORMAT, "%s:%zu: a quote that opens in this row is never closed", in->name, in->next_line);
     if (left >= LONGEST_RECORD)
       return moon_fail(MOON_ELIMIT, "%s:%zu: a row of over 16 MiB; is a closing quote missing?", in->name, in->next_line);
     MOON_TRY(refill(in));

@@ -35,14 +35,16 @@ typedef struct moon_records {
 
 /* path: plain or gzipped. block: bytes read at a time, 0 for a good number. The name of messages is the path's last part. */
 moon_status moon_records_open(moon_records *in, const char *path, char delimiter, size_t block);
-moon_status moon_records_open_memory(moon_records *in, const char *name, const char *bytes, size_t n, char delimiter, size_t block);
+moon_status moon_records_open_memory(moon_records *in, const char *name, const char *bytes, size_t n, char delimiter,
+                                     size_t block);
 void moon_records_close(moon_records *in);
 /* Fewer than `bytes` unread bytes in the buffer afterwards: the file has no more. */
 moon_status moon_records_fill(moon_records *in, size_t bytes);
-/* Answers the next record in `fields` and `count`; *more is false at the end. A blank line is one empty field. MOON_EFORMAT where a
- * quote is open at the end of the file, MOON_ELIMIT for a record over 16 MiB. */
+/* Answers the next record in `fields` and `count`; *more is false at the end. A blank line is one empty field. MOON_EFORMAT
+ * where a quote is open at the end of the file, MOON_ELIMIT for a record over 16 MiB. */
 moon_status moon_records_next(moon_records *in, bool *more);
-/* The same from what is in the buffer; false where no whole record is. To look ahead, keep `at` and `next_line` and put them back. */
+/* The same from what is in the buffer; false where no whole record is. To look ahead, keep `at` and `next_line` and put them
+ * back. */
 bool moon_records_next_buffered(moon_records *in);
 /* "" becomes ", in place. */
 void moon_field_unquote(moon_field *field);

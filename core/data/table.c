@@ -72,7 +72,8 @@ moon_status moon_table_require(const moon_table *table, const char *name, moon_c
   if (near) return moon_fail(MOON_ENOTFOUND, "%s has no column '%s'; did you mean '%s'?", table->name, name, near);
   moon_buf list = {0};
   for (size_t i = 0; i < n; i++) moon_buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
-  moon_status status = moon_fail(MOON_ENOTFOUND, "%s has no column '%s'; it has %s", table->name, name, list.data ? list.data : "none");
+  moon_status status =
+      moon_fail(MOON_ENOTFOUND, "%s has no column '%s'; it has %s", table->name, name, list.data ? list.data : "none");
   moon_buf_free(&list);
   return status;
 }

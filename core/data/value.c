@@ -1,5 +1,5 @@
-/* value.c - strict and fast reading of cells. Common numbers are exact in a few multiplications (Clinger 1990's fast path); the rest go
- * to strtod. */
+/* value.c - strict and fast reading of cells. Common numbers are exact in a few multiplications (Clinger 1990's fast path);
+ * the rest go to strtod. */
 #include "data/value.h"
 
 #include <locale.h>
@@ -9,7 +9,8 @@
 
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
-/* strtod on a copy: the cell is not zero-terminated and may be followed by more digits. In the C locale: the host's may write 1,5. */
+/* strtod on a copy: the cell is not zero-terminated and may be followed by more digits. In the C locale: the host's may write
+ * 1,5. */
 static bool slow_number(const char *text, size_t n, double *out) {
   char copy[400], *end;
   if (n >= sizeof copy) return false;
@@ -58,7 +59,8 @@ bool moon_value_integer(const char *text, size_t n, int64_t *out) {
   if (at == end) return false;
   int64_t value = 0;
   for (; at < end; at++) {
-    if (!digit(*at) || __builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, *at - '0', &value)) return false;
+    if (!digit(*at) || __builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, *at - '0', &value))
+      return false;
   }
   if (value == INT64_MIN) return false; /* is the null, and has no negative */
   *out = negative ? value : -value;

@@ -1,25 +1,31 @@
 /* compute.c - the inputs of (user, item) pairs, column by column.
  *
- * Whatever is the same for an item at all times (embedding ids, numbers of the catalogue) is looked up once, when a bundle is bound, into
- * one short row per catalogue row; whatever is the user's is computed once per call and spread over the rows. What is left for each pair
- * is copying, and the counters of the item. Row `rows` of the tables is the unknown item, all zeros. */
+ * Whatever is the same for an item at all times (embedding ids, numbers of the catalogue) is looked up once, when a bundle is
+ * bound, into one short row per catalogue row; whatever is the user's is computed once per call and spread over the rows. What
+ * is left for each pair is copying, and the counters of the item. Row `rows` of the tables is the unknown item, all zeros. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "feature/state.h"
 
+enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
+
+typedef union cell {
+  uint32_t id;
+  float number;
+} cell;
+
 struct moon_features {
   const moon_feature_plan *plan;
   const moon_vocab **vocabs; /* [feature_count] */
-  size_t *column;            /* [feature_count] of an item's id, category or number in ids or numbers */
-  size_t rows, id_columns, number_columns;
+  size_t *column;            /* [feature_count] of an item's id, category or number */
+  size_t rows, columns;
   size_t item_id; /* column of the item's id, SIZE_MAX: there is none */
-  uint32_t *ids;  /* [rows + 1, id_columns] */
-  float *numbers; /* [rows + 1, number_columns] */
+  cell *cells;    /* [rows + 1, columns] */
 };
 
-/* ---- binding --------------------------------------------------------------------------------------------------------------------- */
+/* ---- binding -------------------------------------------------------------------------------------------------------------- */
 
 static uint32_t embedding_id(const moon_features *features, size_t f, const char *text, size_t n) {
   uint32_t buckets = features->plan->features[f].hash;
@@ -30,29 +36,30 @@ static uint32_t embedding_id(const moon_features *features, size_t f, const char
 static void fill_ids(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   const moon_feature *feature = &features->plan->features[f];
   const moon_column *column = feature->column ? moon_table_column(catalogue->table, feature->column) : NULL;
-  uint32_t *out = features->ids + features->column[f];
-  for (size_t row = 0; row < features->rows; row++, out += features->id_columns) {
+  cell *out = features->cells + features->column[f];
+  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
     const char *text = column ? moon_column_text(column, row) : moon_catalogue_id(catalogue, (uint32_t)row);
-    *out = text ? embedding_id(features, f, text, strlen(text)) : 0;
+    out->id = text ? embedding_id(features, f, text, strlen(text)) : 0;
   }
 }
 
 static void fill_numbers(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   const moon_feature *feature = &features->plan->features[f];
   const moon_column *column = moon_table_column(catalogue->table, feature->column);
-  float *out = features->numbers + features->column[f];
-  for (size_t row = 0; row < features->rows; row++, out += features->number_columns) {
+  cell *out = features->cells + features->column[f];
+  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
     double value = moon_column_number(column, row);
     if (isnan(value)) value = 0;
     if (feature->op == MOON_FEATURE_LOG) value = log1p(fmax(value, 0));
-    *out = (float)fmin(fmax(value, -FLT_MAX), FLT_MAX);
+    out->number = (float)fmin(fmax(value, -FLT_MAX), FLT_MAX);
   }
 }
 
 static moon_status check_embedding(const moon_features *features, size_t f) {
   const moon_feature *feature = &features->plan->features[f];
   if (feature->hash || features->vocabs[f]) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: the embedding of %s has neither a vocabulary nor hash buckets", feature->where, feature->name);
+  return moon_fail(MOON_EINVAL, "%s: the embedding of %s has neither a vocabulary nor hash buckets", feature->where,
+                   feature->name);
 }
 
 /* Which features have a column, and whether all that they need is there. */
@@ -61,14 +68,15 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
   for (size_t f = 0; f < features->plan->feature_count; f++) {
     const moon_feature *feature = &features->plan->features[f];
     moon_column *column;
-    if (feature->column) MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
+    if (feature->column)
+      MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
     if (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) {
       MOON_TRY(check_embedding(features, f));
       if (feature->of_user) continue;
-      if (feature->op == MOON_FEATURE_ID && features->item_id == SIZE_MAX) features->item_id = features->id_columns;
-      features->column[f] = features->id_columns++;
+      if (feature->op == MOON_FEATURE_ID && features->item_id == SIZE_MAX) features->item_id = features->columns;
+      features->column[f] = features->columns++;
     } else if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_LOG) {
-      features->column[f] = features->number_columns++;
+      features->column[f] = features->columns++;
     }
   }
   return moon_ok();
@@ -82,13 +90,13 @@ static moon_status bind(moon_features *features, const moon_catalogue *catalogue
   if (!features->vocabs || !features->column) return no_memory;
   for (size_t f = 0; f < count; f++) features->vocabs[f] = vocabs[f];
   MOON_TRY(lay_out(features, catalogue));
-  features->ids = moon_calloc(features->rows + 1, features->id_columns * sizeof *features->ids);
-  features->numbers = moon_calloc(features->rows + 1, features->number_columns * sizeof *features->numbers);
-  if (!features->ids || !features->numbers) return no_memory;
+  features->cells = moon_calloc(features->rows + 1, features->columns * sizeof *features->cells);
+  if (!features->cells) return no_memory;
   for (size_t f = 0; f < count; f++) {
     const moon_feature *feature = &features->plan->features[f];
     if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_LOG) fill_numbers(features, f, catalogue);
-    if (feature->op == MOON_FEATURE_CATEGORY || (feature->op == MOON_FEATURE_ID && !feature->of_user)) fill_ids(features, f, catalogue);
+    if (feature->op == MOON_FEATURE_CATEGORY || (feature->op == MOON_FEATURE_ID && !feature->of_user))
+      fill_ids(features, f, catalogue);
   }
   return moon_ok();
 }
@@ -109,17 +117,16 @@ void moon_features_free(moon_features *features) {
   if (!features) return;
   moon_free(features->vocabs);
   moon_free(features->column);
-  moon_free(features->ids);
-  moon_free(features->numbers);
+  moon_free(features->cells);
   moon_free(features);
 }
 
 uint32_t moon_features_item_id(const moon_features *features, uint32_t item) {
   if (features->item_id == SIZE_MAX || item >= features->rows) return 0;
-  return features->ids[item * features->id_columns + features->item_id];
+  return features->cells[item * features->columns + features->item_id].id;
 }
 
-/* ---- computing ------------------------------------------------------------------------------------------------------------------- */
+/* ---- computing ------------------------------------------------------------------------------------------------------------ */
 
 moon_status moon_inputs_alloc(const moon_feature_plan *plan, moon_arena *arena, size_t n, moon_inputs *out) {
   size_t bag = plan->bag_slots * plan->bag_length, width = plan->dense_slots + plan->id_slots + bag;
@@ -142,18 +149,18 @@ typedef struct job {
   int64_t now;
 } job;
 
-static size_t row_of(const job *j, size_t i) { return j->items[i] < j->features->rows ? j->items[i] : j->features->rows; }
+static const cell *cell_of(const job *j, size_t f, size_t i) {
+  const moon_features *features = j->features;
+  size_t row = j->items[i] < features->rows ? j->items[i] : features->rows;
+  return &features->cells[row * features->columns + features->column[f]];
+}
 
 static void copy_ids(const job *j, size_t f, uint32_t *out) {
-  const moon_features *features = j->features;
-  const uint32_t *from = features->ids + features->column[f];
-  for (size_t i = 0; i < j->n; i++) out[i * features->plan->id_slots] = from[row_of(j, i) * features->id_columns];
+  for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->id_slots] = cell_of(j, f, i)->id;
 }
 
 static void copy_numbers(const job *j, size_t f, float *out) {
-  const moon_features *features = j->features;
-  const float *from = features->numbers + features->column[f];
-  for (size_t i = 0; i < j->n; i++) out[i * features->plan->dense_slots] = from[row_of(j, i) * features->number_columns];
+  for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->dense_slots] = cell_of(j, f, i)->number;
 }
 
 static void user_id(const job *j, size_t f, const char *text, uint32_t *out) {
@@ -161,24 +168,62 @@ static void user_id(const job *j, size_t f, const char *text, uint32_t *out) {
   for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->id_slots] = id;
 }
 
-static float count_of(const job *j, const moon_feature *f, uint32_t row, int64_t window) {
-  return log1pf((float)moon_counter_read(&j->state->counters[f->counter], row, j->now, window));
-}
+/* A count or a rate made ready: its windows by their numbers in its counters. */
+typedef struct ratio {
+  const moon_counter *above, *below; /* below: NULL for a count */
+  const moon_feature *feature;
+  size_t above_window[MOST_WINDOWS], below_window[MOST_WINDOWS];
+} ratio;
 
-static float rate_of(const job *j, const moon_feature *f, uint32_t row, int64_t window) {
-  double above = moon_counter_read(&j->state->counters[f->counter], row, j->now, window);
-  double below = moon_counter_read(&j->state->counters[f->counter2], row, j->now, window);
-  return (float)((above + f->prior[0]) / (below + f->prior[1]));
-}
-
-/* Counts and rates: one column a window. */
-static void windows(const job *j, const moon_feature *f, float *out) {
-  float (*of)(const job *, const moon_feature *, uint32_t, int64_t) = f->op == MOON_FEATURE_RATE ? rate_of : count_of;
-  size_t stride = j->features->plan->dense_slots;
-  for (size_t w = 0; w < f->window_count; w++, out++) {
-    float value = f->of_user ? of(j, f, j->user, f->windows[w]) : 0;
-    for (size_t i = 0; i < j->n; i++) out[i * stride] = f->of_user ? value : of(j, f, j->items[i], f->windows[w]);
+static ratio ratio_of(const job *j, const moon_feature *f) {
+  ratio r = {.above = &j->state->counters[f->counter], .feature = f};
+  if (f->op == MOON_FEATURE_RATE) r.below = &j->state->counters[f->counter2];
+  for (size_t w = 0; w < f->window_count; w++) {
+    r.above_window[w] = moon_counter_window(r.above, f->windows[w]);
+    if (r.below) r.below_window[w] = moon_counter_window(r.below, f->windows[w]);
   }
+  return r;
+}
+
+static void read_windows(const ratio *r, uint32_t row, int64_t now, float *out) {
+  for (size_t w = 0; w < r->feature->window_count; w++) {
+    uint32_t above = moon_counter_read(r->above, row, now, r->above_window[w]);
+    if (r->below) {
+      uint32_t below = moon_counter_read(r->below, row, now, r->below_window[w]);
+      out[w] = (float)((above + r->feature->prior[0]) / (below + r->feature->prior[1]));
+    } else {
+      out[w] = logf(1 + (float)above);
+    }
+  }
+}
+
+static void fetch(const ratio *r, uint32_t row, int depth) {
+  moon_counter_fetch(r->above, row, depth);
+  if (r->below) moon_counter_fetch(r->below, row, depth);
+}
+
+/* The items' counters lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to
+ * find those of the sixteenth. */
+static void items_windows(const job *j, const ratio *r, float *out) {
+  enum { AHEAD = 8 };
+  size_t stride = j->features->plan->dense_slots;
+  for (size_t i = 0; i < j->n + 2 * AHEAD; i++) { /* below zero the indices wrap around, and are not < n */
+    if (i < j->n) fetch(r, j->items[i], 0);
+    if (i - AHEAD < j->n) fetch(r, j->items[i - AHEAD], 1);
+    if (i - 2 * AHEAD < j->n) read_windows(r, j->items[i - 2 * AHEAD], j->now, out + (i - 2 * AHEAD) * stride);
+  }
+}
+
+/* Counts and rates. */
+static void windows(const job *j, const moon_feature *f, float *out) {
+  const ratio r = ratio_of(j, f);
+  size_t stride = j->features->plan->dense_slots;
+  if (!f->of_user) {
+    items_windows(j, &r, out);
+    return;
+  }
+  read_windows(&r, j->user, j->now, out);
+  for (size_t i = 1; i < j->n; i++) memcpy(out + i * stride, out, f->window_count * sizeof *out);
 }
 
 /* The first row's bag is made in place, from items to ids; the others are copies. */

@@ -1,14 +1,16 @@
 /* counters.c - how many events of some kinds an entity had in the last hour, day, week: exactly, for any `now`.
  *
- * The times of the events in the widest window are kept sorted, so a count is the distance between two binary searches. Times that left
- * the window are dropped only when room is needed and they are at least half: each event then costs O(1) moves. */
+ * The times of the events in the widest window are kept sorted. For each window the store remembers where it began at the
+ * newest event; as time only goes on, it begins there or a few places further now. So a count needs a look or two into the
+ * array and no search, which would miss the cache at every step. Times that left the widest window are dropped only when room
+ * is needed and they are at least half: each event costs O(1) moves. */
 #include <string.h>
 
 #include "feature/state.h"
 
 static int64_t before(int64_t time, int64_t span) { return time < INT64_MIN + span ? INT64_MIN : time - span; }
 
-/* How many of at[0, n) are <= time. Without branches on the data: searches of several items overlap in the processor. */
+/* How many of at[0, n) are <= time. */
 static uint32_t count_until(const int64_t *at, uint32_t n, int64_t time) {
   const int64_t *base = at;
   if (!n) return 0;
@@ -20,66 +22,99 @@ static uint32_t count_until(const int64_t *at, uint32_t n, int64_t time) {
   return (uint32_t)(base - at) + (*base <= time);
 }
 
-static int64_t horizon(const moon_counter *counter, const moon_times *t) { return before(t->at[t->n - 1], counter->window); }
+/* The same where at[0, from) are known to be <= time and the answer is near: steps of 1, 2, 4, ... and a search in the last. */
+static uint32_t count_from(const int64_t *at, uint32_t from, uint32_t n, int64_t time) {
+  if (from < n && at[from] > time) return from;
+  uint32_t step = 1;
+  while (n - from > step && at[from + step - 1] <= time) from += step, step *= 2;
+  return from + count_until(at + from, n - from < step ? n - from : step, time);
+}
 
-moon_status moon_counter_rows(moon_counter *counter, size_t rows) {
-  if (rows <= counter->rows) return moon_ok();
-  size_t fresh = rows - counter->rows;
-  MOON_TRY(moon_grow(&counter->totals, &counter->totals_cap, rows, sizeof *counter->totals));
-  if (counter->window) MOON_TRY(moon_grow(&counter->times, &counter->times_cap, rows, sizeof *counter->times));
-  memset(counter->totals + counter->rows, 0, fresh * sizeof *counter->totals);
-  if (counter->window) memset(counter->times + counter->rows, 0, fresh * sizeof *counter->times);
-  counter->rows = rows;
+moon_status moon_side_rows(moon_side *side, size_t rows) {
+  if (rows <= side->made) return moon_ok();
+  MOON_TRY(moon_grow(&side->rows, &side->cap, rows, side->stride));
+  memset(side->rows + side->made * side->stride, 0, (rows - side->made) * side->stride);
+  side->made = rows;
   return moon_ok();
 }
 
-moon_status moon_counter_room(moon_counter *counter, moon_pool *pool, uint32_t row) {
-  if (!counter->window) return moon_ok();
-  moon_times *t = &counter->times[row];
-  uint32_t stale = t->n && t->n == t->cap ? count_until(t->at, t->n, horizon(counter, t)) : 0;
-  if (!stale || stale < t->n - stale) return moon_pool_room(pool, &t->at, t->n, &t->cap, sizeof *t->at);
+static moon_times *times_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->times); }
+static uint32_t *total_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->total); }
+static uint32_t *since_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->since); }
+
+void moon_counter_place(moon_counter *counter, moon_side *side) {
+  counter->side = side;
+  counter->times = side->stride;
+  counter->total = counter->times + (counter->window_count ? sizeof(moon_times) : 0);
+  counter->since = counter->total + sizeof(uint32_t);
+  size_t end = counter->since + counter->window_count * sizeof(uint32_t);
+  side->stride = (end + 7) & ~(size_t)7; /* times hold pointers */
+}
+
+moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint32_t row) {
+  if (!counter->window_count) return moon_ok();
+  moon_times *t = times_of(counter, row);
+  uint32_t *since = since_of(counter, row), stale = since[0];
+  if (t->n < t->cap || !stale || stale < t->n - stale) return moon_pool_room(pool, &t->at, t->n, &t->cap, sizeof *t->at);
   t->n -= stale;
   memmove(t->at, t->at + stale, t->n * sizeof *t->at);
+  for (size_t w = 0; w < counter->window_count; w++) since[w] -= stale;
   return moon_ok();
 }
 
-void moon_counter_add(moon_counter *counter, uint32_t row, int64_t time) {
-  if (counter->totals[row] < UINT32_MAX) counter->totals[row]++;
-  if (!counter->window) return;
-  moon_times *t = &counter->times[row];
+void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time) {
+  uint32_t *total = total_of(counter, row), *since = since_of(counter, row);
+  if (*total < UINT32_MAX) ++*total;
+  if (!counter->window_count) return;
+  moon_times *t = times_of(counter, row);
   uint32_t at = t->n;
-  if (t->n && time < t->at[t->n - 1]) {
-    if (time <= horizon(counter, t)) return; /* so late that no window will see it */
+  int64_t newest = t->n && t->at[t->n - 1] > time ? t->at[t->n - 1] : time;
+  if (time < newest) {
+    if (time <= before(newest, counter->windows[0])) return; /* so late that no window will see it */
     at = count_until(t->at, t->n, time);
     memmove(t->at + at + 1, t->at + at, (t->n - at) * sizeof *t->at);
   }
   t->at[at] = time;
   t->n++;
+  for (size_t w = 0; w < counter->window_count; w++)
+    while (t->at[since[w]] <= before(newest, counter->windows[w])) since[w]++;
 }
 
-uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, int64_t window) {
-  if (row >= counter->rows) return 0;
-  if (!window) return counter->totals[row];
-  const moon_times *t = &counter->times[row];
+size_t moon_counter_window(const moon_counter *counter, int64_t window) {
+  size_t w = 0;
+  while (w < counter->window_count && counter->windows[w] != window) w++;
+  return w;
+}
+
+void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth) {
+  if (row >= counter->side->made) return;
+  if (depth == 0) __builtin_prefetch(total_of(counter, row));
+  if (depth == 0 || !counter->window_count) return;
+  const moon_times *t = times_of(counter, row);
+  const uint32_t *since = since_of(counter, row);
+  if (!t->n) return;
+  __builtin_prefetch(t->at + t->n - 1);
+  for (size_t w = 0; w < counter->window_count; w++) __builtin_prefetch(t->at + since[w]);
+}
+
+uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, size_t window) {
+  if (row >= counter->side->made) return 0;
+  if (window == counter->window_count) return *total_of(counter, row);
+  const moon_times *t = times_of(counter, row);
   if (!t->n) return 0;
-  int64_t newest = t->at[t->n - 1], from = before(now, window);
+  const uint32_t *since = since_of(counter, row);
+  int64_t newest = t->at[t->n - 1], from = before(now, counter->windows[window]);
   if (newest <= from) return 0;
-  if (now >= newest) return t->n - count_until(t->at, t->n, from);
-  int64_t last = horizon(counter, t);
-  uint32_t until = count_until(t->at, t->n, now), since = count_until(t->at, t->n, from > last ? from : last);
-  return until > since ? until - since : 0;
+  if (now >= newest) return t->n - count_from(t->at, since[window], t->n, from);
+  uint32_t begin = count_until(t->at, t->n, from), end = count_until(t->at, t->n, now);
+  if (begin < since[0]) begin = since[0];
+  return end > begin ? end - begin : 0;
 }
 
 uint32_t moon_counter_live(const moon_counter *counter, uint32_t row, const int64_t **times) {
   *times = NULL;
-  if (!counter->window || !counter->times[row].n) return 0;
-  const moon_times *t = &counter->times[row];
-  uint32_t stale = count_until(t->at, t->n, horizon(counter, t));
-  *times = t->at + stale;
-  return t->n - stale;
-}
-
-void moon_counter_free(moon_counter *counter) {
-  moon_free(counter->totals);
-  moon_free(counter->times);
+  if (!counter->window_count || !times_of(counter, row)->n) return 0;
+  uint32_t stale = since_of(counter, row)[0];
+  *times = times_of(counter, row)->at + stale;
+  return times_of(counter, row)->n - stale;
 }

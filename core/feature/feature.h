@@ -75,16 +75,16 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
 
 /* ---- the state store (state.c, counters.c, history.c, snapshot.c) --------------------------------------------------------- */
 
-/* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the store owns
- * the user dictionary (grows at run time); item rows are the catalogue's, and may pass the rows that were bound.
+/* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the store
+ * owns the user dictionary (grows at run time); item rows are the catalogue's, and may pass the rows that were bound.
  *
- * Time. "In the last hour as of now" is now - 1h < time <= now: an event of this very moment counts once it is folded in, so among events
- * of the same time the order of folding decides what each sees of the others. `now` is meant to be no earlier than the newest event;
- * earlier ones are answered too: windows leave out what came after `now` (and what the store had let go by then), all-time totals and
- * histories do not.
+ * Time. "In the last hour as of now" is now - 1h < time <= now: an event of this very moment counts once it is folded in, so among
+ * events of the same time the order of folding decides what each sees of the others. `now` is meant to be no earlier than the newest
+ * event; earlier ones are answered too: windows leave out what came after `now` (and what the store had let go by then), all-time
+ * totals and histories do not.
  *
- * Memory. A user: some 50 bytes and the id, 16 for each item touched; a counter: 4 bytes an entity, with windows 20 and 8 for each event
- * in the widest one. */
+ * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an entity,
+ * or with windows 20, 4 for each window, and 8 for each event in the widest. Arrays that grow have up to twice that. */
 typedef struct moon_state moon_state;
 /* Empty. The plan's event kinds are known to it from the start; nothing of the plan is borrowed. */
 moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out);
@@ -104,14 +104,14 @@ uint64_t moon_state_item_total(const moon_state *state, uint32_t item);
 /* Exponentially decayed count with a half-life of 3 days, as of `now`: trending. */
 double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now);
 /* The user's last items, newest first, each once, into items [limit]; returns how many.
- * A user keeps the newest event of each (item, kind), up to 256 of them or four times the plan's longest history. Where that is full, the
- * oldest of the user's most frequent kind goes: many views do not push out a purchase. So with up to four kinds of events, the histories
- * that the plan asks for are exact. */
+ * A user keeps the newest event of each (item, kind), up to 256 of them or four times the plan's longest history. Where that is full,
+ * the oldest of the user's most frequent kind goes: many views do not push out a purchase. So with up to four kinds of events, the
+ * histories that the plan asks for are exact. */
 size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items, size_t limit);
 /* Whether the user ever did an event of `kind` (MOON_NONE: any) on the item, as far as the history kept reaches. */
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind);
-/* Deterministic binary snapshot and its checked reverse (items by row: pair with the catalogue of the same bundle). Damaged, cut off or
- * made by another plan: MOON_EFORMAT. */
+/* Deterministic binary snapshot and its checked reverse (items by row: pair with the catalogue of the same bundle). Damaged, cut
+ * off or made by another plan: MOON_EFORMAT. */
 moon_status moon_state_save(const moon_state *state, moon_buf *out);
 moon_status moon_state_load(const char *bytes, size_t n, const moon_feature_plan *plan, moon_state **out);
 
@@ -133,10 +133,10 @@ moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalog
 void moon_features_free(moon_features *features);
 /* The item's row in the embedding table of the item's id; 0 for unknown items, and where no feature is the item's id. */
 uint32_t moon_features_item_id(const moon_features *features, uint32_t item);
-/* Inputs of n (user, items[i]) pairs as of `now`; state is one of the same plan. user may be MOON_NONE (cold start); `user_text` is its id,
- * or NULL: as the state knows it. An item row beyond the bound catalogue counts as unknown, its counters excepted. Every cell of the n
- * rows is written. A history's bag holds the ids of the last N items by its kinds, newest first, each item once; items without an id of
- * their own are left out. No allocation; threads may compute at once while none applies. */
+/* Inputs of n (user, items[i]) pairs as of `now`; state is one of the same plan. user may be MOON_NONE (cold start); `user_text` is
+ * its id, or NULL: as the state knows it. An item row beyond the bound catalogue counts as unknown, its counters excepted. Every cell
+ * of the n rows is written. A history's bag holds the ids of the last N items by its kinds, newest first, each item once; items
+ * without an id of their own are left out. No allocation; threads may compute at once while none applies. */
 void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
                            const uint32_t *items, size_t n, int64_t now, moon_inputs *out);
 /* One row at `row` of out: what the log executor uses. */

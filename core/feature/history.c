@@ -1,14 +1,14 @@
 /* history.c - what a user touched, newest last.
  *
- * A list of the last events would forget last month's purchase after a day of browsing. So an item that is touched again in the same way
- * moves to the end instead of taking a second place; and where the list is full, the oldest touch of the user's most frequent kind goes:
- * views make room for views, and purchases stay until they are the majority themselves. */
+ * A list of the last events would forget last month's purchase after a day of browsing. So an item that is touched again in
+ * the same way moves to the end instead of taking a second place; and where the list is full, the oldest touch of the user's
+ * most frequent kind goes: views make room for views, and purchases stay until they are the majority themselves. */
 #include <string.h>
 
 #include "feature/state.h"
 
 moon_status moon_history_room(moon_state *state, uint32_t user) {
-  moon_history *h = &state->histories[user];
+  moon_history *h = moon_state_history(state, user);
   return h->n == state->history_length ? moon_ok() : moon_pool_room(&state->pool, &h->at, h->n, &h->cap, sizeof *h->at);
 }
 
@@ -41,7 +41,7 @@ static uint32_t most_frequent(moon_state *state, const moon_history *h, uint32_t
 }
 
 void moon_history_add(moon_state *state, uint32_t user, moon_touch touch) {
-  moon_history *h = &state->histories[user];
+  moon_history *h = moon_state_history(state, user);
   uint32_t at = h->n;
   while (at && (h->at[at - 1].item != touch.item || h->at[at - 1].kind != touch.kind)) at--;
   if (at) {
@@ -64,7 +64,7 @@ static bool among(const uint32_t *items, size_t n, uint32_t item) {
 
 size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit) {
   if (user >= moon_dict_count(state->users)) return 0;
-  const moon_history *h = &state->histories[user];
+  const moon_history *h = moon_state_history(state, user);
   uint64_t maybe[64] = {0}; /* a Bloom filter of one hash: most items need no search for a newer touch of their own */
   size_t n = 0;
   for (uint32_t i = h->n; i-- && n < limit;) {
@@ -83,7 +83,7 @@ size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items
 
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind) {
   if (user >= moon_dict_count(state->users)) return false;
-  const moon_history *h = &state->histories[user];
+  const moon_history *h = moon_state_history(state, user);
   for (uint32_t i = 0; i < h->n; i++)
     if (h->at[i].item == item && (kind == MOON_NONE || h->at[i].kind == kind)) return true;
   return false;

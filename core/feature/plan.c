@@ -1,7 +1,8 @@
 /* plan.c - a recipe's list of features, checked once and laid out in slots.
  *
- * Slots are given in the recipe's order: a dense slot for every number, an id slot for every embedding, a bag slot for every history.
- * Features that count the same kinds of events of the same entity share one counter, as wide as the widest window asked of it. */
+ * Slots are given in the recipe's order: a dense slot for every number, an id slot for every embedding, a bag slot for every
+ * history. Features that count the same kinds of events of the same entity share one counter, as wide as the widest window
+ * asked of it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,8 @@ static moon_status read_whole(const builder *b, const char *key, int64_t low, in
 
 static moon_status read_entity(const builder *b, bool *of_user) {
   static const char *const known[] = {"user", "item"};
-  const char *entity = json_string_value(json_object_get(b->object, "entity")), *near = entity ? moon_nearest(entity, known, 2) : NULL;
+  const char *entity = json_string_value(json_object_get(b->object, "entity")),
+             *near = entity ? moon_nearest(entity, known, 2) : NULL;
   *of_user = entity && !strcmp(entity, "user");
   if (*of_user || (entity && !strcmp(entity, "item"))) return moon_ok();
   return moon_fail(MOON_EINVAL, "entity must be \"user\" or \"item\", got '%.60s'%s%s%s", entity ? entity : "nothing",
@@ -84,7 +86,8 @@ static moon_status read_windows(const builder *b, moon_feature *f) {
   f->window_count = json_array_size(list);
   if (!f->window_count || f->window_count > MOST_WINDOWS)
     return moon_fail(MOON_EINVAL, "windows_us must be a list of 1 to %d windows, got %zu", MOST_WINDOWS, f->window_count);
-  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(whole(json_array_get(list, i), "a window", 0, INT64_MAX, 0, &f->windows[i]));
+  for (size_t i = 0; i < f->window_count; i++)
+    MOON_TRY(whole(json_array_get(list, i), "a window", 0, INT64_MAX, 0, &f->windows[i]));
   return moon_ok();
 }
 
@@ -92,7 +95,8 @@ static moon_status read_prior(const builder *b, double prior[2]) {
   const json_t *list = json_object_get(b->object, "prior");
   prior[0] = 1, prior[1] = 20;
   if (!list) return moon_ok();
-  for (size_t i = 0; i < 2; i++) prior[i] = json_is_number(json_array_get(list, i)) ? json_number_value(json_array_get(list, i)) : NAN;
+  for (size_t i = 0; i < 2; i++)
+    prior[i] = json_is_number(json_array_get(list, i)) ? json_number_value(json_array_get(list, i)) : NAN;
   if (json_array_size(list) == 2 && isfinite(prior[0]) && isfinite(prior[1]) && prior[0] >= 0 && prior[1] > 0) return moon_ok();
   return moon_fail(MOON_EINVAL, "prior must be two numbers [a, b] with a >= 0 and b > 0");
 }
@@ -140,7 +144,8 @@ static void window_text(int64_t window, char out[32]) {
 /* The next dense slot; takes over the name. */
 static moon_status add_dense(builder *b, moon_buf *name) {
   moon_feature_plan *plan = b->plan;
-  moon_status status = name->failed ? no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
+  moon_status status =
+      name->failed ? no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
   if (status.code) moon_buf_free(name);
   else plan->dense_names[plan->dense_slots++] = name->data;
   return status;
@@ -158,7 +163,7 @@ static moon_status add_windowed(builder *b, const char *name, int64_t window) {
   return add_dense(b, &full);
 }
 
-/* ---- the kinds of features --------------------------------------------------------------------------------------------------- */
+/* ---- the kinds of features ------------------------------------------------------------------------------------------------ */
 
 static moon_status read_embedding(builder *b, moon_feature *f) {
   int64_t dim, min_count, hash;
@@ -221,15 +226,16 @@ static moon_status read_history(builder *b, moon_feature *f) {
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id", "category", "numeric", "log", "count", "rate", "history"}; /* in moon_feature_op's order */
+  /* in moon_feature_op's order */
+  static const char *const ops[] = {"id", "category", "numeric", "log", "count", "rate", "history"};
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = 0;
   while (i < OPS && (!op || strcmp(ops[i], op))) i++;
   if (i == OPS) {
     const char *near = op ? moon_nearest(op, ops, OPS) : NULL;
-    return moon_fail(MOON_EINVAL, "there is no feature '%.60s'%s%s%s", op ? op : "", near ? "; did you mean '" : "", near ? near : "",
-                     near ? "'?" : "");
+    return moon_fail(MOON_EINVAL, "there is no feature '%.60s'%s%s%s", op ? op : "", near ? "; did you mean '" : "",
+                     near ? near : "", near ? "'?" : "");
   }
   f->op = (moon_feature_op)i;
   MOON_TRY(copy_text(json_object_get(b->object, "name"), "a feature's name", &f->name));

@@ -1,5 +1,6 @@
 /* pool.c - many small arrays that grow by doubling, without a malloc header or a pointer chase for each. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "feature/state.h"
 
@@ -7,13 +8,26 @@ struct moon_pool_chunk {
   moon_pool_chunk *next;
   uint64_t pad; /* blocks stay 16-byte aligned */
 };
-enum { CHUNK = 1 << 18, SMALLEST = 16 };
+enum { SMALLEST = 16, FIRST_CHUNK = 1 << 18, LARGEST_CHUNK = 1 << 25, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
+
+/* Reads jump about in here, and with small pages half of their time would go into finding the page. Only a wish: it may be
+ * refused. */
+static void prefer_huge_pages(void *memory, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  size_t skip = -(uintptr_t)memory & (PAGE - 1);
+  madvise((char *)memory + skip, (bytes - skip) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
+#else
+  (void)memory, (void)bytes;
+#endif
+}
 
 static void *chunk_new(moon_pool *pool, size_t bytes) {
   moon_pool_chunk *chunk = moon_alloc(sizeof *chunk + bytes);
   if (!chunk) return NULL;
+  if (bytes >= HUGE_FROM) prefer_huge_pages(chunk, bytes);
   chunk->next = pool->chunks;
   pool->chunks = chunk;
+  pool->total += bytes;
   return chunk + 1;
 }
 
@@ -25,12 +39,13 @@ static void *take(moon_pool *pool, unsigned size) {
     memcpy(&pool->free[size], block, sizeof(void *));
     return block;
   }
-  if (bytes > CHUNK / 8) return chunk_new(pool, bytes);
+  if (bytes > FIRST_CHUNK / 8) return chunk_new(pool, bytes);
   if (pool->left < bytes) {
-    char *fresh = chunk_new(pool, CHUNK);
+    size_t chunk = pool->total < FIRST_CHUNK ? FIRST_CHUNK : pool->total > LARGEST_CHUNK ? LARGEST_CHUNK : pool->total;
+    char *fresh = chunk_new(pool, chunk);
     if (!fresh) return NULL;
     pool->next = fresh;
-    pool->left = CHUNK;
+    pool->left = chunk;
   }
   block = pool->next;
   pool->next += bytes;

@@ -1,10 +1,12 @@
 /* snapshot.c - the state store as bytes and back.
  *
- * The bytes begin with the shape of the store: what it counts, for which kinds, over which windows. Loading makes an empty store from the
- * plan and asks it for its shape; only where that is the same, byte for byte, does the rest mean anything. The rest is what can be read
- * from the store and nothing of how it came about, so equal stores give equal bytes. A checksum ends it.
+ * The bytes begin with the shape of the store: what it counts, for which kinds, over which windows. Loading makes an empty
+ * store from the plan and asks it for its shape; only where that is the same, byte for byte, does the rest mean anything. The
+ * rest is what can be read from the store and nothing of how it came about, so equal stores give equal bytes. A checksum ends
+ * it.
  *
- *   shape | other kinds | users | clock, events | item rows: trend, its time, total | users' touches | per counter and row: total, times */
+ *   shape | other kinds | users | clock, events | items: trend, its time, total | users' touches
+ *   | of each counter the rows: total, times | checksum */
 #include <math.h>
 #include <string.h>
 
@@ -13,11 +15,12 @@
 
 #define MAGIC 0x4154534du /* "MSTA" */
 
-/* ---- saving ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- saving --------------------------------------------------------------------------------------------------------------- */
 
 static void put_texts(moon_buf *out, const moon_dict *dict, size_t from, size_t to) {
   moon_put_u32(out, (uint32_t)(to - from));
-  for (size_t code = from; code < to; code++) moon_put_text(out, moon_dict_text(dict, (uint32_t)code), moon_dict_length(dict, (uint32_t)code));
+  for (size_t code = from; code < to; code++)
+    moon_put_text(out, moon_dict_text(dict, (uint32_t)code), moon_dict_length(dict, (uint32_t)code));
 }
 
 static void put_shape(const moon_state *state, moon_buf *out) {
@@ -31,7 +34,7 @@ static void put_shape(const moon_state *state, moon_buf *out) {
   moon_put_u32(out, (uint32_t)state->counter_count);
   for (size_t i = 0; i < state->counter_count; i++) {
     moon_put_u32(out, state->counters[i].of_user);
-    moon_put_u64(out, (uint64_t)state->counters[i].window);
+    moon_put_u64(out, state->counters[i].window_count ? (uint64_t)state->counters[i].windows[0] : 0);
   }
 }
 
@@ -52,12 +55,14 @@ static void put_history(moon_buf *out, const moon_history *h) {
   }
 }
 
+static uint32_t *total_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->total); }
+
 static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows) {
   for (uint32_t row = 0; row < rows; row++) {
     const int64_t *times;
     uint32_t n = moon_counter_live(counter, row, &times);
-    moon_put_u32(out, counter->totals[row]);
-    if (counter->window) moon_put_u32(out, n);
+    moon_put_u32(out, *total_of(counter, row));
+    if (counter->window_count) moon_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
   }
 }
@@ -74,14 +79,14 @@ moon_status moon_state_save(const moon_state *state, moon_buf *out) {
   moon_put_u64(out, (uint64_t)state->clock);
   moon_put_u64(out, state->events);
   moon_put_u32(out, (uint32_t)state->item_count);
-  for (size_t i = 0; i < state->item_count; i++) put_item(out, &state->items[i]);
-  for (size_t i = 0; i < users; i++) put_history(out, &state->histories[i]);
+  for (size_t i = 0; i < state->item_count; i++) put_item(out, moon_state_item(state, i));
+  for (size_t i = 0; i < users; i++) put_history(out, moon_state_history(state, i));
   for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], rows_of(state, &state->counters[i]));
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
 }
 
-/* ---- loading: every count is held against the bytes that are left before anything is allocated for it ---------------------------- */
+/* ---- loading: every count is held against the bytes that are left before anything is allocated for it --------------------- */
 
 static moon_status bad(const char *what) { return moon_fail(MOON_EFORMAT, "state: %s", what); }
 
@@ -99,7 +104,8 @@ static moon_status check_shape(moon_bytes *in, const moon_state *empty) {
   put_shape(empty, &shape);
   const char *found = shape.failed ? NULL : moon_get_bytes(in, shape.n);
   moon_status status = shape.failed ? moon_fail(MOON_ENOMEM, "no memory to load the state") : moon_ok();
-  if (!status.code && (!found || memcmp(found, shape.data, shape.n))) status = bad("its counters and histories are not those of this plan");
+  if (!status.code && (!found || memcmp(found, shape.data, shape.n)))
+    status = bad("its counters and histories are not those of this plan");
   moon_buf_free(&shape);
   return status;
 }
@@ -132,22 +138,23 @@ static moon_status get_items(moon_bytes *in, moon_state *state) {
   uint32_t rows = moon_get_u32(in);
   uint64_t events = 0;
   if (rows > moon_bytes_left(in) / 24) return bad("its items are cut off");
-  MOON_TRY(moon_state_item_room(state, rows));
+  MOON_TRY(moon_side_rows(&state->item_side, rows));
   state->item_count = rows;
   for (uint32_t i = 0; i < rows; i++) {
-    moon_item_state *item = &state->items[i];
+    moon_item_state *item = moon_state_item(state, i);
     uint64_t bits = moon_get_u64(in);
     memcpy(&item->trend, &bits, sizeof bits);
     item->trend_time = (int64_t)moon_get_u64(in);
     item->total = moon_get_u64(in);
     events += item->total;
-    if (!isfinite(item->trend) || item->trend < 0 || (item->total && item->trend_time > state->clock)) return bad("an item's trend is wrong");
+    if (!isfinite(item->trend) || item->trend < 0 || (item->total && item->trend_time > state->clock))
+      return bad("an item's trend is wrong");
   }
   return events == state->events ? moon_ok() : bad("its items' events do not add up");
 }
 
 static moon_status get_history(moon_bytes *in, moon_state *state, uint32_t user) {
-  moon_history *h = &state->histories[user];
+  moon_history *h = moon_state_history(state, user);
   uint32_t n = moon_get_u32(in), kinds = (uint32_t)moon_dict_count(state->kinds);
   if (n > state->history_length || n > moon_bytes_left(in) / 16) return bad("a user's history is too long");
   for (; h->n < n; h->n++) {
@@ -162,15 +169,18 @@ static moon_status get_history(moon_bytes *in, moon_state *state, uint32_t user)
   return moon_ok();
 }
 
-static moon_status get_times(moon_bytes *in, moon_counter *counter, moon_pool *pool, uint32_t row) {
-  moon_times *t = &counter->times[row];
-  uint32_t n = moon_get_u32(in);
-  if (n > counter->totals[row] || n > moon_bytes_left(in) / 8) return bad("a counter has more times than events");
-  for (; t->n < n; t->n++) {
-    MOON_TRY(moon_pool_room(pool, &t->at, t->n, &t->cap, sizeof *t->at));
-    t->at[t->n] = (int64_t)moon_get_u64(in);
-    if (t->at[t->n] == MOON_NULL_INT || (t->n && t->at[t->n] < t->at[t->n - 1])) return bad("a counter's times are not in order");
+/* Times are added like events, so that all that follows from them is there; a time outside the window would not be kept. */
+static moon_status get_times(moon_bytes *in, moon_state *state, moon_counter *counter, uint32_t row) {
+  uint32_t n = moon_get_u32(in), total = *total_of(counter, row);
+  if (n > total || n > moon_bytes_left(in) / 8) return bad("a counter has more times than events");
+  int64_t last = INT64_MIN;
+  for (uint32_t i = 0; i < n; i++) {
+    int64_t time = (int64_t)moon_get_u64(in);
+    if (time == MOON_NULL_INT || time < last || time > state->clock) return bad("a counter's times are not in order");
+    MOON_TRY(moon_counter_room(counter, &state->pool, row));
+    moon_counter_add(counter, row, last = time);
   }
+  *total_of(counter, row) = total;
   const int64_t *live;
   return moon_counter_live(counter, row, &live) == n ? moon_ok() : bad("a counter has times outside its window");
 }
@@ -178,10 +188,8 @@ static moon_status get_times(moon_bytes *in, moon_counter *counter, moon_pool *p
 static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *counter) {
   size_t rows = rows_of(state, counter);
   for (uint32_t row = 0; row < rows; row++) {
-    counter->totals[row] = moon_get_u32(in);
-    if (counter->window) MOON_TRY(get_times(in, counter, &state->pool, row));
-    if (counter->window && counter->times[row].n && counter->times[row].at[counter->times[row].n - 1] > state->clock)
-      return bad("a counter is ahead of the clock");
+    *total_of(counter, row) = moon_get_u32(in);
+    if (counter->window_count) MOON_TRY(get_times(in, state, counter, row));
   }
   return in->failed ? bad("its counters are cut off") : moon_ok();
 }
@@ -200,7 +208,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
 
 moon_status moon_state_load(const char *bytes, size_t n, const moon_feature_plan *plan, moon_state **out) {
   moon_bytes in = {bytes, n, 0, false};
-  moon_state *state;
+  moon_state *state = NULL;
   MOON_TRY(check_frame(&in));
   MOON_TRY(moon_state_new(plan, &state));
   moon_status status = load(&in, state);

@@ -1,8 +1,9 @@
 /* state.c - the state store: users, kinds and items as rows, and an event folded into all that remembers it.
  *
- * An event is folded in two steps: first room is made everywhere, which may fail and changes nothing that can be read; then the event is
- * put where it belongs, which cannot fail. */
+ * An event is folded in two steps: first room is made everywhere, which may fail and changes nothing that can be read; then
+ * the event is put where it belongs, which cannot fail. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "feature/state.h"
@@ -10,7 +11,7 @@
 enum { LEAST_HISTORY = 256, HISTORY_FACTOR = 4 };
 #define HALF_LIFE (3 * 86400.0 * (double)MOON_SECOND)
 
-/* ---- building from a plan -------------------------------------------------------------------------------------------------------- */
+/* ---- building from a plan ------------------------------------------------------------------------------------------------- */
 
 /* The kinds of one set become known, so that they have a code before their first event. */
 static moon_status add_kinds(moon_state *state, char *const *kinds, size_t n) {
@@ -23,12 +24,15 @@ static moon_status add_kinds(moon_state *state, char *const *kinds, size_t n) {
 static void fill_set(moon_state *state, size_t set, char *const *kinds, size_t n) {
   state->set_any[set] = n == 0;
   for (uint32_t code = 0; code < state->plan_kinds; code++) state->in_set[code * state->set_count + set] = n == 0;
-  for (size_t i = 0; i < n; i++) state->in_set[moon_dict_find(state->kinds, kinds[i], strlen(kinds[i])) * state->set_count + set] = 1;
+  for (size_t i = 0; i < n; i++)
+    state->in_set[moon_dict_find(state->kinds, kinds[i], strlen(kinds[i])) * state->set_count + set] = 1;
 }
 
 static moon_status fill_sets(moon_state *state, const moon_feature_plan *plan) {
-  for (size_t i = 0; i < plan->counter_count; i++) MOON_TRY(add_kinds(state, plan->counters[i].kinds, plan->counters[i].kind_count));
-  for (size_t i = 0; i < plan->feature_count; i++) MOON_TRY(add_kinds(state, plan->features[i].kinds, plan->features[i].kind_count));
+  for (size_t i = 0; i < plan->counter_count; i++)
+    MOON_TRY(add_kinds(state, plan->counters[i].kinds, plan->counters[i].kind_count));
+  for (size_t i = 0; i < plan->feature_count; i++)
+    MOON_TRY(add_kinds(state, plan->features[i].kinds, plan->features[i].kind_count));
   state->plan_kinds = moon_dict_count(state->kinds);
   for (size_t i = 0; i < plan->counter_count; i++) fill_set(state, i, plan->counters[i].kinds, plan->counters[i].kind_count);
   for (size_t i = 0; i < plan->feature_count; i++) {
@@ -38,16 +42,42 @@ static moon_status fill_sets(moon_state *state, const moon_feature_plan *plan) {
   return moon_ok();
 }
 
+static int widest_first(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x < y) - (x > y);
+}
+
+/* The windows that features ask of counter number c, each once. */
+static moon_status fill_windows(moon_counter *counter, const moon_feature_plan *plan, size_t c) {
+  size_t cap = 0;
+  for (size_t i = 0; i < plan->feature_count; i++) {
+    const moon_feature *f = &plan->features[i];
+    bool counts = f->op == MOON_FEATURE_COUNT || f->op == MOON_FEATURE_RATE;
+    if (!counts || (f->counter != c && (f->op != MOON_FEATURE_RATE || f->counter2 != c))) continue;
+    for (size_t w = 0; w < f->window_count; w++) {
+      if (!f->windows[w] || moon_counter_window(counter, f->windows[w]) < counter->window_count) continue;
+      MOON_TRY(moon_grow(&counter->windows, &cap, counter->window_count + 1, sizeof *counter->windows));
+      counter->windows[counter->window_count++] = f->windows[w];
+    }
+  }
+  if (counter->window_count) qsort(counter->windows, counter->window_count, sizeof *counter->windows, widest_first);
+  return moon_ok();
+}
+
 static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   state->set_count = plan->counter_count + plan->bag_slots;
-  state->history_length = plan->bag_length * HISTORY_FACTOR > LEAST_HISTORY ? (uint32_t)plan->bag_length * HISTORY_FACTOR : LEAST_HISTORY;
+  state->history_length =
+      plan->bag_length * HISTORY_FACTOR > LEAST_HISTORY ? (uint32_t)plan->bag_length * HISTORY_FACTOR : LEAST_HISTORY;
   state->set_any = moon_calloc(state->set_count, 1);
   state->counters = moon_calloc(plan->counter_count, sizeof *state->counters);
   if (!state->set_any || !state->counters) return moon_fail(MOON_ENOMEM, "no memory for a state store");
   state->counter_count = plan->counter_count;
+  state->user_side.stride = sizeof(moon_history);
+  state->item_side.stride = sizeof(moon_item_state);
   for (size_t i = 0; i < plan->counter_count; i++) {
     state->counters[i].of_user = plan->counters[i].of_user;
-    state->counters[i].window = plan->counters[i].max_window;
+    MOON_TRY(fill_windows(&state->counters[i], plan, i));
+    moon_counter_place(&state->counters[i], plan->counters[i].of_user ? &state->user_side : &state->item_side);
   }
   MOON_TRY(moon_dict_new(&state->users));
   MOON_TRY(moon_dict_new(&state->kinds));
@@ -65,34 +95,25 @@ moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out) {
 
 void moon_state_free(moon_state *state) {
   if (!state) return;
-  for (size_t i = 0; i < state->counter_count; i++) moon_counter_free(&state->counters[i]);
+  for (size_t i = 0; i < state->counter_count; i++) moon_free(state->counters[i].windows);
   moon_free(state->counters);
   moon_free(state->set_any);
   moon_free(state->in_set);
   moon_free(state->tally);
-  moon_free(state->histories);
-  moon_free(state->items);
+  moon_free(state->user_side.rows);
+  moon_free(state->item_side.rows);
   moon_dict_free(state->users);
   moon_dict_free(state->kinds);
   moon_pool_free(&state->pool);
   moon_free(state);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Rows are made before the name is known: where the name fails, an unnamed row of zeros waits for the next. */
-static moon_status user_rows(moon_state *state, size_t rows) {
-  for (size_t i = 0; i < state->counter_count; i++)
-    if (state->counters[i].of_user) MOON_TRY(moon_counter_rows(&state->counters[i], rows));
-  MOON_TRY(moon_grow(&state->histories, &state->history_cap, rows, sizeof *state->histories));
-  state->histories[rows - 1] = (moon_history){0};
-  return moon_ok();
-}
+/* ---- rows ----------------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row) {
   *row = moon_dict_find(state->users, id, n);
   if (*row != MOON_NONE || !add) return moon_ok();
-  MOON_TRY(user_rows(state, moon_dict_count(state->users) + 1));
+  MOON_TRY(moon_side_rows(&state->user_side, moon_dict_count(state->users) + 1)); /* first: a name has a row */
   return moon_dict_add(state->users, id, n, row);
 }
 
@@ -107,32 +128,23 @@ moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool 
   return moon_dict_add(state->kinds, kind, n, code);
 }
 
-moon_status moon_state_item_room(moon_state *state, size_t rows) {
-  if (rows <= state->item_count) return moon_ok();
-  for (size_t i = 0; i < state->counter_count; i++)
-    if (!state->counters[i].of_user) MOON_TRY(moon_counter_rows(&state->counters[i], rows));
-  MOON_TRY(moon_grow(&state->items, &state->item_cap, rows, sizeof *state->items));
-  memset(state->items + state->item_count, 0, (rows - state->item_count) * sizeof *state->items);
-  return moon_ok();
-}
-
 const char *moon_state_user_id(const moon_state *state, uint32_t user) { return moon_dict_text(state->users, user); }
 size_t moon_state_users(const moon_state *state) { return moon_dict_count(state->users); }
 int64_t moon_state_clock(const moon_state *state) { return state->clock; }
 uint64_t moon_state_events(const moon_state *state) { return state->events; }
 
 uint64_t moon_state_item_total(const moon_state *state, uint32_t item) {
-  return item < state->item_count ? state->items[item].total : 0;
+  return item < state->item_count ? moon_state_item(state, item)->total : 0;
 }
 
-/* ---- folding --------------------------------------------------------------------------------------------------------------------- */
+/* ---- folding -------------------------------------------------------------------------------------------------------------- */
 
 /* What a weight of 1 at `from` is worth at `to`; never more than 1. */
 static double decay(int64_t from, int64_t to) { return to <= from ? 1 : exp2(((double)from - (double)to) / HALF_LIFE); }
 
 double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now) {
   if (item >= state->item_count) return 0;
-  return state->items[item].trend * decay(state->items[item].trend_time, now);
+  return moon_state_item(state, item)->trend * decay(moon_state_item(state, item)->trend_time, now);
 }
 
 static void fold_item(moon_item_state *item, int64_t time) {
@@ -143,11 +155,13 @@ static void fold_item(moon_item_state *item, int64_t time) {
 }
 
 moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time) {
-  if (user >= moon_dict_count(state->users) || kind >= moon_dict_count(state->kinds) || item == MOON_NONE || time == MOON_NULL_INT)
-    return moon_fail(MOON_EINVAL, "an event needs a known user and kind, an item and a time; got user %u, kind %u, item %u, time %lld", user,
+  if (user >= moon_dict_count(state->users) || kind >= moon_dict_count(state->kinds) || item == MOON_NONE ||
+      time == MOON_NULL_INT)
+    return moon_fail(MOON_EINVAL,
+                     "an event needs a known user and kind, an item and a time; got user %u, kind %u, item %u, time %lld", user,
                      kind, item, (long long)time);
   const uint8_t *in_set = state->in_set + kind * state->set_count;
-  MOON_TRY(moon_state_item_room(state, (size_t)item + 1));
+  MOON_TRY(moon_side_rows(&state->item_side, (size_t)item + 1));
   MOON_TRY(moon_history_room(state, user));
   for (size_t i = 0; i < state->counter_count; i++)
     if (in_set[i]) MOON_TRY(moon_counter_room(&state->counters[i], &state->pool, state->counters[i].of_user ? user : item));
@@ -156,7 +170,7 @@ moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, ui
   for (size_t i = 0; i < state->counter_count; i++)
     if (in_set[i]) moon_counter_add(&state->counters[i], state->counters[i].of_user ? user : item, time);
   moon_history_add(state, user, (moon_touch){time, item, kind});
-  fold_item(&state->items[item], time);
+  fold_item(moon_state_item(state, item), time);
   if (!state->events++ || time > state->clock) state->clock = time;
   return moon_ok();
 }

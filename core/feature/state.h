@@ -1,53 +1,71 @@
 /* state.h - inside the state store; private to core/feature.
  *
- * Two shapes hold all that grows with traffic: a queue of event times per entity and counter (counters.c), and a list of touched items
- * per user (history.c). Both are short arrays that double, cut from one pool (pool.c), so that a million users cost no million mallocs. */
+ * Two shapes hold all that grows with traffic: a queue of event times per entity and counter (counters.c), and a list of
+ * touched items per user (history.c). Both are short arrays that double, cut from one pool (pool.c), so that a million users
+ * cost no million mallocs. */
 #ifndef MOON_FEATURE_STATE_H
 #define MOON_FEATURE_STATE_H
 
 #include "feature/feature.h"
 
-/* ---- pool.c: arrays of 16 << k bytes cut from big chunks; a freed one waits for the next of its size ---------------------------- */
+/* ---- pool.c: arrays of 16 << k bytes cut from big chunks; a freed one waits for the next of its size ---------------------- */
 
 enum { MOON_POOL_SIZES = 32 };
 typedef struct moon_pool_chunk moon_pool_chunk;
 typedef struct moon_pool { /* zero-initialise to start */
   moon_pool_chunk *chunks;
   char *next;  /* what is left of the newest chunk */
-  size_t left;
+  size_t left, total;
   void *free[MOON_POOL_SIZES];
 } moon_pool;
 /* Makes *items (n of them, room for *cap, `each` = 8 or 16 bytes, NULL at first) hold one more. */
 moon_status moon_pool_room(moon_pool *pool, void *items_ptr, uint32_t n, uint32_t *cap, size_t each);
 void moon_pool_free(moon_pool *pool);
 
-/* ---- counters.c ------------------------------------------------------------------------------------------------------------------ */
+/* ---- counters.c ----------------------------------------------------------------------------------------------------------- */
+
+/* All users or all items: one row of bytes each, in which every counter and whatever else is kept of them has its place. So
+ * what a request reads of an item lies together. */
+typedef struct moon_side {
+  char *rows; /* [made, stride]; rows that do not exist yet are zeros */
+  size_t made, cap, stride;
+} moon_side;
+moon_status moon_side_rows(moon_side *side, size_t rows); /* makes at least so many */
+static inline void *moon_side_at(const moon_side *side, size_t row, size_t offset) {
+  return side->rows + row * side->stride + offset;
+}
 
 typedef struct moon_times { /* sorted; those that left the widest window are dropped when room is needed */
   int64_t *at;
   uint32_t n, cap;
 } moon_times;
 
-/* 4 bytes an entity; a counter with a window 20, and 8 for each event in its widest window (up to twice that with slack). */
+/* 4 bytes an entity; with windows 20, 4 for each window, and 8 for each event in the widest (up to twice that with slack). */
 typedef struct moon_counter {
+  moon_side *side;
   bool of_user;
-  int64_t window;    /* the widest; 0: totals only */
-  uint32_t *totals;  /* [rows] every event ever; stays at 2^32 - 1 */
-  moon_times *times; /* [rows] where window > 0 */
-  size_t rows, totals_cap, times_cap;
+  int64_t *windows; /* [window_count] widest first; none: totals only */
+  size_t window_count;
+  size_t times; /* where in a row: a moon_times */
+  size_t total; /* a uint32_t, every event ever; stays at 2^32 - 1 */
+  size_t since; /* uint32_t [window_count], how many of the times had left the window at the newest event */
 } moon_counter;
-moon_status moon_counter_rows(moon_counter *counter, size_t rows); /* at least so many; new ones are zero */
+/* Gives the counter, whose windows are known, its place in the rows of a side that has none yet. */
+void moon_counter_place(moon_counter *counter, moon_side *side);
 /* Room for one more event of the row; then adding it cannot fail. */
-moon_status moon_counter_room(moon_counter *counter, moon_pool *pool, uint32_t row);
-void moon_counter_add(moon_counter *counter, uint32_t row, int64_t time);
-/* Events with now - window < time <= now; window 0: all. Where `now` is before the row's newest event, those that the widest window
- * ending at that newest event does not reach are not counted. Any row; 0 for rows never seen. */
-uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, int64_t window);
-/* The row's times that still matter. */
+moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint32_t row);
+void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time);
+/* The number of a window; window_count for 0, all time. */
+size_t moon_counter_window(const moon_counter *counter, int64_t window);
+/* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at
+ * that newest event does not reach are not counted. Any row; 0 for rows never seen. */
+uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, size_t window);
+/* Asks for the memory that reading will need: depth 0, the row; later depth 1, its times. */
+void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth);
+/* The row's times that are in the widest window at its newest event. */
 uint32_t moon_counter_live(const moon_counter *counter, uint32_t row, const int64_t **times);
-void moon_counter_free(moon_counter *counter);
 
-/* ---- history.c ------------------------------------------------------------------------------------------------------------------- */
+/* ---- history.c ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct moon_touch { /* the newest event of a kind on an item */
   int64_t time;
@@ -62,7 +80,7 @@ void moon_history_add(moon_state *state, uint32_t user, moon_touch touch);
 /* The user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first, each once. */
 size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit);
 
-/* ---- state.c --------------------------------------------------------------------------------------------------------------------- */
+/* ---- state.c -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_item_state { /* 24 bytes an item */
   double trend;  /* decayed count as of trend_time */
@@ -70,7 +88,8 @@ typedef struct moon_item_state { /* 24 bytes an item */
   uint64_t total;
 } moon_item_state;
 
-/* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag slot s. */
+/* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag
+ * slot s. */
 struct moon_state {
   moon_dict *users, *kinds;
   size_t plan_kinds; /* kinds [0, plan_kinds) are those the plan names */
@@ -81,16 +100,19 @@ struct moon_state {
   size_t in_set_cap, tally_cap;
   moon_counter *counters;
   size_t counter_count;
-  moon_history *histories; /* [users] */
-  size_t history_cap;
+  moon_side user_side; /* rows begin with a moon_history */
+  moon_side item_side; /* rows begin with a moon_item_state */
+  size_t item_count;
   uint32_t history_length; /* touches kept per user */
-  moon_item_state *items;
-  size_t item_count, item_cap;
   moon_pool pool;
   int64_t clock;
   uint64_t events;
 };
-/* Makes rows of zeros up to `rows`; they exist once item_count says so. */
-moon_status moon_state_item_room(moon_state *state, size_t rows);
+static inline moon_history *moon_state_history(const moon_state *state, size_t user) {
+  return moon_side_at(&state->user_side, user, 0);
+}
+static inline moon_item_state *moon_state_item(const moon_state *state, size_t item) {
+  return moon_side_at(&state->item_side, item, 0);
+}
 
 #endif

@@ -55,7 +55,7 @@ static moon_status fill(moon_vocab *vocab, const json_t *array) {
 
 moon_status moon_vocab_parse(const json_t *array, moon_vocab **out) {
   if (!json_is_array(array)) return moon_fail(MOON_EFORMAT, "vocabulary: expected an array of texts");
-  moon_vocab *vocab;
+  moon_vocab *vocab = NULL;
   MOON_TRY(moon_vocab_new(&vocab));
   moon_status status = fill(vocab, array);
   if (status.code) moon_vocab_free(vocab);

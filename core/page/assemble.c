@@ -1,8 +1,8 @@
 /* assemble.c - a page put together slot by slot.
  *
- * A slot's road: gate, sources, exclusion, the model's scores, policies, and the cut. The cut asks once more whether each item may be
- * shown, so a hidden one cannot come back by any policy. A slot that is short takes the same road again with the page's fallback sources,
- * policies and all: what a merchandiser filtered out does not return as a filler. */
+ * A slot's road: gate, sources, exclusion, the model's scores, policies, and the cut. The cut asks once more whether each item
+ * may be shown, so a hidden one cannot come back by any policy. A slot that is short takes the same road again with the page's
+ * fallback sources, policies and all: what a merchandiser filtered out does not return as a filler. */
 #include <string.h>
 
 #include "page/assemble.h"
@@ -44,7 +44,8 @@ static moon_status rank(const moon_visit *visit, moon_slate *slate) {
   moon_inputs inputs;
   if (!slate->n) return moon_ok();
   MOON_TRY(moon_inputs_alloc(bundle->feature_plan, visit->arena, slate->n, &inputs));
-  moon_features_compute(bundle->features, visit->state, request->user_row, request->user, slate->item, slate->n, request->now, &inputs);
+  moon_features_compute(bundle->features, visit->state, request->user_row, request->user, slate->item, slate->n, request->now,
+                        &inputs);
   MOON_TRY(moon_model_score(bundle->model, &inputs, slate->n, visit->arena, slate->model_score));
   memcpy(slate->score, slate->model_score, slate->n * sizeof *slate->score);
   moon_slate_sort(slate, NULL);
@@ -53,7 +54,8 @@ static moon_status rank(const moon_visit *visit, moon_slate *slate) {
 
 /* ---- the cut */
 
-/* Whether one more such item keeps within the slot's caps. Policies saw to that within a slate; this is for what fallback adds to it. */
+/* Whether one more such item keeps within the slot's caps. Policies saw to that within a slate; this is for what fallback adds
+ * to it. */
 static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
   const moon_column *columns = visit->assembler->bundle->catalogue->table->columns;
   for (size_t p = 0; p < slot->policy_count; p++) {
@@ -62,7 +64,8 @@ static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, con
       uint64_t key, other;
       size_t same = 0;
       if (!moon_cell_key(&columns[limit->column], item, &key)) continue;
-      for (size_t i = 0; i < shown->n; i++) same += moon_cell_key(&columns[limit->column], shown->item[i], &other) && other == key;
+      for (size_t i = 0; i < shown->n; i++)
+        same += moon_cell_key(&columns[limit->column], shown->item[i], &other) && other == key;
       if (same >= limit->n) return false;
     }
   }
@@ -70,7 +73,8 @@ static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, con
 }
 
 /* Sources to slate to model to policies; the best that may be shown are added to `shown` until it is full. */
-static moon_status serve(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count, moon_slate *shown) {
+static moon_status serve(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
+                         moon_slate *shown) {
   moon_slate *slate;
   bool more = shown->n > 0;
   MOON_TRY(moon_visit_gather(visit, sources, count, &slate));
@@ -122,7 +126,8 @@ static moon_status resolve(moon_request *request, const moon_state *state, moon_
   request->cart_rows = moon_arena_alloc(arena, request->cart_n * sizeof *request->cart_rows);
   if (!request->cart_rows) return moon_fail(MOON_ENOMEM, "no memory for a page");
   /* Neither call adds, so state and catalogue are only read. */
-  if (request->user) MOON_TRY(moon_state_user((moon_state *)state, request->user, strlen(request->user), false, &request->user_row));
+  if (request->user)
+    MOON_TRY(moon_state_user((moon_state *)state, request->user, strlen(request->user), false, &request->user_row));
   for (size_t i = 0; i < request->cart_n; i++)
     MOON_TRY(moon_catalogue_row(catalogue, request->cart[i], strlen(request->cart[i]), false, &request->cart_rows[i]));
   if (!request->item) return moon_ok();
@@ -146,7 +151,8 @@ static moon_status fill_slots(moon_visit *visit) {
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
                                const moon_page_functions *functions, moon_arena *arena, moon_page **out) {
   int64_t start = moon_monotonic();
-  moon_visit visit = {.assembler = assembler, .site = site, .state = state, .request = request, .functions = functions, .arena = arena};
+  moon_visit visit = {
+      .assembler = assembler, .site = site, .state = state, .request = request, .functions = functions, .arena = arena};
   MOON_TRY(find_page(site, request->surface, arena, &visit.plan));
   MOON_TRY(resolve(request, state, assembler->bundle->catalogue, arena));
   moon_page *page = visit.page = moon_arena_calloc(arena, sizeof *page);

@@ -5,15 +5,15 @@
 #include "page/page.h"
 #include "page/site.h"
 
-/* Exclusion by stamps: a mark equals the visit's stamp where the row is out for the whole page, the slot's stamp where it is out for
- * the slot. A new stamp a slot and a request means that nothing has to be cleared in between. */
+/* Exclusion by stamps: a mark equals the visit's stamp where the row is out for the whole page, the slot's stamp where it is out
+ * for the slot. A new stamp a slot and a request means that nothing has to be cleared in between. */
 struct moon_assembler {
   const moon_bundle *bundle;
-  size_t rows;         /* of the catalogue */
-  uint32_t *item_mark; /* [rows] */
+  size_t rows;            /* of the catalogue */
+  uint32_t *item_mark;    /* [rows] */
   uint32_t *product_mark; /* [rows] by product number */
-  uint32_t stamp;      /* the last one given out */
-  float *scratch;      /* [rows] zeros, lent to moon_source_similar */
+  uint32_t stamp;         /* the last one given out */
+  float *scratch;         /* [rows] zeros, lent to moon_source_similar */
   moon_charts *charts;
   size_t chart_length;
   const moon_state *charts_of; /* whose charts they are, */

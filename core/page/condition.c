@@ -1,7 +1,7 @@
 /* condition.c - conditions on an item's columns, parsed once and checked per item without string work.
  *
- * eq, ne and in are one thing: a sorted set of values, of codes for a column of strings and of numbers for the others; ne turns the answer
- * round. A text that no item has gets no code, so it is in no set's reach: nothing equals it. */
+ * eq, ne and in are one thing: a sorted set of values, of codes for a column of strings and of numbers for the others; ne turns
+ * the answer round. A text that no item has gets no code, so it is in no set's reach: nothing equals it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ static moon_status parse_op(const json_t *json, term_op *op) {
     return moon_ok();
   }
   const char *near = moon_nearest(name, op_names, TERM_OPS);
-  return moon_fail(MOON_EINVAL, "there is no comparison '%.60s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "there is no comparison '%.60s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "",
+                   near ? "'?" : "");
 }
 
 static moon_status add_value(clause *term, const moon_column *column, const json_t *value) {
@@ -49,8 +50,8 @@ static moon_status add_value(clause *term, const moon_column *column, const json
   }
   double number = json_number_value(value);
   if (!json_is_number(value) || !isfinite(number))
-    return moon_fail(MOON_EINVAL, "column '%.100s' holds numbers; it is compared with a number%s%.60s%s", column->name, text ? ", not '" : "",
-                     text ? text : "", text ? "'" : "");
+    return moon_fail(MOON_EINVAL, "column '%.100s' holds numbers; it is compared with a number%s%.60s%s", column->name,
+                     text ? ", not '" : "", text ? text : "", text ? "'" : "");
   term->numbers[term->count++] = number;
   return moon_ok();
 }

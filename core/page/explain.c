@@ -31,7 +31,8 @@ void moon_number_text(double value, int digits, char out[32]) {
 
 size_t moon_explain_effects(const moon_slate *slate, size_t position, const moon_reason *out[MOON_EFFECTS_SHOWN]) {
   size_t n = 0;
-  for (const moon_reason *reason = slate->reason[position]; reason && n < MOON_EFFECTS_SHOWN; reason = reason->next) out[n++] = reason;
+  for (const moon_reason *reason = slate->reason[position]; reason && n < MOON_EFFECTS_SHOWN; reason = reason->next)
+    out[n++] = reason;
   for (size_t i = 0; i < n / 2; i++) {
     const moon_reason *swap = out[i];
     out[i] = out[n - 1 - i], out[n - 1 - i] = swap;
@@ -57,7 +58,8 @@ static const char *source_phrase(moon_source_kind kind, const moon_request *requ
     case MOON_SOURCE_POPULAR: return "popular with everybody";
     case MOON_SOURCE_TRENDING: return "trending now";
     case MOON_SOURCE_RECENT: return "you looked at it before";
-    case MOON_SOURCE_SIMILAR: return request->item ? "similar to this item" : request->cart_n ? "goes with your cart" : "similar to what you looked at";
+    case MOON_SOURCE_SIMILAR:
+      return request->item ? "similar to this item" : request->cart_n ? "goes with your cart" : "similar to what you looked at";
     default: return "chosen for you";
   }
 }
@@ -71,6 +73,7 @@ void moon_explain_why(const moon_slate *slate, size_t position, const moon_reque
   for (size_t i = 0; i < n; i++) {
     if (!(effects[i]->factor > 0)) continue; /* moved by others' gains and losses: the effects tell */
     moon_number_text(effects[i]->factor, 4, factor);
-    add(out, "; %s x%s: %s", effects[i]->factor < 1 ? "lowered" : "boosted", factor, effects[i]->text ? effects[i]->text : effects[i]->policy);
+    add(out, "; %s x%s: %s", effects[i]->factor < 1 ? "lowered" : "boosted", factor,
+        effects[i]->text ? effects[i]->text : effects[i]->policy);
   }
 }

@@ -1,16 +1,17 @@
 /* mmr.c - maximal marginal relevance (Carbonell & Goldstein 1998): the best next item is good and unlike those before it.
  *
- * For every item the largest similarity to a picked one is kept up to date, so that a pick costs one look at each item: O(k n), and not
- * O(k^2 n). Embeddings are normalised once and stored by dimension, [dim, n]: the inner loop runs over items and needs no sum across lanes. */
+ * For every item the largest similarity to a picked one is kept up to date, so that a pick costs one look at each item: O(k n),
+ * and not O(k^2 n). Embeddings are normalised once and stored by dimension, [dim, n]: the inner loop runs over items and needs
+ * no sum across lanes. */
 #include <math.h>
 #include <string.h>
 
 #include "page/slate.h"
 
 typedef struct kinship { /* what similarity is read from: one of the two */
-  float *vectors;     /* [dim, n] unit vectors, zero where an item has none */
+  float *vectors;        /* [dim, n] unit vectors, zero where an item has none */
   size_t dim;
-  uint32_t *codes;    /* [n] */
+  uint32_t *codes; /* [n] */
 } kinship;
 
 static moon_status no_memory(size_t n) { return moon_fail(MOON_ENOMEM, "no memory to diversify a slate of %zu items", n); }
@@ -45,7 +46,8 @@ static moon_status by_column(const moon_slate *slate, const char *name, kinship 
   moon_column *column;
   MOON_TRY(moon_table_require(slate->bundle->catalogue->table, name, &column));
   if (column->type != MOON_STRING)
-    return moon_fail(MOON_EINVAL, "mmr: column '%.100s' holds numbers; likeness is by 'embedding' or by a column of strings", name);
+    return moon_fail(MOON_EINVAL, "mmr: column '%.100s' holds numbers; likeness is by 'embedding' or by a column of strings",
+                     name);
   out->codes = moon_arena_alloc(slate->arena, slate->n * sizeof *out->codes);
   if (!out->codes) return no_memory(slate->n);
   for (size_t i = 0; i < slate->n; i++) out->codes[i] = slate->item[i] < column->n ? column->code[slate->item[i]] : MOON_NONE;
@@ -78,7 +80,8 @@ static void weigh(const moon_slate *slate, float lambda, float *out) {
 }
 
 /* The first `k` of slate->order. weight, nearest, similarity: [n]; weight [n] is used up. */
-static void pick(moon_slate *slate, const kinship *kin, float lambda, size_t k, float *weight, float *nearest, float *similarity) {
+static void pick(moon_slate *slate, const kinship *kin, float lambda, size_t k, float *weight, float *nearest,
+                 float *similarity) {
   size_t n = slate->n;
   for (size_t i = 0; i < n; i++) nearest[i] = 0;
   for (size_t picks = 0; picks < k; picks++) {

@@ -1,9 +1,9 @@
 /* page.h - the door of core/page: slates, the policies' operators, slots, and a page put together from them.
  *
- * A slate is a struct of arrays: item rows, scores, sources, and for every item the list of what happened to it. Retrieval makes it,
- * the model scores it, policies reorder it, a slot cuts it. Every operator writes down what it did to an item, where the slate is to be
- * explained. Everything of a request lives in the request's arena. Exclusions (hidden, out of stock) are enforced once more, last, when a
- * slot is cut: no policy can bring an item back. */
+ * A slate is a struct of arrays: item rows, scores, sources, and for every item the list of what happened to it. Retrieval makes
+ * it, the model scores it, policies reorder it, a slot cuts it. Every operator writes down what it did to an item, where the
+ * slate is to be explained. Everything of a request lives in the request's arena. Exclusions (hidden, out of stock) are enforced
+ * once more, last, when a slot is cut: no policy can bring an item back. */
 #ifndef MOON_PAGE_H
 #define MOON_PAGE_H
 
@@ -68,22 +68,23 @@ moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t 
 /* Adds an item at the end unless it is or was there; full slates and duplicates are ignored. The model score is NaN. */
 void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_kind source);
 /* Writes down what happened to the item at `position`, where slate->explain is set. A note that finds no memory is left out. */
-void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from, uint32_t to);
-/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" (from 1) work too. MOON_ENOTFOUND
- * names the nearest; MOON_EINVAL for strings. */
+void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from,
+                     uint32_t to);
+/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" (from 1) work too.
+ * MOON_ENOTFOUND names the nearest; MOON_EINVAL for strings. */
 moon_status moon_slate_numbers(const moon_slate *slate, const char *column, float *out);
 
-/* Operators. Each keeps order stable where it does not say otherwise, and costs at most n log n but for MMR. policy/text: names for the
- * reasons, borrowed; notes are written for items that an operator moved (boost: for those that it boosted). */
-void moon_slate_sort(moon_slate *slate, const char *policy);                    /* by score, best first; ties and NaN keep order, NaN last */
-void moon_slate_keep(moon_slate *slate, const uint8_t *keep);                   /* filter: [n] */
+/* Operators. Each keeps order stable where it does not say otherwise, and costs at most n log n but for MMR. policy/text: names
+ * for the reasons, borrowed; notes are written for items that an operator moved (boost: for those that it boosted). */
+void moon_slate_sort(moon_slate *slate, const char *policy);  /* by score, best first; ties and NaN keep order, NaN last */
+void moon_slate_keep(moon_slate *slate, const uint8_t *keep); /* filter: [n] */
 /* score *= factor (score / factor where negative), then sort. factor > 0; one below 1 buries. */
 void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, const char *policy, const char *text);
 /* At most `limit` items per value of a column, best (first) kept, the rest dropped. Nulls are equal to nothing and stay. */
 moon_status moon_slate_cap(moon_slate *slate, const char *column, size_t limit, const char *policy);
-/* Maximal marginal relevance (Carbonell & Goldstein 1998): picks `k` by lambda * score' - (1 - lambda) * max similarity to the picked;
- * score' is min-max scaled over the slate; the rest follows in its order. by: "embedding" (cosine of the model's item embeddings; 0 for
- * an item without one) or a string column (1 where equal, else 0). O(k n). */
+/* Maximal marginal relevance (Carbonell & Goldstein 1998): picks `k` by lambda * score' - (1 - lambda) * max similarity to the
+ * picked; score' is min-max scaled over the slate; the rest follows in its order. by: "embedding" (cosine of the model's item
+ * embeddings; 0 for an item without one) or a string column (1 where equal, else 0). O(k n). */
 moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size_t k, const char *policy);
 
 /* ---- functions written by users -------------------------------------------------------------------------------------------- */
@@ -95,9 +96,9 @@ typedef struct moon_page_functions { /* filled in by core/script; fn numbers com
 } moon_page_functions;
 
 /* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
-/* ops: lt le gt ge (numbers) eq ne in (value: array) truthy (number != 0, or string not empty, "false", "no" or "0"). A null is equal to
- * nothing and compares as false; ne is not eq. Errors: MOON_ENOTFOUND (column; names the nearest), MOON_EINVAL (an op or a value that does
- * not fit the column), MOON_EFORMAT (not a list of conditions). */
+/* ops: lt le gt ge (numbers) eq ne in (value: array) truthy (number != 0, or string not empty, "false", "no" or "0"). A null is
+ * equal to nothing and compares as false; ne is not eq. Errors: MOON_ENOTFOUND (column; names the nearest), MOON_EINVAL (an op
+ * or a value that does not fit the column), MOON_EFORMAT (not a list of conditions). */
 typedef struct moon_condition moon_condition;
 moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_condition **out);
 void moon_condition_free(moon_condition *condition);
@@ -111,12 +112,12 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
  *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
  *   "dedupe":"product"|"item"|null,"fallback":[sources],"exclude_seen":["purchase"]?}}, "where"} */
 typedef struct moon_site moon_site;
-/* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name. The bundle
- * is borrowed for the site's life. */
+/* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name.
+ * The bundle is borrowed for the site's life. */
 moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out);
 void moon_site_free(moon_site *site);
 
-/* ---- pages (assemble.c, render.c) --------------------------------------------------------------------------------------------- */
+/* ---- pages (assemble.c and around it, render_json.c, render_text.c) ------------------------------------------------------------ */
 
 typedef struct moon_page_slot {
   const char *name, *title;
@@ -137,12 +138,18 @@ typedef struct moon_page {
 typedef struct moon_assembler moon_assembler;
 moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out);
 void moon_assembler_free(moon_assembler *assembler);
-/* Surfaces that the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page; an unknown item on a
- * product page is MOON_ENOTFOUND. Everything in *out lives in arena. `state` is the live state (usually bundle->state). */
+/* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's scores
+ * where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes the same
+ * way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is left out.
+ * Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state).
+ * A surface that the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items
+ * of a cart are passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
                                const moon_page_functions *functions, moon_arena *arena, moon_page **out);
-/* JSON: {"surface","user","cold","slots":[{"name","title","items":[{"id","score","source", <catalogue columns>, "why":"..."?,
- * "explain":{...}?}]}],"degraded"?}; written straight into buf. */
+/* Appends {"surface","user","cold","slots":[{"name","title","fallback":true?,"items":[{"id","score","source", <the catalogue's
+ * other columns, null where empty>, and with request->explain "why":"...", "explain":{"position","source","source_score",
+ * "model_score","effects":[{"policy","text"?,"factor"?,"from"?,"to"?}]}}]}],"degraded"?}. Positions count from 1. The same page
+ * gives the same bytes; time taken is not among them. On MOON_ENOMEM *out is as before. */
 moon_status moon_page_json(const moon_page *page, const moon_request *request, moon_buf *out);
 /* For terminals: slot titles and numbered items with price, score and source; with request->explain each item's reasons. */
 moon_status moon_page_text(const moon_page *page, const moon_request *request, moon_buf *out);

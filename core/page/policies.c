@@ -7,7 +7,8 @@
 static moon_status match(const moon_visit *visit, const moon_site_policy *policy, const moon_slate *slate, uint8_t **mask) {
   *mask = moon_arena_alloc(visit->arena, slate->n);
   if (!*mask) return moon_fail(MOON_ENOMEM, "no memory for a policy");
-  for (size_t i = 0; i < slate->n; i++) (*mask)[i] = moon_condition_holds(policy->when, visit->assembler->bundle->catalogue, slate->item[i]);
+  for (size_t i = 0; i < slate->n; i++)
+    (*mask)[i] = moon_condition_holds(policy->when, visit->assembler->bundle->catalogue, slate->item[i]);
   return moon_ok();
 }
 
@@ -36,7 +37,8 @@ static moon_status cap(const moon_site_policy *policy, moon_slate *slate) {
 /* A script's failure costs the page its effect and a line in `degraded`; the same line is not said twice. */
 static moon_status degrade(moon_visit *visit, const moon_site_slot *slot, const char *label, moon_status failure) {
   const char *before = visit->page->degraded;
-  const char *line = moon_arena_printf(visit->arena, "slot '%s': %s failed and was skipped: %s", slot->name, label, failure.message);
+  const char *line =
+      moon_arena_printf(visit->arena, "slot '%s': %s failed and was skipped: %s", slot->name, label, failure.message);
   visit->page->policy_errors++;
   if (line && before) line = strstr(before, line) ? before : moon_arena_printf(visit->arena, "%s; %s", before, line);
   if (!line) return moon_fail(MOON_ENOMEM, "no memory for a page");

@@ -1,7 +1,7 @@
 /* render_text.c - a page for a terminal: titles, numbered items in columns, and where asked for the reasons below each.
  *
- * Texts from the catalogue are counted in characters, cut to their column, and stripped of control characters: a title must not move the
- * reader's cursor. */
+ * Texts from the catalogue are counted in characters, cut to their column, and stripped of control characters: a title must not
+ * move the reader's cursor. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

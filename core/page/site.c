@@ -23,7 +23,8 @@ static moon_status read_source(moon_site *site, const json_t *json, moon_site_so
   return moon_plan_unknown("source", type, names, MOON_SOURCE_KINDS);
 }
 
-static moon_status read_sources(moon_site *site, const json_t *owner, const char *key, const char *where, moon_site_source **out, size_t *n) {
+static moon_status read_sources(moon_site *site, const json_t *owner, const char *key, const char *where, moon_site_source **out,
+                                size_t *n) {
   const json_t *list;
   MOON_TRY(moon_wrap(moon_plan_list(site, owner, key, sizeof **out, &list, out, n), "%.100s", where));
   for (size_t i = 0; i < *n; i++) {
@@ -117,7 +118,8 @@ static moon_status read_page(moon_site *site, const char *name, const json_t *js
   MOON_TRY(moon_wrap(read_dedupe(site, json, out), "%.100s", where));
   MOON_TRY(moon_wrap(read_exclusions(site, json, out), "%.100s", where));
   MOON_TRY(read_sources(site, json, "fallback", where, &out->fallback, &out->fallback_count));
-  MOON_TRY(moon_wrap(moon_plan_list(site, json, "slots", sizeof *out->slots, &slots, &out->slots, &out->slot_count), "%.100s", where));
+  MOON_TRY(
+      moon_wrap(moon_plan_list(site, json, "slots", sizeof *out->slots, &slots, &out->slots, &out->slot_count), "%.100s", where));
   if (!out->slot_count) return moon_fail(MOON_EFORMAT, "%.100s: page '%.100s' has no slots", where, name);
   for (size_t i = 0; i < out->slot_count; i++) MOON_TRY(read_slot(site, json_array_get(slots, i), where, &out->slots[i]));
   return moon_ok();

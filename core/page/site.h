@@ -9,7 +9,14 @@ typedef struct moon_site_source {
   size_t n;
 } moon_site_source;
 
-typedef enum moon_policy_op { MOON_POLICY_BOOST, MOON_POLICY_FILTER, MOON_POLICY_CAP, MOON_POLICY_MMR, MOON_POLICY_LUA, MOON_POLICY_OPS } moon_policy_op;
+typedef enum moon_policy_op {
+  MOON_POLICY_BOOST,
+  MOON_POLICY_FILTER,
+  MOON_POLICY_CAP,
+  MOON_POLICY_MMR,
+  MOON_POLICY_LUA,
+  MOON_POLICY_OPS
+} moon_policy_op;
 
 typedef struct moon_site_limit { /* of a cap */
   const char *name;
@@ -57,7 +64,8 @@ struct moon_site {
   const moon_bundle *bundle;
   moon_site_page *pages;
   size_t page_count;
-  uint32_t *product;  /* [product_rows] item row -> a number < product_rows for its product, MOON_NONE without; NULL where nobody asks */
+  uint32_t *
+      product; /* [product_rows] item row -> a number < product_rows for its product, MOON_NONE without; NULL where nobody asks */
   size_t product_rows;
   size_t chart_length; /* the longest popular or trending list that a slot asks for */
   moon_arena memory;
@@ -69,7 +77,8 @@ moon_status moon_plan_text(moon_site *site, const json_t *object, const char *ke
 moon_status moon_plan_count(const json_t *object, const char *key, size_t low, size_t high, size_t fallback, size_t *out);
 moon_status moon_plan_number(const json_t *object, const char *key, double fallback, double *out);
 /* An array's elements as calloc'ed objects of `each` bytes; absent or null is an empty one. */
-moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items, size_t *n);
+moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
+                           size_t *n);
 moon_status moon_plan_unknown(const char *what, const char *name, const char *const *names, size_t count);
 
 /* site_policy.c */

@@ -1,5 +1,5 @@
-/* site_policy.c - a slot's policies out of the plan. Whatever a policy names (columns, kinds of value) is looked up here, once, so that
- * a site that loads has nothing left to go wrong but its own Lua. */
+/* site_policy.c - a slot's policies out of the plan. Whatever a policy names (columns, kinds of value) is looked up here, once,
+ * so that a site that loads has nothing left to go wrong but its own Lua. */
 #include <math.h>
 #include <string.h>
 
@@ -24,7 +24,8 @@ static moon_status read_reason(moon_site *site, const json_t *json, const char *
 
 static moon_status read_moment(const json_t *json, const char *key, int64_t fallback, int64_t *out) {
   const json_t *value = json_object_get(json, key);
-  if (value && !json_is_null(value) && !json_is_integer(value)) return moon_fail(MOON_EFORMAT, "%s must be a time in microseconds", key);
+  if (value && !json_is_null(value) && !json_is_integer(value))
+    return moon_fail(MOON_EFORMAT, "%s must be a time in microseconds", key);
   *out = json_is_integer(value) ? json_integer_value(value) : fallback;
   return moon_ok();
 }
@@ -74,9 +75,13 @@ static moon_status read_mmr(moon_site *site, const json_t *json, moon_site_polic
   MOON_TRY(moon_plan_count(json, "k", 1, UINT32_MAX, 50, &out->k));
   MOON_TRY(moon_plan_text(site, json, "by", "embedding", &out->by));
   if (!strcmp(out->by, "embedding"))
-    return has_item_embedding(site->bundle) ? moon_ok() : moon_fail(MOON_EINVAL, "by = 'embedding' needs a model with m.id \"item\"; a column of strings works without");
+    return has_item_embedding(site->bundle)
+               ? moon_ok()
+               : moon_fail(MOON_EINVAL, "by = 'embedding' needs a model with m.id \"item\"; a column of strings works without");
   MOON_TRY(moon_table_require(site->bundle->catalogue->table, out->by, &column));
-  return column->type == MOON_STRING ? moon_ok() : moon_fail(MOON_EINVAL, "by = '%.100s' must be 'embedding' or a column of strings, not of numbers", out->by);
+  return column->type == MOON_STRING
+             ? moon_ok()
+             : moon_fail(MOON_EINVAL, "by = '%.100s' must be 'embedding' or a column of strings, not of numbers", out->by);
 }
 
 static moon_status read_lua(moon_site *site, const json_t *json, moon_site_policy *out) {
@@ -97,7 +102,8 @@ static moon_status find_op(const char *name, moon_policy_op *op) {
 }
 
 static moon_status read_policy(moon_site *site, const json_t *json, moon_site_policy *out) {
-  static moon_status (*const readers[MOON_POLICY_OPS])(moon_site *, const json_t *, moon_site_policy *) = {read_boost, read_when, read_cap, read_mmr, read_lua};
+  static moon_status (*const readers[MOON_POLICY_OPS])(moon_site *, const json_t *, moon_site_policy *) = {
+      read_boost, read_when, read_cap, read_mmr, read_lua};
   const char *op;
   MOON_TRY(moon_plan_text(site, json, "op", NULL, &op));
   MOON_TRY(find_op(op, &out->op));
@@ -107,7 +113,8 @@ static moon_status read_policy(moon_site *site, const json_t *json, moon_site_po
 
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out) {
   const json_t *list;
-  MOON_TRY(moon_wrap(moon_plan_list(site, slot, "policies", sizeof *out->policies, &list, &out->policies, &out->policy_count), "%.100s", where));
+  MOON_TRY(moon_wrap(moon_plan_list(site, slot, "policies", sizeof *out->policies, &list, &out->policies, &out->policy_count),
+                     "%.100s", where));
   for (size_t i = 0; i < out->policy_count; i++) {
     const json_t *json = json_array_get(list, i);
     MOON_TRY(moon_wrap(read_policy(site, json, &out->policies[i]), "%.100s", moon_plan_where(json, where)));

@@ -1,4 +1,5 @@
-/* site_read.c - fields of a plan's objects. A plan may come from anywhere, so each reader takes any JSON and says what it wanted. */
+/* site_read.c - fields of a plan's objects. A plan may come from anywhere, so each reader takes any JSON and says what it
+ * wanted. */
 #include <math.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ moon_status moon_plan_count(const json_t *object, const char *key, size_t low, s
   json_int_t number = json_integer_value(value);
   *out = value ? (size_t)number : fallback;
   if (value && (!json_is_integer(value) || number < 0)) return moon_fail(MOON_EFORMAT, "%s must be a whole number", key);
-  if (*out < low || *out > high) return moon_fail(MOON_EINVAL, "%s must be a whole number from %zu to %zu, not %zu", key, low, high, *out);
+  if (*out < low || *out > high)
+    return moon_fail(MOON_EINVAL, "%s must be a whole number from %zu to %zu, not %zu", key, low, high, *out);
   return moon_ok();
 }
 
@@ -51,7 +53,8 @@ moon_status moon_plan_number(const json_t *object, const char *key, double fallb
   return moon_ok();
 }
 
-moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items, size_t *n) {
+moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
+                           size_t *n) {
   *array = field(object, key);
   if (*array && !json_is_array(*array)) return moon_fail(MOON_EFORMAT, "%s must be a list", key);
   size_t count = json_array_size(*array);

@@ -1,8 +1,8 @@
 /* slate.c - the slate: arrays side by side, and the operators that sort, keep and boost.
  *
- * One idea: every operator ends in a permutation. It writes into slate->order which old position comes where, and moon_slate_arrange moves
- * all arrays alike; so no operator can invent an item, show one twice, or part an item from its scores and history. All memory is taken
- * when the slate is made, and operators that cannot fail need none. */
+ * One idea: every operator ends in a permutation. It writes into slate->order which old position comes where, and
+ * moon_slate_arrange moves all arrays alike; so no operator can invent an item, show one twice, or part an item from its scores
+ * and history. All memory is taken when the slate is made, and operators that cannot fail need none. */
 #include <math.h>
 #include <string.h>
 
@@ -71,7 +71,8 @@ void moon_slate_take(moon_slate *to, const moon_slate *from, size_t i) {
   to->reason[at] = from->reason[i];
 }
 
-void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from, uint32_t to) {
+void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from,
+                     uint32_t to) {
   moon_reason *reason = slate->explain ? moon_arena_alloc(slate->arena, sizeof *reason) : NULL;
   if (!reason) return;
   *reason = (moon_reason){slate->reason[position], policy, text, factor, from, to};
@@ -146,7 +147,8 @@ static bool extend_move(const moon_slate *slate, size_t i, const char *policy) {
 
 void moon_slate_note_moves(moon_slate *slate, const char *policy) {
   for (size_t i = 0; slate->explain && i < slate->n; i++)
-    if (slate->order[i] != i && !extend_move(slate, i, policy)) moon_slate_note(slate, i, policy, NULL, 0, slate->order[i], (uint32_t)i);
+    if (slate->order[i] != i && !extend_move(slate, i, policy))
+      moon_slate_note(slate, i, policy, NULL, 0, slate->order[i], (uint32_t)i);
 }
 
 /* ---- sorting */

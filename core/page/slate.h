@@ -4,7 +4,8 @@
 
 #include "page/page.h"
 
-/* New position i gets old position slate->order[i], for i < n; what is not named leaves the slate. order: each old position at most once. */
+/* New position i gets old position slate->order[i], for i < n; what is not named leaves the slate. order: each old position at
+ * most once. */
 void moon_slate_arrange(moon_slate *slate, size_t n);
 /* Notes on every item of [0, n) that slate->order moved; call after moon_slate_arrange. */
 void moon_slate_note_moves(moon_slate *slate, const char *policy);

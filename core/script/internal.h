@@ -90,6 +90,8 @@ void moon_patterns_install(lua_State *L);
 /* ---- require.c: the sandbox's require, and how a chunk of the user is loaded */
 int moon_sandbox_require(lua_State *L);
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n);
+/* Lua: (file, option, line) -> the line at or after `line` on which `option =` stands, or nothing. */
+int moon_option_line(lua_State *L);
 
 /* ---- plan.c */
 /* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the problem is in `why`. */

@@ -37,9 +37,12 @@ static void answer_waiter(moon_server *server, const moon_commit *commit, const 
   }
   if (!moon_connection_release(waiter->connection)) return;
   moon_buf_reset(&server->body);
-  if (status != 200) moon_json_error(&server->body, "unavailable", "the events could not be stored; none was accepted, so send them again");
-  else if (duplicates) moon_buf_printf(&server->body, "{\"accepted\":%zu,\"duplicates\":%zu}\n", waiter->count, duplicates);
-  else moon_buf_printf(&server->body, "{\"accepted\":%zu}\n", waiter->count);
+  if (status != 200)
+    moon_json_error(&server->body, "unavailable", "the events could not be stored; none was accepted, so send them again");
+  else if (duplicates)
+    moon_buf_printf(&server->body, "{\"accepted\":%zu,\"duplicates\":%zu}\n", waiter->count, duplicates);
+  else
+    moon_buf_printf(&server->body, "{\"accepted\":%zu}\n", waiter->count);
   moon_routes_count(server, waiter->connection->route, status);
   moon_connection_answer(waiter->connection, status, "application/json", "Cache-Control: no-store\r\n", &server->body);
 }

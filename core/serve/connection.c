@@ -10,13 +10,17 @@
 
 enum { LINGER_MS = 1000, LINGER_BYTES = 8 << 20, KEEP = 64 << 10, TARGET_LIMIT = 8 << 10, HEAD_LIMIT = 16 << 10, OVERFLOW = 64 };
 
-static uint64_t after_seconds(const moon_server *server, size_t seconds) { return uv_now(&server->loop) + seconds * 1000; }
+static uint64_t after_seconds(const moon_server *server, size_t seconds) {
+  return uv_now(&server->loop) + seconds * 1000;
+}
 
 static void on_closed(uv_handle_t *handle) {
   moon_connection *c = handle->data;
   moon_server *server = c->server;
-  if (c->prev) c->prev->next = c->next;
-  else server->connections = c->next;
+  if (c->prev)
+    c->prev->next = c->next;
+  else
+    server->connections = c->next;
   if (c->next) c->next->prev = c->prev;
   server->connection_count--;
   moon_http_free(&c->http);
@@ -50,15 +54,19 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
   *out = uv_buf_init(server->read_buffer, sizeof server->read_buffer); /* emptied before the next read */
 }
 
-static void on_turns(uv_idle_t *idle) { moon_connection_take_turns(idle->data); }
+static void on_turns(uv_idle_t *idle) {
+  moon_connection_take_turns(idle->data);
+}
 
 static void wait_turn(moon_connection *c) {
   moon_server *server = c->server;
   uv_read_stop((uv_stream_t *)&c->tcp);
   c->in_turns = true;
   c->queued = NULL;
-  if (server->turn_last) server->turn_last->queued = c;
-  else server->turn_first = c;
+  if (server->turn_last)
+    server->turn_last->queued = c;
+  else
+    server->turn_first = c;
   server->turn_last = c;
   uv_idle_start(&server->turns, on_turns);
 }
@@ -80,8 +88,10 @@ static void turn(moon_connection *c) {
   c->in_at += used;
   if (c->in_at == c->in.n) {
     c->in_at = 0;
-    if (c->in.cap > KEEP) moon_buf_free(&c->in);
-    else moon_buf_reset(&c->in);
+    if (c->in.cap > KEEP)
+      moon_buf_free(&c->in);
+    else
+      moon_buf_reset(&c->in);
   }
   if (c->http.started && !c->timing) {
     c->timing = true;
@@ -93,8 +103,10 @@ static void turn(moon_connection *c) {
     return;
   }
   c->state = MOON_ANSWERING;
-  if (step == MOON_HTTP_READY) moon_routes_answer(c);
-  else moon_routes_answer_fault(c);
+  if (step == MOON_HTTP_READY)
+    moon_routes_answer(c);
+  else
+    moon_routes_answer_fault(c);
   if (c->state == MOON_ANSWERING) uv_read_stop((uv_stream_t *)&c->tcp); /* until its commit is done */
 }
 
@@ -107,8 +119,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes) {
     if (c->discarded > LINGER_BYTES) moon_connection_close(c);
   } else if (n) {
     moon_buf_add(&c->in, bytes->base, (size_t)n);
-    if (c->in.failed) moon_connection_close(c);
-    else if (c->state == MOON_READING) turn(c);
+    if (c->in.failed)
+      moon_connection_close(c);
+    else if (c->state == MOON_READING)
+      turn(c);
   }
 }
 
@@ -123,8 +137,10 @@ void moon_connection_take_turns(moon_server *server) {
   while (c) {
     moon_connection *next = c->queued;
     c->in_turns = false;
-    if (c->state == MOON_READING) turn(c);
-    else if (c->state == MOON_CLOSED) close_handle(c);
+    if (c->state == MOON_READING)
+      turn(c);
+    else if (c->state == MOON_CLOSED)
+      close_handle(c);
     c = next;
   }
   if (!server->turn_first) uv_idle_stop(&server->turns);
@@ -133,17 +149,20 @@ void moon_connection_take_turns(moon_server *server) {
 /* ---- writing -------------------------------------------------------------------------------------------------------------- */
 
 static void linger(moon_connection *c) {
-  static const uv_shutdown_cb nobody = NULL;
   c->state = MOON_LINGERING;
   c->deadline = uv_now(&c->server->loop) + LINGER_MS;
-  if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, nobody)) moon_connection_close(c);
-  else read_more(c);
+  if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, NULL))
+    moon_connection_close(c);
+  else
+    read_more(c);
 }
 
 static void after_answer(moon_connection *c) {
   moon_buf *out = &c->http.out;
-  if (out->cap > KEEP) moon_buf_free(out);
-  else moon_buf_reset(out);
+  if (out->cap > KEEP)
+    moon_buf_free(out);
+  else
+    moon_buf_reset(out);
   if (!c->http.keep_alive) {
     linger(c);
     return;
@@ -152,15 +171,19 @@ static void after_answer(moon_connection *c) {
   c->state = MOON_READING;
   c->timing = false;
   c->deadline = after_seconds(c->server, c->server->options.idle_seconds);
-  if (c->in.n) wait_turn(c);
-  else read_more(c);
+  if (c->in.n)
+    wait_turn(c);
+  else
+    read_more(c);
 }
 
 static void on_written(uv_write_t *write, int code) {
   moon_connection *c = write->data;
   if (c->state == MOON_CLOSED) return;
-  if (code) moon_connection_close(c);
-  else after_answer(c);
+  if (code)
+    moon_connection_close(c);
+  else
+    after_answer(c);
 }
 
 /* What the socket did not take at once is copied behind the head and written when there is room. */
@@ -191,9 +214,12 @@ void moon_connection_answer(moon_connection *c, int status, const char *type, co
   uv_buf_t parts[2] = {uv_buf_init(c->http.out.data, (unsigned)c->http.out.n), uv_buf_init(body->data, (unsigned)body_n)};
   int sent = uv_try_write((uv_stream_t *)&c->tcp, parts, body_n ? 2 : 1);
   if (sent == UV_EAGAIN) sent = 0;
-  if (sent < 0) moon_connection_close(c);
-  else if ((size_t)sent == c->http.out.n + body_n) after_answer(c);
-  else write_rest(c, (size_t)sent, body, body_n);
+  if (sent < 0)
+    moon_connection_close(c);
+  else if ((size_t)sent == c->http.out.n + body_n)
+    after_answer(c);
+  else
+    write_rest(c, (size_t)sent, body, body_n);
 }
 
 /* ---- coming and going ----------------------------------------------------------------------------------------------------- */
@@ -203,7 +229,8 @@ static void refuse(moon_connection *c) {
   c->server->metrics.connections_refused++;
   moon_buf_reset(body);
   moon_json_error(body, "unavailable", "there are too many connections; try again soon");
-  moon_connection_answer(c, 503, "application/json", "Cache-Control: no-store\r\nRetry-After: 1\r\n", body); /* and closes: nothing said stay */
+  moon_connection_answer(c, 503, "application/json", "Cache-Control: no-store\r\nRetry-After: 1\r\n",
+                         body); /* and closes: nothing said stay */
 }
 
 void moon_connection_accept(moon_server *server) {
@@ -228,9 +255,12 @@ void moon_connection_accept(moon_server *server) {
     return;
   }
   uv_tcp_nodelay(&c->tcp, 1);
-  if (server->connection_count > server->options.max_connections + OVERFLOW) moon_connection_close(c);
-  else if (server->connection_count > server->options.max_connections) refuse(c);
-  else read_more(c);
+  if (server->connection_count > server->options.max_connections + OVERFLOW)
+    moon_connection_close(c);
+  else if (server->connection_count > server->options.max_connections)
+    refuse(c);
+  else
+    read_more(c);
 }
 
 static void expire(moon_connection *c) {

@@ -35,9 +35,12 @@ static moon_status failure(const moon_eventlog *log, int code) {
       return moon_fail(MOON_EIO, "the event log %s is in use by another process (choose another with --event-log)", log->name);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return moon_fail(MOON_EFORMAT, "the event log %s is broken (%s); move it away to start without its events", log->name, sqlite3_errmsg(log->db));
-    case SQLITE_NOMEM: return moon_fail(MOON_ENOMEM, "no memory for the event log %s", log->name);
-    default: return moon_fail(MOON_EIO, "the event log %s: %s", log->name, log->db ? sqlite3_errmsg(log->db) : sqlite3_errstr(code));
+      return moon_fail(MOON_EFORMAT, "the event log %s is broken (%s); move it away to start without its events", log->name,
+                       sqlite3_errmsg(log->db));
+    case SQLITE_NOMEM:
+      return moon_fail(MOON_ENOMEM, "no memory for the event log %s", log->name);
+    default:
+      return moon_fail(MOON_EIO, "the event log %s: %s", log->name, log->db ? sqlite3_errmsg(log->db) : sqlite3_errstr(code));
   }
 }
 
@@ -70,7 +73,8 @@ static moon_status make_tables(moon_eventlog *log) {
   char sql[900];
   snprintf(sql, sizeof sql,
            "PRAGMA application_id = %d; PRAGMA user_version = %d;"
-           "CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, user TEXT NOT NULL, item TEXT NOT NULL, kind TEXT NOT NULL,"
+           "CREATE TABLE events (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, user TEXT NOT NULL, item TEXT NOT NULL, kind "
+           "TEXT NOT NULL,"
            " id TEXT);"
            "CREATE UNIQUE INDEX events_id ON events (id) WHERE id IS NOT NULL;"
            "CREATE TABLE bundles (bundle TEXT NOT NULL, covered_seq INTEGER NOT NULL, covered_time INTEGER NOT NULL)",
@@ -86,16 +90,19 @@ static moon_status check_tables(moon_eventlog *log) {
   MOON_TRY(ask(log, "PRAGMA user_version", &version, NULL, 0));
   MOON_TRY(ask(log, "SELECT count(*) FROM sqlite_schema", &tables, NULL, 0));
   if (!tables && !application) return make_tables(log);
-  if (application != APPLICATION) return moon_fail(MOON_EFORMAT, "%s is a database, but not an event log of Moonshelf", log->name);
+  if (application != APPLICATION)
+    return moon_fail(MOON_EFORMAT, "%s is a database, but not an event log of Moonshelf", log->name);
   if (version != VERSION)
-    return moon_fail(MOON_EFORMAT, "the event log %s has format %lld; this program reads %d", log->name, (long long)version, VERSION);
+    return moon_fail(MOON_EFORMAT, "the event log %s has format %lld; this program reads %d", log->name, (long long)version,
+                     VERSION);
   MOON_TRY(ask(log, "PRAGMA quick_check(1)", NULL, verdict, sizeof verdict));
   if (strcmp(verdict, "ok"))
-    return moon_fail(MOON_EFORMAT, "the event log %s is broken (%s); move it away to start without its events", log->name, verdict);
+    return moon_fail(MOON_EFORMAT, "the event log %s is broken (%s); move it away to start without its events", log->name,
+                     verdict);
   return moon_ok();
 }
 
-/* Which events the bundle has seen: none of those accepted while it served, and of the older ones those before its newest. */
+/* What the bundle has seen: of the events that were there when it came, those up to its newest; nothing of what came later. */
 static moon_status remember_bundle(moon_eventlog *log, const char *bundle, int64_t newest) {
   char last[128] = "";
   int64_t seq = 0;
@@ -119,13 +126,16 @@ static moon_status open_database(moon_eventlog *log, const char *path, const cha
   int code = sqlite3_open_v2(path, &log->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
   if (code) return failure(log, code);
   sqlite3_extended_result_codes(log->db, 1);
-  MOON_TRY(run(log, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
-                    "BEGIN IMMEDIATE"));
+  MOON_TRY(
+      run(log,
+          "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"
+          "BEGIN IMMEDIATE"));
   moon_status status = check_tables(log);
   if (!status.code) status = remember_bundle(log, bundle, newest);
   if (!status.code) status = run(log, "COMMIT");
   if (!status.code)
-    status = prepare(log, "INSERT INTO events (time, user, item, kind, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", &log->insert);
+    status = prepare(log, "INSERT INTO events (time, user, item, kind, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                     &log->insert);
   return status;
 }
 
@@ -134,9 +144,12 @@ moon_status moon_eventlog_open(const char *path, const char *bundle, int64_t new
   if (!log) return moon_fail(MOON_ENOMEM, "no memory for the event log");
   log->memory = !path;
   log->name = moon_strdup(path ? path : "(in memory)");
-  moon_status status = log->name ? open_database(log, path ? path : ":memory:", bundle, newest) : moon_fail(MOON_ENOMEM, "no memory for the event log");
-  if (status.code) moon_eventlog_close(log);
-  else *out = log;
+  moon_status status = log->name ? open_database(log, path ? path : ":memory:", bundle, newest)
+                                 : moon_fail(MOON_ENOMEM, "no memory for the event log");
+  if (status.code)
+    moon_eventlog_close(log);
+  else
+    *out = log;
   return status;
 }
 
@@ -165,8 +178,11 @@ moon_status moon_eventlog_replay(moon_eventlog *log, moon_status (*apply)(void *
     event.user = (const char *)sqlite3_column_text(all, 2);
     event.item = (const char *)sqlite3_column_text(all, 3);
     event.kind = (const char *)sqlite3_column_text(all, 4);
-    if (event.user && event.item && event.kind) status = apply(self, &event);
-    else status = moon_fail(MOON_EFORMAT, "the event log %s is broken (event %lld has a hole)", log->name, (long long)sqlite3_column_int64(all, 0));
+    if (event.user && event.item && event.kind)
+      status = apply(self, &event);
+    else
+      status = moon_fail(MOON_EFORMAT, "the event log %s is broken (event %lld has a hole)", log->name,
+                         (long long)sqlite3_column_int64(all, 0));
   }
   if (!status.code && code != SQLITE_DONE) status = failure(log, code);
   sqlite3_finalize(all);

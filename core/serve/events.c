@@ -34,7 +34,8 @@ static void add_value(moon_buf *out, const json_t *value) {
   free(text);
 }
 
-__attribute__((format(printf, 4, 5))) static void problem(check *c, const char *field, const json_t *value, const char *format, ...) {
+__attribute__((format(printf, 4, 5))) static void problem(check *c, const char *field, const json_t *value, const char *format,
+                                                          ...) {
   va_list args;
   char message[400];
   va_start(args, format);
@@ -55,7 +56,8 @@ __attribute__((format(printf, 4, 5))) static void problem(check *c, const char *
 }
 
 static const char *type_name(const json_t *value) {
-  static const char *const names[] = {"an object", "an array", "a string", "a whole number", "a fraction", "true", "false", "null"};
+  static const char *const names[] = {"an object",  "an array", "a string", "a whole number",
+                                      "a fraction", "true",     "false",    "null"};
   return names[json_typeof(value)];
 }
 
@@ -85,11 +87,14 @@ static int64_t time_field(check *c, const json_t *event) {
   } else if (json_is_integer(value)) {
     time = json_integer_value(value);
   } else {
-    problem(c, "time", value, "time must be a string such as \"2026-11-24T10:11:12Z\" or whole microseconds since 1970, not %s", type_name(value));
+    problem(c, "time", value, "time must be a string such as \"2026-11-24T10:11:12Z\" or whole microseconds since 1970, not %s",
+            type_name(value));
     return c->now;
   }
-  if (time < EARLIEST) problem(c, "time", value, "time lies before 1990; numbers are microseconds since 1970, not seconds or milliseconds");
-  else if (time > c->now + DAY) problem(c, "time", value, "time lies more than a day in the future");
+  if (time < EARLIEST)
+    problem(c, "time", value, "time lies before 1990; numbers are microseconds since 1970, not seconds or milliseconds");
+  else if (time > c->now + DAY)
+    problem(c, "time", value, "time lies more than a day in the future");
   return time;
 }
 
@@ -103,8 +108,10 @@ static void check_names(check *c, const json_t *event) {
     while (i < KNOWN && strcmp(known[i], name)) i++;
     if (i < KNOWN) continue;
     const char *near = moon_nearest(name, known, KNOWN);
-    if (near) problem(c, name, value, "there is no such field; did you mean %s?", near);
-    else problem(c, name, value, "there is no such field; an event has user, item, event, time and id");
+    if (near)
+      problem(c, name, value, "there is no such field; did you mean %s?", near);
+    else
+      problem(c, name, value, "there is no such field; an event has user, item, event, time and id");
   }
 }
 
@@ -140,15 +147,19 @@ static moon_status keep_event(moon_event_batch *batch, moon_log_event event) {
 
 static moon_status read_events(const json_t *list, check *c, moon_event_batch *batch) {
   size_t count = json_array_size(list);
-  if (count > MOON_EVENTS_MAX) return moon_fail(MOON_ELIMIT, "%zu events are more than the %d of one request", count, MOON_EVENTS_MAX);
+  if (count > MOON_EVENTS_MAX)
+    return moon_fail(MOON_ELIMIT, "%zu events are more than the %d of one request", count, MOON_EVENTS_MAX);
   moon_buf_puts(c->problems, "[");
   for (c->index = 0; c->index < count; c->index++) read_event(c, json_array_get(list, c->index));
   moon_buf_puts(c->problems, "]");
   if (c->problems->failed) return moon_fail(MOON_ENOMEM, "no memory for what is wrong with these events");
-  if (c->count) return moon_fail(MOON_EINVAL, "%zu thing%s wrong with these events; none was accepted", c->count, c->count == 1 ? " is" : "s are");
+  if (c->count)
+    return moon_fail(MOON_EINVAL, "%zu thing%s wrong with these events; none was accepted", c->count,
+                     c->count == 1 ? " is" : "s are");
   size_t before = batch->n;
   moon_status status = moon_ok();
-  for (c->index = 0; c->index < count && !status.code; c->index++) status = keep_event(batch, read_event(c, json_array_get(list, c->index)));
+  for (c->index = 0; c->index < count && !status.code; c->index++)
+    status = keep_event(batch, read_event(c, json_array_get(list, c->index)));
   if (status.code) batch->n = before;
   return status;
 }

@@ -32,7 +32,9 @@ static int refuse(moon_http *http, int status, const char *why) {
   return HPE_USER;
 }
 
-static int no_memory(moon_http *http) { return refuse(http, 503, "there is no memory for this request"); }
+static int no_memory(moon_http *http) {
+  return refuse(http, 503, "there is no memory for this request");
+}
 
 static int on_message_begin(llhttp_t *llhttp) {
   moon_http *http = llhttp->data;
@@ -58,7 +60,8 @@ static int end_text(llhttp_t *llhttp) {
 static int on_field(llhttp_t *llhttp, const char *at, size_t n) {
   moon_http *http = llhttp->data;
   struct moon_http_parser *p = http->parser;
-  if (memchr(at, ' ', n)) return refuse(http, 400, "the name of a header holds a blank"); /* llhttp is lenient here, proxies are not */
+  if (memchr(at, ' ', n))
+    return refuse(http, 400, "the name of a header holds a blank"); /* llhttp is lenient here, proxies are not */
   for (size_t i = 0; i < n && p->field_n + i < sizeof p->field; i++) p->field[p->field_n + i] = at[i];
   p->field_n += n;
   return 0;
@@ -161,7 +164,10 @@ static void fill_request(moon_http *http) {
   const struct moon_http_parser *p = http->parser;
   unsigned method = p->llhttp.method;
   http->request = (moon_http_request){
-      .method = method == HTTP_GET ? MOON_HTTP_GET : method == HTTP_HEAD ? MOON_HTTP_HEAD : method == HTTP_POST ? MOON_HTTP_POST : MOON_HTTP_OTHER,
+      .method = method == HTTP_GET    ? MOON_HTTP_GET
+                : method == HTTP_HEAD ? MOON_HTTP_HEAD
+                : method == HTTP_POST ? MOON_HTTP_POST
+                                      : MOON_HTTP_OTHER,
       .method_name = llhttp_method_name((llhttp_method_t)method),
       .target = p->texts.data,
       .host = value_of(p, HOST),
@@ -177,8 +183,10 @@ static void name_fault(moon_http *http, llhttp_errno_t error) {
   http->keep_alive = false;
   if (http->fault) return;
   const char *reason = llhttp_get_error_reason(&http->parser->llhttp);
-  if (error == HPE_PAUSED_H2_UPGRADE || error == HPE_INVALID_VERSION) refuse(http, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-  else refuse(http, 400, reason && *reason ? reason : "this is not HTTP");
+  if (error == HPE_PAUSED_H2_UPGRADE || error == HPE_INVALID_VERSION)
+    refuse(http, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+  else
+    refuse(http, 400, reason && *reason ? reason : "this is not HTTP");
 }
 
 moon_http_step moon_http_read(moon_http *http, const char *bytes, size_t n, size_t *used) {
@@ -211,8 +219,10 @@ moon_http_step moon_http_read(moon_http *http, const char *bytes, size_t n, size
 }
 
 static void forget(moon_buf *buf) {
-  if (buf->cap > KEEP) moon_buf_free(buf);
-  else moon_buf_reset(buf);
+  if (buf->cap > KEEP)
+    moon_buf_free(buf);
+  else
+    moon_buf_reset(buf);
 }
 
 void moon_http_next(moon_http *http) {
@@ -230,16 +240,29 @@ const char *moon_http_reason(int status) {
   static const struct {
     int status;
     const char *reason;
-  } reasons[] = {{200, "OK"}, {304, "Not Modified"}, {400, "Bad Request"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-                 {408, "Request Timeout"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {417, "Expectation Failed"},
-                 {422, "Unprocessable Content"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-                 {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"}};
+  } reasons[] = {{200, "OK"},
+                 {304, "Not Modified"},
+                 {400, "Bad Request"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {408, "Request Timeout"},
+                 {413, "Content Too Large"},
+                 {414, "URI Too Long"},
+                 {417, "Expectation Failed"},
+                 {422, "Unprocessable Content"},
+                 {431, "Request Header Fields Too Large"},
+                 {500, "Internal Server Error"},
+                 {503, "Service Unavailable"},
+                 {505, "HTTP Version Not Supported"}};
   for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
     if (reasons[i].status == status) return reasons[i].reason;
   return "Unknown";
 }
 
-bool moon_http_has_body(const moon_http *http, int status) { return http->request.method != MOON_HTTP_HEAD && status != 304; }
+bool moon_http_has_body(const moon_http *http, int status) {
+  return http->request.method != MOON_HTTP_HEAD && status != 304;
+}
 
 void moon_http_head(moon_http *http, int status, const char *type, const char *headers, size_t n, const char *date) {
   moon_buf *out = &http->out;
@@ -247,7 +270,9 @@ void moon_http_head(moon_http *http, int status, const char *type, const char *h
                   moon_http_reason(status), type, n);
   if (date) moon_buf_printf(out, "Date: %s\r\n", date);
   if (headers) moon_buf_puts(out, headers);
-  if (!http->keep_alive) moon_buf_puts(out, "Connection: close\r\n");
-  else if (!http->parser->llhttp.http_minor) moon_buf_puts(out, "Connection: keep-alive\r\n");
+  if (!http->keep_alive)
+    moon_buf_puts(out, "Connection: close\r\n");
+  else if (!http->parser->llhttp.http_minor)
+    moon_buf_puts(out, "Connection: keep-alive\r\n");
   moon_buf_puts(out, "\r\n");
 }

@@ -1,7 +1,8 @@
 /* metrics.c - counters that only the loop's thread touches. */
 #include "serve/metrics.h"
 
-const double moon_metric_bounds[MOON_METRIC_BUCKETS] = {0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5};
+const double moon_metric_bounds[MOON_METRIC_BUCKETS] = {0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075,
+                                                        0.01,   0.025, 0.05,  0.1,   0.5,   2.5};
 
 void moon_metrics_page(moon_metrics *metrics, int64_t micros) {
   double seconds = (double)micros / 1e6;
@@ -39,8 +40,10 @@ void moon_metrics_text(const moon_metrics *m, const char *const *routes, size_t 
     sum += m->page_buckets[i];
     moon_buf_printf(out, "moonshelf_page_seconds_bucket{le=\"%g\"} %llu\n", moon_metric_bounds[i], (unsigned long long)sum);
   }
-  moon_buf_printf(out, "moonshelf_page_seconds_bucket{le=\"+Inf\"} %llu\nmoonshelf_page_seconds_sum %.6f\nmoonshelf_page_seconds_count %llu\n",
-                  (unsigned long long)m->pages, m->page_seconds, (unsigned long long)m->pages);
+  moon_buf_printf(
+      out,
+      "moonshelf_page_seconds_bucket{le=\"+Inf\"} %llu\nmoonshelf_page_seconds_sum %.6f\nmoonshelf_page_seconds_count %llu\n",
+      (unsigned long long)m->pages, m->page_seconds, (unsigned long long)m->pages);
   counter(out, "pages_degraded_total", m->pages_degraded, "Pages made without a policy that failed.");
   counter(out, "policy_errors_total", m->policy_errors, "Policies and gates that failed.");
   counter(out, "events_accepted_total", m->events_accepted, "Events on disk and in the state, duplicates included.");

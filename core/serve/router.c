@@ -35,7 +35,8 @@ static const moon_route *nearest(const moon_route *routes, size_t n, const char 
   return NULL;
 }
 
-const moon_route *moon_route_find(const moon_route *routes, size_t n, moon_http_method method, const char *path, const char **tail, int *status) {
+const moon_route *moon_route_find(const moon_route *routes, size_t n, moon_http_method method, const char *path,
+                                  const char **tail, int *status) {
   const moon_route *other = NULL;
   if (method == MOON_HTTP_HEAD) method = MOON_HTTP_GET;
   for (size_t i = 0; i < n; i++) {

@@ -33,27 +33,41 @@ size_t moon_routes_labels(const char *labels[MOON_METRIC_ROUTES]) {
 static int status_of(moon_code code) {
   switch (code) {
     case MOON_EINVAL:
-    case MOON_EFORMAT: return 400;
-    case MOON_ENOTFOUND: return 404;
-    case MOON_ELIMIT: return 413;
-    case MOON_ENOMEM: return 503;
-    default: return 500;
+    case MOON_EFORMAT:
+      return 400;
+    case MOON_ENOTFOUND:
+      return 404;
+    case MOON_ELIMIT:
+      return 413;
+    case MOON_ENOMEM:
+      return 503;
+    default:
+      return 500;
   }
 }
 
 static const char *error_code(int status) {
   switch (status) {
-    case 403: return "forbidden";
-    case 404: return "not_found";
-    case 405: return "method_not_allowed";
-    case 408: return "timeout";
+    case 403:
+      return "forbidden";
+    case 404:
+      return "not_found";
+    case 405:
+      return "method_not_allowed";
+    case 408:
+      return "timeout";
     case 413:
     case 414:
-    case 431: return "too_large";
-    case 422: return "invalid_events";
-    case 500: return "internal";
-    case 503: return "unavailable";
-    default: return "bad_request";
+    case 431:
+      return "too_large";
+    case 422:
+      return "invalid_events";
+    case 500:
+      return "internal";
+    case 503:
+      return "unavailable";
+    default:
+      return "bad_request";
   }
 }
 
@@ -87,16 +101,22 @@ static void answer_failure(moon_exchange *x, moon_status failure) {
 
 void moon_routes_answer(moon_connection *c) {
   moon_server *server = c->server;
-  moon_exchange x = {.server = server, .connection = c, .request = &c->http.request, .body = &server->body,
-                     .type = "application/json", .headers = "Cache-Control: no-store\r\n"};
+  moon_exchange x = {.server = server,
+                     .connection = c,
+                     .request = &c->http.request,
+                     .body = &server->body,
+                     .type = "application/json",
+                     .headers = "Cache-Control: no-store\r\n"};
   c->route = NULL;
   moon_arena_reset(&server->arena);
   moon_buf_reset(&server->body);
   moon_status status = dispatch(&x);
   if (!status.code && x.later) return;
   if (!status.code && server->body.failed) status = moon_fail(MOON_ENOMEM, "there is no memory for this answer");
-  if (status.code) answer_failure(&x, status);
-  else if (!x.status) x.status = 200;
+  if (status.code)
+    answer_failure(&x, status);
+  else if (!x.status)
+    x.status = 200;
   moon_routes_count(server, c->route, x.status);
   moon_connection_answer(c, x.status, x.type, x.headers, &server->body);
 }

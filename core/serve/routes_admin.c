@@ -9,10 +9,11 @@ moon_status moon_route_health(moon_exchange *x) {
   moon_server *server = x->server;
   moon_buf_puts(x->body, "{\"status\":\"ok\",\"bundle\":");
   moon_json_string(x->body, server->bundle->name);
-  moon_buf_printf(x->body, ",\"version\":\"%s\",\"uptime_seconds\":%lld,\"items\":%zu,\"users\":%zu,\"events\":%llu,\"event_log\":\"%s\"}\n",
-                  MOON_VERSION, (long long)((moon_monotonic() - server->started) / MOON_SECOND),
-                  moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
-                  (unsigned long long)moon_state_events(server->state), server->log_failing ? "failing" : "ok");
+  moon_buf_printf(
+      x->body, ",\"version\":\"%s\",\"uptime_seconds\":%lld,\"items\":%zu,\"users\":%zu,\"events\":%llu,\"event_log\":\"%s\"}\n",
+      MOON_VERSION, (long long)((moon_monotonic() - server->started) / MOON_SECOND),
+      moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
+      (unsigned long long)moon_state_events(server->state), server->log_failing ? "failing" : "ok");
   return moon_ok();
 }
 
@@ -26,8 +27,10 @@ moon_status moon_route_metrics(moon_exchange *x) {
   moon_server *server = x->server;
   const char *labels[MOON_METRIC_ROUTES];
   size_t n = moon_routes_labels(labels);
-  moon_gauges gauges = {.connections = server->connection_count, .users = moon_state_users(server->state),
-                        .events = moon_state_events(server->state), .uptime = (double)(moon_monotonic() - server->started) / 1e6};
+  moon_gauges gauges = {.connections = server->connection_count,
+                        .users = moon_state_users(server->state),
+                        .events = moon_state_events(server->state),
+                        .uptime = (double)(moon_monotonic() - server->started) / 1e6};
   x->type = "text/plain; version=0.0.4; charset=utf-8";
   moon_metrics_text(&server->metrics, labels, n, &gauges, x->body);
   return moon_ok();
@@ -40,7 +43,8 @@ moon_status moon_route_users(moon_exchange *x) {
   MOON_TRY(moon_target_take(&x->target, "limit", &text));
   char *end = NULL;
   long limit = text ? strtol(text, &end, 10) : 50;
-  if (text && (end == text || *end || limit < 1 || limit > MOST)) return moon_fail(MOON_EINVAL, "limit must be 1 to %d, not '%.40s'", MOST, text);
+  if (text && (end == text || *end || limit < 1 || limit > MOST))
+    return moon_fail(MOON_EINVAL, "limit must be 1 to %d, not '%.40s'", MOST, text);
   size_t total = moon_state_users(x->server->state), n = total < (size_t)limit ? total : (size_t)limit;
   moon_buf_puts(x->body, "{\"users\":[");
   for (size_t i = 0; i < n; i++) {
@@ -54,9 +58,15 @@ moon_status moon_route_users(moon_exchange *x) {
 static void add_cell(moon_buf *out, const moon_column *column, size_t row) {
   char text[32];
   switch (column->type) {
-    case MOON_STRING: moon_json_string(out, moon_column_text(column, row)); break;
-    case MOON_INTEGER: moon_buf_printf(out, "%lld", (long long)column->i64[row]); break;
-    case MOON_NUMBER: moon_json_number(out, column->f64[row]); break;
+    case MOON_STRING:
+      moon_json_string(out, moon_column_text(column, row));
+      break;
+    case MOON_INTEGER:
+      moon_buf_printf(out, "%lld", (long long)column->i64[row]);
+      break;
+    case MOON_NUMBER:
+      moon_json_number(out, column->f64[row]);
+      break;
     case MOON_TIME:
       moon_time_format(column->i64[row], text);
       moon_json_string(out, text);

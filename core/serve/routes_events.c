@@ -46,7 +46,8 @@ moon_status moon_route_events(moon_exchange *x) {
     return moon_fail(MOON_ELIMIT, "too many events wait for the disk; try again soon");
   }
   moon_buf problems = {0};
-  moon_status status = moon_events_parse(x->request->body, x->request->body_n, server->bundle->catalogue, moon_server_now(server), batch, &problems);
+  moon_status status = moon_events_parse(x->request->body, x->request->body_n, server->bundle->catalogue, moon_server_now(server),
+                                         batch, &problems);
   if (status.code) server->metrics.events_refused++;
   if (status.code == MOON_EINVAL) status = list_problems(x, problems.data, status.message);
   moon_buf_free(&problems);

@@ -20,10 +20,12 @@ moon_status moon_route_file(moon_exchange *x) {
   if (!file) return moon_fail(MOON_ENOTFOUND, "there is no /%.100s in this build", path);
   snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)moon_hash(file->data, file->size));
   /* Asked for every time and sent once: a new binary shows at once. Nothing but our own files may run or be loaded. */
-  x->headers = moon_arena_printf(&x->server->arena,
-                                 "ETag: %s\r\nCache-Control: no-cache\r\nReferrer-Policy: no-referrer\r\n"
-                                 "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
-                                 " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n", tag);
+  x->headers =
+      moon_arena_printf(&x->server->arena,
+                        "ETag: %s\r\nCache-Control: no-cache\r\nReferrer-Policy: no-referrer\r\n"
+                        "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+                        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n",
+                        tag);
   if (!x->headers) return moon_fail(MOON_ENOMEM, "no memory for headers");
   x->type = type_of(path);
   const char *have = x->request->if_none_match;

@@ -22,7 +22,8 @@ const char *moon_server_date(moon_server *server) {
   if (second != server->date_second && gmtime_r(&second, &t)) {
     server->date_second = second;
     snprintf(server->date, sizeof server->date, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[t.tm_wday], (unsigned)t.tm_mday % 100,
-             months[t.tm_mon], (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
+             months[t.tm_mon], (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100,
+             (unsigned)t.tm_sec % 100);
   }
   return server->date;
 }
@@ -84,7 +85,9 @@ static void begin_stop(moon_server *server) {
   moon_server_finish(server);
 }
 
-static void on_stop(uv_async_t *async) { begin_stop(async->data); }
+static void on_stop(uv_async_t *async) {
+  begin_stop(async->data);
+}
 
 static void on_signal(uv_signal_t *signal, int number) {
   if (number != SIGPIPE) begin_stop(signal->data);
@@ -102,14 +105,18 @@ static void on_tick(uv_timer_t *tick) {
     if (c->state != MOON_CLOSED) moon_connection_close(c);
 }
 
-void moon_server_stop(moon_server *server) { uv_async_send(&server->stop); }
+void moon_server_stop(moon_server *server) {
+  uv_async_send(&server->stop);
+}
 
 /* ---- opening -------------------------------------------------------------------------------------------------------------- */
 
 static void on_connection(uv_stream_t *listener, int code) {
   moon_server *server = listener->data;
-  if (code) moon_server_log_quietly(server, "error", "a connection could not be taken: %s", uv_strerror(code));
-  else moon_connection_accept(server);
+  if (code)
+    moon_server_log_quietly(server, "error", "a connection could not be taken: %s", uv_strerror(code));
+  else
+    moon_connection_accept(server);
 }
 
 static moon_status open_loop(moon_server *server) {
@@ -134,8 +141,10 @@ static moon_status bind_failure(const moon_server *server, int code) {
   const char *address = server->options.address;
   int port = server->options.port;
   if (code == UV_EADDRINUSE)
-    return moon_fail(MOON_EIO, "%s:%d is in use by another program; stop that one, or take another port (--port 0: a free one)", address, port);
-  if (code == UV_EACCES) return moon_fail(MOON_EIO, "%s:%d may not be used by this user; ports below 1024 are root's", address, port);
+    return moon_fail(MOON_EIO, "%s:%d is in use by another program; stop that one, or take another port (--port 0: a free one)",
+                     address, port);
+  if (code == UV_EACCES)
+    return moon_fail(MOON_EIO, "%s:%d may not be used by this user; ports below 1024 are root's", address, port);
   if (code == UV_EADDRNOTAVAIL) return moon_fail(MOON_EIO, "%s is not an address of this machine", address);
   return moon_fail(MOON_EIO, "%s:%d: %s", address, port, uv_strerror(code));
 }
@@ -205,14 +214,18 @@ static moon_status open_log(moon_server *server) {
   MOON_TRY(moon_eventlog_open(strcmp(path, "none") ? path : NULL, identity, moon_state_clock(server->state), &server->log));
   MOON_TRY(moon_eventlog_replay(server->log, replay_event, &r, &skipped));
   if (r.applied) moon_server_log(server, "info", "%zu events of %s are back", r.applied, path);
-  if (skipped) moon_server_log(server, "info", "%zu events of %s are older than this new bundle, which has seen them", skipped, path);
-  if (r.unknown) moon_server_log(server, "warning", "%zu events of %s are of items that this bundle does not have; they are left out", r.unknown, path);
+  if (skipped)
+    moon_server_log(server, "info", "%zu events of %s are older than this new bundle, which has seen them", skipped, path);
+  if (r.unknown)
+    moon_server_log(server, "warning", "%zu events of %s are of items that this bundle does not have; they are left out",
+                    r.unknown, path);
   server->clock_base = moon_state_clock(server->state);
   return moon_ok();
 }
 
 static moon_status open_all(moon_server *server) {
-  if (!server->options.bundle_path || !server->options.site_path) return moon_fail(MOON_EINVAL, "a server needs a bundle and a site");
+  if (!server->options.bundle_path || !server->options.site_path)
+    return moon_fail(MOON_EINVAL, "a server needs a bundle and a site");
   server->started = moon_monotonic();
   MOON_TRY(open_loop(server));
   MOON_TRY(bind_port(server));
@@ -223,12 +236,18 @@ static moon_status open_all(moon_server *server) {
   return code ? bind_failure(server, code) : moon_ok();
 }
 
+static void fill(size_t *option, size_t fallback, size_t most) {
+  if (!*option) *option = fallback;
+  if (*option > most) *option = most;
+}
+
 static void fill_options(moon_server_options *o) {
+  enum { DAY_SECONDS = 86400 };
   if (!o->address) o->address = "127.0.0.1";
-  if (!o->max_body) o->max_body = 1 << 20;
-  if (!o->max_connections) o->max_connections = 1024;
-  if (!o->request_seconds) o->request_seconds = 20;
-  if (!o->idle_seconds) o->idle_seconds = 60;
+  fill(&o->max_body, 1 << 20, 1 << 30);
+  fill(&o->max_connections, 1024, 1 << 20);
+  fill(&o->request_seconds, 20, DAY_SECONDS);
+  fill(&o->idle_seconds, 60, DAY_SECONDS);
 }
 
 moon_status moon_server_open(const moon_server_options *options, moon_server **out) {
@@ -239,8 +258,10 @@ moon_status moon_server_open(const moon_server_options *options, moon_server **o
   server->filling = &server->commits[0];
   server->flying = &server->commits[1];
   moon_status status = open_all(server);
-  if (status.code) moon_server_close(server);
-  else *out = server;
+  if (status.code)
+    moon_server_close(server);
+  else
+    *out = server;
   return status;
 }
 
@@ -252,7 +273,8 @@ static void say_ready(moon_server *server) {
   char shown[64];
   const char *address = server->options.address;
   if (uv_tcp_getsockname(&server->listener, (struct sockaddr *)&bound, &length)) return;
-  int port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+  int port =
+      ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
   snprintf(shown, sizeof shown, strchr(address, ':') ? "[%s]" : "%s", address);
   moon_server_log(server, "info", "bundle %s: %zu items, %zu users, %llu events", server->bundle->name,
                   moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),

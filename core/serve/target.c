@@ -21,7 +21,9 @@ static moon_status decode(const char *text, size_t n, bool form, moon_arena *are
     if (c == '%') {
       bool room = n - i > 2;
       int high = room ? hex(text[i + 1]) : -1, low = room ? hex(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return moon_fail(MOON_EFORMAT, "'%.*s' is not percent-encoding: two hex digits follow each %%", (int)(n < 80 ? n : 80), text);
+      if (high < 0 || low < 0)
+        return moon_fail(MOON_EFORMAT, "'%.*s' is not percent-encoding: two hex digits follow each %%", (int)(n < 80 ? n : 80),
+                         text);
       c = (char)(high << 4 | low);
       i += 2;
     }
@@ -64,7 +66,8 @@ moon_status moon_target_parse(const char *text, moon_arena *arena, moon_target *
   if (*at == '?') at++;
   while (*at && *at != '#') {
     size_t n = strcspn(at, "&#");
-    if (n && target.param_n == MOON_TARGET_PARAMS) return moon_fail(MOON_ELIMIT, "there are more than %d parameters", MOON_TARGET_PARAMS);
+    if (n && target.param_n == MOON_TARGET_PARAMS)
+      return moon_fail(MOON_ELIMIT, "there are more than %d parameters", MOON_TARGET_PARAMS);
     if (n) MOON_TRY(parse_param(at, n, arena, &target.params[target.param_n++]));
     at += n + (at[n] == '&');
   }
@@ -75,8 +78,10 @@ moon_status moon_target_parse(const char *text, moon_arena *arena, moon_target *
 moon_status moon_target_take(moon_target *target, const char *name, const char **value) {
   size_t kept = 0, found = 0;
   for (size_t i = 0; i < target->param_n; i++) {
-    if (strcmp(target->params[i].name, name)) target->params[kept++] = target->params[i];
-    else if (!found++) *value = target->params[i].value;
+    if (strcmp(target->params[i].name, name))
+      target->params[kept++] = target->params[i];
+    else if (!found++)
+      *value = target->params[i].value;
   }
   target->param_n = kept;
   return found > 1 ? moon_fail(MOON_EINVAL, "the parameter %s is given %zu times", name, found) : moon_ok();

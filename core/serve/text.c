@@ -47,15 +47,19 @@ void moon_json_text(moon_buf *out, const char *text, size_t n) {
       continue;
     }
     moon_buf_add(out, text + plain, at - plain);
-    if (length) escape(out, c);
-    else moon_buf_puts(out, "\xef\xbf\xbd");
+    if (length)
+      escape(out, c);
+    else
+      moon_buf_puts(out, "\xef\xbf\xbd");
     plain = ++at;
   }
   moon_buf_add(out, text + plain, n - plain);
   moon_buf_add(out, "\"", 1);
 }
 
-void moon_json_string(moon_buf *out, const char *text) { moon_json_text(out, text, strlen(text)); }
+void moon_json_string(moon_buf *out, const char *text) {
+  moon_json_text(out, text, strlen(text));
+}
 
 void moon_json_number(moon_buf *out, double value) {
   char text[40];

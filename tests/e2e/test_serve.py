@@ -278,7 +278,7 @@ class Events(Base):
 
         def send(worker):
             for i in range(1000):
-                event = view(f"w{worker}", f"i{i % 40}", id=f"{worker}-{i}")
+                event = view(f"w{worker}", f"i{i % 16}", id=f"{worker}-{i}")
                 try:
                     server.post(event)
                 except (OSError, http.client.HTTPException):

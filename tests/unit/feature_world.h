@@ -1,5 +1,5 @@
-/* feature_world.h - what the tests of core/feature share: a small catalogue, plans from JSON text, a random stream of events, and the
- * naive store: the list of all events, in which everything is found by looking at all of them. */
+/* feature_world.h - what the tests of core/feature share: a small catalogue, plans from JSON text, a random stream of events,
+ * and the naive store: the list of all events, in which everything is found by looking at all of them. */
 #ifndef TEST_FEATURE_WORLD_H
 #define TEST_FEATURE_WORLD_H
 #include "feature/feature.h"
@@ -18,7 +18,8 @@ static const char world_plan[] =
     "{'op':'log','name':'price','column':'price','where':'r.lua:5'},"
     "{'op':'count','name':'count(item,view)','entity':'item','kinds':['view'],'windows_us':[100,1000,0],'where':'r.lua:6'},"
     "{'op':'count','name':'count(user,any)','entity':'user','kinds':[],'windows_us':[100,0],'where':'r.lua:7'},"
-    "{'op':'rate','name':'rate(item,purchase/view)','entity':'item','numerator':['purchase'],'denominator':['view'],'over_us':1000,"
+    "{'op':'rate','name':'rate(item,purchase/"
+    "view)','entity':'item','numerator':['purchase'],'denominator':['view'],'over_us':1000,"
     "'prior':[1,20],'where':'r.lua:8'},"
     "{'op':'rate','name':'rate(user,purchase/any)','entity':'user','numerator':['purchase'],'denominator':[],'over_us':0,"
     "'prior':[0.5,2],'where':'r.lua:9'},"
@@ -39,7 +40,8 @@ static inline json_t *json_of(const char *text) { /* with ' for " */
 /* Eight items; item 3 has no colour, weight or price. */
 static inline moon_catalogue *world_catalogue(void) {
   static const char csv[] =
-      "item,colour,weight,price\ni0,red,1.5,9\ni1,blue,-2,0\ni2,red,0,99\ni3,,,\ni4,green,7,-5\ni5,blue,1,1\ni6,red,2,2\ni7,red,3,3\n";
+      "item,colour,weight,price\ni0,red,1.5,9\ni1,blue,-2,0\ni2,red,0,99\ni3,,,\ni4,green,7,-5\ni5,blue,1,1\ni6,red,2,2\ni7,red,"
+      "3,3\n";
   const moon_csv_column columns[] = {
       {"item", "item", "string"}, {"colour", "colour", "string"}, {"weight", "weight", "number"}, {"price", "price", "number"}};
   const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
@@ -59,7 +61,7 @@ static inline moon_feature_plan *plan_of(const char *text, const moon_catalogue 
   return plan;
 }
 
-/* ---- the naive store ------------------------------------------------------------------------------------------------------------- */
+/* ---- the naive store ------------------------------------------------------------------------------------------------------ */
 
 static const char *const world_kinds[] = {"view", "purchase", "cart"};
 enum { WORLD_USERS = 6, WORLD_ITEMS = 10, WORLD_KINDS = 3 }; /* two items are beyond the catalogue */

@@ -6,27 +6,29 @@
 
 static void times_that_parse(void **state) {
   (void)state;
-  static const struct { const char *text; int64_t seconds, micros; } cases[] = {
-      {"1970-01-01", 0, 0},
-      {"1970-01-01T00:00:00Z", 0, 0},
-      {"1969-12-31T23:59:59Z", -1, 0},
-      {"1969-12-31T23:59:59.999999Z", -1, 999999},
-      {"2000-02-29T12:00:00Z", 951825600, 0},
-      {"2024-02-29", 1709164800, 0},
-      {"2026-11-24T10:11:12Z", 1795515072, 0},
-      {"2026-11-24 10:11:12", 1795515072, 0},
-      {"2026-11-24T10:11", 1795515060, 0},
-      {"2026-11-24T10:11Z", 1795515060, 0},
-      {"2026-11-24T10:11:12.5Z", 1795515072, 500000},
-      {"2026-11-24T10:11:12.123456789Z", 1795515072, 123456},
-      {"2026-11-24T12:11:12+02:00", 1795515072, 0},
-      {"2026-11-24T12:11:12+0200", 1795515072, 0},
-      {"2026-11-24T12:11:12+02", 1795515072, 0},
-      {"2026-11-23T22:41:12-11:30", 1795515072, 0},
-      {"2016-12-31T23:59:60Z", 1483228800, 0}, /* a leap second */
-      {"0001-01-01", -62135596800, 0},
-      {"0000-02-29", -62162121600, 0},
-      {"9999-12-31T23:59:59Z", 253402300799, 0}};
+  static const struct {
+    const char *text;
+    int64_t seconds, micros;
+  } cases[] = {{"1970-01-01", 0, 0},
+               {"1970-01-01T00:00:00Z", 0, 0},
+               {"1969-12-31T23:59:59Z", -1, 0},
+               {"1969-12-31T23:59:59.999999Z", -1, 999999},
+               {"2000-02-29T12:00:00Z", 951825600, 0},
+               {"2024-02-29", 1709164800, 0},
+               {"2026-11-24T10:11:12Z", 1795515072, 0},
+               {"2026-11-24 10:11:12", 1795515072, 0},
+               {"2026-11-24T10:11", 1795515060, 0},
+               {"2026-11-24T10:11Z", 1795515060, 0},
+               {"2026-11-24T10:11:12.5Z", 1795515072, 500000},
+               {"2026-11-24T10:11:12.123456789Z", 1795515072, 123456},
+               {"2026-11-24T12:11:12+02:00", 1795515072, 0},
+               {"2026-11-24T12:11:12+0200", 1795515072, 0},
+               {"2026-11-24T12:11:12+02", 1795515072, 0},
+               {"2026-11-23T22:41:12-11:30", 1795515072, 0},
+               {"2016-12-31T23:59:60Z", 1483228800, 0}, /* a leap second */
+               {"0001-01-01", -62135596800, 0},
+               {"0000-02-29", -62162121600, 0},
+               {"9999-12-31T23:59:59Z", 253402300799, 0}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int64_t time = 1;
     OK(moon_time_parse(cases[i].text, strlen(cases[i].text), &time));
@@ -36,12 +38,41 @@ static void times_that_parse(void **state) {
 
 static void times_that_do_not_parse(void **state) {
   (void)state;
-  static const char *const texts[] = {
-      "", "2026", "2026-11", "2026-11-2", "2026-13-01", "2026-00-10", "2026-04-31", "2026-02-30", "2025-02-29", "1900-02-29", "2026-11-00", "26-11-24",
-      "2026/11/24", "2026-11-24T", "2026-11-24T10", "2026-11-24T10:", "2026-11-24T24:00:00", "2026-11-24T10:60:00", "2026-11-24T10:00:61",
-      "2026-11-24T10:11.5", "2026-11-24T10:11:12.", "2026-11-24T10:11:12.Z", "2026-11-24T10:11:12ZZ", "2026-11-24T10:11:12+", "2026-11-24T10:11:12+2",
-      "2026-11-24T10:11:12+15:00", "2026-11-24T10:11:12+02:60", "2026-11-24T10:11:12+02:0", "2026-11-24T10:11:12 ", " 2026-11-24", "2026-11-24x10:11:12",
-      "+026-11-24", "2026-1a-24", "2026-11-24T-1:00:00", "2026-11-24T10:11:1\xb5"};
+  static const char *const texts[] = {"",
+                                      "2026",
+                                      "2026-11",
+                                      "2026-11-2",
+                                      "2026-13-01",
+                                      "2026-00-10",
+                                      "2026-04-31",
+                                      "2026-02-30",
+                                      "2025-02-29",
+                                      "1900-02-29",
+                                      "2026-11-00",
+                                      "26-11-24",
+                                      "2026/11/24",
+                                      "2026-11-24T",
+                                      "2026-11-24T10",
+                                      "2026-11-24T10:",
+                                      "2026-11-24T24:00:00",
+                                      "2026-11-24T10:60:00",
+                                      "2026-11-24T10:00:61",
+                                      "2026-11-24T10:11.5",
+                                      "2026-11-24T10:11:12.",
+                                      "2026-11-24T10:11:12.Z",
+                                      "2026-11-24T10:11:12ZZ",
+                                      "2026-11-24T10:11:12+",
+                                      "2026-11-24T10:11:12+2",
+                                      "2026-11-24T10:11:12+15:00",
+                                      "2026-11-24T10:11:12+02:60",
+                                      "2026-11-24T10:11:12+02:0",
+                                      "2026-11-24T10:11:12 ",
+                                      " 2026-11-24",
+                                      "2026-11-24x10:11:12",
+                                      "+026-11-24",
+                                      "2026-1a-24",
+                                      "2026-11-24T-1:00:00",
+                                      "2026-11-24T10:11:1\xb5"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     int64_t time = 77;
     moon_status status = moon_time_parse(texts[i], strlen(texts[i]), &time);
@@ -69,11 +100,13 @@ static void format_and_parse_are_inverse(void **state) {
     struct tm tm; /* the C library agrees */
     time_t t = (time_t)seconds;
     gmtime_r(&t, &tm);
-    snprintf(known, sizeof known, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(known, sizeof known, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+             tm.tm_min, tm.tm_sec);
     assert_string_equal(text, known);
     char longer[64];
     int zone = (int)moon_rng_below(&rng, 28 * 60 + 1) - 14 * 60;
-    int n = snprintf(longer, sizeof longer, "%.19s.%06d%c%02d:%02d", text, (int)micros, zone < 0 ? '-' : '+', abs(zone) / 60, abs(zone) % 60);
+    int n = snprintf(longer, sizeof longer, "%.19s.%06d%c%02d:%02d", text, (int)micros, zone < 0 ? '-' : '+', abs(zone) / 60,
+                     abs(zone) % 60);
     OK(moon_time_parse(longer, (size_t)n, &with_micros));
     assert_true(with_micros == seconds * MOON_SECOND + micros - (int64_t)zone * 60 * MOON_SECOND);
   }
@@ -111,13 +144,17 @@ static void random_bytes_never_break_the_parser(void **state) {
 
 static void durations(void **state) {
   (void)state;
-  static const struct { const char *text; int64_t seconds; } cases[] = {{"90s", 90}, {"30m", 1800}, {"24h", 86400}, {"7d", 604800}, {"2w", 1209600}, {"0s", 0}, {"007d", 604800}};
+  static const struct {
+    const char *text;
+    int64_t seconds;
+  } cases[] = {{"90s", 90}, {"30m", 1800}, {"24h", 86400}, {"7d", 604800}, {"2w", 1209600}, {"0s", 0}, {"007d", 604800}};
   int64_t out;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     OK(moon_duration_parse(cases[i].text, &out));
     assert_true(out == cases[i].seconds * MOON_SECOND);
   }
-  static const char *const bad[] = {"", "s", "7", "7 d", "-7d", "+7d", "7dd", "7y", "1.5h", "7D", "1d12h", "9999999999s", "999999999w", "999999999d"};
+  static const char *const bad[] = {"",   "s",    "7",  "7 d",   "-7d",         "+7d",        "7dd",
+                                    "7y", "1.5h", "7D", "1d12h", "9999999999s", "999999999w", "999999999d"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     out = 5;
     REFUSED(MOON_EFORMAT, "is not a duration", moon_duration_parse(bad[i], &out));
@@ -135,9 +172,12 @@ static void clocks_run(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(times_that_parse),          cmocka_unit_test(times_that_do_not_parse),
-      cmocka_unit_test(format_and_parse_are_inverse), cmocka_unit_test(any_time_can_be_formatted),
-      cmocka_unit_test(random_bytes_never_break_the_parser), cmocka_unit_test(durations), cmocka_unit_test(clocks_run)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(times_that_parse),
+                                     cmocka_unit_test(times_that_do_not_parse),
+                                     cmocka_unit_test(format_and_parse_are_inverse),
+                                     cmocka_unit_test(any_time_can_be_formatted),
+                                     cmocka_unit_test(random_bytes_never_break_the_parser),
+                                     cmocka_unit_test(durations),
+                                     cmocka_unit_test(clocks_run)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Files and folders on a real file system: what is written is there, what is exchanged is exchanged, what is not ours is left alone. */
+/* Files and folders on a real file system: what is written is there, what is exchanged is exchanged, what is not ours is left
+ * alone. */
 #include "unit/exhaust.h"
 
 #include <stdlib.h>
@@ -23,7 +24,9 @@ static void check_file(const char *path, const char *expected) {
   moon_buf_free(&buf);
 }
 
-static void put(const char *path, const char *text) { OK(moon_file_write(path, text, strlen(text))); }
+static void put(const char *path, const char *text) {
+  OK(moon_file_write(path, text, strlen(text)));
+}
 
 static void what_is_written_is_read(void **state) {
   (void)state;
@@ -135,7 +138,8 @@ static void swap_refuses_and_changes_nothing(void **state) {
 
 static void paths_join(void **state) {
   (void)state;
-  static const char *const cases[][3] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"a", "/b", "/b"}, {"/", "b", "/b"}, {"a", "", "a/"}};
+  static const char *const cases[][3] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"},
+                                         {"a", "/b", "/b"}, {"/", "b", "/b"},   {"a", "", "a/"}};
   for (size_t i = 0; i < 6; i++) {
     char *path = moon_path_join(cases[i][0], cases[i][1]);
     assert_string_equal(path, cases[i][2]);
@@ -186,11 +190,15 @@ static int remove_top(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_written_is_read),      cmocka_unit_test(refusals_name_the_file),
-      cmocka_unit_test(folders_are_made_with_their_parents), cmocka_unit_test(removing_follows_no_links),
-      cmocka_unit_test(swap_puts_the_fresh_in_place), cmocka_unit_test(swap_replaces_a_link_and_not_its_target),
-      cmocka_unit_test(swap_refuses_and_changes_nothing), cmocka_unit_test(paths_join),
-      cmocka_unit_test(sha256_answers_the_published_vectors), cmocka_unit_test(files_survive_no_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_written_is_read),
+                                     cmocka_unit_test(refusals_name_the_file),
+                                     cmocka_unit_test(folders_are_made_with_their_parents),
+                                     cmocka_unit_test(removing_follows_no_links),
+                                     cmocka_unit_test(swap_puts_the_fresh_in_place),
+                                     cmocka_unit_test(swap_replaces_a_link_and_not_its_target),
+                                     cmocka_unit_test(swap_refuses_and_changes_nothing),
+                                     cmocka_unit_test(paths_join),
+                                     cmocka_unit_test(sha256_answers_the_published_vectors),
+                                     cmocka_unit_test(files_survive_no_memory)};
   return cmocka_run_group_tests(tests, make_top, remove_top);
 }

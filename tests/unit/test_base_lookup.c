@@ -192,12 +192,24 @@ static void map_survives_no_memory(void **state) {
 static void nearest_finds_the_slip(void **state) {
   (void)state;
   static const char *const names[] = {"user_id", "item_id", "price", NULL, "timestamp", "category", "id"};
-  static const struct { const char *name, *near; } cases[] = {
-      {"itemid", "item_id"}, {"item_di", "item_id"}, {"Price", "price"}, {"PRCIE", "price"}, {"tiemstamp", "timestamp"}, {"categroy", "category"},
-      {"user", NULL}, {"x", NULL}, {"", NULL}, {"zebra", NULL}, {"dI", "id"}, {"i", "id"}};
+  static const struct {
+    const char *name, *near;
+  } cases[] = {{"itemid", "item_id"},
+               {"item_di", "item_id"},
+               {"Price", "price"},
+               {"PRCIE", "price"},
+               {"tiemstamp", "timestamp"},
+               {"categroy", "category"},
+               {"user", NULL},
+               {"x", NULL},
+               {"", NULL},
+               {"zebra", NULL},
+               {"dI", "id"},
+               {"i", "id"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const char *near = moon_nearest(cases[i].name, names, 7);
-    if (!near != !cases[i].near || (near && strcmp(near, cases[i].near))) fail_msg("'%s' -> %s", cases[i].name, near ? near : "nothing");
+    if (!near != !cases[i].near || (near && strcmp(near, cases[i].near)))
+      fail_msg("'%s' -> %s", cases[i].name, near ? near : "nothing");
   }
   char longer[200];
   memset(longer, 'a', sizeof longer - 1);
@@ -246,9 +258,10 @@ static void nearest_agrees_with_the_definition(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(dict_agrees_with_a_list),      cmocka_unit_test(dict_tells_near_twins_apart), cmocka_unit_test(dict_texts_stay_where_they_are),
-      cmocka_unit_test(dict_survives_no_memory),      cmocka_unit_test(hash_is_the_published_one),   cmocka_unit_test(map_agrees_with_an_array),
-      cmocka_unit_test(map_refuses_the_reserved_key), cmocka_unit_test(map_survives_no_memory),      cmocka_unit_test(nearest_finds_the_slip),
-      cmocka_unit_test(nearest_agrees_with_the_definition)};
+      cmocka_unit_test(dict_agrees_with_a_list),        cmocka_unit_test(dict_tells_near_twins_apart),
+      cmocka_unit_test(dict_texts_stay_where_they_are), cmocka_unit_test(dict_survives_no_memory),
+      cmocka_unit_test(hash_is_the_published_one),      cmocka_unit_test(map_agrees_with_an_array),
+      cmocka_unit_test(map_refuses_the_reserved_key),   cmocka_unit_test(map_survives_no_memory),
+      cmocka_unit_test(nearest_finds_the_slip),         cmocka_unit_test(nearest_agrees_with_the_definition)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,14 +53,43 @@ static void messages_are_fit_for_json_and_terminals(void **state) {
 
 static void utf8_knows_its_edges(void **state) {
   (void)state;
-  static const struct { const char *text; size_t n, good; } cases[] = {
-      {"", 0, 0}, {"abc", 3, 3}, {"a\0b", 3, 1}, {"\xc3\xa9", 2, 2}, {"\xc3", 1, 0}, {"\xc0\x80", 2, 0}, {"\xc1\xbf", 2, 0}, {"\xc2\x80", 2, 2},
-      {"\xe0\x80\x80", 3, 0}, {"\xe0\x9f\xbf", 3, 0}, {"\xe0\xa0\x80", 3, 3}, {"\xed\x9f\xbf", 3, 3}, {"\xed\xa0\x80", 3, 0} /* a surrogate */,
-      {"\xef\xbf\xbf", 3, 3}, {"\xf0\x8f\xbf\xbf", 4, 0}, {"\xf0\x90\x80\x80", 4, 4}, {"\xf4\x8f\xbf\xbf", 4, 4}, {"\xf4\x90\x80\x80", 4, 0},
-      {"\xf5\x80\x80\x80", 4, 0}, {"\x80", 1, 0}, {"\xff", 1, 0}, {"\xe2\x82\xac!", 4, 4}, {"\xe2\x82", 2, 0},
-      {"12345678", 8, 8}, {"1234567\0", 8, 7}, {"\0" "1234567", 8, 0}, {"12345678\x80", 9, 8}, {"1234567\xc3\xa9", 9, 9}, {"\x7f\x01\x7f\x01\x7f\x01\x7f\x01", 8, 8}};
+  static const struct {
+    const char *text;
+    size_t n, good;
+  } cases[] = {{"", 0, 0},
+               {"abc", 3, 3},
+               {"a\0b", 3, 1},
+               {"\xc3\xa9", 2, 2},
+               {"\xc3", 1, 0},
+               {"\xc0\x80", 2, 0},
+               {"\xc1\xbf", 2, 0},
+               {"\xc2\x80", 2, 2},
+               {"\xe0\x80\x80", 3, 0},
+               {"\xe0\x9f\xbf", 3, 0},
+               {"\xe0\xa0\x80", 3, 3},
+               {"\xed\x9f\xbf", 3, 3},
+               {"\xed\xa0\x80", 3, 0} /* a surrogate */,
+               {"\xef\xbf\xbf", 3, 3},
+               {"\xf0\x8f\xbf\xbf", 4, 0},
+               {"\xf0\x90\x80\x80", 4, 4},
+               {"\xf4\x8f\xbf\xbf", 4, 4},
+               {"\xf4\x90\x80\x80", 4, 0},
+               {"\xf5\x80\x80\x80", 4, 0},
+               {"\x80", 1, 0},
+               {"\xff", 1, 0},
+               {"\xe2\x82\xac!", 4, 4},
+               {"\xe2\x82", 2, 0},
+               {"12345678", 8, 8},
+               {"1234567\0", 8, 7},
+               {"\0"
+                "1234567",
+                8, 0},
+               {"12345678\x80", 9, 8},
+               {"1234567\xc3\xa9", 9, 9},
+               {"\x7f\x01\x7f\x01\x7f\x01\x7f\x01", 8, 8}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    if (moon_utf8_prefix(cases[i].text, cases[i].n) != cases[i].good) fail_msg("case %zu: %zu", i, moon_utf8_prefix(cases[i].text, cases[i].n));
+    if (moon_utf8_prefix(cases[i].text, cases[i].n) != cases[i].good)
+      fail_msg("case %zu: %zu", i, moon_utf8_prefix(cases[i].text, cases[i].n));
 }
 
 /* Every code point, encoded by the book, is accepted at every offset; surrogates are not. */
@@ -69,10 +98,16 @@ static void utf8_accepts_every_character(void **state) {
   for (uint32_t c = 1; c < 0x110000; c += c < 0x3000 ? 1 : 37) {
     char text[16] = "abcdefghijkl";
     size_t at = c % 9, n = 0;
-    if (c < 0x80) text[at + n++] = (char)c;
-    else if (c < 0x800) text[at + n++] = (char)(0xc0 | c >> 6), text[at + n++] = (char)(0x80 | (c & 63));
-    else if (c < 0x10000) text[at + n++] = (char)(0xe0 | c >> 12), text[at + n++] = (char)(0x80 | (c >> 6 & 63)), text[at + n++] = (char)(0x80 | (c & 63));
-    else text[at + n++] = (char)(0xf0 | c >> 18), text[at + n++] = (char)(0x80 | (c >> 12 & 63)), text[at + n++] = (char)(0x80 | (c >> 6 & 63)), text[at + n++] = (char)(0x80 | (c & 63));
+    if (c < 0x80)
+      text[at + n++] = (char)c;
+    else if (c < 0x800)
+      text[at + n++] = (char)(0xc0 | c >> 6), text[at + n++] = (char)(0x80 | (c & 63));
+    else if (c < 0x10000)
+      text[at + n++] = (char)(0xe0 | c >> 12), text[at + n++] = (char)(0x80 | (c >> 6 & 63)),
+                text[at + n++] = (char)(0x80 | (c & 63));
+    else
+      text[at + n++] = (char)(0xf0 | c >> 18), text[at + n++] = (char)(0x80 | (c >> 12 & 63)),
+                text[at + n++] = (char)(0x80 | (c >> 6 & 63)), text[at + n++] = (char)(0x80 | (c & 63));
     bool surrogate = c >= 0xd800 && c < 0xe000;
     assert_int_equal(moon_utf8_prefix(text, at + n), surrogate ? at : at + n);
     if (n > 1) assert_int_equal(moon_utf8_prefix(text, at + n - 1), at); /* cut short */
@@ -148,7 +183,10 @@ static void arena_pieces_are_aligned_and_apart(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 1, 1);
   enum { PIECES = 2000 };
-  static struct { unsigned char *at; size_t n; } pieces[PIECES];
+  static struct {
+    unsigned char *at;
+    size_t n;
+  } pieces[PIECES];
   for (int round = 0; round < 3; round++) {
     for (int i = 0; i < PIECES; i++) {
       size_t n = moon_rng_below(&rng, i % 100 == 0 ? 100000 : 200);

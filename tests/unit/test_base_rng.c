@@ -43,7 +43,8 @@ static void seed_and_stream_name_the_numbers(void **state) {
   }
 }
 
-/* Chi-square over 64 cells, 63 degrees of freedom: 99.99 % lies below 115. The seed is fixed, so this either holds or does not. */
+/* Chi-square over 64 cells, 63 degrees of freedom: 99.99 % lies below 115. The seed is fixed, so this either holds or does
+ * not. */
 static void numbers_are_spread_evenly(void **state) {
   (void)state;
   enum { CELLS = 64, DRAWS = 640000 };
@@ -55,9 +56,12 @@ static void numbers_are_spread_evenly(void **state) {
     for (int i = 0; i < DRAWS; i++) {
       double u = moon_rng_uniform(&rng);
       assert_true(u >= 0 && u < 1);
-      if (kind == 0) cells[(int)(u * CELLS)]++;
-      else if (kind == 1) cells[moon_rng_u64(&rng) % CELLS]++;
-      else cells[moon_rng_below(&rng, CELLS * 3) / 3]++;
+      if (kind == 0)
+        cells[(int)(u * CELLS)]++;
+      else if (kind == 1)
+        cells[moon_rng_u64(&rng) % CELLS]++;
+      else
+        cells[moon_rng_below(&rng, CELLS * 3) / 3]++;
     }
     double chi = 0, each = (double)DRAWS / CELLS;
     for (int c = 0; c < CELLS; c++) chi += ((double)cells[c] - each) * ((double)cells[c] - each) / each;
@@ -121,10 +125,12 @@ static void shuffle_is_a_fair_permutation(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(philox_answers_the_published_vectors),           cmocka_unit_test(counter_carries),
-      cmocka_unit_test(seed_and_stream_name_the_numbers),               cmocka_unit_test(numbers_are_spread_evenly),
-      cmocka_unit_test(below_stays_below_and_is_fair_for_large_bounds), cmocka_unit_test(normal_has_its_moments),
-      cmocka_unit_test(shuffle_is_a_fair_permutation)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(philox_answers_the_published_vectors),
+                                     cmocka_unit_test(counter_carries),
+                                     cmocka_unit_test(seed_and_stream_name_the_numbers),
+                                     cmocka_unit_test(numbers_are_spread_evenly),
+                                     cmocka_unit_test(below_stays_below_and_is_fair_for_large_bounds),
+                                     cmocka_unit_test(normal_has_its_moments),
+                                     cmocka_unit_test(shuffle_is_a_fair_permutation)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

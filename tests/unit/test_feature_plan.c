@@ -5,8 +5,15 @@ static void features_get_slots_in_the_order_of_the_recipe(void **nothing) {
   (void)nothing;
   moon_catalogue *catalogue = world_catalogue();
   moon_feature_plan *plan = plan_of(world_plan, catalogue);
-  static const char *const names[] = {"weight", "log(price)", "count(item,view,100us)", "count(item,view,1000us)", "count(item,view,all)",
-                                      "count(user,any,100us)", "count(user,any,all)", "rate(item,purchase/view,1000us)", "rate(user,purchase/any,all)"};
+  static const char *const names[] = {"weight",
+                                      "log(price)",
+                                      "count(item,view,100us)",
+                                      "count(item,view,1000us)",
+                                      "count(item,view,all)",
+                                      "count(user,any,100us)",
+                                      "count(user,any,all)",
+                                      "rate(item,purchase/view,1000us)",
+                                      "rate(user,purchase/any,all)"};
   assert_int_equal(plan->dense_slots, MANY(names));
   for (size_t i = 0; i < MANY(names); i++) assert_string_equal(plan->dense_names[i], names[i]);
   assert_int_equal(plan->id_slots, 3);
@@ -63,13 +70,15 @@ static void slot_names_tell_the_window_as_people_write_it(void **nothing) {
 
 static void wrong_feature_is_refused_with_its_line_and_what_was_expected(void **nothing) {
   (void)nothing;
-  static const struct { moon_code code; const char *text, *plan; } wrong[] = {
+  static const struct { moon_code code; const char *text, *plan;
+  } wrong[] = {
       {MOON_EINVAL, "at least one feature", "[]"},
       {MOON_EINVAL, "at least one feature", "{}"},
       {MOON_EINVAL, "recipe: there is no feature ''", "[7]"},
       {MOON_EINVAL, "r:1: there is no feature 'cuont'; did you mean 'count'?", "[{'op':'cuont','where':'r:1'}]"},
       {MOON_EINVAL, "r:2: a feature's name must be a text", "[{'op':'id','entity':'user','where':'r:2'}]"},
-      {MOON_EINVAL, "entity must be \"user\" or \"item\", got 'itme'; did you mean 'item'?", "[{'op':'id','name':'x','entity':'itme'}]"},
+      {MOON_EINVAL, "entity must be \"user\" or \"item\", got 'itme'; did you mean 'item'?",
+       "[{'op':'id','name':'x','entity':'itme'}]"},
       {MOON_EINVAL, "got 'nothing'", "[{'op':'count','name':'x','windows_us':[1]}]"},
       {MOON_EINVAL, "dim must be from 1 to 1024, got 0", "[{'op':'id','name':'x','entity':'user','dim':0}]"},
       {MOON_EINVAL, "dim must be from 1 to 1024, got 1025", "[{'op':'id','name':'x','entity':'user','dim':1025}]"},
@@ -77,23 +86,30 @@ static void wrong_feature_is_refused_with_its_line_and_what_was_expected(void **
       {MOON_EINVAL, "min_count must be from 1", "[{'op':'id','name':'x','entity':'user','min_count':-1}]"},
       {MOON_EINVAL, "at least 2 buckets, got 1", "[{'op':'id','name':'x','entity':'user','hash':1}]"},
       {MOON_EINVAL, "hash must be from 0 to 2147483648", "[{'op':'id','name':'x','entity':'user','hash':4294967298}]"},
-      {MOON_ENOTFOUND, "r:3: items.csv has no column 'color'; did you mean 'colour'?", "[{'op':'category','name':'x','column':'color','where':'r:3'}]"},
+      {MOON_ENOTFOUND, "r:3: items.csv has no column 'color'; did you mean 'colour'?",
+       "[{'op':'category','name':'x','column':'color','where':'r:3'}]"},
       {MOON_EINVAL, "column must be a text", "[{'op':'category','name':'x'}]"},
-      {MOON_EINVAL, "column weight of items.csv holds numbers; x needs strings", "[{'op':'category','name':'x','column':'weight'}]"},
+      {MOON_EINVAL, "column weight of items.csv holds numbers; x needs strings",
+       "[{'op':'category','name':'x','column':'weight'}]"},
       {MOON_EINVAL, "column colour of items.csv holds strings; x needs numbers", "[{'op':'log','name':'x','column':'colour'}]"},
       {MOON_ENOTFOUND, "no column 'wieght'", "[{'op':'numeric','name':'x','column':'wieght'}]"},
       {MOON_EINVAL, "1 to 8 windows, got 0", "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[]}]"},
-      {MOON_EINVAL, "1 to 8 windows, got 9", "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[1,2,3,4,5,6,7,8,9]}]"},
+      {MOON_EINVAL, "1 to 8 windows, got 9",
+       "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[1,2,3,4,5,6,7,8,9]}]"},
       {MOON_EINVAL, "a window must be from 0", "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[1,-1]}]"},
-      {MOON_EINVAL, "a window must be a whole number", "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[1.5]}]"},
+      {MOON_EINVAL, "a window must be a whole number",
+       "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[1.5]}]"},
       {MOON_EINVAL, "kinds must be a list", "[{'op':'count','name':'x','entity':'item','kinds':'view','windows_us':[1]}]"},
-      {MOON_EINVAL, "an event kind must be a text", "[{'op':'count','name':'x','entity':'item','kinds':['view',''],'windows_us':[1]}]"},
-      {MOON_EINVAL, "over_us must be from 0", "[{'op':'rate','name':'x','entity':'item','numerator':['a'],'denominator':['b'],'over_us':-5}]"},
+      {MOON_EINVAL, "an event kind must be a text",
+       "[{'op':'count','name':'x','entity':'item','kinds':['view',''],'windows_us':[1]}]"},
+      {MOON_EINVAL, "over_us must be from 0",
+       "[{'op':'rate','name':'x','entity':'item','numerator':['a'],'denominator':['b'],'over_us':-5}]"},
       {MOON_EINVAL, "prior must be two numbers", "[{'op':'rate','name':'x','entity':'item','prior':[1]}]"},
       {MOON_EINVAL, "prior must be two numbers", "[{'op':'rate','name':'x','entity':'item','prior':[1,0]}]"},
       {MOON_EINVAL, "prior must be two numbers", "[{'op':'rate','name':'x','entity':'item','prior':[-1,2]}]"},
       {MOON_EINVAL, "last must be from 1 to 1000", "[{'op':'history','name':'h','last':1001}]"},
-      {MOON_EINVAL, "r:4: h shares the embeddings of the item's id", "[{'op':'id','name':'u','entity':'user'},{'op':'history','name':'h','where':'r:4'}]"},
+      {MOON_EINVAL, "r:4: h shares the embeddings of the item's id",
+       "[{'op':'id','name':'u','entity':'user'},{'op':'history','name':'h','where':'r:4'}]"},
   };
   moon_catalogue *catalogue = world_catalogue();
   for (size_t i = 0; i < MANY(wrong); i++) {
@@ -126,7 +142,7 @@ static void plan_survives_every_failing_allocation(void **nothing) {
   moon_catalogue_free(catalogue);
 }
 
-/* ---- vocabularies ---------------------------------------------------------------------------------------------------------------- */
+/* ---- vocabularies --------------------------------------------------------------------------------------------------------- */
 
 static void vocabulary_numbers_from_one_and_keeps_zero_for_the_unknown(void **nothing) {
   (void)nothing;
@@ -149,7 +165,8 @@ static void vocabulary_returns_from_json_with_the_same_ids(void **nothing) {
   moon_vocab *vocab, *again;
   char text[16];
   OK(moon_vocab_new(&vocab));
-  for (int i = 0; i < 500; i++) OK(moon_vocab_add(vocab, text, (size_t)snprintf(text, sizeof text, "t%d\xc3\xa9", i * 7919 % 500)));
+  for (int i = 0; i < 500; i++)
+    OK(moon_vocab_add(vocab, text, (size_t)snprintf(text, sizeof text, "t%d\xc3\xa9", i * 7919 % 500)));
   OK(moon_vocab_add(vocab, "", 0));
   json_t *json = moon_vocab_json(vocab);
   assert_int_equal(json_array_size(json), 501);
@@ -167,8 +184,11 @@ static void vocabulary_returns_from_json_with_the_same_ids(void **nothing) {
 
 static void vocabulary_refuses_what_is_not_a_list_of_different_texts(void **nothing) {
   (void)nothing;
-  static const struct { const char *text, *json; } wrong[] = {
-      {"expected an array", "{}"}, {"entry 2 is not a text", "['a',1]"}, {"entry 1 is not a text", "[null]"}, {"'a' (entry 3) is there twice", "['a','b','a']"}};
+  static const struct { const char *text, *json;
+  } wrong[] = {{"expected an array", "{}"},
+               {"entry 2 is not a text", "['a',1]"},
+               {"entry 1 is not a text", "[null]"},
+               {"'a' (entry 3) is there twice", "['a','b','a']"}};
   for (size_t i = 0; i < MANY(wrong); i++) {
     json_t *json = json_of(wrong[i].json);
     moon_vocab *vocab = NULL;

@@ -153,7 +153,7 @@ static void popular_comes_in_order_and_without_hidden_items(void **state) {
 
 static void sources_follow_each_other_and_the_first_one_tags(void **state) {
   fixture *f = *state;
-  open_site(f, "{'name':'s','take':5,'sources':[{'type':'recent','n':5},{'type':'popular','n':3}]}", "");
+  open_site(f, "{'name':'s','take':9,'sources':[{'type':'recent','n':5},{'type':'popular','n':3}]}," POPULAR("b", "9"), "");
   OK(ask(f, (moon_request){.user = "u1"}));
   SLOT(0, 6, 5, 0, 1, 2);
   assert_int_equal(f->page->slots[0].slate->source[0], MOON_SOURCE_RECENT);
@@ -202,6 +202,24 @@ static void charts_are_a_second_old_at_most(void **state) {
   for (size_t i = 0; i < 40; i++) happen(f, "u2", 6, "view");
   OK(ask(f, (moon_request){.now = T0 + 900 * MOON_SECOND})); /* the clock went back */
   SLOT(0, 6);
+}
+
+static void charts_are_of_the_state_that_is_asked(void **state) {
+  fixture *f = *state;
+  open_site(f, POPULAR("all", "1"), "");
+  OK(ask(f, (moon_request){0}));
+  SLOT(0, 0);
+  moon_state *first = f->bundle.state, *other = NULL;
+  uint32_t user, view;
+  OK(moon_state_new(f->bundle.feature_plan, &other));
+  OK(moon_state_user(other, "u1", 2, true, &user));
+  OK(moon_state_kind(other, "view", 4, true, &view));
+  for (size_t i = 0; i < f->event_n; i++) OK(moon_state_apply(other, user, 4, view, f->events[i].time)); /* as many events, others */
+  f->bundle.state = other;
+  OK(ask(f, (moon_request){0}));
+  SLOT(0, 4);
+  f->bundle.state = first;
+  moon_state_free(other);
 }
 
 static void a_longer_chart_is_made_when_a_site_wants_one(void **state) {
@@ -277,12 +295,13 @@ static void a_slot_with_too_little_leaves_its_items_to_others(void **state) {
 
 static void stamps_may_run_over(void **state) {
   fixture *f = *state;
-  open_site(f, POPULAR("a", "3") "," POPULAR("b", "3"), "'dedupe':'item'");
-  f->assembler->stamp = UINT32_MAX - 7;
+  open_site(f, POPULAR("a", "2") "," POPULAR("b", "2"), "'dedupe':'product'");
+  OK(ask(f, (moon_request){.item = "i3"})); /* marks with the first stamps, which will come again */
+  f->assembler->stamp = UINT32_MAX - 1;
   for (size_t i = 0; i < 5; i++) {
-    OK(ask(f, (moon_request){.item = "i1"}));
-    SLOT(0, 0, 2, 3);
-    SLOT(1, 4, 5, 6);
+    OK(ask(f, (moon_request){.item = "i5"}));
+    SLOT(0, 0, 2);
+    SLOT(1, 3, 4);
   }
   assert_true(f->assembler->stamp < 100);
 }
@@ -637,6 +656,7 @@ int main(void) {
       PAGE(similar_is_to_the_item_or_the_cart_or_the_user),
       PAGE(a_new_visitor_gets_the_fallback),
       PAGE(charts_are_a_second_old_at_most),
+      PAGE(charts_are_of_the_state_that_is_asked),
       PAGE(a_longer_chart_is_made_when_a_site_wants_one),
       PAGE(slots_share_items_unless_the_page_dedupes),
       PAGE(variants_of_a_product_are_shown_once),

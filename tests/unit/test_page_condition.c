@@ -50,6 +50,9 @@ static void nothing_is_equal_to_nothing(void **state) {
   OK(parse_condition("[{'column':'price','op':'gt','value':0}]", c, &condition));
   assert_false(moon_condition_holds(condition, c, 4000)); /* a row that is not there */
   moon_condition_free(condition);
+  OK(parse_condition("[{'column':'price','op':'ne','value':0}]", c, &condition));
+  assert_true(moon_condition_holds(condition, c, 4000));
+  moon_condition_free(condition);
   moon_catalogue_free(c);
 }
 

@@ -203,6 +203,40 @@ static void slate_cap_agrees_with_counting(void **state) {
   }
 }
 
+static void minus_zero_and_zero_are_one_value(void **state) {
+  (void)state;
+  moon_arena arena = {0};
+  moon_bundle bundle = {.catalogue = shop_catalogue()};
+  moon_slate *slate = chairs_and_tables(&bundle, &arena);
+  moon_column *price = moon_table_column(bundle.catalogue->table, "price");
+  price->f64[2] = 0.0;
+  price->f64[6] = -0.0;
+  OK(moon_slate_cap(slate, "price", 1, "cap(price)"));
+  ITEMS(slate, 0, 1, 2, 3, 4, 5, 7);
+  moon_catalogue_free(bundle.catalogue);
+  moon_arena_free(&arena);
+}
+
+static void two_moves_by_one_policy_are_one(void **state) {
+  (void)state;
+  static const char policy[] = "lua(site.lua:3)";
+  moon_arena arena = {0};
+  moon_bundle bundle = {.catalogue = shop_catalogue()};
+  moon_slate *slate = chairs_and_tables(&bundle, &arena);
+  OK(moon_slate_cap(slate, "category", 1, policy)); /* 0 3 5 7 */
+  OK(moon_slate_cap(slate, "brand", 1, policy));    /* 0 5 7 */
+  ITEMS(slate, 0, 5, 7);
+  assert_true(slate->reason[1]->from == 5 && slate->reason[1]->to == 1 && !slate->reason[1]->next);
+  moon_slate_boost(slate, (uint8_t[]){0, 1, 0}, 100, policy, NULL);
+  slate->score[0] = 0;
+  moon_slate_sort(slate, policy); /* a boost stays a line of its own */
+  ITEMS(slate, 0, 7, 5);
+  assert_true(slate->reason[2]->factor == 0 && slate->reason[2]->from == 0 && slate->reason[2]->to == 2);
+  assert_true(slate->reason[2]->next->factor == 100 && slate->reason[2]->next->from == 1 && slate->reason[2]->next->to == 0);
+  moon_catalogue_free(bundle.catalogue);
+  moon_arena_free(&arena);
+}
+
 /* ---- all of them */
 
 static void operators_never_invent_or_double_an_item(void **state) {
@@ -303,6 +337,8 @@ int main(void) {
       cmocka_unit_test(slate_keeps_no_notes_where_nobody_asks),
       cmocka_unit_test(slate_cap_keeps_best_first),
       cmocka_unit_test(slate_cap_agrees_with_counting),
+      cmocka_unit_test(minus_zero_and_zero_are_one_value),
+      cmocka_unit_test(two_moves_by_one_policy_are_one),
       cmocka_unit_test(operators_never_invent_or_double_an_item),
       cmocka_unit_test(slate_numbers_read_scores_positions_and_columns),
       cmocka_unit_test(failing_memory_leaves_the_slate_as_it_was),

@@ -93,7 +93,8 @@ static void an_id_counts_once_for_ever(void **state) {
   add(&batch, "u3", "i3", 3, NULL);
   add(&batch, "u3", "i3", 3, NULL); /* without ids alike is not the same */
   commit(log, &batch);
-  assert_true(!batch.events[0].duplicate && batch.events[1].duplicate && !batch.events[2].duplicate && !batch.events[3].duplicate);
+  assert_true(!batch.events[0].duplicate && batch.events[1].duplicate && !batch.events[2].duplicate &&
+              !batch.events[3].duplicate);
   moon_eventlog_close(log);
   log = open_log("b1", 0);
   moon_event_batch_reset(&batch);
@@ -225,7 +226,8 @@ static void a_full_disk_takes_nothing_and_later_all(void **state) {
 static void assert_refused(moon_code code, const char *says) {
   moon_eventlog *log = NULL;
   moon_status status = moon_eventlog_open(path, "b1", 0, &log);
-  if (status.code != code || !strstr(status.message, says) || !strstr(status.message, path)) fail_msg("wanted \"%s\", got %d \"%s\"", says, status.code, status.message);
+  if (status.code != code || !strstr(status.message, says) || !strstr(status.message, path))
+    fail_msg("wanted \"%s\", got %d \"%s\"", says, status.code, status.message);
   assert_null(log);
 }
 
@@ -239,7 +241,8 @@ static void a_second_server_is_refused(void **state) {
 
 static void other_files_are_refused_and_left_alone(void **state) {
   (void)state;
-  const char text[] = "This is a letter, and not at all a database, however long one looks at it. It has more than a hundred bytes in it.";
+  const char text[] =
+      "This is a letter, and not at all a database, however long one looks at it. It has more than a hundred bytes in it.";
   assert_int_equal(moon_file_write(path, text, sizeof text).code, MOON_OK);
   assert_refused(MOON_EFORMAT, "broken");
   moon_buf now = {0};

@@ -65,8 +65,10 @@ static void the_three_shapes_are_taken(void **state) {
   (void)state;
   moon_event_batch batch = {0};
   assert_taken("{\"user\":\"u1\",\"item\":\"i2\",\"event\":\"view\"}", 1, &batch);
-  assert_taken("[{\"user\":\"u1\",\"item\":\"i3\",\"event\":\"cart\",\"time\":1760000000000001,\"id\":\"x\"},"
-               "{\"user\":\"u2\",\"item\":\"i4\",\"event\":\"view\",\"time\":\"2025-10-09T08:53:21Z\"}]", 2, &batch);
+  assert_taken(
+      "[{\"user\":\"u1\",\"item\":\"i3\",\"event\":\"cart\",\"time\":1760000000000001,\"id\":\"x\"},"
+      "{\"user\":\"u2\",\"item\":\"i4\",\"event\":\"view\",\"time\":\"2025-10-09T08:53:21Z\"}]",
+      2, &batch);
   assert_taken("{\"events\":[{\"user\":\"u\\u20ac\",\"item\":\"i0\",\"event\":\"view\"}]}", 1, &batch);
   assert_taken("[]", 0, &batch);
   assert_taken(" {\"events\":[]} ", 0, &batch);
@@ -81,15 +83,27 @@ static void the_three_shapes_are_taken(void **state) {
 
 static void what_is_no_list_of_events_is_refused(void **state) {
   (void)state;
-  static const char *const bad[] = {"", "{", "nonsense", "3", "\"x\"", "null", "{\"events\":3}", "{\"events\":[],\"more\":1}", "[] []",
-                                    "{\"user\":\"a\",\"user\":\"b\",\"item\":\"i1\",\"event\":\"v\"}", "{\"user\":\"\\u0000\"}", "[\"\xff\"]"};
+  static const char *const bad[] = {"",
+                                    "{",
+                                    "nonsense",
+                                    "3",
+                                    "\"x\"",
+                                    "null",
+                                    "{\"events\":3}",
+                                    "{\"events\":[],\"more\":1}",
+                                    "[] []",
+                                    "{\"user\":\"a\",\"user\":\"b\",\"item\":\"i1\",\"event\":\"v\"}",
+                                    "{\"user\":\"\\u0000\"}",
+                                    "[\"\xff\"]"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) json_decref(refused(bad[i], MOON_EFORMAT));
 }
 
 static void assert_problem(const char *body, size_t at, int index, const char *field, const char *says) {
   json_t *list = refused(body, MOON_EINVAL), *problem = json_array_get(list, at);
-  const char *name = json_string_value(json_object_get(problem, "field")), *message = json_string_value(json_object_get(problem, "message"));
-  if (!message || json_integer_value(json_object_get(problem, "index")) != index || (field ? !name || strcmp(name, field) : name != NULL) || !strstr(message, says)) {
+  const char *name = json_string_value(json_object_get(problem, "field")),
+             *message = json_string_value(json_object_get(problem, "message"));
+  if (!message || json_integer_value(json_object_get(problem, "index")) != index ||
+      (field ? !name || strcmp(name, field) : name != NULL) || !strstr(message, says)) {
     char *text = json_dumps(list, 0);
     fail_msg("%s\n-> %s", body, text);
   }
@@ -158,7 +172,8 @@ static void broken_json_never_counts_in_part(void **state) {
     char body[sizeof fine];
     memcpy(body, fine, sizeof fine);
     size_t n = sizeof fine - 1;
-    for (uint32_t i = 0, changes = 1 + moon_rng_below(&rng, 3); i < changes; i++) body[moon_rng_below(&rng, (uint32_t)n)] = (char)moon_rng_u32(&rng);
+    for (uint32_t i = 0, changes = 1 + moon_rng_below(&rng, 3); i < changes; i++)
+      body[moon_rng_below(&rng, (uint32_t)n)] = (char)moon_rng_u32(&rng);
     if (moon_rng_below(&rng, 5) == 0) n = moon_rng_below(&rng, (uint32_t)n);
     moon_buf problems = {0};
     moon_status status = moon_events_parse(body, n, catalogue, NOW, &batch, &problems);

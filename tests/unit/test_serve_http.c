@@ -90,14 +90,17 @@ static void assert_sent(const char *bytes, const char *want) {
 #define HOST "Host: h\r\n"
 static const char *const corpus[] = {
     "GET /v1/page/home?user=u1&x=%20 HTTP/1.1\r\nHost: shop\r\n\r\n",
-    "GET / HTTP/1.1\r\nhOsT:shop:8080\r\nIf-None-Match: \"a, b\"\r\nOrigin: http://shop:8080\r\n\r\nHEAD /x HTTP/1.1\r\n" HOST "\r\n",
+    "GET / HTTP/1.1\r\nhOsT:shop:8080\r\nIf-None-Match: \"a, b\"\r\nOrigin: http://shop:8080\r\n\r\nHEAD /x HTTP/1.1\r\n" HOST
+    "\r\n",
     "POST /v1/events HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\n{\"a\":\"b\\n\"}GET /after HTTP/1.1\r\n" HOST "\r\n",
-    "POST /e HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\nHost: trailer\r\n\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n",
+    "POST /e HTTP/1.1\r\n" HOST
+    "Transfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\nHost: trailer\r\n\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n",
     "POST /e HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
     "GET /old HTTP/1.0\r\n\r\n",
     "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /old2 HTTP/1.0\r\n\r\n",
     "\r\n\r\nGET /blank HTTP/1.1\r\n" HOST "\r\n",
-    "GET /h2c HTTP/1.1\r\n" HOST "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n\r\nGET /then HTTP/1.1\r\n" HOST "\r\n",
+    "GET /h2c HTTP/1.1\r\n" HOST
+    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n\r\nGET /then HTTP/1.1\r\n" HOST "\r\n",
     "CONNECT host:443 HTTP/1.1\r\n" HOST "\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "GET /0123456789012345678901234567890123456789012345678901234567890123456789 HTTP/1.1\r\n" HOST "\r\n",
@@ -105,10 +108,14 @@ static const char *const corpus[] = {
     "GET / HTTP/1.1\r\n" HOST "Empty:\r\nIf-None-Match:\r\nX:   \r\n\r\n",
     "POST / HTTP/1.1\r\n" HOST "Content-Length: 201\r\n\r\n",
     "NONSENSE\r\n\r\n",
-    "GET / HTTP/1.1\r\n" HOST "A: "
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\n",
+    "GET / HTTP/1.1\r\n" HOST
+    "A: "
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaa\r\n\r\n",
 };
 enum { CORPUS = sizeof corpus / sizeof *corpus };
 
@@ -116,10 +123,13 @@ enum { CORPUS = sizeof corpus / sizeof *corpus };
 
 static void requests_are_read_whole(void **state) {
   (void)state;
-  HEARD("GET /v1/page/home?user=u1&x=%20 HTTP/1.1\r\nHost: shop\r\n\r\n", "GET /v1/page/home?user=u1&x=%20 host=shop tag=- from=- [0:] stays\n");
-  HEARD("HEAD / HTTP/1.1\r\nhOsT:shop:8080\r\nIf-None-Match: \"a, b\"\r\nOrigin: http://x\r\n\r\n", "HEAD / host=shop:8080 tag=\"a, b\" from=http://x [0:] stays\n");
+  HEARD("GET /v1/page/home?user=u1&x=%20 HTTP/1.1\r\nHost: shop\r\n\r\n",
+        "GET /v1/page/home?user=u1&x=%20 host=shop tag=- from=- [0:] stays\n");
+  HEARD("HEAD / HTTP/1.1\r\nhOsT:shop:8080\r\nIf-None-Match: \"a, b\"\r\nOrigin: http://x\r\n\r\n",
+        "HEAD / host=shop:8080 tag=\"a, b\" from=http://x [0:] stays\n");
   HEARD("POST /e HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\na\r\nb", "POST /e host=h tag=- from=- [4:a\r\nb] stays\n");
-  HEARD("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n", "GET / host=h tag=- from=- [0:] goes\n");
+  HEARD("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\nGET /2 HTTP/1.1\r\n" HOST "\r\n",
+        "GET / host=h tag=- from=- [0:] goes\n");
   HEARD("GET /old HTTP/1.0\r\n\r\n", "GET /old host=- tag=- from=- [0:] goes\n");
   HEARD("GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET /old host=- tag=- from=- [0:] stays\n");
   HEARD("GET / HTTP/1.1\r\n" HOST "If-None-Match:\r\nOrigin:  \r\n\r\n", "GET / host=h tag= from= [0:] stays\n");
@@ -128,13 +138,16 @@ static void requests_are_read_whole(void **state) {
 
 static void pipelined_requests_come_in_order(void **state) {
   (void)state;
-  HEARD("GET /1 HTTP/1.1\r\n" HOST "\r\nPOST /2 HTTP/1.1\r\nHost: two\r\nContent-Length: 2\r\n\r\nabGET /3 HTTP/1.1\r\n" HOST "\r\n",
-        "GET /1 host=h tag=- from=- [0:] stays\nPOST /2 host=two tag=- from=- [2:ab] stays\nGET /3 host=h tag=- from=- [0:] stays\n");
+  HEARD("GET /1 HTTP/1.1\r\n" HOST "\r\nPOST /2 HTTP/1.1\r\nHost: two\r\nContent-Length: 2\r\n\r\nabGET /3 HTTP/1.1\r\n" HOST
+        "\r\n",
+        "GET /1 host=h tag=- from=- [0:] stays\nPOST /2 host=two tag=- from=- [2:ab] stays\nGET /3 host=h tag=- from=- [0:] "
+        "stays\n");
 }
 
 static void chunks_are_joined_and_trailers_not_believed(void **state) {
   (void)state;
-  HEARD("POST /e HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\nHost: evil\r\nOrigin: evil\r\n\r\n",
+  HEARD("POST /e HTTP/1.1\r\n" HOST
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nwiki\r\n5;x=y\r\npedia\r\n0\r\nHost: evil\r\nOrigin: evil\r\n\r\n",
         "POST /e host=h tag=- from=- [9:wikipedia] stays\n");
 }
 
@@ -142,14 +155,17 @@ static void an_offered_upgrade_is_not_taken_up(void **state) {
   (void)state;
   HEARD("GET /a HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /b HTTP/1.1\r\n" HOST "\r\n",
         "GET /a host=h tag=- from=- [0:] stays\nGET /b host=h tag=- from=- [0:] stays\n");
-  HEARD("POST /a HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi", "POST /a host=h tag=- from=- [2:hi] stays\n");
+  HEARD("POST /a HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi",
+        "POST /a host=h tag=- from=- [2:hi] stays\n");
 }
 
 /* ---- what is refused */
 
 static void ambiguous_framing_is_refused(void **state) {
   (void)state;
-  HEARD("POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n", "fault 400\n");
+  HEARD("POST / HTTP/1.1\r\n" HOST
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
+        "fault 400\n");
   HEARD("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", "fault 400\n");
   HEARD("POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", "fault 400\n");
   HEARD("POST / HTTP/1.1\r\n" HOST "Content-Length: +4\r\n\r\nabcd", "fault 400\n");
@@ -192,8 +208,12 @@ static void limits_bite_at_their_byte(void **state) {
   for (int extra = 0; extra <= 1; extra++) { /* the body: 200 bytes, by length and in chunks */
     const char *fine = "POST / host=h tag=- from=- [200:";
     for (int chunked = 0; chunked <= 1; chunked++) {
-      int n = chunked ? snprintf(bytes, sizeof bytes, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n64\r\n%0100d\r\n%x\r\n%0*d\r\n0\r\n\r\n", 0, 100 + extra, 100 + extra, 0)
-                      : snprintf(bytes, sizeof bytes, "POST / HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%0*d", 200 + extra, 200 + extra, 0);
+      int n = chunked ? snprintf(bytes, sizeof bytes,
+                                 "POST / HTTP/1.1\r\n" HOST
+                                 "Transfer-Encoding: chunked\r\n\r\n64\r\n%0100d\r\n%x\r\n%0*d\r\n0\r\n\r\n",
+                                 0, 100 + extra, 100 + extra, 0)
+                      : snprintf(bytes, sizeof bytes, "POST / HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n%0*d", 200 + extra,
+                                 200 + extra, 0);
       reader r;
       open_reader(&r);
       hear(&r, bytes, (size_t)n);
@@ -223,7 +243,8 @@ static void answers_have_length_and_say_who_closes(void **state) {
   (void)state;
   assert_sent("GET / HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n");
   assert_sent("GET / HTTP/1.1\r\n" HOST "\r\n", "X-Test: yes\r\n\r\n{}");
-  assert_sent("HEAD / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "\r\n\r\nHTTP/1.1 200"); /* a head, and the next answer */
+  assert_sent("HEAD / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+              "\r\n\r\nHTTP/1.1 200"); /* a head, and the next answer */
   assert_sent("GET / HTTP/1.0\r\n\r\n", "Connection: close\r\n");
   assert_sent("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive\r\n");
   assert_sent("junk\r\n\r\n", "Connection: close\r\n");
@@ -240,7 +261,8 @@ static void expectation_is_met_before_the_body_comes(void **state) {
   hear(&r, "ab", 2);
   assert_non_null(strstr(r.sent.data, "\r\n\r\nHTTP/1.1 200 OK\r\n"));
   close_reader(&r);
-  assert_sent("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 999\r\n\r\n", "HTTP/1.1 413"); /* and no Continue */
+  assert_sent("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 999\r\n\r\n",
+              "HTTP/1.1 413"); /* and no Continue */
   HEARD("POST / HTTP/1.1\r\n" HOST "Expect: miracles\r\nContent-Length: 2\r\n\r\nab", "fault 417\n");
 }
 
@@ -249,7 +271,8 @@ static void expectation_is_met_before_the_body_comes(void **state) {
 static void same(const reader *a, const reader *b, const char *what, size_t at) {
   const char *x = a->heard.data ? a->heard.data : "", *y = b->heard.data ? b->heard.data : "";
   if (a->heard.n != b->heard.n || memcmp(x, y, a->heard.n)) fail_msg("%s cut at %zu: %s instead of %s", what, at, y, x);
-  if (a->sent.n != b->sent.n || (a->sent.n && memcmp(a->sent.data, b->sent.data, a->sent.n))) fail_msg("%s cut at %zu: other answers", what, at);
+  if (a->sent.n != b->sent.n || (a->sent.n && memcmp(a->sent.data, b->sent.data, a->sent.n)))
+    fail_msg("%s cut at %zu: other answers", what, at);
 }
 
 static void cutting_changes_nothing(void **state) {
@@ -283,10 +306,14 @@ static size_t mutate(moon_rng *rng, char *bytes, size_t cap) {
     size_t at = moon_rng_below(rng, (uint32_t)n);
     char c = moon_rng_below(rng, 4) ? spice[moon_rng_below(rng, sizeof spice - 1)] : (char)moon_rng_u32(rng);
     uint32_t how = moon_rng_below(rng, 4);
-    if (how == 0 && n + 1 < cap) memmove(bytes + at + 1, bytes + at, n++ - at), bytes[at] = c;
-    else if (how == 1) memmove(bytes + at, bytes + at + 1, --n - at);
-    else if (how == 2) n = at ? at : 1; /* cut off */
-    else bytes[at] = c;
+    if (how == 0 && n + 1 < cap)
+      memmove(bytes + at + 1, bytes + at, n++ - at), bytes[at] = c;
+    else if (how == 1)
+      memmove(bytes + at, bytes + at + 1, --n - at);
+    else if (how == 2)
+      n = at ? at : 1; /* cut off */
+    else
+      bytes[at] = c;
   }
   return n;
 }

@@ -21,9 +21,12 @@ static void assert_route(moon_http_method method, const char *path, int status, 
   const char *rest;
   const moon_route *found = moon_route_find(routes, ROUTES, method, path, &rest, &got);
   if (got != status) fail_msg("%s: %d", path, got);
-  if (route ? !found || strcmp(found->path, route) : found != NULL) fail_msg("%s: found %s, wanted %s", path, found ? found->path : "none", route ? route : "none");
-  if (tail) assert_string_equal(rest, tail);
-  else assert_null(rest);
+  if (route ? !found || strcmp(found->path, route) : found != NULL)
+    fail_msg("%s: found %s, wanted %s", path, found ? found->path : "none", route ? route : "none");
+  if (tail)
+    assert_string_equal(rest, tail);
+  else
+    assert_null(rest);
 }
 
 static void paths_find_their_routes(void **state) {
@@ -50,7 +53,8 @@ static void near_misses_are_named(void **state) {
   assert_route(MOON_HTTP_GET, "/v1/pages/home", 404, "/v1/page/<surface>", NULL);
   assert_route(MOON_HTTP_GET, "/v1/page/", 404, "/v1/page/<surface>", NULL);
   assert_route(MOON_HTTP_GET, "/v1/page", 404, "/v1/page/<surface>", NULL);
-  assert_route(MOON_HTTP_GET, "/something/else/entirely/and/much/longer/than/any/of/the/routes/there/are/in/this/table", 404, NULL, NULL);
+  assert_route(MOON_HTTP_GET, "/something/else/entirely/and/much/longer/than/any/of/the/routes/there/are/in/this/table", 404,
+               NULL, NULL);
 }
 
 int main(void) {

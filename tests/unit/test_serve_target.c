@@ -48,14 +48,25 @@ static void what_is_not_text_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *text, *says;
-  } bad[] = {{"/%", "percent"}, {"/%4", "percent"}, {"/%zz", "percent"}, {"/p?a=%", "percent"}, {"/p?%g0=1", "percent"}, {"/%00", "zero"},
-             {"/p?a=x%00y", "zero"}, {"/%ff", "UTF-8"}, {"/%c0%af", "UTF-8"}, {"/p?u=%ed%a0%80", "UTF-8"}, {"/p?u=%f5%80%80%80", "UTF-8"},
-             {"*", "begin with /"}, {"host:443", "begin with /"}};
+  } bad[] = {{"/%", "percent"},
+             {"/%4", "percent"},
+             {"/%zz", "percent"},
+             {"/p?a=%", "percent"},
+             {"/p?%g0=1", "percent"},
+             {"/%00", "zero"},
+             {"/p?a=x%00y", "zero"},
+             {"/%ff", "UTF-8"},
+             {"/%c0%af", "UTF-8"},
+             {"/p?u=%ed%a0%80", "UTF-8"},
+             {"/p?u=%f5%80%80%80", "UTF-8"},
+             {"*", "begin with /"},
+             {"host:443", "begin with /"}};
   moon_arena arena = {0};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     moon_target target = {.path = "before"};
     moon_status status = parse(bad[i].text, &arena, &target);
-    if (status.code != MOON_EFORMAT || !strstr(status.message, bad[i].says)) fail_msg("%s: %d %s", bad[i].text, status.code, status.message);
+    if (status.code != MOON_EFORMAT || !strstr(status.message, bad[i].says))
+      fail_msg("%s: %d %s", bad[i].text, status.code, status.message);
     assert_string_equal(target.path, "before");
   }
   moon_arena_free(&arena);
@@ -97,7 +108,8 @@ static void random_addresses_are_text_or_refused(void **state) {
     if (parse(text, &arena, &target).code) continue;
     fine++;
     assert_true(moon_text_valid(target.path, strlen(target.path)));
-    for (size_t i = 0; i < target.param_n; i++) assert_true(moon_text_valid(target.params[i].value, strlen(target.params[i].value)));
+    for (size_t i = 0; i < target.param_n; i++)
+      assert_true(moon_text_valid(target.params[i].value, strlen(target.params[i].value)));
   }
   assert_true(fine > 1000 && fine < 49000);
   moon_arena_free(&arena);

@@ -27,7 +27,12 @@ static void texts_are_escaped(void **state) {
   assert_json("plain", 5, "\"plain\"");
   assert_json("a\"b\\c\n\t\r\b\f\x01\x1f\x7f", 13, "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u001f\x7f\"");
   assert_json("\xe2\x82\xac \xf0\x9f\x8c\x99", 8, "\"\xe2\x82\xac \xf0\x9f\x8c\x99\"");
-  assert_json("a\xff" "b\xe2\x82", 5, "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd\"");
+  assert_json(
+      "a\xff"
+      "b\xe2\x82",
+      5,
+      "\"a\xef\xbf\xbd"
+      "b\xef\xbf\xbd\xef\xbf\xbd\"");
   assert_json("\xc0\x80\xed\xa0\x80", 5, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
@@ -87,12 +92,18 @@ static void metrics_add_up(void **state) {
   for (int i = 0; i <= 10; i++) moon_metrics_page(m, i * 1000);
   moon_metrics_page(m, 60 * 1000000);
   moon_metrics_text(m, routes, 2, &gauges, &out);
-  static const char *const lines[] = {
-      "moonshelf_http_requests_total{route=\"/v1/page/<surface>\",code=\"200\"} 7\n", "moonshelf_http_requests_total{route=\"none\",code=\"404\"} 1\n",
-      "moonshelf_page_seconds_bucket{le=\"0.0005\"} 1\n", "moonshelf_page_seconds_bucket{le=\"0.005\"} 6\n", /* a bound belongs to its bucket */
-      "moonshelf_page_seconds_bucket{le=\"2.5\"} 11\n", "moonshelf_page_seconds_bucket{le=\"+Inf\"} 12\n", "moonshelf_page_seconds_sum 60.055000\n",
-      "moonshelf_page_seconds_count 12\n", "moonshelf_connections 2\n", "moonshelf_state_users 60\n", "moonshelf_state_events 4000\n",
-      "# TYPE moonshelf_page_seconds histogram\n"};
+  static const char *const lines[] = {"moonshelf_http_requests_total{route=\"/v1/page/<surface>\",code=\"200\"} 7\n",
+                                      "moonshelf_http_requests_total{route=\"none\",code=\"404\"} 1\n",
+                                      "moonshelf_page_seconds_bucket{le=\"0.0005\"} 1\n",
+                                      "moonshelf_page_seconds_bucket{le=\"0.005\"} 6\n", /* a bound belongs to its bucket */
+                                      "moonshelf_page_seconds_bucket{le=\"2.5\"} 11\n",
+                                      "moonshelf_page_seconds_bucket{le=\"+Inf\"} 12\n",
+                                      "moonshelf_page_seconds_sum 60.055000\n",
+                                      "moonshelf_page_seconds_count 12\n",
+                                      "moonshelf_connections 2\n",
+                                      "moonshelf_state_users 60\n",
+                                      "moonshelf_state_events 4000\n",
+                                      "# TYPE moonshelf_page_seconds histogram\n"};
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
     if (!strstr(out.data, lines[i])) fail_msg("%s is not in\n%s", lines[i], out.data);
   assert_null(strstr(out.data, "code=\"500\""));

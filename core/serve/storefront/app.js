@@ -234,9 +234,9 @@ async function itemView(id) {
 
 async function show({ focus = false } = {}) {
   const mine = ++visit;
-  const id = location.hash.startsWith("#/item/") ? decodeURIComponent(location.hash.slice(7)) : null;
   document.body.classList.add("busy");
   try {
+    const id = location.hash.startsWith("#/item/") ? decodeURIComponent(location.hash.slice(7)) : null;
     const view = id === null ? await homeView() : await itemView(id);
     if (mine !== visit) return;
     $("main").replaceChildren(...view.nodes);
