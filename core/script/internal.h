@@ -114,6 +114,9 @@ void moon_lua_column_register(lua_State *L);
 void moon_lua_column_push(lua_State *L, moon_host *host, const char *name);
 void moon_lua_ctx_register(lua_State *L);
 void moon_lua_ctx_push(lua_State *L, const moon_request *request);
+/* The state's home of tensors; host NULL: a stock lua5.4. push makes one where none was registered, and pushes what m.tensor is. */
+void moon_lua_tensor_register(lua_State *L, moon_host *host);
+void moon_lua_tensor_push(lua_State *L);
 /* Raises "<place>there is no <what> '<name>'; did you mean '...'?" */
 int moon_lua_unknown(lua_State *L, const char *what, const char *name, const char *const *names, size_t count);
 

@@ -111,6 +111,8 @@ int moon_lua_open(lua_State *L) {
   moon_plan_install(L);
   lua_pushliteral(L, MOON_VERSION);
   lua_setfield(L, -2, "version");
+  moon_lua_tensor_push(L);
+  lua_setfield(L, -2, "tensor");
   lua_setfield(L, -2, "moonshelf.native");
   lua_pushvalue(L, env);
   lua_insert(L, -2);

@@ -1,5 +1,6 @@
 /* tensor.h - room of core/tensor. The public part is include/moonshelf/tensor.h; this adds what only core sees: shapes as text and
- * under broadcasting, the BLAS behind one call, and the small arithmetic that the kernels of the floors above share. */
+ * under broadcasting, random fills, .npy and text in buffers, the BLAS behind one call, and the small arithmetic that the kernels of the
+ * floors above share. */
 #ifndef MOON_TENSOR_ROOM_H
 #define MOON_TENSOR_ROOM_H
 #include <math.h>
@@ -17,6 +18,34 @@ moon_status moon_shape_count(moon_dtype dtype, int dims, const size_t *shape, si
 bool moon_shape_equal(int a_dims, const size_t *a, int b_dims, const size_t *b);
 /* numpy's rule: align to the right, a size-1 or absent dim repeats. False where the shapes do not agree; out has room for 6. */
 bool moon_shape_broadcast(int a_dims, const size_t *a, int b_dims, const size_t *b, int *dims, size_t *out);
+
+/* ---- accounts (account.c) -------------------------------------------------------------------------------------------------- */
+
+/* For what belongs to tensors without being in their buffers. MOON_ENOMEM past the limit: "64 bytes asked, 32 of at most 80 in use";
+ * the account is then as it was. NULL accounts take everything. release gives back what charge took, after which the account may be
+ * gone. */
+moon_status moon_account_charge(moon_account *account, size_t bytes);
+void moon_account_release(moon_account *account, size_t bytes);
+
+/* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ------------------------------------------- */
+
+/* [low, high), also after rounding to f32. f32 or f64. MOON_EINVAL where the range is empty or not finite. */
+moon_status moon_tensor_fill_uniform(moon_tensor *tensor, moon_rng *rng, double low, double high);
+moon_status moon_tensor_fill_normal(moon_tensor *tensor, moon_rng *rng, double mean, double deviation);
+/* Whole numbers in [low, high). Any dtype. MOON_EINVAL where there are none. */
+moon_status moon_tensor_fill_randint(moon_tensor *tensor, moon_rng *rng, int64_t low, int64_t high);
+/* 0 .. n - 1 in random order; i64 [n]. */
+moon_status moon_tensor_fill_permutation(moon_tensor *tensor, moon_rng *rng);
+
+/* ---- .npy (npy.c) and text (text.c) ------------------------------------------------------------------------------------------ */
+
+/* See moon_tensor_load. The bytes must be one file, no more and no less. */
+moon_status moon_npy_read(const void *bytes, size_t n, moon_account *account, moon_tensor **out);
+/* Appends the file: format 1.0, C order, header padded to 64 bytes, as numpy writes it. MOON_ENOMEM. */
+moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out);
+/* Appends the tensor as numpy would print it, after its dtype and shape; of more than 1000 elements three from each end of a dimension.
+ * Failure latches in the buffer. */
+void moon_tensor_print(const moon_tensor *tensor, moon_buf *out);
 
 /* ---- BLAS (blas.c) -------------------------------------------------------------------------------------------------------- */
 
