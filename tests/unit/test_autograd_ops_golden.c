@@ -23,6 +23,9 @@ typedef struct golden {
   int n;
 } golden;
 
+/* Ids and lengths must live until backward. */
+static const uint32_t attention_lengths[2] = {4, 2}, gru_lengths[3] = {4, 2, 3}, classes[5] = {1, 3, 0, 2, 1};
+
 static golden golden_open(void) {
   golden g = {0};
   OK(moon_tape_new(&g.tape));
@@ -119,7 +122,7 @@ static void attention_agrees_with_pytorch(void **state) {
   (void)state;
   golden g = golden_open();
   moon_var q = leaf(&g, attention_q, SHAPE(2, 2, 4, 3)), k = leaf(&g, attention_k, SHAPE(2, 2, 4, 3)), v = leaf(&g, attention_v, SHAPE(2, 2, 4, 3)), y;
-  OK(moon_op_attention(g.tape, q, k, v, &(moon_attention){.causal = true, .lengths = (uint32_t[]){4, 2}}, &y));
+  OK(moon_op_attention(g.tape, q, k, v, &(moon_attention){.causal = true, .lengths = attention_lengths}, &y));
   VALUE(g, y, attention_y);
   back(&g, y, attention_dy);
   GRADIENT(g, 0, attention_d_q);
@@ -133,7 +136,7 @@ static void gru_agrees_with_pytorch(void **state) {
   golden g = golden_open();
   moon_var x = leaf(&g, gru_x, SHAPE(3, 4, 2)), w = leaf(&g, gru_w, SHAPE(2, 9)), u = leaf(&g, gru_u, SHAPE(3, 9)), b = leaf(&g, gru_b, SHAPE(9)),
            c = leaf(&g, gru_c, SHAPE(9)), y;
-  OK(moon_op_gru(g.tape, x, w, u, b, c, (uint32_t[]){4, 2, 3}, &y));
+  OK(moon_op_gru(g.tape, x, w, u, b, c, gru_lengths, &y));
   VALUE(g, y, gru_y);
   back(&g, y, gru_dy);
   GRADIENT(g, 0, gru_d_x);
@@ -155,7 +158,7 @@ static void losses_agree_with_pytorch(void **state) {
   golden_close(&g);
 
   g = golden_open();
-  OK(moon_op_cross_entropy(g.tape, leaf(&g, cross_entropy_z, SHAPE(5, 4)), (uint32_t[]){1, 3, 0, 2, 1}, 2, NULL, &y));
+  OK(moon_op_cross_entropy(g.tape, leaf(&g, cross_entropy_z, SHAPE(5, 4)), classes, 2, NULL, &y));
   VALUE(g, y, cross_entropy_y);
   OK(moon_tape_backward(g.tape, y));
   GRADIENT(g, 0, cross_entropy_d_z);
