@@ -88,8 +88,8 @@ void moon_tape_set_grad(moon_tape *tape, bool on);
 /* While on, every op call looks at its value and backward at every gradient: the first that is not finite fails with MOON_EINVAL,
  * naming the op, the element, the node's position and the scopes around it. Costs a pass over all memory; off in a new tape. */
 void moon_tape_set_checks(moon_tape *tape, bool on);
-/* A stack of names for messages ("tower / layer 3 dense"): nodes made meanwhile remember it. The text is copied; MOON_ENOMEM. A reset
- * empties the stack; pop of an empty one does nothing. */
+/* A stack of names for messages ("tower / layer 3 dense"): nodes made meanwhile remember it, and shapes that do not
+ * fit say it. The text is copied; MOON_ENOMEM. A reset empties the stack; pop of an empty one does nothing. */
 moon_status moon_tape_scope_push(moon_tape *tape, const char *name);
 void moon_tape_scope_pop(moon_tape *tape);
 

@@ -96,18 +96,16 @@ moon_status moon_op_attention(moon_tape *tape, moon_var q, moon_var k, moon_var 
 
 /* One row of scores to probabilities: the first `seen` keys, less those that the mask (NULL: none) hides. */
 MOON_CLONES static void K(scores_row)(size_t seen, size_t tk, double factor, const uint8_t *mask, REAL *restrict p) {
-  REAL scale = (REAL)factor, top = -(REAL)__builtin_inf(), lane[16] = {0};
+  REAL scale = (REAL)factor;
   bool any = !mask && seen;
   for (size_t j = 0; mask && j < seen; j++) any |= mask[j] != 0;
   if (!any) seen = 0;
   if (mask) for (size_t j = 0; j < seen; j++) p[j] = mask[j] ? p[j] * scale : -(REAL)__builtin_inf();
   else for (size_t j = 0; j < seen; j++) p[j] *= scale;
-  for (size_t j = 0; j < seen; j++) top = p[j] > top ? p[j] : top;
+  REAL top = K(row_max)(seen, p, NULL);
   for (size_t j = 0; j < seen; j++) p[j] = K(moon_exp)(p[j] - top);
   for (size_t j = seen; j < tk; j++) p[j] = 0;
-  for (size_t j0 = 0; j0 < seen; j0 += 16)
-    for (size_t j = j0; j < seen && j < j0 + 16; j++) lane[j - j0] += p[j];
-  REAL inverse = seen ? 1 / K(join_lanes)(lane) : 0;
+  REAL inverse = seen ? 1 / K(row_sum)(seen, p) : 0;
   for (size_t j = 0; j < seen; j++) p[j] *= inverse;
 }
 

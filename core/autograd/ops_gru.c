@@ -18,7 +18,8 @@ typedef struct gru {
   size_t batch, t, in, h;
   const uint32_t *lengths;
   void *state; /* [t + 1, batch, h] */
-  void *gates; /* [t, batch, 4h] */
+  void *gates; /* [t, batch, 4h]; one step's without a way back */
+  bool keeps;
 } gru;
 
 #define MOON_EACH_REAL "ops_gru.c"
@@ -68,7 +69,7 @@ static moon_status check_gru(const moon_tape *tape, const moon_var in[5], const 
     const moon_node *bias = moon_node_at(tape, in[i]);
     if (bias->dims != 1 || bias->shape[0] != u->shape[1]) return moon_node_mismatch(tape, &gru_op, in[2], in[i], "weight [h, 3h] and bias [3h] are needed");
   }
-  *g = (gru){in[0], in[1], in[2], in[3], in[4], x->shape[0], x->shape[1], x->shape[2], u->shape[0], lengths, NULL, NULL};
+  *g = (gru){in[0], in[1], in[2], in[3], in[4], x->shape[0], x->shape[1], x->shape[2], u->shape[0], lengths, NULL, NULL, moon_node_wanted(tape, 5, in)};
   for (size_t i = 0; lengths && i < g->batch; i++)
     if (lengths[i] > g->t)
       return moon_fail(MOON_EINVAL, "gru: length %u at position %zu is more than the steps of %s", lengths[i], i, moon_node_shape(tape, in[0]).text);
@@ -81,7 +82,7 @@ static moon_status take_gru(moon_tape *tape, moon_dtype dtype, gru *g, void **x_
   moon_status st = moon_shape_count(dtype, 3, (size_t[]){g->t + 1, g->batch, 4 * g->h}, &count);
   if (st.code) return moon_wrap(st, "gru: the gates");
   g->state = moon_tape_take(tape, (g->t + 1) * g->batch * g->h * each);
-  g->gates = moon_tape_take(tape, g->t * g->batch * 4 * g->h * each);
+  g->gates = moon_tape_take(tape, (g->keeps ? g->t : 1) * g->batch * 4 * g->h * each);
   *x_gates = moon_tape_take(tape, g->batch * g->t * 3 * g->h * each);
   *h_gates = moon_tape_take(tape, g->batch * 3 * g->h * each);
   if (g->state && g->gates && *x_gates && *h_gates) return moon_ok();
@@ -135,7 +136,7 @@ MOON_CLONES static void K(row_forward)(size_t h, const REAL *restrict gx, const 
 static void K(step_forward)(const gru *g, size_t s, const REAL *x_gates, const REAL *h_gates, const REAL *b, const REAL *c, REAL *y) {
   size_t h = g->h;
   const REAL *old = (const REAL *)g->state + s * g->batch * h;
-  REAL *fresh = (REAL *)g->state + (s + 1) * g->batch * h, *gates = (REAL *)g->gates + s * g->batch * 4 * h;
+  REAL *fresh = (REAL *)g->state + (s + 1) * g->batch * h, *gates = (REAL *)g->gates + (g->keeps ? s : 0) * g->batch * 4 * h;
   for (size_t i = 0; i < g->batch; i++) {
     REAL *row = y + (i * g->t + s) * h;
     if (K(is_over)(g, i, s))

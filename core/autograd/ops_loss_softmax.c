@@ -167,12 +167,15 @@ moon_status moon_op_info_nce(moon_tape *tape, moon_var query, moon_var key, cons
 static inline REAL K(weight_of)(const softmax_loss *loss, size_t i) { return loss->weights ? ((const REAL *)loss->weights)[i] : 1; }
 
 /* log sum e^x of a row. */
-MOON_CLONES static REAL K(row_log_sum)(size_t n, const REAL *restrict x) {
-  REAL top = K(row_max)(n, x), lane[16] = {0};
-  if (top == -(REAL)__builtin_inf()) return top;
-  for (size_t j0 = 0; j0 < n; j0 += 16)
-    for (size_t j = j0; j < n && j < j0 + 16; j++) lane[j - j0] += K(moon_exp)(x[j] - top);
-  return top + M(log)(K(join_lanes)(lane));
+MOON_CLONES static REAL K(row_log_sum)(size_t n, const REAL *x) {
+  REAL top = K(row_max)(n, x, NULL);
+  return top + M(log)(K(row_exp_sum)(n, x, NULL, top));
+}
+
+/* into += share e^(x - less - log_sum); less NULL: 0. */
+MOON_CLONES static void K(add_softmax)(size_t n, REAL share, REAL log_sum, const REAL *x, const REAL *less, REAL *restrict into) {
+  if (less) for (size_t j = 0; j < n; j++) into[j] += share * K(moon_exp)(x[j] - less[j] - log_sum);
+  else for (size_t j = 0; j < n; j++) into[j] += share * K(moon_exp)(x[j] - log_sum);
 }
 
 /* ---- cross_entropy */
@@ -190,17 +193,12 @@ static void K(cross_entropy_forward)(const softmax_loss *loss, const REAL *z, RE
   *y = (REAL)(sum * loss->share);
 }
 
-/* into += share (e^(z - L)), the right one one share less. */
-MOON_CLONES static void K(add_softmax)(size_t n, REAL share, REAL log_sum, const REAL *restrict z, REAL *restrict into) {
-  for (size_t j = 0; j < n; j++) into[j] += share * K(moon_exp)(z[j] - log_sum);
-}
-
 static void K(cross_entropy_backward)(const softmax_loss *loss, const REAL *g, const REAL *z, REAL *into) {
   const REAL *log_sum = loss->log_sum;
   for (size_t i = 0; i < loss->n; i++, z += loss->k, into += loss->k) {
     if (!K(counts)(loss, i)) continue;
     REAL share = (REAL)(*g * loss->share) * K(weight_of)(loss, i);
-    K(add_softmax)(loss->k, share, log_sum[i], z, into);
+    K(add_softmax)(loss->k, share, log_sum[i], z, NULL, into);
     into[loss->ids[i]] -= share;
   }
 }
@@ -210,19 +208,25 @@ static void K(cross_entropy_backward)(const softmax_loss *loss, const REAL *g, c
 static inline REAL K(positive)(const softmax_loss *loss, const REAL *pos, size_t i) {
   return pos[i] - (loss->log_q ? ((const REAL *)loss->log_q)[i] : 0);
 }
-static inline REAL K(negative)(const softmax_loss *loss, const REAL *neg, size_t i, size_t j) {
-  REAL log_q = loss->log_q_neg ? ((const REAL *)loss->log_q_neg)[loss->log_q_shared ? j : i * loss->k + j] : 0;
-  return neg[loss->neg_shared ? j : i * loss->k + j] - log_q;
+/* Row i of the negatives' log q, or NULL. */
+static inline const REAL *K(negative_log_q)(const softmax_loss *loss, size_t i) {
+  return loss->log_q_neg ? (const REAL *)loss->log_q_neg + (loss->log_q_shared ? 0 : i * loss->k) : NULL;
+}
+
+/* log(e^right + sum e^(x - less)) */
+MOON_CLONES static REAL K(sampled_log_sum)(size_t n, REAL right, const REAL *x, const REAL *less) {
+  REAL top = less ? K(row_max)(n, x, less) : K(row_max)(n, x, NULL);
+  top = top > right ? top : right;
+  REAL sum = less ? K(row_exp_sum)(n, x, less, top) : K(row_exp_sum)(n, x, NULL, top);
+  return top + M(log)(sum + K(moon_exp)(right - top));
 }
 
 static void K(sampled_forward)(const softmax_loss *loss, const REAL *pos, const REAL *neg, REAL *y) {
   REAL *log_sum = loss->log_sum;
   double sum = 0;
   for (size_t i = 0; i < loss->n; i++) {
-    REAL right = K(positive)(loss, pos, i), top = right, rest = 0;
-    for (size_t j = 0; j < loss->k; j++) top = K(negative)(loss, neg, i, j) > top ? K(negative)(loss, neg, i, j) : top;
-    for (size_t j = 0; j < loss->k; j++) rest += K(moon_exp)(K(negative)(loss, neg, i, j) - top);
-    log_sum[i] = top + M(log)(rest + K(moon_exp)(right - top));
+    REAL right = K(positive)(loss, pos, i);
+    log_sum[i] = K(sampled_log_sum)(loss->k, right, neg + (loss->neg_shared ? 0 : i * loss->k), K(negative_log_q)(loss, i));
     sum += (double)K(weight_of)(loss, i) * (log_sum[i] - right);
   }
   *y = (REAL)(sum * loss->share);
@@ -232,9 +236,9 @@ static void K(sampled_backward)(const softmax_loss *loss, const REAL *g, const R
   const REAL *log_sum = loss->log_sum;
   for (size_t i = 0; i < loss->n; i++) {
     REAL share = (REAL)(*g * loss->share) * K(weight_of)(loss, i);
+    size_t row = loss->neg_shared ? 0 : i * loss->k;
     if (into_pos) into_pos[i] += share * (K(moon_exp)(K(positive)(loss, pos, i) - log_sum[i]) - 1);
-    for (size_t j = 0; into_neg && j < loss->k; j++)
-      into_neg[loss->neg_shared ? j : i * loss->k + j] += share * K(moon_exp)(K(negative)(loss, neg, i, j) - log_sum[i]);
+    if (into_neg) K(add_softmax)(loss->k, share, log_sum[i], neg + row, K(negative_log_q)(loss, i), into_neg + row);
   }
 }
 
@@ -260,7 +264,7 @@ static void K(in_batch_backward)(const softmax_loss *loss, const REAL *g, REAL *
   for (size_t i = 0; i < loss->n; i++, s += loss->n, ds += loss->n) {
     REAL share = (REAL)(*g * loss->share * loss->inverse) * K(weight_of)(loss, i);
     for (size_t j = 0; j < loss->n; j++) ds[j] = 0;
-    K(add_softmax)(loss->n, share, log_sum[i], s, ds);
+    K(add_softmax)(loss->n, share, log_sum[i], s, NULL, ds);
     ds[i] -= share;
   }
 }

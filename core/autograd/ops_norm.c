@@ -149,13 +149,8 @@ MOON_CLONES static void K(layer_forward)(size_t rows, size_t d, double epsilon, 
 MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x, const REAL *restrict gamma,
                                           const REAL *restrict mean, const REAL *restrict inverse, REAL *restrict into) {
   for (size_t i = 0; i < rows; i++, g += d, x += d, into += d) {
-    REAL m = mean[i], s = inverse[i], lane[16] = {0}, lane_u[16] = {0};
-    for (size_t j0 = 0; j0 < d; j0 += 16)
-      for (size_t j = j0; j < d && j < j0 + 16; j++) {
-        REAL v = g[j] * gamma[j];
-        lane[j - j0] += v, lane_u[j - j0] += v * (x[j] - m);
-      }
-    REAL v_mean = K(join_lanes)(lane) / (REAL)d, u_mean = K(join_lanes)(lane_u) * s / (REAL)d;
+    REAL m = mean[i], s = inverse[i];
+    REAL v_mean = K(row_dot)(d, g, gamma) / (REAL)d, u_mean = K(row_dot_off)(d, g, gamma, x, m) * s / (REAL)d;
     for (size_t j = 0; j < d; j++) into[j] += s * (g[j] * gamma[j] - v_mean - (x[j] - m) * s * u_mean);
   }
 }

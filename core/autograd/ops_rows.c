@@ -87,12 +87,10 @@ moon_status moon_op_select_rows(moon_tape *tape, moon_var a, const uint32_t *ids
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 #include "autograd/real_sums.h"
 
-/* y = x - max - log(sum e^(x - max)); y holds the exponentials meanwhile. */
+/* y = x - max - log(sum e^(x - max)) */
 MOON_CLONES static void K(log_softmax_forward)(size_t rows, size_t width, const REAL *restrict x, REAL *restrict y) {
   for (size_t r = 0; r < rows; r++, x += width, y += width) {
-    REAL top = K(row_max)(width, x);
-    for (size_t j = 0; j < width; j++) y[j] = K(moon_exp)(x[j] - top);
-    REAL rest = M(log)(K(row_sum)(width, y));
+    REAL top = K(row_max)(width, x, NULL), rest = M(log)(K(row_exp_sum)(width, x, NULL, top));
     for (size_t j = 0; j < width; j++) y[j] = x[j] - top - rest;
   }
 }

@@ -63,7 +63,8 @@ bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in) {
 }
 
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why) {
-  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why);
+  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s%s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why,
+                   moon_scope_write(tape->scope).text);
 }
 
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,

@@ -360,6 +360,9 @@ static void the_first_value_that_is_not_finite_is_named(void **state) {
   moon_tape_scope_pop(tape); /* once too often is fine */
   OK(moon_op_exp(tape, a, &y));
   assert_int_equal(y.id, 3); /* failed ops left no node */
+  OK(moon_tape_scope_push(tape, "tower"));
+  REFUSED(MOON_EINVAL, "matmul: [2, 3] against [2, 3]: [n, k] by [k, m] is needed, in tower", moon_op_matmul(tape, a, a, &a));
+  moon_tape_scope_pop(tape);
   REFUSED(MOON_EINVAL, "div: the value is inf at element 2 of [2, 3] (node 4)", moon_op_div(tape, y, a, &y));
   moon_tape_free(tape);
 }
