@@ -111,7 +111,7 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, m
   moon_var in[3] = {x, w, b};
   if ((unsigned)activation > MOON_TANH) return moon_fail(MOON_EINVAL, "dense: activation %d does not exist", (int)activation);
   MOON_TRY(check(tape, in));
-  const moon_node *nx = moon_node_at(tape, x), *nw = moon_node_at(tape, w), *nb = moon_node_at(tape, b);
+  const moon_node *nx = moon_node_at(tape, x), *nw = moon_node_at(tape, w);
   size_t n = nx->shape[0], k = nx->shape[1], m = nw->shape[1];
   moon_dtype dtype = nx->dtype;
   dense_scratch *scratch = NULL;
@@ -119,11 +119,11 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, m
   moon_node *node;
   if (m > 1 && !(packed = moon_tape_take(tape, (k + 1) * moon_panel_round(dtype, m) * moon_dtype_size(dtype))))
     return moon_fail(MOON_ENOMEM, "dense: no memory for [%zu, %zu]", k, m);
-  if (nx->needs_grad || nw->needs_grad || nb->needs_grad) MOON_TRY(take_scratch(tape, dtype, n, k, m, nx->needs_grad, &scratch));
+  if (moon_node_wanted(tape, 3, in)) MOON_TRY(take_scratch(tape, dtype, n, k, m, nx->needs_grad, &scratch));
   MOON_TRY(moon_node_push(tape, &dense_op, 3, in, 2, (size_t[]){n, m}, &node, out));
   node->number = activation, node->aux = scratch;
   if (node->count) forward(dtype, activation, moon_node_at(tape, x), moon_node_at(tape, w), moon_node_at(tape, b), packed, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */

@@ -28,5 +28,5 @@ moon_status moon_op_matmul(moon_tape *tape, moon_var a, moon_var b, moon_var *ou
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &matmul_op, 2, in, 2, (size_t[]){n, m}, &node, out));
   moon_gemm(node->dtype, false, false, n, m, k, moon_node_at(tape, a)->value, moon_node_at(tape, b)->value, false, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
