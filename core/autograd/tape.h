@@ -74,8 +74,6 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 /* The same without inputs; value NULL: allocate. */
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
                                 moon_node **node, moon_var *out);
-/* Memory until reset, 64-byte aligned; NULL latches no_memory. */
-void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted or memory ran out (latched). */
 void *moon_node_grad(moon_tape *tape, moon_var v);
 /* True where an op on these inputs keeps what its way back needs; asked before the push. */
