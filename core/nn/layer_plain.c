@@ -107,17 +107,17 @@ static moon_status dropout_forward(const moon_layer *layer, const moon_pass *pas
 
 const moon_layer_kind moon_layer_dropout = {"dropout", dropout_build, dropout_forward, false};
 
-/* ---- identity: what flows, or with "input" the start of a branch ----------------------------------------------------------------------- */
+/* ---- input: the start of a branch that reads what its option "input" names; without one, whatever flows -------------------------------- */
 
-static moon_status identity_build(moon_layer *layer, moon_build *build) { return (void)layer, (void)build, moon_ok(); }
+static moon_status input_build(moon_layer *layer, moon_build *build) { return (void)layer, (void)build, moon_ok(); }
 
-static moon_status identity_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
+static moon_status input_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
   (void)layer, (void)pass;
   *out = *in;
   return moon_ok();
 }
 
-const moon_layer_kind moon_layer_identity = {"identity", identity_build, identity_forward, false};
+const moon_layer_kind moon_layer_input = {"input", input_build, input_forward, false};
 
 /* ---- flatten, reshape: [n, ...] -> [n, all of it], [n, shape] ---------------------------------------------------------------------------- */
 

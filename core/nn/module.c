@@ -18,6 +18,12 @@ void moon_module_free(moon_module *module) {
 const moon_form *moon_module_out(const moon_module *module) { return &module->root->out; }
 bool moon_module_uses(const moon_module *module, size_t input) { return input < module->input_count && module->used[input]; }
 
+bool moon_module_splits(const moon_module *module) {
+  for (size_t i = 0; i < module->layer_count; i++)
+    if (module->layers[i]->kind == &moon_layer_batch_norm && !module->layers[i]->frozen) return false;
+  return true;
+}
+
 moon_param *const *moon_module_params(const moon_module *module, size_t *n) {
   *n = module->param_count;
   return module->params;

@@ -50,6 +50,10 @@ const moon_form *moon_module_out(const moon_module *module); /* borrowed */
 /* Whether a layer names the input; x counts as used. One that is not need not be there in a pass. */
 bool moon_module_uses(const moon_module *module, size_t input);
 
+/* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or changes in a
+ * forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its dropout. */
+bool moon_module_splits(const moon_module *module);
+
 /* The value of the root. Threads may run one module at once, each on its own tape, while none trains it. */
 moon_status moon_module_forward(const moon_module *module, const moon_pass *pass, moon_var *y);
 /* Sum over layers with "l2" of l2 times the sum of squares of their weights, to be added to the loss; *any is false where there

@@ -105,7 +105,7 @@ static moon_status fold_norm(fold *f, const moon_layer *layer) {
 static moon_status fold_layer(fold *f, const moon_layer *layer) {
   const moon_layer_kind *kind = layer->kind;
   f->fits = !layer->input; /* a layer with an input of its own ends the flow */
-  if (!f->fits || kind == &moon_layer_dropout || kind == &moon_layer_identity) return moon_ok();
+  if (!f->fits || kind == &moon_layer_dropout || kind == &moon_layer_input) return moon_ok();
   if (kind == &moon_layer_dense) return fold_dense(f, layer);
   if (kind == &moon_layer_batch_norm) return fold_norm(f, layer);
   if (kind == &moon_layer_activation) return fold_activation(f, layer), moon_ok();

@@ -144,6 +144,8 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting -------------------------------------------------------------------------------------------- */
 
+bool moon_model_splits(const moon_model *model) { return moon_module_splits(model->module); }
+
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out) {
   moon_value *values = moon_tape_take(tape, model->input_count * sizeof *values);
   if (!values) return moon_fail(MOON_ENOMEM, "no memory for the inputs of a model");

@@ -131,7 +131,7 @@ end
 ---@return moonshelf.Layer
 function nn.input(name)
   local where = words.where("m.nn.input")
-  return layer("m.nn.input", where, { type = "identity", input = words.text(where, "m.nn.input", name) })
+  return layer("m.nn.input", where, { type = "input", input = words.text(where, "m.nn.input", name) })
 end
 
 --- A table of its own for ids: input = "item.id".

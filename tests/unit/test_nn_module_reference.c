@@ -272,7 +272,7 @@ static void stacks_compile_to_what_the_tape_says(void **state) {
       STACK(NORM "," DENSE(5, "relu") "," NORM "," DENSE(2, "linear")),
       STACK(DENSE(5, "linear") "," NORM "," LAYER("activation", ",\"activation\":\"relu\"") "," DENSE(2, "linear")),
       STACK(DENSE(5, "relu") "," NORM "," NORM "," LAYER("dropout", ",\"rate\":0.3") "," DENSE(2, "linear") "," NORM),
-      STACK(LAYER("identity", "") "," STACK(LAYER("dense", ",\"units\":20,\"bias\":false,\"activation\":\"tanh\"") "," NORM) "," DENSE(1, "linear")),
+      STACK(LAYER("input", "") "," STACK(LAYER("dense", ",\"units\":20,\"bias\":false,\"activation\":\"tanh\"") "," NORM) "," DENSE(1, "linear")),
   };
   for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++) {
     check_compiled(stacks[i], MOON_LINEAR, true);
@@ -286,7 +286,7 @@ static void stacks_compile_to_what_the_tape_says(void **state) {
   check_compiled(STACK(LAYER("cross", "") "," DENSE(1, "linear")), MOON_LINEAR, false);
   check_compiled(STACK(LAYER("residual", ",\"layers\":[" DENSE(6, "relu") "]") "," DENSE(1, "linear")), MOON_LINEAR, false);
   check_compiled(STACK(LAYER("dense", ",\"units\":3,\"input\":\"x\"") "," DENSE(1, "linear")), MOON_LINEAR, false);
-  check_compiled(LAYER("identity", ""), MOON_LINEAR, false);
+  check_compiled(LAYER("input", ""), MOON_LINEAR, false);
 }
 
 int main(void) {
