@@ -5,8 +5,8 @@
  *   build    reads its options from layer->spec (moon_spec_*), checks layer->in, makes parameters and children, says layer->out
  *   forward  puts the way from `in` to `*out` on the tape; `*out` comes as a copy of `in`, so lengths go along unless dropped
  *
- * build refuses what does not fit, so forward fails only for want of memory or for ids that are out of range. Layers, paths and lists
- * lie in the module's arena; parameters and buffers are the module's and freed with it, whole or half made. */
+ * build refuses what does not fit, so forward fails only for want of memory or for ids that are out of range. Layers, paths
+ * and lists lie in the module's arena; parameters and buffers are the module's and freed with it, whole or half made. */
 #ifndef MOON_NN_LAYER_H
 #define MOON_NN_LAYER_H
 #include "nn/module.h"
@@ -59,7 +59,7 @@ struct moon_module {
   size_t buffer_count, buffer_cap;
 };
 
-/* ---- building (module_build.c) ---------------------------------------------------------------------------------------------- */
+/* ---- building (module_build.c) ------------------------------------------------------------------------------------------- */
 
 /* MOON_EINVAL with the layer's line and type before the message. */
 __attribute__((format(printf, 2, 3))) moon_status moon_layer_fail(const moon_layer *layer, const char *format, ...);
@@ -76,34 +76,37 @@ moon_status moon_spec_input(const moon_layer *layer, moon_build *build, const ch
 const moon_form *moon_build_input(const moon_build *build, size_t input);
 
 /* A layer from `spec` below `parent`, called `key` in its path, which takes `in`. */
-moon_status moon_layer_child(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in, moon_layer **out);
+moon_status moon_layer_child(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in,
+                             moon_layer **out);
 /* The same for a layer that the parent thinks up itself; steals `spec`, which may be NULL for want of memory. */
-moon_status moon_layer_part(moon_layer *parent, moon_build *build, json_t *spec, const char *key, const moon_form *in, moon_layer **out);
+moon_status moon_layer_part(moon_layer *parent, moon_build *build, json_t *spec, const char *key, const moon_form *in,
+                            moon_layer **out);
 
 typedef enum moon_init { MOON_INIT_GLOROT, MOON_INIT_HE, MOON_INIT_NORMAL, MOON_INIT_ZEROS, MOON_INIT_ONES } moon_init;
 /* The layer's next parameter, PATH.name; a shared layer gets its twin's. */
-moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape, moon_init init, bool sparse);
+moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape,
+                             moon_init init, bool sparse);
 moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *name, size_t n, double value);
 
-/* ---- running (module.c) -------------------------------------------------------------------------------------------------------- */
+/* ---- running (module.c) -------------------------------------------------------------------------------------------------- */
 
 moon_status moon_layer_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out);
 moon_status moon_layer_leaf(const moon_layer *layer, const moon_pass *pass, size_t param, moon_var *out);
 
-/* ---- what families share --------------------------------------------------------------------------------------------------------- */
+/* ---- what families share ------------------------------------------------------------------------------------------------- */
 
 extern const char *const moon_layer_activations[]; /* the first four are moon_activation's (layer_plain.c) */
 enum { MOON_LAYER_ACTIVATIONS = 7 };
 moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moon_var *y);
-/* x [a, b, ..., d] as [a b ..., d], where a layer works on rows, and back to the shape of another value with `last` at its end. */
+/* x [a, b, ..., d] as rows [a b ..., d]; and rows [a b ..., e] as [a, b, ..., e], `like` having the first dimensions. */
 moon_status moon_layer_rows(moon_tape *tape, moon_var x, moon_var *rows);
 moon_status moon_layer_unrows(moon_tape *tape, moon_var rows, moon_var like, moon_var *y);
 
-/* ---- the kinds (layer_*.c) ------------------------------------------------------------------------------------------------------ */
+/* ---- the kinds (layer_*.c) ----------------------------------------------------------------------------------------------- */
 
 extern const moon_layer_kind moon_layer_dense, moon_layer_activation, moon_layer_dropout, moon_layer_input, moon_layer_flatten,
-    moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm, moon_layer_fm,
-    moon_layer_cross, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru, moon_layer_pool, moon_layer_din,
-    moon_layer_sequential, moon_layer_residual, moon_layer_parallel;
+    moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm,
+    moon_layer_fm, moon_layer_cross, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
+    moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel;
 
 #endif

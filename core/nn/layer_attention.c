@@ -1,11 +1,12 @@
-/* layer_attention.c - layers in which the steps of a sequence look at each other. Padding, by the value's lengths, is looked at by none. */
+/* layer_attention.c - layers in which the steps of a sequence look at each other. Padding, by the value's lengths, is looked
+ * at by none. */
 #include "nn/layer.h"
 
 static moon_status sequence(const moon_layer *layer) {
   return layer->in.ids || layer->in.dims != 2 ? moon_layer_refuse(layer, "[n, steps, d]") : moon_ok();
 }
 
-/* ---- position: adds a learned vector to each step ----------------------------------------------------------------------------------- */
+/* ---- position: adds a learned vector to each step ------------------------------------------------------------------------ */
 
 static moon_status position_build(moon_layer *layer, moon_build *build) {
   MOON_TRY(sequence(layer));
@@ -20,7 +21,7 @@ static moon_status position_forward(const moon_layer *layer, const moon_pass *pa
 
 const moon_layer_kind moon_layer_position = {"position", position_build, position_forward, false};
 
-/* ---- attention: of several heads, [n, steps, d] -> the same (Vaswani et al. 2017) ------------------------------------------------------ */
+/* ---- attention: of several heads, [n, steps, d] -> the same (Vaswani et al. 2017) ---------------------------------------- */
 /* size: heads; flag: causal */
 
 enum { QUERY, KEY, VALUE, OUT };
@@ -69,7 +70,7 @@ static moon_status attention_forward(const moon_layer *layer, const moon_pass *p
 
 const moon_layer_kind moon_layer_attention = {"attention", attention_build, attention_forward, false};
 
-/* ---- transformer: x + attention(norm(x)), then x + feed(norm(x)) ------------------------------------------------------------------------- */
+/* ---- transformer: x + attention(norm(x)), then x + feed(norm(x)) --------------------------------------------------------- */
 /* The norms stand before, which trains without a warm-up (Xiong et al. 2020). Dropout falls on both sums. */
 
 enum { ATTENTION_NORM, ATTENTION, ATTENTION_DROPOUT, FEED_NORM, FEED_UP, FEED_DOWN, FEED_DROPOUT };
@@ -92,7 +93,8 @@ static moon_status transformer_build(moon_layer *layer, moon_build *build) {
   wide = part->out;
   spec = json_pack("{s:s, s:I}", "type", "dense", "units", (json_int_t)d);
   MOON_TRY(moon_layer_part(layer, build, spec, "feed_down", &wide, &part));
-  return moon_layer_part(layer, build, json_pack("{s:s, s:f}", "type", "dropout", "rate", layer->rate), "feed_dropout", &layer->in, &part);
+  return moon_layer_part(layer, build, json_pack("{s:s, s:f}", "type", "dropout", "rate", layer->rate), "feed_dropout",
+                         &layer->in, &part);
 }
 
 /* x plus what the children first..last make of it. */

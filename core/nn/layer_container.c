@@ -3,13 +3,15 @@
 
 #include "nn/layer.h"
 
-/* Children from the list "layers", the first fed with `in`; chained: each with what the one before gives, else all with the same. */
+/* Children from the list "layers", the first fed with `in`; chained: each with what the one before gives, else all with the
+ * same. */
 static moon_status build_children(moon_layer *layer, moon_build *build, bool chained) {
   const json_t *list = json_object_get(layer->spec, "layers");
   size_t n = json_array_size(list);
   if (!n) return moon_layer_fail(layer, "has no layers");
   if (layer->twin && layer->twin->child_count != n)
-    return moon_layer_fail(layer, "has %zu layers, but shares the parameters of the %zu at %s", n, layer->twin->child_count, layer->twin->where);
+    return moon_layer_fail(layer, "has %zu layers, but shares the parameters of the %zu at %s", n, layer->twin->child_count,
+                           layer->twin->where);
   moon_form in = layer->in;
   for (size_t i = 0; i < n; i++) {
     char key[24];
@@ -28,17 +30,18 @@ static moon_status chain(const moon_layer *layer, const moon_pass *pass, const m
   return moon_ok();
 }
 
-/* ---- sequential --------------------------------------------------------------------------------------------------------------------- */
+/* ---- sequential ---------------------------------------------------------------------------------------------------------- */
 
 static moon_status sequential_build(moon_layer *layer, moon_build *build) { return build_children(layer, build, true); }
 
 const moon_layer_kind moon_layer_sequential = {"sequential", sequential_build, chain, true};
 
-/* ---- residual: x + layers(x) (He et al. 2016) ------------------------------------------------------------------------------------------ */
+/* ---- residual: x + layers(x) (He et al. 2016) ---------------------------------------------------------------------------- */
 
 static moon_status residual_build(moon_layer *layer, moon_build *build) {
   MOON_TRY(build_children(layer, build, true));
-  if (!layer->in.ids && !layer->out.ids && moon_shape_equal(layer->in.dims, layer->in.shape, layer->out.dims, layer->out.shape)) return moon_ok();
+  if (!layer->in.ids && !layer->out.ids && moon_shape_equal(layer->in.dims, layer->in.shape, layer->out.dims, layer->out.shape))
+    return moon_ok();
   return moon_layer_fail(layer, "adds what its layers make, %s, to what they took, %s: the shapes must agree",
                          moon_form_write(&layer->out).text, moon_form_write(&layer->in).text);
 }
@@ -51,7 +54,7 @@ static moon_status residual_forward(const moon_layer *layer, const moon_pass *pa
 
 const moon_layer_kind moon_layer_residual = {"residual", residual_build, residual_forward, true};
 
-/* ---- parallel: branches on one input, their results side by side (concat) or added (sum) ------------------------------------------- */
+/* ---- parallel: branches on one input, their results side by side (concat) or added (sum) --------------------------------- */
 /* choice: a merge */
 
 enum { CONCAT, SUM, MOST_BRANCHES = 64 };
@@ -66,7 +69,8 @@ static moon_status parallel_build(moon_layer *layer, moon_build *build) {
   static const char *const merges[] = {"concat", "sum"};
   MOON_TRY(moon_spec_choice(layer, "merge", merges, 2, &layer->choice));
   MOON_TRY(build_children(layer, build, false));
-  if (layer->child_count > MOST_BRANCHES) return moon_layer_fail(layer, "has %zu branches; at most %d", layer->child_count, MOST_BRANCHES);
+  if (layer->child_count > MOST_BRANCHES)
+    return moon_layer_fail(layer, "has %zu branches; at most %d", layer->child_count, MOST_BRANCHES);
   const moon_form *first = &layer->children[0]->out;
   layer->out = *first;
   for (size_t i = 0; i < layer->child_count; i++) {

@@ -1,4 +1,5 @@
-/* layer_embedding.c - from ids to vectors. Row 0 is "unknown" in a plain look-up and padding, which counts for nothing, in a bag. */
+/* layer_embedding.c - from ids to vectors. Row 0 is "unknown" in a plain look-up and padding, which counts for nothing, in a
+ * bag. */
 #include <string.h>
 
 #include "nn/layer.h"
@@ -16,7 +17,7 @@ static moon_status make_table(moon_layer *layer, moon_build *build, size_t *dim)
   return moon_ok();
 }
 
-/* ---- embedding: ids [n, ...] -> [n, ..., dim] ----------------------------------------------------------------------------------------- */
+/* ---- embedding: ids [n, ...] -> [n, ..., dim] ---------------------------------------------------------------------------- */
 
 static moon_status embedding_build(moon_layer *layer, moon_build *build) {
   if (!layer->in.ids || layer->in.dims + 1 >= MOON_MAX_DIMS) return moon_layer_refuse(layer, "ids [n, ...]");
@@ -39,7 +40,7 @@ static moon_status embedding_forward(const moon_layer *layer, const moon_pass *p
 
 const moon_layer_kind moon_layer_embedding = {"embedding", embedding_build, embedding_forward, false};
 
-/* ---- embedding_bag: ids [n, length] -> [n, dim] --------------------------------------------------------------------------------------- */
+/* ---- embedding_bag: ids [n, length] -> [n, dim] -------------------------------------------------------------------------- */
 /* choice: a moon_bag_mode */
 
 static moon_status bag_build(moon_layer *layer, moon_build *build) {

@@ -3,7 +3,7 @@
 
 #include "nn/layer.h"
 
-/* ---- fm: fields [n, f, d] -> the sum of the products of all pairs [n, d] (Rendle 2010) ---------------------------------------------- */
+/* ---- fm: fields [n, f, d] -> the sum of the products of all pairs [n, d] (Rendle 2010) ----------------------------------- */
 
 static moon_status fm_build(moon_layer *layer, moon_build *build) {
   (void)build;
@@ -20,7 +20,7 @@ static moon_status fm_forward(const moon_layer *layer, const moon_pass *pass, co
 
 const moon_layer_kind moon_layer_fm = {"fm", fm_build, fm_forward, false};
 
-/* ---- cross: x <- x0 (x W + b) + x, a few times, x0 [n, d] what came in (DCN-v2, Wang et al. 2021) ------------------------------------ */
+/* ---- cross: x <- x0 (x W + b) + x, a few times, x0 [n, d] what came in (DCN-v2, Wang et al. 2021) ------------------------ */
 /* size: how many times */
 
 static moon_status cross_build(moon_layer *layer, moon_build *build) {

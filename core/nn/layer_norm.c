@@ -16,7 +16,7 @@ static moon_status affine(const moon_layer *layer, const moon_pass *pass, moon_v
   return moon_layer_leaf(layer, pass, 1, beta);
 }
 
-/* ---- layer_norm: over the last dimension (Ba, Kiros & Hinton 2016) ------------------------------------------------------------------- */
+/* ---- layer_norm: over the last dimension (Ba, Kiros & Hinton 2016) ------------------------------------------------------- */
 
 static moon_status layer_norm_build(moon_layer *layer, moon_build *build) { return norm_build(layer, build, 1e-5); }
 
@@ -28,7 +28,7 @@ static moon_status layer_norm_forward(const moon_layer *layer, const moon_pass *
 
 const moon_layer_kind moon_layer_layer_norm = {"layer_norm", layer_norm_build, layer_norm_forward, false};
 
-/* ---- batch_norm: over the batch (Ioffe & Szegedy 2015) ----------------------------------------------------------------------------------- */
+/* ---- batch_norm: over the batch (Ioffe & Szegedy 2015) ------------------------------------------------------------------- */
 /* The running statistics are saved with the parameters. Frozen, or on a single row, the layer uses them also in training. */
 
 static moon_status batch_norm_build(moon_layer *layer, moon_build *build) {
@@ -44,7 +44,8 @@ static moon_status batch_norm_forward(const moon_layer *layer, const moon_pass *
   moon_var gamma, beta;
   MOON_TRY(affine(layer, pass, &gamma, &beta));
   bool learns = pass->training && !layer->frozen && pass->rows > 1;
-  return moon_op_batch_norm(pass->tape, in->x, gamma, beta, layer->buffers[0], layer->buffers[1], layer->rate, layer->epsilon, learns, &out->x);
+  return moon_op_batch_norm(pass->tape, in->x, gamma, beta, layer->buffers[0], layer->buffers[1], layer->rate, layer->epsilon,
+                            learns, &out->x);
 }
 
 const moon_layer_kind moon_layer_batch_norm = {"batch_norm", batch_norm_build, batch_norm_forward, false};

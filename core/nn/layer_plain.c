@@ -1,7 +1,8 @@
-/* layer_plain.c - layers on the last dimension, whatever stands before it: dense, activations, dropout; and those that only move shapes. */
+/* layer_plain.c - layers on the last dimension, whatever stands before it: dense, activations, dropout; and those that only
+ * move shapes. */
 #include "nn/layer.h"
 
-/* ---- what families share --------------------------------------------------------------------------------------------------------- */
+/* ---- what families share ------------------------------------------------------------------------------------------------- */
 
 const char *const moon_layer_activations[] = {"linear", "relu", "sigmoid", "tanh", "gelu", "leaky_relu", "softplus"};
 enum { GELU = MOON_TANH + 1, LEAKY_RELU, SOFTPLUS };
@@ -37,7 +38,7 @@ moon_status moon_layer_unrows(moon_tape *tape, moon_var rows, moon_var like, moo
   return moon_op_reshape(tape, rows, dims, shape, y);
 }
 
-/* ---- dense: act(x W + b), x [n, ..., in] -> [n, ..., units] -------------------------------------------------------------------------- */
+/* ---- dense: act(x W + b), x [n, ..., in] -> [n, ..., units] -------------------------------------------------------------- */
 /* choice: the activation; flag: with a bias */
 
 static moon_status dense_build(moon_layer *layer, moon_build *build) {
@@ -74,7 +75,7 @@ static moon_status dense_forward(const moon_layer *layer, const moon_pass *pass,
 
 const moon_layer_kind moon_layer_dense = {"dense", dense_build, dense_forward, false};
 
-/* ---- activation ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- activation ---------------------------------------------------------------------------------------------------------- */
 
 static moon_status numbers(const moon_layer *layer) { return layer->in.ids ? moon_layer_refuse(layer, "numbers") : moon_ok(); }
 
@@ -90,7 +91,7 @@ static moon_status activation_forward(const moon_layer *layer, const moon_pass *
 
 const moon_layer_kind moon_layer_activation = {"activation", activation_build, activation_forward, false};
 
-/* ---- dropout --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- dropout ------------------------------------------------------------------------------------------------------------- */
 
 static moon_status dropout_build(moon_layer *layer, moon_build *build) {
   (void)build;
@@ -107,7 +108,7 @@ static moon_status dropout_forward(const moon_layer *layer, const moon_pass *pas
 
 const moon_layer_kind moon_layer_dropout = {"dropout", dropout_build, dropout_forward, false};
 
-/* ---- input: the start of a branch that reads what its option "input" names; without one, whatever flows -------------------------------- */
+/* ---- input: the start of a branch that reads what its option "input" names; without one, whatever flows ------------------ */
 
 static moon_status input_build(moon_layer *layer, moon_build *build) { return (void)layer, (void)build, moon_ok(); }
 
@@ -119,7 +120,7 @@ static moon_status input_forward(const moon_layer *layer, const moon_pass *pass,
 
 const moon_layer_kind moon_layer_input = {"input", input_build, input_forward, false};
 
-/* ---- flatten, reshape: [n, ...] -> [n, all of it], [n, shape] ---------------------------------------------------------------------------- */
+/* ---- flatten, reshape: [n, ...] -> [n, all of it], [n, shape] ------------------------------------------------------------ */
 
 static size_t size_of(const moon_form *form) {
   size_t n = 1;
@@ -139,11 +140,13 @@ static moon_status reshape_build(moon_layer *layer, moon_build *build) {
   MOON_TRY(numbers(layer));
   const json_t *shape = json_object_get(layer->spec, "shape");
   size_t dims = json_array_size(shape);
-  if (dims < 1 || dims >= MOON_MAX_DIMS) return moon_layer_fail(layer, "\"shape\" must be a list of 1 to %d sizes", MOON_MAX_DIMS - 1);
+  if (dims < 1 || dims >= MOON_MAX_DIMS)
+    return moon_layer_fail(layer, "\"shape\" must be a list of 1 to %d sizes", MOON_MAX_DIMS - 1);
   layer->out.dims = (int)dims;
   for (size_t d = 0; d < dims; d++) {
     json_int_t size = json_integer_value(json_array_get(shape, d));
-    if (size < 1 || size > 1 << 24) return moon_layer_fail(layer, "\"shape\" has %lld; a size is 1 to %d", (long long)size, 1 << 24);
+    if (size < 1 || size > 1 << 24)
+      return moon_layer_fail(layer, "\"shape\" has %lld; a size is 1 to %d", (long long)size, 1 << 24);
     layer->out.shape[d] = (size_t)size;
   }
   if (size_of(&layer->out) == size_of(&layer->in)) return moon_ok();

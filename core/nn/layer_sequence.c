@@ -1,7 +1,7 @@
 /* layer_sequence.c - layers that read a sequence step by step or boil it down: gru, pool, din.
  *
- * What is padding is told by lengths alone. A sum, a mean, the last step are one thing: steps times weights [n, steps], where padding
- * weighs nothing; so pooling is a product, and its way back is the product's. */
+ * What is padding is told by lengths alone. A sum, a mean, the last step are one thing: steps times weights [n, steps], where
+ * padding weighs nothing; so pooling is a product, and its way back is the product's. */
 #include "nn/layer.h"
 
 static moon_status sequence(const moon_layer *layer) {
@@ -19,12 +19,14 @@ static double weight_of(pooling how, size_t s, size_t length) {
 
 static moon_status check_lengths(const moon_value *in, size_t n, size_t steps) {
   for (size_t i = 0; in->lengths && i < n; i++)
-    if (in->lengths[i] > steps) return moon_fail(MOON_EINVAL, "length %u of row %zu is more than %zu steps", in->lengths[i], i, steps);
+    if (in->lengths[i] > steps)
+      return moon_fail(MOON_EINVAL, "length %u of row %zu is more than %zu steps", in->lengths[i], i, steps);
   return moon_ok();
 }
 
 /* weight_of everything, as a constant [n, steps] of x's dtype, reshaped. */
-static moon_status weights(const moon_pass *pass, const moon_value *in, pooling how, size_t steps, int dims, const size_t *shape, moon_var *out) {
+static moon_status weights(const moon_pass *pass, const moon_value *in, pooling how, size_t steps, int dims, const size_t *shape,
+                           moon_var *out) {
   moon_dtype dtype = moon_var_dtype(pass->tape, in->x);
   void *memory = moon_tape_take(pass->tape, pass->rows * steps * moon_dtype_size(dtype));
   if (!memory) return moon_fail(MOON_ENOMEM, "no memory for weights of %zu steps", steps);
@@ -46,7 +48,7 @@ static moon_status weigh(const moon_pass *pass, moon_var w, moon_var x, moon_var
   return moon_op_reshape(pass->tape, *y, 2, (size_t[]){pass->rows, d}, y);
 }
 
-/* ---- pool: [n, steps, d] -> [n, d]; an empty sequence gives zeros --------------------------------------------------------------------- */
+/* ---- pool: [n, steps, d] -> [n, d]; an empty sequence gives zeros -------------------------------------------------------- */
 /* choice: a pooling */
 
 static moon_status pool_build(moon_layer *layer, moon_build *build) {
@@ -81,7 +83,7 @@ static moon_status pool_forward(const moon_layer *layer, const moon_pass *pass, 
 
 const moon_layer_kind moon_layer_pool = {"pool", pool_build, pool_forward, false};
 
-/* ---- gru: [n, steps, in] -> [n, steps, units] (Cho et al. 2014) -------------------------------------------------------------------------- */
+/* ---- gru: [n, steps, in] -> [n, steps, units] (Cho et al. 2014) ---------------------------------------------------------- */
 
 static moon_status gru_build(moon_layer *layer, moon_build *build) {
   size_t units = 0;
@@ -104,7 +106,7 @@ static moon_status gru_forward(const moon_layer *layer, const moon_pass *pass, c
 
 const moon_layer_kind moon_layer_gru = {"gru", gru_build, gru_forward, false};
 
-/* ---- din: the history [n, steps, d], each step weighed by how it goes with the target [n, d] (Zhou et al. 2018) ------------------------- */
+/* ---- din: the history [n, steps, d], each step weighed by how it goes with the target [n, d] (Zhou et al. 2018) ---------- */
 /* The target flows in (or is the "input"), "history" names the other. A step's weight is a small net of
  * (step, target, step - target, step * target); as in the paper, weights are not brought to a sum of 1. other: the history */
 
@@ -114,8 +116,8 @@ static moon_status din_build(moon_layer *layer, moon_build *build) {
   MOON_TRY(moon_spec_size(layer, "units", false, 1, 65536, &units));
   const moon_form *history = moon_build_input(build, layer->other);
   if (layer->in.ids || layer->in.dims != 1 || history->ids || history->dims != 2 || history->shape[1] != layer->in.shape[0])
-    return moon_layer_fail(layer, "takes a target [n, d] and a history [n, steps, d], not %s and %s", moon_form_write(&layer->in).text,
-                           moon_form_write(history).text);
+    return moon_layer_fail(layer, "takes a target [n, d] and a history [n, steps, d], not %s and %s",
+                           moon_form_write(&layer->in).text, moon_form_write(history).text);
   moon_form rows = {.dims = 2, .shape = {history->shape[0], 4 * history->shape[1]}};
   moon_layer *hidden, *score;
   json_t *spec = json_pack("{s:s, s:I, s:s}", "type", "dense", "units", (json_int_t)units, "activation", "sigmoid");

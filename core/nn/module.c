@@ -34,7 +34,7 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
   return module->buffers;
 }
 
-/* ---- running ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_layer_leaf(const moon_layer *layer, const moon_pass *pass, size_t param, moon_var *out) {
   return moon_tape_leaf(pass->tape, layer->params[param]->value, moon_param_sink(layer->params[param]), out);
@@ -49,7 +49,8 @@ moon_status moon_layer_forward(const moon_layer *layer, const moon_pass *pass, c
   moon_tape_scope_pop(pass->tape);
   /* The innermost layer names itself; those around it pass the message on. */
   bool is_placed = layer->kind->is_container || !strncmp(status.message, layer->where, strlen(layer->where));
-  if (status.code) return is_placed ? status : moon_wrap(status, "%s: layer %s (%s)", layer->where, layer->path, layer->kind->name);
+  if (status.code)
+    return is_placed ? status : moon_wrap(status, "%s: layer %s (%s)", layer->where, layer->path, layer->kind->name);
   *out = to;
   return status;
 }
@@ -83,7 +84,7 @@ moon_status moon_module_penalty(const moon_module *module, moon_tape *tape, bool
   return moon_ok();
 }
 
-/* ---- drawing ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- drawing ------------------------------------------------------------------------------------------------------------- */
 
 /* 1234567 as "1,234,567". */
 static const char *grouped(size_t n, char out[32]) {

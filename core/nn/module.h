@@ -1,15 +1,15 @@
 /* module.h - a tree of layers: named parameters with one forward verb.
  *
- * A module is made from the plan's JSON for a list of named inputs, the first of which is called "x" and flows into the root. What flows is
- * numbers or ids, and may be a sequence with lengths; its shape is known when the module is made, so whatever does not fit is found
- * then, at the user's line. Any layer may say {"input":"history"}: it then reads that input and not what flowed to it. A layer of
- * two inputs (din) names both. That is the whole wiring; parallel brings branches together again.
+ * A module is made from the plan's JSON for a list of named inputs, the first of which is called "x" and flows into the root.
+ * What flows is numbers or ids, and may be a sequence with lengths; its shape is known when the module is made, so whatever
+ * does not fit is found then, at the user's line. Any layer may say {"input":"history"}: it then reads that input and not what
+ * flowed to it. A layer of two inputs (din) names both. That is the whole wiring; parallel brings branches together again.
  *
  *   {"type":"sequential","layers":[{"type":"dense","units":64,"activation":"relu","where":"recipe.lua:12"}, ...]}
  *
- * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its statistics) and
- * "share" (layers of one name and one type have one set of parameters). Parameters are called by their path: "1.attention.query.weight".
- * The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
+ * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
+ * statistics) and "share" (layers of one name and one type have one set of parameters). Parameters are called by their path:
+ * "1.attention.query.weight". The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
 #ifndef MOON_NN_MODULE_H
 #define MOON_NN_MODULE_H
 #include <jansson.h>
@@ -44,14 +44,16 @@ typedef struct moon_pass {
 } moon_pass;
 
 /* count >= 1 inputs; dtype is that of the parameters and of all numbers that flow. Errors begin with the "where" of the layer. */
-moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_form *inputs, size_t count, moon_rng *rng, moon_module **out);
+moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_form *inputs, size_t count, moon_rng *rng,
+                            moon_module **out);
 void moon_module_free(moon_module *module);
 const moon_form *moon_module_out(const moon_module *module); /* borrowed */
 /* Whether a layer names the input; x counts as used. One that is not need not be there in a pass. */
 bool moon_module_uses(const moon_module *module, size_t input);
 
-/* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or changes in a
- * forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its dropout. */
+/* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
+ * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its
+ * dropout. */
 bool moon_module_splits(const moon_module *module);
 
 /* The value of the root. Threads may run one module at once, each on its own tape, while none trains it. */

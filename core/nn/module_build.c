@@ -1,7 +1,7 @@
 /* module_build.c - from the plan's JSON to a tree of layers: the table of kinds, options, paths, shared parameters.
  *
- * A layer's form is known before its first number is. So shapes, names and options are all refused here, with the line of the script
- * that wrote them. */
+ * A layer's form is known before its first number is. So shapes, names and options are all refused here, with the line of the
+ * script that wrote them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,10 +9,11 @@
 #include "nn/layer.h"
 
 static const moon_layer_kind *const kinds[] = {
-    &moon_layer_dense, &moon_layer_activation, &moon_layer_dropout, &moon_layer_input, &moon_layer_flatten, &moon_layer_reshape,
-    &moon_layer_embedding, &moon_layer_embedding_bag, &moon_layer_batch_norm, &moon_layer_layer_norm, &moon_layer_fm, &moon_layer_cross,
-    &moon_layer_position, &moon_layer_attention, &moon_layer_transformer, &moon_layer_gru, &moon_layer_pool, &moon_layer_din,
-    &moon_layer_sequential, &moon_layer_residual, &moon_layer_parallel,
+    &moon_layer_dense,    &moon_layer_activation, &moon_layer_dropout,       &moon_layer_input,      &moon_layer_flatten,
+    &moon_layer_reshape,  &moon_layer_embedding,  &moon_layer_embedding_bag, &moon_layer_batch_norm, &moon_layer_layer_norm,
+    &moon_layer_fm,       &moon_layer_cross,      &moon_layer_position,      &moon_layer_attention,  &moon_layer_transformer,
+    &moon_layer_gru,      &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
+    &moon_layer_parallel,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_LAYERS = 4096, MOST_DEPTH = 32 };
 
@@ -30,7 +31,7 @@ struct moon_build {
 
 static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a model's layers"); }
 
-/* ---- messages --------------------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------------------------ */
 
 moon_form_text moon_form_write(const moon_form *form) {
   moon_form_text out;
@@ -54,7 +55,7 @@ moon_status moon_layer_refuse(const moon_layer *layer, const char *wanted) {
   return moon_layer_fail(layer, "takes %s, not %s", wanted, moon_form_write(&layer->in).text);
 }
 
-/* ---- options ---------------------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------------------------------- */
 
 static moon_status option(const moon_layer *layer, const char *name, bool needed, const json_t **value) {
   *value = json_object_get(layer->spec, name);
@@ -94,7 +95,8 @@ moon_status moon_spec_flag(const moon_layer *layer, const char *name, bool *valu
 }
 
 /* A name among others, or an error with the nearest, or with all where none is near. */
-static moon_status pick(const moon_layer *layer, const char *what, const char *given, const char *const *names, size_t count, size_t *at) {
+static moon_status pick(const moon_layer *layer, const char *what, const char *given, const char *const *names, size_t count,
+                        size_t *at) {
   for (*at = 0; *at < count; ++*at)
     if (!strcmp(given, names[*at])) return moon_ok();
   const char *near = moon_nearest(given, names, count);
@@ -131,7 +133,7 @@ moon_status moon_spec_input(const moon_layer *layer, moon_build *build, const ch
 
 const moon_form *moon_build_input(const moon_build *build, size_t input) { return &build->module->inputs[input]; }
 
-/* ---- parameters and buffers ----------------------------------------------------------------------------------------------------- */
+/* ---- parameters and buffers ---------------------------------------------------------------------------------------------- */
 
 static void initialise(moon_param *param, moon_init init, moon_rng *rng) {
   if (init == MOON_INIT_GLOROT) moon_init_glorot(param, rng);
@@ -153,7 +155,8 @@ static moon_status add(moon_arena *arena, void *list_ptr, size_t n, void *item) 
   return moon_ok();
 }
 
-static moon_status make_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape, bool sparse, moon_param **out) {
+static moon_status make_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape, bool sparse,
+                              moon_param **out) {
   moon_module *module = build->module;
   const char *path = moon_arena_printf(&module->arena, "%s%s%s", layer->path, *layer->path ? "." : "", name);
   if (!path) return no_memory();
@@ -164,17 +167,20 @@ static moon_status make_param(moon_layer *layer, moon_build *build, const char *
   return moon_ok();
 }
 
-moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape, moon_init init, bool sparse) {
+moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape,
+                             moon_init init, bool sparse) {
   moon_param *param;
   if (!layer->twin) {
     MOON_TRY(make_param(layer, build, name, dims, shape, sparse, &param));
     initialise(param, init, build->rng);
   } else {
     param = layer->param_count < layer->twin->param_count ? layer->twin->params[layer->param_count] : NULL;
-    if (!param) return moon_layer_fail(layer, "has a \"%s\", and the layer at %s with which it shares has none", name, layer->twin->where);
+    if (!param)
+      return moon_layer_fail(layer, "has a \"%s\", and the layer at %s with which it shares has none", name, layer->twin->where);
     if (!moon_shape_equal(dims, shape, moon_tensor_dims(param->value), moon_tensor_shape(param->value)))
-      return moon_layer_fail(layer, "needs a %s of %s, but shares that of %s, which is %s", name, moon_shape_write(dims, shape).text,
-                             layer->twin->where, moon_shape_write(moon_tensor_dims(param->value), moon_tensor_shape(param->value)).text);
+      return moon_layer_fail(layer, "needs a %s of %s, but shares that of %s, which is %s", name,
+                             moon_shape_write(dims, shape).text, layer->twin->where,
+                             moon_shape_write(moon_tensor_dims(param->value), moon_tensor_shape(param->value)).text);
     if (layer->frozen) param->frozen = true;
   }
   MOON_TRY(add(&build->module->arena, &layer->params, layer->param_count, param));
@@ -198,7 +204,7 @@ moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *
   return moon_ok();
 }
 
-/* ---- layers --------------------------------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------------------------------------------------------- */
 
 static moon_status find_kind(const json_t *spec, moon_layer *layer) {
   const char *type = json_string_value(json_object_get(spec, "type")), *names[KINDS];
@@ -208,8 +214,8 @@ static moon_status find_kind(const json_t *spec, moon_layer *layer) {
     names[i] = kinds[i]->name;
   }
   const char *near = moon_nearest(type, names, KINDS);
-  return moon_fail(MOON_EINVAL, "%s: there is no layer of type \"%.60s\"%s%s%s", layer->where, type, near ? "; did you mean \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+  return moon_fail(MOON_EINVAL, "%s: there is no layer of type \"%.60s\"%s%s%s", layer->where, type,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 /* Whose parameters a layer has: those of the first of its "share" name, or of what stands at its place in its parent's twin. */
@@ -249,7 +255,8 @@ static moon_status common(moon_layer *layer, const moon_layer *parent, moon_buil
   return moon_ok();
 }
 
-static moon_status make(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in, moon_layer **out) {
+static moon_status make(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in,
+                        moon_layer **out) {
   moon_module *module = build->module;
   moon_layer *layer = moon_arena_calloc(&module->arena, sizeof *layer);
   if (!layer) return no_memory();
@@ -260,7 +267,8 @@ static moon_status make(moon_layer *parent, moon_build *build, const json_t *spe
   layer->key = moon_arena_strdup(&module->arena, key);
   if (!layer->where || !layer->path || !layer->key) return no_memory();
   MOON_TRY(find_kind(spec, layer));
-  if (module->layer_count >= MOST_LAYERS) return moon_layer_fail(layer, "is one too many: a model has at most %d layers", MOST_LAYERS);
+  if (module->layer_count >= MOST_LAYERS)
+    return moon_layer_fail(layer, "is one too many: a model has at most %d layers", MOST_LAYERS);
   if (build->depth >= MOST_DEPTH) return moon_layer_fail(layer, "stands in too many layers: at most %d", MOST_DEPTH);
   MOON_TRY(moon_grow(&module->layers, &module->layer_cap, module->layer_count + 1, sizeof *module->layers));
   module->layers[module->layer_count++] = layer;
@@ -275,21 +283,23 @@ static moon_status make(moon_layer *parent, moon_build *build, const json_t *spe
   return moon_ok();
 }
 
-moon_status moon_layer_child(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in, moon_layer **out) {
+moon_status moon_layer_child(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in,
+                             moon_layer **out) {
   MOON_TRY(make(parent, build, spec, key, in, out));
   MOON_TRY(add(&build->module->arena, &parent->children, parent->child_count, *out));
   parent->child_count++;
   return moon_ok();
 }
 
-moon_status moon_layer_part(moon_layer *parent, moon_build *build, json_t *spec, const char *key, const moon_form *in, moon_layer **out) {
+moon_status moon_layer_part(moon_layer *parent, moon_build *build, json_t *spec, const char *key, const moon_form *in,
+                            moon_layer **out) {
   if (!spec) return no_memory();
   moon_status status = moon_layer_child(parent, build, spec, key, in, out);
   json_decref(spec);
   return status;
 }
 
-/* ---- the module ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------------------------------------------------------- */
 
 static moon_status copy_inputs(moon_module *module, const moon_form *inputs, size_t count) {
   module->inputs = moon_arena_alloc(&module->arena, count * sizeof *inputs);
@@ -301,13 +311,15 @@ static moon_status copy_inputs(moon_module *module, const moon_form *inputs, siz
     module->inputs[i].name = moon_arena_strdup(&module->arena, inputs[i].name ? inputs[i].name : "x");
     if (!module->inputs[i].name) return no_memory();
     if (inputs[i].dims < 0 || inputs[i].dims >= MOON_MAX_DIMS)
-      return moon_fail(MOON_EINVAL, "the input \"%s\" has %d dimensions; it may have 0 to %d", module->inputs[i].name, inputs[i].dims, MOON_MAX_DIMS - 1);
+      return moon_fail(MOON_EINVAL, "the input \"%s\" has %d dimensions; it may have 0 to %d", module->inputs[i].name,
+                       inputs[i].dims, MOON_MAX_DIMS - 1);
   }
   module->used[0] = true;
   return moon_ok();
 }
 
-moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_form *inputs, size_t count, moon_rng *rng, moon_module **out) {
+moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_form *inputs, size_t count, moon_rng *rng,
+                            moon_module **out) {
   *out = NULL;
   if (!count) return moon_fail(MOON_EINVAL, "a model without inputs");
   moon_module *module = moon_calloc(1, sizeof *module);

@@ -1,8 +1,8 @@
 /* module_compile.c - a trained stack folded into plain dense layers for moon_infer.
  *
- * In use a batch_norm is x s + t for each column. Behind a linear dense layer it scales that one's columns; elsewhere it waits and scales
- * the rows of the next one's weight. Dropout is nothing; an activation is the dense layer's before it. Whatever does not fold so is
- * left to the tape. */
+ * In use a batch_norm is x s + t for each column. Behind a linear dense layer it scales that one's columns; elsewhere it waits
+ * and scales the rows of the next one's weight. Dropout is nothing; an activation is the dense layer's before it. Whatever
+ * does not fold so is left to the tape. */
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ static void drop_waiting(fold *f) {
 
 static const float *floats(const moon_tensor *tensor) { return moon_tensor_data(tensor); }
 
-/* ---- dense -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- dense --------------------------------------------------------------------------------------------------------------- */
 
 /* (x s + t) W + b = x (s W) + (t W + b), row by row. */
 static void apply_waiting(fold *f, moon_dense *dense) {
@@ -61,7 +61,7 @@ static void fold_activation(fold *f, const moon_layer *layer) {
   if (f->fits) before->activation = (moon_activation)layer->choice;
 }
 
-/* ---- batch_norm ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- batch_norm ---------------------------------------------------------------------------------------------------------- */
 
 static void affine_of(const moon_layer *layer, size_t j, float *scale, float *shift) {
   double s = floats(layer->params[0]->value)[j] / sqrt(floats(layer->buffers[1])[j] + layer->epsilon);
@@ -84,7 +84,8 @@ static moon_status fold_norm(fold *f, const moon_layer *layer) {
   size_t width = layer->in.shape[0];
   f->fits = layer->in.dims == 1;
   if (!f->fits) return moon_ok();
-  if (f->n && !f->scale && f->layers[f->n - 1]->activation == MOON_LINEAR) return scale_columns(f->layers[f->n - 1], layer), moon_ok();
+  if (f->n && !f->scale && f->layers[f->n - 1]->activation == MOON_LINEAR)
+    return scale_columns(f->layers[f->n - 1], layer), moon_ok();
   bool is_first = !f->scale;
   if (is_first) {
     f->scale = moon_alloc(width * sizeof *f->scale);
@@ -100,7 +101,7 @@ static moon_status fold_norm(fold *f, const moon_layer *layer) {
   return moon_ok();
 }
 
-/* ---- the stack --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the stack ----------------------------------------------------------------------------------------------------------- */
 
 static moon_status fold_layer(fold *f, const moon_layer *layer) {
   const moon_layer_kind *kind = layer->kind;

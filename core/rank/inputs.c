@@ -1,7 +1,8 @@
-/* inputs.c - what the features of a row are to the layers of a model: named inputs, the first of which is all of them side by side.
+/* inputs.c - what the features of a row are to the layers of a model: named inputs, the first of which is all of them side by
+ * side.
  *
- * A history looks its items up in the table of the item id feature, so what is learned of an item as a candidate is also known of it
- * as a part of somebody's past. As an input of its own it runs from the oldest item to the newest, padding last. */
+ * A history looks its items up in the table of the item id feature, so what is learned of an item as a candidate is also known
+ * of it as a part of somebody's past. As an input of its own it runs from the oldest item to the newest, padding last. */
 #include <string.h>
 
 #include "rank/model.h"
@@ -9,7 +10,7 @@
 static size_t width_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[1]; }
 static size_t rows_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[0]; }
 
-/* ---- which there are -------------------------------------------------------------------------------------------------------------- */
+/* ---- which there are ----------------------------------------------------------------------------------------------------- */
 
 /* The one width of all embeddings, or 0. */
 static size_t field_width(const moon_model *model) {
@@ -46,7 +47,8 @@ static moon_status note_id(listing *list, const moon_feature *feature) {
 static moon_status note_history(listing *list, size_t slot, size_t number) {
   const moon_embedding *table = list->model->of_bag[slot];
   size_t steps = list->model->plan->bag_length;
-  const moon_form vectors = {.dims = 2, .shape = {steps, width_of(table)}}, ids = {.ids = rows_of(table), .dims = 1, .shape = {steps}};
+  const moon_form vectors = {.dims = 2, .shape = {steps, width_of(table)}},
+                  ids = {.ids = rows_of(table), .dims = 1, .shape = {steps}};
   char *name = number > 1 ? moon_arena_printf(list->names, "history.%zu", number) : moon_arena_strdup(list->names, "history");
   MOON_TRY(note(list, MODEL_HISTORY, slot, name, vectors));
   return note(list, MODEL_HISTORY_IDS, slot, moon_arena_printf(list->names, "%s.ids", name), ids);
@@ -61,7 +63,8 @@ moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_fo
   listing list = {model, *forms, names};
   MOON_TRY(note(&list, MODEL_X, 0, "x", (moon_form){.dims = 1, .shape = {model->in}}));
   if (plan->dense_slots) MOON_TRY(note(&list, MODEL_NUMBERS, 0, "numbers", (moon_form){.dims = 1, .shape = {plan->dense_slots}}));
-  if (field_width(model)) MOON_TRY(note(&list, MODEL_FIELDS, 0, "fields", (moon_form){.dims = 2, .shape = {fields, field_width(model)}}));
+  if (field_width(model))
+    MOON_TRY(note(&list, MODEL_FIELDS, 0, "fields", (moon_form){.dims = 2, .shape = {fields, field_width(model)}}));
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
     if (feature->op == MOON_FEATURE_HISTORY) MOON_TRY(note_history(&list, feature->slot, ++histories));
@@ -70,7 +73,7 @@ moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_fo
   return moon_ok();
 }
 
-/* ---- on a tape ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- on a tape ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct rows { /* one batch on its way to the tape */
   const moon_model *model;
@@ -83,7 +86,9 @@ static moon_status put_numbers(const rows *r, moon_var *out) {
 }
 
 static const uint32_t *ids_of(const rows *r, size_t slot) { return r->batch->ids + slot * r->batch->n; }
-static const uint32_t *bags_of(const rows *r, size_t slot) { return r->batch->bags + slot * r->batch->n * r->model->plan->bag_length; }
+static const uint32_t *bags_of(const rows *r, size_t slot) {
+  return r->batch->bags + slot * r->batch->n * r->model->plan->bag_length;
+}
 
 /* Embeddings of ids, then means of bags; parts: [id_slots + bag_slots]. */
 static moon_status put_embeddings(const rows *r, moon_var *parts) {
@@ -142,7 +147,8 @@ static moon_status put(const rows *r, model_input input, moon_value *out) {
     case MODEL_X: return put_x(r, &out->x);
     case MODEL_NUMBERS: return put_numbers(r, &out->x);
     case MODEL_FIELDS: return put_fields(r, &out->x);
-    case MODEL_VECTOR: return moon_embedding_forward(r->tape, r->model->of_id[input.slot], ids_of(r, input.slot), r->batch->n, &out->x);
+    case MODEL_VECTOR:
+      return moon_embedding_forward(r->tape, r->model->of_id[input.slot], ids_of(r, input.slot), r->batch->n, &out->x);
     case MODEL_ID: out->ids = ids_of(r, input.slot); return moon_ok();
     case MODEL_HISTORY: return put_history(r, input.slot, out);
     case MODEL_HISTORY_IDS: return put_history_ids(r, input.slot, out);
@@ -151,7 +157,8 @@ static moon_status put(const rows *r, model_input input, moon_value *out) {
 }
 
 moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_value *values) {
-  if (1 + model->plan->id_slots + model->plan->bag_slots > MOST) return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
+  if (1 + model->plan->id_slots + model->plan->bag_slots > MOST)
+    return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
   const rows r = {model, tape, batch};
   for (size_t i = 0; i < model->input_count; i++) {
     values[i] = (moon_value){.lengths = NULL};

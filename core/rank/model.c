@@ -2,16 +2,18 @@
  *
  *   [ standardised numbers | embedding of each id | mean embedding of each bag ]  ->  layers  ->  probability
  *
- * A sigmoid at the end is taken off the tree: the loss takes logits, exact also where a sigmoid would round to 0 or 1. Fitting goes over
- * a tape (moon_model_forward), scoring over a compiled copy where there can be one (score.c). */
+ * A sigmoid at the end is taken off the tree: the loss takes logits, exact also where a sigmoid would round to 0 or 1. Fitting
+ * goes over a tape (moon_model_forward), scoring over a compiled copy where there can be one (score.c). */
 #include <stdio.h>
 #include <string.h>
 
 #include "rank/model.h"
 
-/* ---- making one ------------------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------------------------- */
 
-static bool has_table(const moon_feature *feature) { return feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY; }
+static bool has_table(const moon_feature *feature) {
+  return feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY;
+}
 
 static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moon_rng *rng) {
   const moon_feature_plan *plan = model->plan;
@@ -33,7 +35,8 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
     if (feature->op != MOON_FEATURE_HISTORY) continue;
-    if (!model->of_item) return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
+    if (!model->of_item)
+      return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
     model->of_bag[feature->slot] = model->of_item;
     model->in += moon_tensor_shape(model->of_item->weight->value)[1];
   }
@@ -55,7 +58,8 @@ static json_t *without_sigmoid(const json_t *spec, bool *sigmoid) {
 /* One number a row, of any size. */
 static moon_status check_end(const json_t *spec, const moon_module *module) {
   const json_t *layers = json_object_get(spec, "layers"), *last = json_array_get(layers, json_array_size(layers) - 1);
-  const char *where = json_string_value(json_object_get(last, "where")), *activation = json_string_value(json_object_get(last, "activation"));
+  const char *where = json_string_value(json_object_get(last, "where")),
+             *activation = json_string_value(json_object_get(last, "activation"));
   const moon_form *out = moon_module_out(module);
   if (!out->ids && out->dims == 1 && out->shape[0] == 1 && (!activation || !strcmp(activation, "linear"))) return moon_ok();
   return moon_fail(MOON_EINVAL, "%s: the model's last layer must have 1 unit and be sigmoid or linear, it gives %s and is %s",
@@ -96,7 +100,8 @@ static moon_status list_params(moon_model *model) {
   return moon_ok();
 }
 
-moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out) {
+moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed,
+                           moon_model **out) {
   *out = NULL;
   moon_model *model = moon_calloc(1, sizeof *model);
   if (!model) return moon_fail(MOON_ENOMEM, "no memory for a model");
@@ -142,7 +147,7 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
   }
 }
 
-/* ---- the forward pass of fitting -------------------------------------------------------------------------------------------- */
+/* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
 
 bool moon_model_splits(const moon_model *model) { return moon_module_splits(model->module); }
 
@@ -158,7 +163,7 @@ moon_status moon_model_penalty(const moon_model *model, moon_tape *tape, bool *a
   return moon_module_penalty(model->module, tape, any, penalty);
 }
 
-/* ---- drawing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- drawing ------------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_model_summary(const moon_model *model, moon_buf *out) {
   for (size_t i = 0; i < model->plan->feature_count; i++) {
@@ -169,7 +174,7 @@ moon_status moon_model_summary(const moon_model *model, moon_buf *out) {
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory for a summary") : moon_module_summary(model->module, out);
 }
 
-/* ---- weights as safetensors ------------------------------------------------------------------------------------------------- */
+/* ---- weights as safetensors ---------------------------------------------------------------------------------------------- */
 
 static size_t saved_most(const moon_model *model) {
   size_t buffers;
@@ -217,7 +222,8 @@ moon_status moon_model_load(moon_model *model, const char *bytes, size_t n) {
   if (!status.code) count = saved(model, named), status = read_all(file, named, fresh, count);
   for (size_t i = 0; i < count && !status.code; i++) {
     const moon_tensor *into = named[i].tensor;
-    memcpy(moon_tensor_data(into), moon_tensor_data(fresh[i]), moon_tensor_count(into) * moon_dtype_size(moon_tensor_dtype(into)));
+    memcpy(moon_tensor_data(into), moon_tensor_data(fresh[i]),
+           moon_tensor_count(into) * moon_dtype_size(moon_tensor_dtype(into)));
   }
   for (size_t i = 0; fresh && i < most; i++) moon_tensor_free(fresh[i]);
   moon_free(fresh);

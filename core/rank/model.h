@@ -47,10 +47,11 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   bool training;  /* dropout and batch_norm learn; false: as in scoring */
   uint64_t seed, step; /* training: of dropout's draws */
 } moon_batch;
-/* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a forward pass.
- * Each part needs a `step` of its own, so that its dropout is its own. */
+/* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a
+ * forward pass. Each part needs a `step` of its own, so that its dropout is its own. */
 bool moon_model_splits(const moon_model *model);
-/* [n, 1]: the logit of the score, or the score itself where the last layer is linear. The batch must live until the backward pass. */
+/* [n, 1]: the logit of the score, or the score itself where the last layer is linear. The batch must live until the backward
+ * pass. */
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out);
 /* What the layers' "l2" adds to the loss; *any is false where no layer has one. */
 moon_status moon_model_penalty(const moon_model *model, moon_tape *tape, bool *any, moon_var *penalty);

@@ -1,9 +1,9 @@
 /* score.c - scoring rows of inputs with a compiled model: what every ranked slot of a page waits for.
  *
- * A plain stack of layers runs compiled. Rows go through in tiles: their inputs are laid side by side where the first layer reads them at
- * once, while they are in the cache. The candidates of a page share their user, so a bag equal to the one of the row before is not
- * averaged again. Any other tree of layers runs on a tape that keeps nothing for a way back; a thread takes one from the model's pool
- * for a call, so after the first calls none is made. */
+ * A plain stack of layers runs compiled. Rows go through in tiles: their inputs are laid side by side where the first layer
+ * reads them at once, while they are in the cache. The candidates of a page share their user, so a bag equal to the one of the
+ * row before is not averaged again. Any other tree of layers runs on a tape that keeps nothing for a way back; a thread takes
+ * one from the model's pool for a call, so after the first calls none is made. */
 #include <pthread.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ struct model_scorers {
   size_t n, cap;
 };
 
-/* ---- compiling, and the tapes of what does not compile ------------------------------------------------------------------------- */
+/* ---- compiling, and the tapes of what does not compile ------------------------------------------------------------------- */
 
 static moon_status make_scorers(model_scorers **out) {
   *out = moon_calloc(1, sizeof **out);
@@ -62,7 +62,7 @@ static void give_tape(model_scorers *scorers, moon_tape *tape) {
   if (!kept) moon_tape_free(tape);
 }
 
-/* ---- the compiled stack -------------------------------------------------------------------------------------------------------- */
+/* ---- the compiled stack -------------------------------------------------------------------------------------------------- */
 
 static const float *row_of(const moon_embedding *table, uint32_t id, size_t *dim) {
   const size_t *shape = moon_tensor_shape(table->weight->value);
@@ -115,7 +115,7 @@ static moon_status score_stack(const moon_model *model, const moon_inputs *input
   return moon_ok();
 }
 
-/* ---- the tape ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the tape ------------------------------------------------------------------------------------------------------------ */
 
 static moon_status make_batch(const moon_feature_plan *plan, size_t n, moon_arena *arena, moon_batch *batch) {
   batch->dense = moon_arena_alloc_aligned(arena, n * plan->dense_slots * sizeof(float));
@@ -138,7 +138,8 @@ static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_
   }
 }
 
-static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
+static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena,
+                            float *scores) {
   moon_batch batch = {.n = n < TILE ? n : TILE};
   moon_value *values = moon_arena_alloc(arena, model->input_count * sizeof *values);
   if (!values) return moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);

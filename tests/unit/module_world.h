@@ -10,9 +10,12 @@ enum { WORLD_ROWS = 3, WORLD_STEPS = 4, WORLD_WIDTH = 6, WORLD_IDS = 7, WORLD_IN
 
 /* x [n, 6], seq [n, 4, 6] with lengths, fields [n, 3, 2], id [n], ids [n, 4], free [n, 4, 6] without lengths */
 static const moon_form world_forms[WORLD_INPUTS] = {
-    {.name = "x", .dims = 1, .shape = {WORLD_WIDTH}}, {.name = "seq", .dims = 2, .shape = {WORLD_STEPS, WORLD_WIDTH}},
-    {.name = "fields", .dims = 2, .shape = {3, 2}},   {.name = "id", .ids = WORLD_IDS},
-    {.name = "ids", .ids = WORLD_IDS, .dims = 1, .shape = {WORLD_STEPS}}, {.name = "free", .dims = 2, .shape = {WORLD_STEPS, WORLD_WIDTH}},
+    {.name = "x", .dims = 1, .shape = {WORLD_WIDTH}},
+    {.name = "seq", .dims = 2, .shape = {WORLD_STEPS, WORLD_WIDTH}},
+    {.name = "fields", .dims = 2, .shape = {3, 2}},
+    {.name = "id", .ids = WORLD_IDS},
+    {.name = "ids", .ids = WORLD_IDS, .dims = 1, .shape = {WORLD_STEPS}},
+    {.name = "free", .dims = 2, .shape = {WORLD_STEPS, WORLD_WIDTH}},
 };
 
 typedef struct world {
@@ -136,7 +139,8 @@ static inline void world_check(world *w, const char *what, double *x, double got
   }
   *x = kept;
   double want = (side[0] - side[1]) / (2 * h), size = fmax(1, fmax(fabs(got), fabs(want)));
-  if (!(fabs(got - want) <= 1e-6 * size)) fail_msg("%s: gradient of %s[%zu] is %.9g, by differences %.9g", w->spec, what, at, got, want);
+  if (!(fabs(got - want) <= 1e-6 * size))
+    fail_msg("%s: gradient of %s[%zu] is %.9g, by differences %.9g", w->spec, what, at, got, want);
 }
 
 /* Gradients of all parameters (frozen ones: zero) and inputs that are numbers. */
@@ -154,7 +158,8 @@ static inline void world_gradients(world *w) {
   }
   for (size_t i = 0; i < WORLD_INPUTS; i++)
     for (size_t k = 0; w->value[i] && k < moon_tensor_count(w->value[i]); k++)
-      world_check(w, world_forms[i].name, (double *)moon_tensor_data(w->value[i]) + k, ((double *)moon_tensor_data(w->grad[i]))[k], k);
+      world_check(w, world_forms[i].name, (double *)moon_tensor_data(w->value[i]) + k,
+                  ((double *)moon_tensor_data(w->grad[i]))[k], k);
 }
 
 #endif

@@ -1,9 +1,9 @@
-/* test_nn_module.c - every kind of layer: gradients of its parameters and inputs, in f64, against central differences; what it refuses,
- * with the line; and what trees of layers promise: paths, shared and frozen parameters, dropout by key, saving. */
+/* test_nn_module.c - every kind of layer: gradients of its parameters and inputs, in f64, against central differences; what it
+ * refuses, with the line; and what trees of layers promise: paths, shared and frozen parameters, dropout by key, saving. */
 #include "exhaust.h"
 #include "module_world.h"
 
-/* ---- gradients -------------------------------------------------------------------------------------------------------------- */
+/* ---- gradients ----------------------------------------------------------------------------------------------------------- */
 
 #define LAYER(type, options) "{\"type\":\"" type "\"" options "}"
 static const char *const specs[] = {
@@ -36,9 +36,12 @@ static const char *const specs[] = {
     LAYER("pool", ",\"mode\":\"last\",\"input\":\"seq\""),
     LAYER("pool", ",\"mode\":\"sum\",\"input\":\"free\""),
     LAYER("din", ",\"units\":4,\"history\":\"seq\""),
-    LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":4,\"activation\":\"tanh\"") "," LAYER("batch_norm", "") "," LAYER("dense", ",\"units\":1") "]"),
-    LAYER("residual", ",\"layers\":[" LAYER("dense", ",\"units\":6,\"activation\":\"tanh\"") "," LAYER("dropout", ",\"rate\":0.3") "]"),
-    LAYER("parallel", ",\"layers\":[" LAYER("dense", ",\"units\":4") "," LAYER("cross", "") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
+    LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":4,\"activation\":\"tanh\"") "," LAYER(
+                            "batch_norm", "") "," LAYER("dense", ",\"units\":1") "]"),
+    LAYER("residual",
+          ",\"layers\":[" LAYER("dense", ",\"units\":6,\"activation\":\"tanh\"") "," LAYER("dropout", ",\"rate\":0.3") "]"),
+    LAYER("parallel",
+          ",\"layers\":[" LAYER("dense", ",\"units\":4") "," LAYER("cross", "") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
     LAYER("parallel", ",\"merge\":\"sum\",\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER("input", "") "]"),
 };
 enum { SPECS = sizeof specs / sizeof *specs };
@@ -71,19 +74,21 @@ static void the_form_said_is_the_form_made(void **state) {
   }
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------------------------------ */
+/* ---- what is refused ----------------------------------------------------------------------------------------------------- */
 
 static void what_does_not_fit_is_refused_at_its_line(void **state) {
   (void)state;
 #define AT ",\"where\":\"r:7\""
-  static const struct { const char *spec, *text; } cases[] = {
+  static const struct { const char *spec, *text;
+  } cases[] = {
       {LAYER("dens", AT), "r:7: there is no layer of type \"dens\"; did you mean \"dense\"?"},
       {"{\"units\":3" AT "}", "r:7: a layer needs a \"type\""},
       {"[]", "model: a layer needs a \"type\""},
       {LAYER("dense", AT), "r:7: dense: \"units\" is missing"},
       {LAYER("dense", ",\"units\":0" AT), "r:7: dense: \"units\" must be a whole number from 1 to 65536"},
       {LAYER("dense", ",\"units\":1.5" AT), "must be a whole number"},
-      {LAYER("dense", ",\"units\":3,\"activation\":\"rellu\"" AT), "r:7: dense: there is no activation \"rellu\"; did you mean \"relu\"?"},
+      {LAYER("dense", ",\"units\":3,\"activation\":\"rellu\"" AT),
+       "r:7: dense: there is no activation \"rellu\"; did you mean \"relu\"?"},
       {LAYER("dense", ",\"units\":3,\"init\":4" AT), "r:7: dense: \"init\" must be a name"},
       {LAYER("dense", ",\"units\":3,\"bias\":1" AT), "r:7: dense: \"bias\" must be true or false"},
       {LAYER("dense", ",\"units\":3,\"l2\":-1" AT), "r:7: dense: \"l2\" must be a number from 0"},
@@ -104,7 +109,8 @@ static void what_does_not_fit_is_refused_at_its_line(void **state) {
       {LAYER("attention", ",\"heads\":4,\"input\":\"seq\"" AT), "r:7: attention: of 4 heads cannot share out 6 numbers"},
       {LAYER("transformer", AT), "r:7: transformer: takes [n, steps, d], not [n, 6]"},
       {LAYER("din", AT), "r:7: din: \"history\" is missing"},
-      {LAYER("din", ",\"history\":\"fields\"" AT), "r:7: din: takes a target [n, d] and a history [n, steps, d], not [n, 6] and [n, 3, 2]"},
+      {LAYER("din", ",\"history\":\"fields\"" AT),
+       "r:7: din: takes a target [n, d] and a history [n, steps, d], not [n, 6] and [n, 3, 2]"},
       {LAYER("sequential", AT), "r:7: sequential: has no layers"},
       {LAYER("residual", ",\"layers\":[" LAYER("dense", ",\"units\":5") "]" AT),
        "r:7: residual: adds what its layers make, [n, 5], to what they took, [n, 6]"},
@@ -112,9 +118,11 @@ static void what_does_not_fit_is_refused_at_its_line(void **state) {
        "r:7: parallel: cannot sum [n, 5] and [n, 6] (branch 1)"},
       {LAYER("parallel", ",\"layers\":[" LAYER("input", "") "," LAYER("input", ",\"input\":\"seq\"") "]" AT),
        "r:7: parallel: cannot concat [n, 6] and [n, 4, 6] (branch 1)"},
-      {LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":5,\"share\":\"a\",\"where\":\"r:1\"") "," LAYER("dense", ",\"units\":5,\"share\":\"a\"" AT) "]"),
+      {LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":5,\"share\":\"a\",\"where\":\"r:1\"") "," LAYER(
+                               "dense", ",\"units\":5,\"share\":\"a\"" AT) "]"),
        "r:7: dense: needs a weight of [5, 5], but shares that of r:1, which is [6, 5]"},
-      {LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":6,\"share\":\"a\",\"where\":\"r:1\"") "," LAYER("cross", ",\"share\":\"a\"" AT) "]"),
+      {LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":6,\"share\":\"a\",\"where\":\"r:1\"") "," LAYER(
+                               "cross", ",\"share\":\"a\"" AT) "]"),
        "r:7: cross: cannot share the parameters of the dense at r:1"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -144,7 +152,10 @@ static void a_failure_on_the_tape_names_the_layer(void **state) {
   (void)state;
   world w;
   moon_var y;
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("input", "") "," LAYER("embedding", ",\"dim\":2,\"input\":\"id\",\"where\":\"r:3\"") "]"), MOON_F32);
+  world_new(&w,
+            LAYER("sequential",
+                  ",\"layers\":[" LAYER("input", "") "," LAYER("embedding", ",\"dim\":2,\"input\":\"id\",\"where\":\"r:3\"") "]"),
+            MOON_F32);
   w.id[1] = WORLD_IDS;
   REFUSED(MOON_EINVAL, "r:3: layer 1 (embedding): gather: id 7 at position 1 is out of range", world_try(&w, &y));
   world_free(&w);
@@ -158,7 +169,8 @@ static void checks_name_the_layers_around_a_number_that_is_not_finite(void **sta
   (void)state;
   world w;
   moon_var y;
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("residual", ",\"layers\":[" LAYER("dense", ",\"units\":6") "]") "]"), MOON_F32);
+  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("residual", ",\"layers\":[" LAYER("dense", ",\"units\":6") "]") "]"),
+            MOON_F32);
   size_t n;
   ((float *)moon_tensor_data(moon_module_params(w.module, &n)[0]->value))[0] = NAN;
   moon_tape_set_checks(w.tape, true);
@@ -168,18 +180,35 @@ static void checks_name_the_layers_around_a_number_that_is_not_finite(void **sta
   world_free(&w);
 }
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
 
 static void parameters_are_called_by_their_path(void **state) {
   (void)state;
   world w;
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("transformer", ",\"input\":\"seq\"") "," LAYER("pool", "") "," LAYER("residual", ",\"layers\":["
-            LAYER("batch_norm", "") "," LAYER("cross", "") "]") "]"), MOON_F32);
-  static const char *const want[] = {
-      "0.attention_norm.gamma", "0.attention_norm.beta", "0.attention.query.weight", "0.attention.query.bias", "0.attention.key.weight",
-      "0.attention.key.bias", "0.attention.value.weight", "0.attention.value.bias", "0.attention.out.weight", "0.attention.out.bias",
-      "0.feed_norm.gamma", "0.feed_norm.beta", "0.feed_up.weight", "0.feed_up.bias", "0.feed_down.weight", "0.feed_down.bias",
-      "2.0.gamma", "2.0.beta", "2.1.0.weight", "2.1.0.bias"};
+  world_new(&w,
+            LAYER("sequential", ",\"layers\":[" LAYER("transformer", ",\"input\":\"seq\"") "," LAYER("pool", "") "," LAYER(
+                                    "residual", ",\"layers\":[" LAYER("batch_norm", "") "," LAYER("cross", "") "]") "]"),
+            MOON_F32);
+  static const char *const want[] = {"0.attention_norm.gamma",
+                                     "0.attention_norm.beta",
+                                     "0.attention.query.weight",
+                                     "0.attention.query.bias",
+                                     "0.attention.key.weight",
+                                     "0.attention.key.bias",
+                                     "0.attention.value.weight",
+                                     "0.attention.value.bias",
+                                     "0.attention.out.weight",
+                                     "0.attention.out.bias",
+                                     "0.feed_norm.gamma",
+                                     "0.feed_norm.beta",
+                                     "0.feed_up.weight",
+                                     "0.feed_up.bias",
+                                     "0.feed_down.weight",
+                                     "0.feed_down.bias",
+                                     "2.0.gamma",
+                                     "2.0.beta",
+                                     "2.1.0.weight",
+                                     "2.1.0.bias"};
   size_t n, buffers;
   moon_param *const *params = moon_module_params(w.module, &n);
   assert_int_equal(n, sizeof want / sizeof *want);
@@ -194,17 +223,26 @@ static void parameters_are_called_by_their_path(void **state) {
 static void shared_parameters_are_one_and_get_the_sum_of_gradients(void **state) {
   (void)state;
   world w;
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":6,\"activation\":\"tanh\",\"share\":\"a\",\"l2\":0.2") ","
-            LAYER("dense", ",\"units\":6,\"share\":\"a\",\"l2\":0.2") "]"), MOON_F64);
+  world_new(&w,
+            LAYER("sequential",
+                  ",\"layers\":[" LAYER("dense", ",\"units\":6,\"activation\":\"tanh\",\"share\":\"a\",\"l2\":0.2") "," LAYER(
+                      "dense", ",\"units\":6,\"share\":\"a\",\"l2\":0.2") "]"),
+            MOON_F64);
   size_t n;
   moon_module_params(w.module, &n);
   assert_int_equal(n, 2);
   world_gradients(&w); /* differences move the one parameter in both places */
   world_free(&w);
   /* A shared container shares all that is in it. */
-  world_new(&w, LAYER("parallel", ",\"layers\":["
-            LAYER("sequential", ",\"share\":\"t\",\"input\":\"seq\",\"layers\":[" LAYER("transformer", ",\"feed\":3") "," LAYER("batch_norm", "") "]") ","
-            LAYER("sequential", ",\"share\":\"t\",\"input\":\"free\",\"layers\":[" LAYER("transformer", ",\"feed\":3") "," LAYER("batch_norm", "") "]") "]"), MOON_F64);
+  world_new(&w,
+            LAYER("parallel", ",\"layers\":[" LAYER(
+                                  "sequential",
+                                  ",\"share\":\"t\",\"input\":\"seq\",\"layers\":[" LAYER("transformer", ",\"feed\":3") "," LAYER(
+                                      "batch_norm", "") "]") "," LAYER("sequential",
+                                                                       ",\"share\":\"t\",\"input\":\"free\",\"layers\":[" LAYER(
+                                                                           "transformer", ",\"feed\":3") "," LAYER("batch_norm",
+                                                                                                                   "") "]") "]"),
+            MOON_F64);
   moon_module_params(w.module, &n);
   assert_int_equal(n, 18);
   moon_module_buffers(w.module, &n);
@@ -216,8 +254,11 @@ static void shared_parameters_are_one_and_get_the_sum_of_gradients(void **state)
 static void frozen_parameters_stay_while_others_move(void **state) {
   (void)state;
   world w;
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("residual", ",\"freeze\":true,\"layers\":[" LAYER("dense", ",\"units\":6") ","
-            LAYER("batch_norm", "") "]") "," LAYER("dense", ",\"units\":2") "]"), MOON_F64);
+  world_new(&w,
+            LAYER("sequential",
+                  ",\"layers\":[" LAYER("residual", ",\"freeze\":true,\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER(
+                                                        "batch_norm", "") "]") "," LAYER("dense", ",\"units\":2") "]"),
+            MOON_F64);
   w.training = true;
   world_gradients(&w); /* frozen ones: zero */
   size_t n, buffers;
@@ -225,7 +266,8 @@ static void frozen_parameters_stay_while_others_move(void **state) {
   const moon_named_tensor *running = moon_module_buffers(w.module, &buffers);
   double before[6][40] = {{0}};
   assert_int_equal(n, 6);
-  for (size_t i = 0; i < n; i++) memcpy(before[i], moon_tensor_data(params[i]->value), moon_tensor_count(params[i]->value) * sizeof(double));
+  for (size_t i = 0; i < n; i++)
+    memcpy(before[i], moon_tensor_data(params[i]->value), moon_tensor_count(params[i]->value) * sizeof(double));
   for (size_t i = 0; i < n; i++) /* a step of any optimiser: along the gradient */
     for (size_t k = 0; k < moon_tensor_count(params[i]->value); k++)
       ((double *)moon_tensor_data(params[i]->value))[k] -= ((double *)moon_tensor_data(params[i]->grad))[k];
@@ -258,7 +300,7 @@ static void first_weights_are_as_asked(void **state) {
   }
 }
 
-/* ---- training ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- training ------------------------------------------------------------------------------------------------------------ */
 
 static void dropout_drops_in_training_by_key(void **state) {
   (void)state;
@@ -276,7 +318,10 @@ static void dropout_drops_in_training_by_key(void **state) {
   assert_true(memcmp(a, c, sizeof a) != 0);
   for (size_t i = 0; i < 18; i++) assert_true(a[i] == 0 || a[i] == 2 * x[i]);
   world_free(&w);
-  world_new(&w, LAYER("sequential", ",\"layers\":[" LAYER("parallel", ",\"layers\":[" LAYER("dropout", ",\"rate\":0.5") "," LAYER("dropout", ",\"rate\":0.5") "]") "]"), MOON_F64);
+  world_new(&w,
+            LAYER("sequential", ",\"layers\":[" LAYER("parallel", ",\"layers\":[" LAYER("dropout", ",\"rate\":0.5") "," LAYER(
+                                                                      "dropout", ",\"rate\":0.5") "]") "]"),
+            MOON_F64);
   double pair[36];
   w.training = true;
   assert_int_equal(world_output(&w, pair), 36);
@@ -311,7 +356,7 @@ static void batch_norm_learns_in_training_and_remembers(void **state) {
   world_free(&w);
 }
 
-/* ---- saving, drawing, memory ------------------------------------------------------------------------------------------------------------ */
+/* ---- saving, drawing, memory --------------------------------------------------------------------------------------------- */
 
 static const char everything[] = LAYER("sequential", ",\"layers\":[" LAYER("parallel", ",\"layers\":["
     LAYER("sequential", ",\"input\":\"seq\",\"layers\":[" LAYER("position", "") "," LAYER("transformer", ",\"heads\":2") "," LAYER("gru", ",\"units\":2") "," LAYER("pool", ",\"mode\":\"last\"") "]") ","
@@ -370,7 +415,9 @@ static void only_what_keeps_to_its_rows_splits(void **state) {
 static void unused_inputs_are_known(void **state) {
   (void)state;
   moon_module *module;
-  OK(world_module(LAYER("sequential", ",\"layers\":[" LAYER("din", ",\"history\":\"free\"") "," LAYER("input", ",\"input\":\"id\"") "]"), MOON_F32, &module));
+  OK(world_module(
+      LAYER("sequential", ",\"layers\":[" LAYER("din", ",\"history\":\"free\"") "," LAYER("input", ",\"input\":\"id\"") "]"),
+      MOON_F32, &module));
   static const bool want[] = {true, false, false, true, false, true, false};
   for (size_t i = 0; i < 7; i++) assert_int_equal(moon_module_uses(module, i), want[i]);
   moon_module_free(module);
@@ -380,8 +427,10 @@ static void a_summary_has_a_line_a_layer(void **state) {
   (void)state;
   moon_module *module;
   moon_buf text = {0};
-  OK(world_module(LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":200,\"freeze\":true") "," LAYER("residual", ",\"layers\":["
-                  LAYER("dense", ",\"units\":200,\"share\":\"a\"") "," LAYER("dense", ",\"units\":200,\"share\":\"a\"") "]") "]"), MOON_F32, &module));
+  OK(world_module(LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":200,\"freeze\":true") "," LAYER(
+                                          "residual", ",\"layers\":[" LAYER("dense", ",\"units\":200,\"share\":\"a\"") "," LAYER(
+                                                          "dense", ",\"units\":200,\"share\":\"a\"") "]") "]"),
+                  MOON_F32, &module));
   OK(moon_module_summary(module, &text));
   assert_string_equal(text.data,
                       "layer                            type           output                 parameters\n"
@@ -426,14 +475,23 @@ static void no_memory_leaves_nothing_behind(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gradients_of_every_kind_are_right), cmocka_unit_test(the_form_said_is_the_form_made),
-      cmocka_unit_test(what_does_not_fit_is_refused_at_its_line), cmocka_unit_test(layers_without_end_are_refused),
-      cmocka_unit_test(a_failure_on_the_tape_names_the_layer), cmocka_unit_test(checks_name_the_layers_around_a_number_that_is_not_finite),
-      cmocka_unit_test(parameters_are_called_by_their_path), cmocka_unit_test(shared_parameters_are_one_and_get_the_sum_of_gradients),
-      cmocka_unit_test(frozen_parameters_stay_while_others_move), cmocka_unit_test(first_weights_are_as_asked),
-      cmocka_unit_test(dropout_drops_in_training_by_key), cmocka_unit_test(batch_norm_learns_in_training_and_remembers),
-      cmocka_unit_test(a_module_goes_through_safetensors), cmocka_unit_test(unused_inputs_are_known), cmocka_unit_test(only_what_keeps_to_its_rows_splits),
-      cmocka_unit_test(a_summary_has_a_line_a_layer), cmocka_unit_test(no_memory_leaves_nothing_behind),
+      cmocka_unit_test(gradients_of_every_kind_are_right),
+      cmocka_unit_test(the_form_said_is_the_form_made),
+      cmocka_unit_test(what_does_not_fit_is_refused_at_its_line),
+      cmocka_unit_test(layers_without_end_are_refused),
+      cmocka_unit_test(a_failure_on_the_tape_names_the_layer),
+      cmocka_unit_test(checks_name_the_layers_around_a_number_that_is_not_finite),
+      cmocka_unit_test(parameters_are_called_by_their_path),
+      cmocka_unit_test(shared_parameters_are_one_and_get_the_sum_of_gradients),
+      cmocka_unit_test(frozen_parameters_stay_while_others_move),
+      cmocka_unit_test(first_weights_are_as_asked),
+      cmocka_unit_test(dropout_drops_in_training_by_key),
+      cmocka_unit_test(batch_norm_learns_in_training_and_remembers),
+      cmocka_unit_test(a_module_goes_through_safetensors),
+      cmocka_unit_test(unused_inputs_are_known),
+      cmocka_unit_test(only_what_keeps_to_its_rows_splits),
+      cmocka_unit_test(a_summary_has_a_line_a_layer),
+      cmocka_unit_test(no_memory_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static void compare(world *w, const double *want, size_t count) {
   for (size_t i = 0; i < count; i++) NEAR(got[i], want[i], 1e-10);
 }
 
-/* ---- attention --------------------------------------------------------------------------------------------------------------- */
+/* ---- attention ----------------------------------------------------------------------------------------------------------- */
 
 /* One head of one query over the keys 0..seen; heads are slices of the width. */
 static void attend(const double *q, double k[][D], double v[][D], size_t seen, size_t from, size_t each, double *out) {
@@ -78,8 +78,11 @@ static void padding_is_seen_by_no_one(void **state) {
   (void)state;
   world w;
   double before[N * D], after[N * D];
-  world_new(&w, LAYER("sequential", ",\"input\":\"seq\",\"layers\":[" LAYER("position", "") "," LAYER("transformer", ",\"heads\":2") "," LAYER("gru", ",\"units\":6") ","
-            LAYER("pool", ",\"mode\":\"last\"") "]"), MOON_F64);
+  world_new(&w,
+            LAYER("sequential",
+                  ",\"input\":\"seq\",\"layers\":[" LAYER("position", "") "," LAYER("transformer", ",\"heads\":2") "," LAYER(
+                      "gru", ",\"units\":6") "," LAYER("pool", ",\"mode\":\"last\"") "]"),
+            MOON_F64);
   assert_int_equal(world_output(&w, before), N * D);
   double *x = moon_tensor_data(w.value[1]);
   for (size_t i = 0; i < N; i++)
@@ -89,7 +92,7 @@ static void padding_is_seen_by_no_one(void **state) {
   world_free(&w);
 }
 
-/* ---- gru --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- gru ----------------------------------------------------------------------------------------------------------------- */
 
 enum { H = 2 };
 
@@ -120,11 +123,12 @@ static void gru_goes_step_by_step(void **state) {
   world_free(&w);
 }
 
-/* ---- din ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- din ----------------------------------------------------------------------------------------------------------------- */
 
 static double din_weight(const world *w, const double *step, const double *target) {
   double in[4 * D], hidden[3], score;
-  for (int j = 0; j < D; j++) in[j] = step[j], in[D + j] = target[j], in[2 * D + j] = step[j] - target[j], in[3 * D + j] = step[j] * target[j];
+  for (int j = 0; j < D; j++)
+    in[j] = step[j], in[D + j] = target[j], in[2 * D + j] = step[j] - target[j], in[3 * D + j] = step[j] * target[j];
   affine(in, param(w, "hidden.weight"), param(w, "hidden.bias"), 4 * D, 3, hidden);
   for (int j = 0; j < 3; j++) hidden[j] = sigmoid(hidden[j]);
   affine(hidden, param(w, "score.weight"), param(w, "score.bias"), 3, 1, &score);
@@ -147,7 +151,7 @@ static void din_weighs_the_history_by_the_target(void **state) {
   world_free(&w);
 }
 
-/* ---- pool, embedding_bag ----------------------------------------------------------------------------------------------------------------- */
+/* ---- pool, embedding_bag ------------------------------------------------------------------------------------------------- */
 
 static void pool_looks_at_what_is_no_padding(void **state) {
   (void)state;
@@ -201,7 +205,7 @@ static void a_bag_leaves_out_id_0(void **state) {
   }
 }
 
-/* ---- crossings ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- crossings ----------------------------------------------------------------------------------------------------------- */
 
 static void cross_and_fm_multiply_features(void **state) {
   (void)state;
@@ -228,7 +232,7 @@ static void cross_and_fm_multiply_features(void **state) {
   world_free(&w);
 }
 
-/* ---- compiled ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- compiled ------------------------------------------------------------------------------------------------------------ */
 
 /* Random running statistics, as after training. */
 static void move_buffers(world *w) {
@@ -272,7 +276,8 @@ static void stacks_compile_to_what_the_tape_says(void **state) {
       STACK(NORM "," DENSE(5, "relu") "," NORM "," DENSE(2, "linear")),
       STACK(DENSE(5, "linear") "," NORM "," LAYER("activation", ",\"activation\":\"relu\"") "," DENSE(2, "linear")),
       STACK(DENSE(5, "relu") "," NORM "," NORM "," LAYER("dropout", ",\"rate\":0.3") "," DENSE(2, "linear") "," NORM),
-      STACK(LAYER("input", "") "," STACK(LAYER("dense", ",\"units\":20,\"bias\":false,\"activation\":\"tanh\"") "," NORM) "," DENSE(1, "linear")),
+      STACK(LAYER("input", "") "," STACK(
+          LAYER("dense", ",\"units\":20,\"bias\":false,\"activation\":\"tanh\"") "," NORM) "," DENSE(1, "linear")),
   };
   for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++) {
     check_compiled(stacks[i], MOON_LINEAR, true);
@@ -291,9 +296,14 @@ static void stacks_compile_to_what_the_tape_says(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(attention_is_softmax_over_the_keys_seen), cmocka_unit_test(padding_is_seen_by_no_one), cmocka_unit_test(gru_goes_step_by_step),
-      cmocka_unit_test(din_weighs_the_history_by_the_target), cmocka_unit_test(pool_looks_at_what_is_no_padding), cmocka_unit_test(a_bag_leaves_out_id_0),
-      cmocka_unit_test(cross_and_fm_multiply_features), cmocka_unit_test(stacks_compile_to_what_the_tape_says),
+      cmocka_unit_test(attention_is_softmax_over_the_keys_seen),
+      cmocka_unit_test(padding_is_seen_by_no_one),
+      cmocka_unit_test(gru_goes_step_by_step),
+      cmocka_unit_test(din_weighs_the_history_by_the_target),
+      cmocka_unit_test(pool_looks_at_what_is_no_padding),
+      cmocka_unit_test(a_bag_leaves_out_id_0),
+      cmocka_unit_test(cross_and_fm_multiply_features),
+      cmocka_unit_test(stacks_compile_to_what_the_tape_says),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_rank_model.c - models of more than dense layers over features: they learn, score as they trained, know their inputs by name, and go
- * through bundles' bytes whole. */
+/* test_rank_model.c - models of more than dense layers over features: they learn, score as they trained, know their inputs by
+ * name, and go through bundles' bytes whole. */
 #include <pthread.h>
 
 #include "exhaust.h"
@@ -39,20 +39,26 @@ static moon_status model_of(const setup *s, const char *layers, moon_model **out
 
 /* What the layers see is 4 numbers, embeddings of 4, 4 and 2, and a history's mean of 4: 18. */
 static const char deep[] =
-    "[{\"type\":\"residual\",\"layers\":[{\"type\":\"dense\",\"units\":18,\"activation\":\"relu\"},{\"type\":\"dropout\",\"rate\":0.2}]},"
-    "{\"type\":\"batch_norm\"},{\"type\":\"cross\",\"layers\":2},{\"type\":\"dense\",\"units\":8,\"activation\":\"relu\"},{\"type\":\"batch_norm\"},"
+    "[{\"type\":\"residual\",\"layers\":[{\"type\":\"dense\",\"units\":18,\"activation\":\"relu\"},{\"type\":\"dropout\","
+    "\"rate\":0.2}]},"
+    "{\"type\":\"batch_norm\"},{\"type\":\"cross\",\"layers\":2},{\"type\":\"dense\",\"units\":8,\"activation\":\"relu\"},{"
+    "\"type\":\"batch_norm\"},"
     "{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]";
 static const char sequences[] =
-    "[{\"type\":\"parallel\",\"layers\":[{\"type\":\"input\"},{\"type\":\"din\",\"input\":\"item\",\"history\":\"history\",\"units\":6},"
-    "{\"type\":\"sequential\",\"input\":\"history\",\"layers\":[{\"type\":\"position\"},{\"type\":\"transformer\",\"heads\":2,\"causal\":true},"
+    "[{\"type\":\"parallel\",\"layers\":[{\"type\":\"input\"},{\"type\":\"din\",\"input\":\"item\",\"history\":\"history\","
+    "\"units\":6},"
+    "{\"type\":\"sequential\",\"input\":\"history\",\"layers\":[{\"type\":\"position\"},{\"type\":\"transformer\",\"heads\":2,"
+    "\"causal\":true},"
     "{\"type\":\"gru\",\"units\":3},{\"type\":\"pool\",\"mode\":\"last\"}]},"
     "{\"type\":\"embedding\",\"dim\":1,\"input\":\"item.id\"},{\"type\":\"embedding_bag\",\"dim\":2,\"input\":\"history.ids\"}]},"
-    "{\"type\":\"dense\",\"units\":8,\"activation\":\"relu\"},{\"type\":\"dense\",\"units\":1},{\"type\":\"activation\",\"activation\":\"sigmoid\"}]";
+    "{\"type\":\"dense\",\"units\":8,\"activation\":\"relu\"},{\"type\":\"dense\",\"units\":1},{\"type\":\"activation\","
+    "\"activation\":\"sigmoid\"}]";
 static const char stack[] =
-    "[{\"type\":\"batch_norm\"},{\"type\":\"dense\",\"units\":8},{\"type\":\"batch_norm\"},{\"type\":\"activation\",\"activation\":\"relu\"},"
+    "[{\"type\":\"batch_norm\"},{\"type\":\"dense\",\"units\":8},{\"type\":\"batch_norm\"},{\"type\":\"activation\","
+    "\"activation\":\"relu\"},"
     "{\"type\":\"dropout\",\"rate\":0.2},{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]";
 
-/* ---- a batch of examples ------------------------------------------------------------------------------------------------------ */
+/* ---- a batch of examples ------------------------------------------------------------------------------------------------- */
 
 typedef struct rows {
   moon_batch batch;
@@ -61,12 +67,16 @@ typedef struct rows {
 
 static rows rows_of(const moon_model *model, const moon_dataset *d, size_t start, size_t n) {
   const moon_feature_plan *p = d->plan;
-  rows r = {{.n = n, .dense = calloc(n * p->dense_slots, 4), .ids = calloc(n * p->id_slots, 4), .bags = calloc(n * p->bag_slots * p->bag_length, 4)},
+  rows r = {{.n = n,
+             .dense = calloc(n * p->dense_slots, 4),
+             .ids = calloc(n * p->id_slots, 4),
+             .bags = calloc(n * p->bag_slots * p->bag_length, 4)},
             d->examples.label + start};
   const float *mean = moon_tensor_data(model->mean), *scale = moon_tensor_data(model->scale);
   for (size_t i = 0; i < n; i++) {
     size_t row = start + i;
-    for (size_t k = 0; k < p->dense_slots; k++) r.batch.dense[i * p->dense_slots + k] = (d->inputs.dense[row * p->dense_slots + k] - mean[k]) * scale[k];
+    for (size_t k = 0; k < p->dense_slots; k++)
+      r.batch.dense[i * p->dense_slots + k] = (d->inputs.dense[row * p->dense_slots + k] - mean[k]) * scale[k];
     for (size_t k = 0; k < p->id_slots; k++) r.batch.ids[k * n + i] = d->inputs.ids[row * p->id_slots + k];
     memcpy(r.batch.bags + i * p->bag_length, d->inputs.bags + row * p->bag_length, p->bag_length * 4); /* one history */
   }
@@ -202,7 +212,7 @@ static void running_statistics_are_saved_and_loaded(void **state) {
   moon_model_free(b);
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- inputs -------------------------------------------------------------------------------------------------------------- */
 
 /* One row through `layers`, a model of one number that shows an input, with its dense weights all 1. */
 static double shown(const setup *s, const char *layers, size_t row) {
@@ -217,7 +227,8 @@ static double shown(const setup *s, const char *layers, size_t row) {
   for (size_t i = 0; i < s->d->plan->feature_count; i++) {
     if (!model->tables[i]) continue;
     float *table = moon_tensor_data(model->tables[i]->weight->value);
-    for (size_t k = 0; k < moon_tensor_count(model->tables[i]->weight->value); k++) table[k] = (float)(k / moon_tensor_shape(model->tables[i]->weight->value)[1]);
+    for (size_t k = 0; k < moon_tensor_count(model->tables[i]->weight->value); k++)
+      table[k] = (float)(k / moon_tensor_shape(model->tables[i]->weight->value)[1]);
   }
   rows r = rows_of(model, s->d, row, 1);
   OK(moon_tape_new(&tape));
@@ -229,7 +240,8 @@ static double shown(const setup *s, const char *layers, size_t row) {
   return value;
 }
 
-#define SHOW(input, more) "[{\"type\":\"input\",\"input\":\"" input "\"}," more "{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]"
+#define SHOW(input, more) \
+  "[{\"type\":\"input\",\"input\":\"" input "\"}," more "{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]"
 
 static void inputs_are_what_their_names_say(void **state) {
   setup *s = *state;
@@ -237,7 +249,8 @@ static void inputs_are_what_their_names_say(void **state) {
   size_t row = s->d->examples.n - 5;
   const uint32_t *ids = s->d->inputs.ids + row * p->id_slots, *bag = s->d->inputs.bags + row * p->bag_length;
   double numbers = 0;
-  for (size_t k = 0; k < p->dense_slots; k++) numbers += s->d->inputs.dense[row * p->dense_slots + k]; /* not fitted: mean 0, scale 1 */
+  for (size_t k = 0; k < p->dense_slots; k++)
+    numbers += s->d->inputs.dense[row * p->dense_slots + k]; /* not fitted: mean 0, scale 1 */
   size_t length = 0;
   double mean = 0;
   for (size_t k = 0; k < p->bag_length && bag[k]; k++) mean += bag[k], length++;
@@ -249,10 +262,18 @@ static void inputs_are_what_their_names_say(void **state) {
   NEAR(shown(s, SHOW("category", ""), row), 2.0 * ids[2], 1e-4);
   NEAR(shown(s, SHOW("history", "{\"type\":\"pool\",\"mode\":\"last\"},"), row), 4.0 * bag[0], 1e-4); /* the newest comes last */
   NEAR(shown(s, SHOW("history", "{\"type\":\"pool\"},"), row), 4 * mean, 1e-4);
-  NEAR(shown(s, "[{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]", row), numbers + 4.0 * ids[0] + 4.0 * ids[1] + 2.0 * ids[2] + 4 * mean, 1e-3);
+  NEAR(shown(s, "[{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]", row),
+       numbers + 4.0 * ids[0] + 4.0 * ids[1] + 2.0 * ids[2] + 4 * mean, 1e-3);
   /* Tables of a layer's own: weights 1, so an id counts 1, and a history as many as it has. */
-  NEAR(shown(s, "[{\"type\":\"embedding\",\"dim\":3,\"input\":\"item.id\"},{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]", row), 3, 1e-5);
-  NEAR(shown(s, "[{\"type\":\"embedding_bag\",\"dim\":1,\"mode\":\"sum\",\"input\":\"history.ids\"},{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]", row),
+  NEAR(shown(s,
+             "[{\"type\":\"embedding\",\"dim\":3,\"input\":\"item.id\"},{\"type\":\"dense\",\"units\":1,\"activation\":"
+             "\"sigmoid\"}]",
+             row),
+       3, 1e-5);
+  NEAR(shown(s,
+             "[{\"type\":\"embedding_bag\",\"dim\":1,\"mode\":\"sum\",\"input\":\"history.ids\"},{\"type\":\"dense\",\"units\":1,"
+             "\"activation\":\"sigmoid\"}]",
+             row),
        (double)length, 1e-5);
 }
 
@@ -265,13 +286,14 @@ static void fields_are_there_where_widths_agree(void **state) {
   OK(shoplet_dataset(s->folder, s->plan, &s->d));
   size_t row = s->d->examples.n - 5;
   const uint32_t *ids = s->d->inputs.ids + row * s->d->plan->id_slots;
-  NEAR(shown(s, SHOW("fields", "{\"type\":\"flatten\"},"), row) - shown(s, SHOW("history", "{\"type\":\"pool\"},"), row), 4.0 * (ids[0] + ids[1] + ids[2]), 1e-3);
+  NEAR(shown(s, SHOW("fields", "{\"type\":\"flatten\"},"), row) - shown(s, SHOW("history", "{\"type\":\"pool\"},"), row),
+       4.0 * (ids[0] + ids[1] + ids[2]), 1e-3);
   OK(model_of(s, SHOW("fields", "{\"type\":\"fm\"},"), &model));
   assert_scores_are_the_tapes(model, s->d);
   moon_model_free(model);
 }
 
-/* ---- errors, threads, memory ------------------------------------------------------------------------------------------------------- */
+/* ---- errors, threads, memory --------------------------------------------------------------------------------------------- */
 
 static void models_that_give_no_score_are_refused(void **state) {
   setup *s = *state;
@@ -279,12 +301,14 @@ static void models_that_give_no_score_are_refused(void **state) {
   REFUSED(MOON_EINVAL, "r:3: the model's last layer must have 1 unit and be sigmoid or linear, it gives [n, 2] and is linear",
           model_of(s, "[{\"type\":\"dense\",\"units\":2,\"activation\":\"sigmoid\",\"where\":\"r:3\"}]", &model));
   assert_null(model);
-  REFUSED(MOON_EINVAL, "it gives [n, 1] and is relu", model_of(s, "[{\"type\":\"dense\",\"units\":1,\"activation\":\"relu\"}]", &model));
+  REFUSED(MOON_EINVAL, "it gives [n, 1] and is relu",
+          model_of(s, "[{\"type\":\"dense\",\"units\":1,\"activation\":\"relu\"}]", &model));
   REFUSED(MOON_EINVAL, "it gives [n, 18]", model_of(s, "[{\"type\":\"cross\"}]", &model));
   REFUSED(MOON_EINVAL, "has no layers", model_of(s, "[]", &model));
   REFUSED(MOON_EINVAL, "needs a \"type\"", model_of(s, "[7]", &model));
   REFUSED(MOON_EINVAL, "did you mean \"history\"?", model_of(s, SHOW("histroy", ""), &model));
-  REFUSED(MOON_EINVAL, "r:9: gru: takes [n, steps, d], not [n, 18]", model_of(s, "[{\"type\":\"gru\",\"units\":2,\"where\":\"r:9\"}]", &model));
+  REFUSED(MOON_EINVAL, "r:9: gru: takes [n, steps, d], not [n, 18]",
+          model_of(s, "[{\"type\":\"gru\",\"units\":2,\"where\":\"r:9\"}]", &model));
   OK(model_of(s, deep, &model));
   REFUSED(MOON_EINVAL, "compiled", moon_model_score(model, &s->d->inputs, 1, &(moon_arena){0}, (float[1]){0}));
   moon_model_free(model);
@@ -304,7 +328,8 @@ static void *score_often(void *self) {
   void *failed = NULL;
   for (int i = 0; i < 10; i++) {
     moon_arena_reset(&arena);
-    if (moon_model_score(w->model, &w->setup->d->inputs, n, &arena, scores).code || memcmp(scores, w->want, n * sizeof *scores)) failed = scores;
+    if (moon_model_score(w->model, &w->setup->d->inputs, n, &arena, scores).code || memcmp(scores, w->want, n * sizeof *scores))
+      failed = scores;
   }
   free(scores);
   moon_arena_free(&arena);
@@ -372,9 +397,14 @@ static void no_memory_leaves_nothing_behind(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
   const struct CMUnitTest tests[] = {
-      CASE(deep_models_learn_and_score_as_they_trained), CASE(running_statistics_are_saved_and_loaded), CASE(inputs_are_what_their_names_say),
-      CASE(fields_are_there_where_widths_agree), CASE(models_that_give_no_score_are_refused), CASE(threads_score_one_model_at_once),
-      CASE(a_summary_has_tables_and_layers), CASE(no_memory_leaves_nothing_behind),
+      CASE(deep_models_learn_and_score_as_they_trained),
+      CASE(running_statistics_are_saved_and_loaded),
+      CASE(inputs_are_what_their_names_say),
+      CASE(fields_are_there_where_widths_agree),
+      CASE(models_that_give_no_score_are_refused),
+      CASE(threads_score_one_model_at_once),
+      CASE(a_summary_has_tables_and_layers),
+      CASE(no_memory_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
