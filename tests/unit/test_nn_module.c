@@ -251,6 +251,41 @@ static void shared_parameters_are_one_and_get_the_sum_of_gradients(void **state)
   world_free(&w);
 }
 
+static void l2_counts_each_weight_once_and_no_frozen_one(void **state) {
+  (void)state;
+  world w;
+  bool any;
+  moon_var penalty;
+  world_new(&w,
+            LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":6,\"share\":\"a\",\"l2\":0.5") "," LAYER(
+                                    "dense", ",\"units\":6,\"share\":\"a\",\"l2\":0.5") "," LAYER(
+                                    "dense", ",\"units\":2,\"freeze\":true,\"l2\":9") "]"),
+            MOON_F64);
+  size_t n;
+  const double *weight = moon_tensor_data(moon_module_params(w.module, &n)[0]->value);
+  double want = 0;
+  for (size_t i = 0; i < 36; i++) want += 0.5 * weight[i] * weight[i];
+  OK(moon_module_penalty(w.module, w.tape, &any, &penalty));
+  assert_true(any);
+  NEAR(*(const double *)moon_var_data(w.tape, penalty), want, 1e-12);
+  world_free(&w);
+  world_new(&w, LAYER("dense", ",\"units\":6"), MOON_F64);
+  OK(moon_module_penalty(w.module, w.tape, &any, &penalty));
+  assert_false(any);
+  world_free(&w);
+}
+
+static void the_unknown_id_starts_at_zero(void **state) {
+  (void)state;
+  moon_module *module;
+  OK(world_module(LAYER("embedding", ",\"dim\":3,\"rows\":9,\"input\":\"id\""), MOON_F64, &module));
+  size_t n;
+  const moon_tensor *table = moon_module_params(module, &n)[0]->value;
+  assert_int_equal(moon_tensor_shape(table)[0], 9);
+  for (size_t i = 0; i < 27; i++) assert_int_equal(((double *)moon_tensor_data(table))[i] == 0, i < 3);
+  moon_module_free(module);
+}
+
 static void frozen_parameters_stay_while_others_move(void **state) {
   (void)state;
   world w;
@@ -483,7 +518,8 @@ int main(void) {
       cmocka_unit_test(checks_name_the_layers_around_a_number_that_is_not_finite),
       cmocka_unit_test(parameters_are_called_by_their_path),
       cmocka_unit_test(shared_parameters_are_one_and_get_the_sum_of_gradients),
-      cmocka_unit_test(frozen_parameters_stay_while_others_move),
+      cmocka_unit_test(frozen_parameters_stay_while_others_move), cmocka_unit_test(l2_counts_each_weight_once_and_no_frozen_one),
+      cmocka_unit_test(the_unknown_id_starts_at_zero),
       cmocka_unit_test(first_weights_are_as_asked),
       cmocka_unit_test(dropout_drops_in_training_by_key),
       cmocka_unit_test(batch_norm_learns_in_training_and_remembers),
