@@ -12,9 +12,9 @@ local ACTIVATIONS = { "linear", "relu", "sigmoid", "tanh", "gelu", "leaky_relu",
 ---------------------------------------------------------------------------------------------------- what layers share
 
 -- Options of every layer. What is not given is not in the plan: defaults are the core's.
-local COMMON = { input = { words.text }, share = { words.text }, freeze = { words.boolean } }
+local EVERY_LAYER = { input = { words.text }, share = { words.text }, freeze = { words.boolean } }
 
---- A word of a layer: its fields, and options checked against COMMON and `spec`.
+--- A word of a layer: its fields, and options checked against EVERY_LAYER and `spec`.
 ---@param name string  "m.nn.dense"
 ---@param where string
 ---@param fields table
@@ -23,7 +23,7 @@ local COMMON = { input = { words.text }, share = { words.text }, freeze = { word
 ---@return moonshelf.Layer
 local function layer(name, where, fields, options, spec)
   local all = {}
-  for key, rule in pairs(COMMON) do all[key] = rule end
+  for key, rule in pairs(EVERY_LAYER) do all[key] = rule end
   for key, rule in pairs(spec or {}) do all[key] = rule end
   for key, value in pairs(words.options(where, name, options, all)) do fields[key] = value end
   return words.new("a layer", where, fields)
@@ -241,7 +241,7 @@ end
 function nn.sequential(layers)
   local where = words.where("m.nn.sequential")
   local list, options = split(where, "m.nn.sequential", layers)
-  local fields = words.options(where, "m.nn.sequential", options, COMMON)
+  local fields = words.options(where, "m.nn.sequential", options, EVERY_LAYER)
   fields.layers = list
   return words.new("a model", where, fields)
 end
