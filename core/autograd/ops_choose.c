@@ -137,14 +137,14 @@ moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-/* mask = a wins. NaN wins, so that it stays visible. */
-static void K(compare)(const moon_walk *walk, bool largest, const REAL *a, const REAL *b, uint8_t *restrict mask) {
+/* mask = a wins. NaN wins on either side, so that it stays visible. */
+MOON_CLONES static void K(compare)(const moon_walk *walk, bool largest, const REAL *a, const REAL *b, uint8_t *restrict mask) {
   size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, sa = walk->inner_step[0], sb = walk->inner_step[1];
+  REAL sign = largest ? 1 : -1;
   do {
-    for (size_t i = 0; i < walk->inner; i++) {
-      REAL x = a[at[0] + i * sa], y = b[at[1] + i * sb];
-      mask[i] = x != x || (largest ? x >= y : x <= y);
-    }
+    const REAL *x = a + at[0], *y = b + at[1];
+    if (sa == 1 && sb == 1) for (size_t i = 0; i < walk->inner; i++) mask[i] = (x[i] != x[i]) | (x[i] * sign >= y[i] * sign);
+    else for (size_t i = 0; i < walk->inner; i++) mask[i] = (x[i * sa] != x[i * sa]) | (x[i * sa] * sign >= y[i * sb] * sign);
     mask += walk->inner;
   } while (moon_walk_next(walk, index, at));
 }
@@ -164,12 +164,17 @@ static void K(choose_forward)(const moon_walk *walk, const uint8_t *mask, const 
   } while (moon_walk_next(walk, index, at));
 }
 
+MOON_CLONES static void K(choose_back_row)(size_t n, uint8_t flip, const uint8_t *mask, size_t sm, const REAL *restrict g, REAL *restrict into,
+                                           size_t step) {
+  if (sm == 1 && step == 1) for (size_t i = 0; i < n; i++) into[i] += (mask[i] != 0) ^ flip ? g[i] : 0;
+  else for (size_t i = 0; i < n; i++) into[i * step] += (mask[i * sm] != 0) ^ flip ? g[i] : 0;
+}
+
 /* The gradient of operand `which`: 0 has what the mask chose, 1 the rest. */
 static void K(choose_backward)(const moon_walk *walk, int which, const uint8_t *mask, const REAL *g, REAL *into) {
   size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, step = walk->inner_step[which], sm = walk->inner_step[2];
   do {
-    for (size_t i = 0; i < walk->inner; i++)
-      into[at[which] + i * step] += (mask[at[2] + i * sm] != 0) == (which == 0) ? g[i] : 0;
+    K(choose_back_row)(walk->inner, which == 1, mask + at[2], sm, g, into + at[which], step);
     g += walk->inner;
   } while (moon_walk_next(walk, index, at));
 }

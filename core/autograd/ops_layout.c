@@ -161,25 +161,42 @@ moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int 
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-/* The input's elements to their places in y. Rows with step 1 on both sides are the common ones and vectorise. */
-static void K(copy)(const moon_walk *walk, const REAL *restrict x, REAL *restrict y, size_t start) {
-  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk->inner, sx = walk->inner_step[0], sy = walk->inner_step[1];
-  do {
-    const REAL *from = x + at[0];
-    REAL *to = y + start + at[1];
-    if (sx == 1 && sy == 1) for (size_t i = 0; i < n; i++) to[i] = from[i];
-    else for (size_t i = 0; i < n; i++) to[i * sy] = from[i * sx];
-  } while (moon_walk_next(walk, index, at));
+/* to[i, j] = from[i, j], or += : a block of two dimensions with any steps. In tiles, so that where one side walks along the rows and the
+ * other along the columns neither leaves its cache lines. */
+static void K(move_block)(bool add, size_t rows, size_t cols, const REAL *restrict from, size_t from_row, size_t from_col, REAL *restrict to,
+                          size_t to_row, size_t to_col) {
+  enum { TILE = 16 };
+  for (size_t i0 = 0; i0 < rows; i0 += TILE)
+    for (size_t j0 = 0; j0 < cols; j0 += TILE)
+      for (size_t i = i0; i < rows && i < i0 + TILE; i++)
+        for (size_t j = j0; j < cols && j < j0 + TILE; j++) {
+          REAL *place = to + i * to_row + j * to_col, value = from[i * from_row + j * from_col];
+          *place = add ? *place + value : value;
+        }
 }
 
-/* The same walk back: g's elements are added where they came from. */
-static void K(add_back)(const moon_walk *walk, const REAL *restrict g, size_t start, REAL *restrict into) {
-  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk->inner, sx = walk->inner_step[0], sy = walk->inner_step[1];
+/* The rows of the walk; where they are not runs on both sides, two dimensions at a time. Rows with step 1 vectorise. `back`: from the
+ * node to the input, adding. */
+static void K(move_all)(moon_walk walk, bool back, const REAL *restrict from, REAL *restrict to) {
+  int source = back, target = !back; /* operands */
+  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk.inner, rows = 1;
+  const size_t *step = walk.inner_step;
+  bool runs = step[0] == 1 && step[1] == 1;
+  size_t row_step[2] = {0};
+  if (!runs && walk.dims) {
+    walk.dims--;
+    rows = walk.size[walk.dims];
+    row_step[0] = walk.step[0][walk.dims], row_step[1] = walk.step[1][walk.dims];
+  }
   do {
-    const REAL *from = g + start + at[1];
-    REAL *to = into + at[0];
-    if (sx == 1 && sy == 1) for (size_t i = 0; i < n; i++) to[i] += from[i];
-    else for (size_t i = 0; i < n; i++) to[i * sx] += from[i * sy];
-  } while (moon_walk_next(walk, index, at));
+    const REAL *x = from + at[source];
+    REAL *y = to + at[target];
+    if (!runs) K(move_block)(back, rows, n, x, row_step[source], step[source], y, row_step[target], step[target]);
+    else if (back) for (size_t i = 0; i < n; i++) y[i] += x[i];
+    else for (size_t i = 0; i < n; i++) y[i] = x[i];
+  } while (moon_walk_next(&walk, index, at));
 }
+
+static void K(copy)(const moon_walk *walk, const REAL *x, REAL *y, size_t start) { K(move_all)(*walk, false, x, y + start); }
+static void K(add_back)(const moon_walk *walk, const REAL *g, size_t start, REAL *into) { K(move_all)(*walk, true, g + start, into); }
 #endif

@@ -145,7 +145,7 @@ static void nan_stays_visible(void **state) {
   moon_tape *t;
   moon_var a, y, w;
   OK(moon_tape_new(&t));
-  for (size_t i = 0; i < 14; i++) {
+  for (size_t i = 0; i < 15; i++) {
     moon_tape_reset(t);
     moon_tensor_fill(grad, 0);
     OK(moon_tape_leaf(t, x, grad, &a));
@@ -154,11 +154,12 @@ static void nan_stays_visible(void **state) {
     if (i == 7) OK(moon_op_clip(t, a, -1, 1, &y));
     if (i == 8) OK(moon_op_leaky_relu(t, a, 0.1, &y));
     if (i == 9) OK(moon_op_maximum(t, a, constant(t, SHAPE(3)), &y));
+    if (i == 14) OK(moon_op_minimum(t, constant(t, SHAPE(3)), a, &y)); /* NaN on the other side */
     if (i == 10) OK(moon_op_max_along(t, a, 1, true, &y));
     if (i == 11) OK(moon_op_cross_entropy(t, a, class, MOON_NONE, NULL, &y));
     if (i == 12) OK(moon_op_bpr(t, a, constant(t, SHAPE(1, 3)), NULL, &y));
     if (i == 13) OK(moon_op_hinge(t, a, constant(t, SHAPE(1, 3)), 1, NULL, &y));
-    if (i < 11) OK(moon_op_mul(t, y, w, &y));
+    if (i < 11 || i == 14) OK(moon_op_mul(t, y, w, &y));
     OK(moon_op_sum(t, y, &y));
     if (!isnan(*(const float *)moon_var_data(t, y))) fail_msg("op %zu loses a NaN", i);
     OK(moon_tape_backward(t, y));

@@ -144,7 +144,7 @@ static const op_case cases[] = {
     {"masked_fill", masked_fill, 5, 1, {S(3, 5)}, -2, 2}, {"masked_fill", masked_fill, 1, 1, {S(5)}, -2, 2}, {"masked_fill", masked_fill_rows, 4, 1, {S(2, 4, 3)}, -2, 2},
     {"permute", permute3, 12, 1, {S(2, 3, 5)}, -2, 2}, {"permute", permute3, 210, 1, {S(2, 3, 5)}, -2, 2}, {"permute", permute3, 102, 1, {S(4, 3, 7)}, -2, 2},
     {"permute", permute3, 120, 1, {S(2, 1, 5)}, -2, 2}, {"permute", permute3, 201, 1, {S(1, 1, 1)}, -2, 2}, {"permute", permute3, 210, 1, {S(2, 0, 5)}, -2, 2},
-    {"permute", permute4, 0, 1, {S(2, 3, 4, 5)}, -2, 2}, {"permute", permute6, 0, 1, {S(2, 1, 3, 2, 1, 2)}, -2, 2}, {"permute", permute0, 0, 1, {SCALAR}, -2, 2},
+    {"permute", permute3, 21, 1, {S(2, 19, 35)}, -2, 2}, {"permute", permute3, 210, 1, {S(17, 2, 18)}, -2, 2}, {"permute", permute4, 0, 1, {S(2, 3, 4, 5)}, -2, 2}, {"permute", permute6, 0, 1, {S(2, 1, 3, 2, 1, 2)}, -2, 2}, {"permute", permute0, 0, 1, {SCALAR}, -2, 2},
     {"broadcast_to", broadcast3, 0, 1, {S(4, 3, 2)}, -2, 2}, {"broadcast_to", broadcast3, 0, 1, {S(2)}, -2, 2}, {"broadcast_to", broadcast3, 0, 1, {S(3, 1)}, -2, 2},
     {"broadcast_to", broadcast3, 0, 1, {S(4, 1, 2)}, -2, 2}, {"broadcast_to", broadcast3, 0, 1, {S(1, 1, 1)}, -2, 2}, {"broadcast_to", broadcast3, 0, 1, {SCALAR}, -2, 2},
     {"broadcast_to", broadcast_none, 0, 1, {S(1, 3)}, -2, 2},
