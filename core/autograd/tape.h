@@ -87,7 +87,9 @@ static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
 }
 /* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
 moon_status moon_node_look(moon_tape *tape, moon_var v);
-static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) {
+  return tape->checks ? moon_node_look(tape, v) : moon_ok();
+}
 /* Takes the newest node off again: its op failed. */
 static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
   tape->n--;
