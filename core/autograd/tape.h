@@ -85,7 +85,9 @@ static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
 }
 /* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
 moon_status moon_node_look(moon_tape *tape, moon_var v);
-static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) {
+  return tape->checks ? moon_node_look(tape, v) : moon_ok();
+}
 /* Takes the newest node off again: its op failed. */
 static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
   tape->n--;
@@ -99,6 +101,9 @@ static inline void moon_tape_latch(moon_tape *tape, moon_status failure) {
 }
 /* The walk from node `from`, whose gradient is there, to the first. */
 moon_status moon_tape_walk(moon_tape *tape, moon_var from);
+typedef struct moon_scope_text { char text[200]; } moon_scope_text;
+/* ", in tower / layer 3" by value, or nothing; of a deep stack the innermost names. */
+moon_scope_text moon_scope_write(const moon_scope *scope);
 /* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
 
