@@ -29,8 +29,10 @@ static void attention_back(moon_tape *tape, moon_node *node) {
   const heads *a = node->aux;
   moon_dtype dtype = node->dtype;
   void *ds = moon_tape_take(tape, a->tq * a->tk * moon_dtype_size(dtype));
-  char *into_q = moon_node_grad(tape, node->in[0]), *into_k = moon_node_grad(tape, node->in[1]), *into_v = moon_node_grad(tape, node->in[2]);
-  const void *q = moon_node_at(tape, node->in[0])->value, *k = moon_node_at(tape, node->in[1])->value, *v = moon_node_at(tape, node->in[2])->value;
+  char *into_q = moon_node_grad(tape, node->in[0]), *into_k = moon_node_grad(tape, node->in[1]),
+       *into_v = moon_node_grad(tape, node->in[2]);
+  const void *q = moon_node_at(tape, node->in[0])->value, *k = moon_node_at(tape, node->in[1])->value,
+             *v = moon_node_at(tape, node->in[2])->value;
   if (!ds) return;
   for (size_t i = 0; i < a->b * a->h; i++) {
     const void *p = matrix(a->p, dtype, i, a->tq * a->tk), *dy = matrix(node->grad, dtype, i, a->tq * a->dv);
@@ -38,8 +40,12 @@ static void attention_back(moon_tape *tape, moon_node *node) {
     if (!into_q && !into_k) continue;
     moon_gemm(dtype, false, true, a->tq, a->tk, a->dv, dy, matrix(v, dtype, i, a->tk * a->dv), false, ds);
     MOON_BY_DTYPE(dtype, scores_backward, a->tq, a->tk, a->how.scale, p, ds);
-    if (into_q) moon_gemm(dtype, false, false, a->tq, a->d, a->tk, ds, matrix(k, dtype, i, a->tk * a->d), true, matrix(into_q, dtype, i, a->tq * a->d));
-    if (into_k) moon_gemm(dtype, true, false, a->tk, a->d, a->tq, ds, matrix(q, dtype, i, a->tq * a->d), true, matrix(into_k, dtype, i, a->tk * a->d));
+    if (into_q)
+      moon_gemm(dtype, false, false, a->tq, a->d, a->tk, ds, matrix(k, dtype, i, a->tk * a->d), true,
+                matrix(into_q, dtype, i, a->tq * a->d));
+    if (into_k)
+      moon_gemm(dtype, true, false, a->tk, a->d, a->tq, ds, matrix(q, dtype, i, a->tq * a->d), true,
+                matrix(into_k, dtype, i, a->tk * a->d));
   }
 }
 
@@ -84,9 +90,11 @@ moon_status moon_op_attention(moon_tape *tape, moon_var q, moon_var k, moon_var 
   const void *qs = moon_node_at(tape, q)->value, *ks = moon_node_at(tape, k)->value, *vs = moon_node_at(tape, v)->value;
   for (size_t i = 0; i < a->b * a->h; i++) {
     void *p = matrix(a->p, dtype, keeps ? i : 0, a->tq * a->tk);
-    moon_gemm(dtype, false, true, a->tq, a->tk, a->d, matrix(qs, dtype, i, a->tq * a->d), matrix(ks, dtype, i, a->tk * a->d), false, p);
+    moon_gemm(dtype, false, true, a->tq, a->tk, a->d, matrix(qs, dtype, i, a->tq * a->d), matrix(ks, dtype, i, a->tk * a->d),
+              false, p);
     MOON_BY_DTYPE(dtype, scores_forward, a, i / a->h, p);
-    moon_gemm(dtype, false, false, a->tq, a->dv, a->tk, p, matrix(vs, dtype, i, a->tk * a->dv), false, matrix(node->value, dtype, i, a->tq * a->dv));
+    moon_gemm(dtype, false, false, a->tq, a->dv, a->tk, p, matrix(vs, dtype, i, a->tk * a->dv), false,
+              matrix(node->value, dtype, i, a->tq * a->dv));
   }
   return moon_node_done(tape, *out);
 }

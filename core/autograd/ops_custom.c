@@ -12,7 +12,8 @@ typedef struct custom_aux {
 } custom_aux;
 
 static moon_operand operand_of(const moon_node *node) {
-  return (moon_operand){.dtype = node->dtype, .dims = node->dims, .shape = node->shape, .count = node->count, .value = node->value};
+  return (moon_operand){
+      .dtype = node->dtype, .dims = node->dims, .shape = node->shape, .count = node->count, .value = node->value};
 }
 
 static void custom_back(moon_tape *tape, moon_node *node) {
