@@ -18,6 +18,11 @@ moon_status moon_tape_new(moon_tape **out);
 void moon_tape_free(moon_tape *tape);
 void moon_tape_reset(moon_tape *tape);
 size_t moon_tape_bytes(const moon_tape *tape); /* memory held, for tests that a steady step does not grow */
+/* Counts what the tape takes from now on in the account, also on tapes nested in it: an op that would take more is MOON_ENOMEM.
+ * Once, before the first node. */
+void moon_tape_set_account(moon_tape *tape, moon_account *account);
+/* Memory until reset, 64-byte aligned; NULL where there is none. For ids and masks, which ops read again on the way back. */
+void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Memory of the tape's own until reset, 64-byte aligned, not zeroed: for masks and ids that must outlive the call that makes them. NULL
  * where there is none; a backward pass that meets it then fails. */
 void *moon_tape_take(moon_tape *tape, size_t bytes);

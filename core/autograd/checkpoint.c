@@ -67,7 +67,10 @@ static const moon_op checkpoint_op = {"checkpoint", checkpoint_back};
 
 moon_status moon_op_checkpoint(moon_tape *tape, moon_graph_fn fn, void *self, const moon_var *inputs, size_t n, moon_var *out) {
   MOON_TRY(moon_node_check(tape, &checkpoint_op, n, inputs));
-  if (!tape->nested) MOON_TRY(moon_tape_new(&tape->nested));
+  if (!tape->nested) {
+    MOON_TRY(moon_tape_new(&tape->nested));
+    moon_tape_set_account(tape->nested, tape->account);
+  }
   checkpoint *c = moon_tape_take(tape, sizeof *c + 2 * n * sizeof *c->in);
   if (!c) return moon_fail(MOON_ENOMEM, "checkpoint: no memory for %zu inputs", n);
   *c = (checkpoint){.fn = fn, .self = self, .n = n};

@@ -19,6 +19,7 @@ moon_status moon_tape_new(moon_tape **out) {
 void moon_tape_free(moon_tape *tape) {
   if (!tape) return;
   moon_tape_free(tape->nested);
+  if (tape->counted) moon_account_release(tape->account, tape->counted);
   moon_arena_free(&tape->arena);
   moon_free(tape->nodes);
   moon_free(tape);
@@ -37,8 +38,25 @@ size_t moon_tape_bytes(const moon_tape *tape) {
   return used + tape->cap * sizeof *tape->nodes + (tape->nested ? moon_tape_bytes(tape->nested) : 0);
 }
 
+void moon_tape_set_account(moon_tape *tape, moon_account *account) {
+  tape->account = account;
+  if (tape->nested) moon_tape_set_account(tape->nested, account);
+}
+
+/* Room in the account for what is in use and `more`. A charge holds the account, and one hold is enough. */
+static bool charge(moon_tape *tape, size_t more) {
+  size_t need = tape->arena.used_total + tape->n * sizeof *tape->nodes;
+  if (!tape->account) return true;
+  if (__builtin_add_overflow(need, more, &need)) return false;
+  if (need <= tape->counted) return true;
+  if (moon_account_charge(tape->account, need - tape->counted).code) return false;
+  if (tape->counted) moon_account_release(tape->account, 0);
+  tape->counted = need;
+  return true;
+}
+
 void *moon_tape_take(moon_tape *tape, size_t bytes) {
-  void *memory = moon_arena_alloc_aligned(&tape->arena, bytes);
+  void *memory = charge(tape, bytes) ? moon_arena_alloc_aligned(&tape->arena, bytes) : NULL;
   if (!memory) tape->no_memory = true;
   return memory;
 }
@@ -76,6 +94,7 @@ moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype d
   moon_status st = moon_shape_count(dtype, dims, shape, &count);
   if (st.code) return moon_wrap(st, "%s", op->name);
   if (tape->n >= MOON_NONE) return moon_fail(MOON_ELIMIT, "%s: the tape is full", op->name);
+  if (!charge(tape, sizeof *tape->nodes)) return moon_fail(MOON_ENOMEM, "%s: no memory for a node", op->name);
   MOON_TRY(moon_grow(&tape->nodes, &tape->cap, tape->n + 1, sizeof *tape->nodes));
   if (!value && !(value = moon_tape_take(tape, count * moon_dtype_size(dtype))))
     return moon_fail(MOON_ENOMEM, "%s: no memory for %s", op->name, moon_shape_write(dims, shape).text);

@@ -96,6 +96,8 @@ int moon_option_line(lua_State *L);
 /* ---- plan.c */
 /* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the problem is in `why`. */
 bool moon_plan_json(lua_State *L, int index, json_t **out, char why[160]);
+/* The same, pushed in a userdata that frees it; raises with the text of the problem after `what`. */
+json_t *moon_json_push(lua_State *L, int index, const char *what);
 /* Adds array, result and plan to the table at the top. */
 void moon_plan_install(lua_State *L);
 

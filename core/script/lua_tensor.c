@@ -515,12 +515,17 @@ void moon_lua_tensor_register(lua_State *L, moon_host *host) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &home_key);
 }
 
-void moon_lua_tensor_push(lua_State *L) {
+moon_tensor_home *moon_lua_home_push(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &home_key) == LUA_TNIL) {
     moon_lua_tensor_register(L, NULL);
     lua_pop(L, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &home_key);
   }
+  return lua_touserdata(L, -1);
+}
+
+void moon_lua_tensor_push(lua_State *L) {
+  moon_lua_home_push(L);
   moon_tensor_push_makers(L, lua_gettop(L));
   lua_remove(L, -2);
 }

@@ -60,6 +60,10 @@ void moon_tensor_set_functions(lua_State *L, int home, const luaL_Reg *functions
 void moon_tensor_add_operations(lua_State *L, int home, int meta, int methods);
 /* Adds tensor:save to the methods at the top. */
 void moon_tensor_add_files(lua_State *L, int home);
+/* The state's home of tensors, made at the first; pushed. */
+moon_tensor_home *moon_lua_home_push(lua_State *L);
+/* m.tensor.load: a lua_CFunction over the home. */
+int moon_tensor_load_file(lua_State *L);
 /* Pushes what m.tensor is. */
 void moon_tensor_push_makers(lua_State *L, int home);
 /* The body of an __index (self, name): pushes what the table at `table`, an upvalue, has under the name, or raises and says what is near.

@@ -353,7 +353,7 @@ static void push_named(lua_State *L, moon_tensor_home *home, const file_box *ope
 }
 
 /* m.tensor.load(path): a tensor of a .npy file, a table of tensors by name of a .safetensors file */
-static int load(lua_State *L) {
+int moon_tensor_load_file(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   const char *path = path_of(L, home, path_arg(L, 1, "m.tensor.load"));
   size_t limit = moon_account_limit(home->account);
@@ -450,7 +450,7 @@ void moon_tensor_push_makers(lua_State *L, int home) {
                                     {"seed", seed},
                                     {"concat", make_concat},
                                     {"stack", make_stack},
-                                    {"load", load},
+                                    {"load", moon_tensor_load_file},
                                     {"memory", memory},
                                     {"limit", limit_memory},
                                     {NULL, NULL}};

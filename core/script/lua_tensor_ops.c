@@ -35,11 +35,23 @@ static double count_together(const moon_tensor *a, const moon_tensor *b) {
 
 /* ---- element by element ------------------------------------------------------------------------------------------------------------ */
 
+/* Where b is an object with this operator of its own (a var of a tape), that is what is meant. */
+static bool push_others(lua_State *L, moon_binary op) {
+  char name[NAME_MAX_BYTES];
+  snprintf(name, sizeof name, "__%s", moon_binary_name(op));
+  if (luaL_getmetafield(L, 2, name) == LUA_TNIL) return false;
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_call(L, 2, 1);
+  return true;
+}
+
 /* (a, b): one of them may be a number. Upvalue 2: the op */
 static int binary(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   moon_binary op = (moon_binary)lua_tointeger(L, lua_upvalueindex(2));
   op_name name = method_name(moon_binary_name(op));
+  if (lua_type(L, 2) == LUA_TUSERDATA && !moon_tensor_is(L, 2) && push_others(L, op)) return 1;
   bool second = !moon_tensor_is(L, 1) && moon_tensor_is(L, 2); /* 2 - t */
   const moon_tensor *like = moon_tensor_check(L, second ? 2 : 1, name.text);
   const moon_tensor *a = moon_tensor_operand(L, home, 1, like, name.text), *b = moon_tensor_operand(L, home, 2, like, name.text);

@@ -7,6 +7,7 @@
 
 #include "base/embedded.h"
 #include "script/internal.h"
+#include "script/lua_tape.h"
 
 #ifndef MOON_VERSION
 #define MOON_VERSION "0.0.0"
@@ -113,6 +114,9 @@ int moon_lua_open(lua_State *L) {
   lua_setfield(L, -2, "version");
   moon_lua_tensor_push(L);
   lua_setfield(L, -2, "tensor");
+  moon_lua_tape_push(L);
+  lua_setfield(L, -2, "grad");
+  moon_lua_nn_set(L);
   lua_setfield(L, -2, "moonshelf.native");
   lua_pushvalue(L, env);
   lua_insert(L, -2);

@@ -148,19 +148,29 @@ static int json_collect(lua_State *L) {
   return 0;
 }
 
-/* (result) -> the plan as JSON text with sorted keys */
-static int native_plan(lua_State *L) {
-  luaL_checkudata(L, 1, MOON_RESULT_TYPE);
-  lua_getiuservalue(L, 1, 1);
-  int plan = lua_gettop(L);
+json_t *moon_json_push(lua_State *L, int index, const char *what) {
+  index = lua_absindex(L, index);
   json_t **json = lua_newuserdatauv(L, sizeof *json, 0); /* collected whatever happens below */
   *json = NULL;
   luaL_setmetatable(L, JSON_TYPE);
   char why[160];
-  if (!moon_plan_json(L, plan, json, why)) return luaL_error(L, "the plan cannot be written as JSON: %s", why);
-  size_t flags = JSON_COMPACT | JSON_SORT_KEYS, n = json_dumpb(*json, NULL, 0, flags);
+  if (!moon_plan_json(L, index, json, why)) {
+    moon_push_place(L);
+    lua_pushfstring(L, "%s cannot be written as JSON: %s", what, why);
+    lua_concat(L, 2);
+    lua_error(L);
+  }
+  return *json;
+}
+
+/* (result) -> the plan as JSON text with sorted keys */
+static int native_plan(lua_State *L) {
+  luaL_checkudata(L, 1, MOON_RESULT_TYPE);
+  lua_getiuservalue(L, 1, 1);
+  json_t *json = moon_json_push(L, -1, "the plan");
+  size_t flags = JSON_COMPACT | JSON_SORT_KEYS, n = json_dumpb(json, NULL, 0, flags);
   char *text = lua_newuserdatauv(L, n ? n : 1, 0);
-  json_dumpb(*json, text, n, flags);
+  json_dumpb(json, text, n, flags);
   lua_pushlstring(L, text, n);
   return 1;
 }

@@ -49,6 +49,16 @@ void moon_account_release(moon_account *account, size_t bytes) {
   let_go(account);
 }
 
+static _Thread_local moon_account *here;
+
+moon_account *moon_account_here(void) { return here; }
+
+moon_account *moon_account_enter(moon_account *account) {
+  moon_account *before = here;
+  here = account;
+  return before;
+}
+
 size_t moon_account_used(const moon_account *account) { return atomic_load(&account->used); }
 size_t moon_account_peak(const moon_account *account) { return atomic_load(&account->peak); }
 size_t moon_account_limit(const moon_account *account) { return atomic_load(&account->limit); }

@@ -39,7 +39,7 @@ moon_status moon_tensor_handle(moon_dtype dtype, int dims, const size_t *shape, 
 }
 
 moon_status moon_tensor_new(moon_dtype dtype, int dims, const size_t *shape, moon_tensor **out) {
-  return moon_tensor_new_in(NULL, dtype, dims, shape, out);
+  return moon_tensor_new_in(moon_account_here(), dtype, dims, shape, out);
 }
 
 /* A buffer of zeros for the handle, counted in the account. */

@@ -26,6 +26,10 @@ bool moon_shape_broadcast(int a_dims, const size_t *a, int b_dims, const size_t 
  * gone. */
 moon_status moon_account_charge(moon_account *account, size_t bytes);
 void moon_account_release(moon_account *account, size_t bytes);
+/* What this thread's moon_tensor_new counts in from now on (NULL: nothing, as at the start); answers what it was, to be put back. For who
+ * calls something that makes tensors of its own, such as a model. */
+moon_account *moon_account_enter(moon_account *account);
+moon_account *moon_account_here(void);
 
 /* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ------------------------------------------- */
 

@@ -41,6 +41,9 @@ local m = {
   --- Tensors: m.tensor { { 1, 2 }, { 3, 4 } }, m.tensor.zeros { 2, 3 }, ...
   tensor = native.tensor,
 
+  --- A tape, on which whatever is computed can be differentiated: m.grad(), m.grad { seed = 1 }.
+  grad = native.grad, ---@type fun(options?: moonshelf.TapeOptions): moonshelf.Tape
+
   --- The plan of a recipe or a site as JSON text, keys sorted.
   plan = native.plan, ---@type fun(result: moonshelf.Result): string
 }

@@ -3,6 +3,7 @@
 --- A layer checks its own options here; whether layers fit each other is known when their inputs are, and said by the core with the
 --- line of the layer.
 
+local native = require "moonshelf.native"
 local words = require "moonshelf.words"
 
 local nn = {}
@@ -283,6 +284,25 @@ function nn.adam(options)
   local o = words.options(where, "m.nn.adam", options, ADAM)
   return words.new("an optimizer", where,
     { type = "adam", lr = o.lr, beta1 = o.beta1, beta2 = o.beta2, epsilon = o.epsilon })
+end
+
+---------------------------------------------------------------------------------------------------- models in Lua
+
+--- A trainable tensor: a copy of one, or of a shape.
+nn.param = native.param ---@type fun(from: moonshelf.Tensor|integer[], options?: moonshelf.ParamOptions): moonshelf.Param
+
+--- An optimiser over parameters: opt:step() moves them by their gradients.
+nn.make_optimizer = native.make_optimizer ---@type fun(spec: moonshelf.Optimizer, params: moonshelf.Param[], steps?: integer): moonshelf.Stepper
+
+--- A net that can be called, trained and saved.
+---@param model moonshelf.Model|moonshelf.Layer
+---@param options moonshelf.BuildOptions
+---@return moonshelf.Net
+function nn.build(model, options)
+  local where = words.where("m.nn.build")
+  local kind = words.kind(model)
+  if kind ~= "a layer" and kind ~= "a model" then words.expect(where, "m.nn.build", "given a model such as m.nn.sequential { ... }", model) end
+  return (native.build(plain(model), options))
 end
 
 return words.module("m.nn", nn)
