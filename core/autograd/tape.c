@@ -135,7 +135,7 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 void *moon_node_grad(moon_tape *tape, moon_var v) {
   moon_node *node = moon_node_at(tape, v);
   if (!node->needs_grad) return NULL;
-  if (!node->grad && node->leaf_grad) node->grad = node->leaf_grad;
+  if (!node->grad && node->leaf_grad && !tape->held) node->grad = node->leaf_grad;
   if (!node->grad) {
     size_t bytes = node->count * moon_dtype_size(node->dtype);
     node->grad = moon_tape_take(tape, bytes);
@@ -155,8 +155,31 @@ moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   else if (seed) *(double *)seed += 1;
   for (size_t i = (size_t)loss.id + 1; i-- > 0 && !tape->no_memory;) {
     moon_node *node = &tape->nodes[i];
-    if (node->grad && node->count && node->op->backward) node->op->backward(tape, node);
+    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
   }
   if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
   return moon_ok();
+}
+
+/* ---- gradients that wait ------------------------------------------------------------------------------------------------------ */
+
+void moon_tape_hold(moon_tape *tape, bool on) { tape->held = on; }
+
+static void add_into(moon_dtype dtype, size_t n, const void *from, void *into) {
+  const float *from32 = from;
+  const double *from64 = from;
+  float *into32 = into;
+  double *into64 = into;
+  if (dtype == MOON_F32) for (size_t i = 0; i < n; i++) into32[i] += from32[i];
+  else for (size_t i = 0; i < n; i++) into64[i] += from64[i];
+}
+
+void moon_tape_deliver(moon_tape *tape) {
+  for (size_t i = tape->n; tape->held && i-- > 0;) { /* in backward's order, so that sums come out as without the wait */
+    moon_node *node = &tape->nodes[i];
+    if (!node->grad || !node->count) continue;
+    if (node->leaf_grad) add_into(node->dtype, node->count, node->grad, node->leaf_grad);
+    else if (node->op->outside) node->op->backward(tape, node);
+    node->grad = NULL; /* once */
+  }
 }

@@ -24,6 +24,7 @@ typedef struct moon_node moon_node;
 typedef struct moon_op {
   const char *name;
   void (*backward)(moon_tape *tape, moon_node *node); /* NULL: a leaf */
+  bool outside;                                       /* backward writes to memory that is not the tape's, and takes none of it */
 } moon_op;
 
 struct moon_node {
@@ -47,6 +48,7 @@ struct moon_tape {
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
   bool no_memory; /* latched by moon_tape_take inside a backward pass */
+  bool held;      /* gradients stay in the tape until moon_tape_deliver */
 };
 
 static inline moon_node *moon_node_at(const moon_tape *tape, moon_var v) { return &tape->nodes[v.id]; }
