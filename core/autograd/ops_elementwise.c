@@ -82,7 +82,7 @@ static moon_status binary(moon_tape *tape, const moon_op *op, binary_op kind, mo
   na = moon_node_at(tape, a), nb = moon_node_at(tape, b);
   row_plan plan = plan_rows(na, nb, dims, shape);
   MOON_BY_DTYPE(node->dtype, binary_forward, kind, &plan, na->value, nb->value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 static const moon_op add_op = {"add", binary_back}, sub_op = {"sub", binary_back}, mul_op = {"mul", binary_back},
@@ -100,7 +100,7 @@ static moon_status unary(moon_tape *tape, const moon_op *op, unary_op kind, doub
   MOON_TRY(moon_node_push(tape, op, 1, &a, input.dims, input.shape, &node, out));
   node->number = number;
   MOON_BY_DTYPE(node->dtype, unary_forward, kind, number, node->count, input.value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 static void unary_back(moon_tape *tape, moon_node *node, unary_op kind) {

@@ -52,7 +52,7 @@ static moon_status push_rows(moon_tape *tape, const moon_op *op, const moon_tens
   *kept = aux;
   size_t shape[2] = {aux.n, moon_tensor_shape(table)[1]};
   MOON_TRY(moon_node_push_leaf(tape, op, moon_tensor_dtype(table), 2, shape, NULL, node, out));
-  (*node)->needs_grad = grad != NULL;
+  (*node)->needs_grad = moon_tape_wants(tape, grad != NULL);
   (*node)->aux = kept;
   return moon_ok();
 }
@@ -76,7 +76,7 @@ moon_status moon_op_gather(moon_tape *tape, const moon_tensor *table, moon_tenso
   size_t bytes = node->shape[1] * moon_dtype_size(node->dtype);
   const char *from = moon_tensor_data(table);
   for (size_t i = 0; bytes && i < n; i++) memcpy((char *)node->value + i * bytes, from + ids[i] * bytes, bytes);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 /* ---- mean of a list ----------------------------------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ moon_status moon_op_gather_mean(moon_tape *tape, const moon_tensor *table, moon_
   gather_aux aux = {.ids = ids, .n = n, .length = length, .touch = touch, .self = self};
   MOON_TRY(push_rows(tape, &gather_mean_op, table, grad, aux, &node, out));
   MOON_BY_DTYPE(node->dtype, mean_forward, n, length, node->shape[1], ids, moon_tensor_data(table), node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */

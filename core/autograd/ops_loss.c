@@ -36,7 +36,7 @@ static moon_status loss(moon_tape *tape, const moon_op *op, loss_kind kind, moon
   node->number = kind;
   p = moon_node_at(tape, prediction), t = moon_node_at(tape, target);
   MOON_BY_DTYPE(node->dtype, loss_forward, kind, p->count, p->value, t->value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 static const moon_op bce_logits_op = {"bce_logits", loss_back}, bce_op = {"bce", loss_back}, mse_op = {"mse", loss_back};

@@ -39,7 +39,7 @@ moon_status moon_op_matmul(moon_tape *tape, moon_var a, moon_var b, moon_var *ou
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &matmul_op, 2, in, 2, (size_t[]){n, m}, &node, out));
   moon_gemm(node->dtype, false, false, n, m, k, moon_node_at(tape, a)->value, moon_node_at(tape, b)->value, false, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 /* ---- dense ------------------------------------------------------------------------------------------------------------------ */
@@ -86,7 +86,7 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, i
   if (m == 1) MOON_BY_DTYPE(node->dtype, unit_forward, n, k, nx->value, nw->value, node->value);
   else moon_gemm(node->dtype, false, false, n, m, k, nx->value, nw->value, false, node->value);
   MOON_BY_DTYPE(node->dtype, bias_activation, activation, n, m, nb->value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */

@@ -22,7 +22,7 @@ static moon_status total(moon_tape *tape, const moon_op *op, bool mean, moon_var
   MOON_TRY(moon_node_push(tape, op, 1, &a, 0, NULL, &node, out));
   node->number = mean ? 1 / (double)input.count : 1;
   MOON_BY_DTYPE(node->dtype, total_forward, input.count, node->number, input.value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 static const moon_op sum_op = {"sum", total_back}, mean_op = {"mean", total_back};
@@ -47,7 +47,7 @@ moon_status moon_op_softmax(moon_tape *tape, moon_var a, moon_var *out) {
   MOON_TRY(moon_node_push(tape, &softmax_op, 1, &a, input.dims, input.shape, &node, out));
   if (node->count)
     MOON_BY_DTYPE(node->dtype, softmax_forward, node->count / width_of(node), width_of(node), input.value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */

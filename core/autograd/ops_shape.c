@@ -23,7 +23,7 @@ moon_status moon_op_transpose(moon_tape *tape, moon_var a, moon_var *out) {
   if (input.dims != 2) return moon_fail(MOON_EINVAL, "transpose: %s is not [n, m]", moon_node_shape(tape, a).text);
   MOON_TRY(moon_node_push(tape, &transpose_op, 1, &a, 2, (size_t[]){input.shape[1], input.shape[0]}, &node, out));
   MOON_BY_DTYPE(node->dtype, transposed, input.shape[0], input.shape[1], input.value, node->value);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 /* ---- reshape ---------------------------------------------------------------------------------------------------------------- */
@@ -46,8 +46,8 @@ moon_status moon_op_reshape(moon_tape *tape, moon_var a, int dims, const size_t 
                      moon_shape_write(dims, shape).text, input.count, count);
   MOON_TRY(moon_node_push_leaf(tape, &reshape_op, input.dtype, dims, shape, input.value, &node, out)); /* the same memory */
   node->in[0] = a;
-  node->needs_grad = input.needs_grad;
-  return moon_ok();
+  node->needs_grad = moon_tape_wants(tape, input.needs_grad);
+  return moon_node_done(tape, *out);
 }
 
 /* ---- concat ----------------------------------------------------------------------------------------------------------------- */
@@ -107,7 +107,7 @@ moon_status moon_op_concat(moon_tape *tape, const moon_var *parts, size_t n, moo
       memcpy((char *)node->value + (r * width + at) * each, (const char *)part->value + r * own * each, own * each);
     at += own;
   }
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 /* ---- slice ------------------------------------------------------------------------------------------------------------------ */
@@ -144,7 +144,7 @@ moon_status moon_op_slice(moon_tape *tape, moon_var a, int dim, size_t start, si
   size_t each = moon_dtype_size(node->dtype);
   for (size_t o = 0; node->count && o < s->outer; o++)
     memcpy((char *)node->value + o * s->run * each, (const char *)input.value + (o * s->stride + s->start) * each, s->run * each);
-  return moon_ok();
+  return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ moon_status moon_tape_new(moon_tape **out) {
 
 void moon_tape_free(moon_tape *tape) {
   if (!tape) return;
+  moon_tape_free(tape->nested);
   moon_arena_free(&tape->arena);
   moon_free(tape->nodes);
   moon_free(tape);
@@ -27,12 +28,13 @@ void moon_tape_reset(moon_tape *tape) {
   if (tape->arena.used_total > tape->peak) tape->peak = tape->arena.used_total;
   moon_arena_reset(&tape->arena);
   tape->n = 0;
-  tape->no_memory = false;
+  tape->no_memory = tape->learns = false;
+  tape->scope = NULL;
 }
 
 size_t moon_tape_bytes(const moon_tape *tape) {
   size_t used = tape->arena.used_total > tape->peak ? tape->arena.used_total : tape->peak;
-  return used + tape->cap * sizeof *tape->nodes;
+  return used + tape->cap * sizeof *tape->nodes + (tape->nested ? moon_tape_bytes(tape->nested) : 0);
 }
 
 void *moon_tape_take(moon_tape *tape, size_t bytes) {
@@ -54,6 +56,12 @@ moon_status moon_node_check(const moon_tape *tape, const moon_op *op, size_t n, 
   return moon_ok();
 }
 
+bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in) {
+  bool needs = false;
+  for (size_t i = 0; i < n; i++) needs |= moon_node_at(tape, in[i])->needs_grad;
+  return needs && !tape->no_grad;
+}
+
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why) {
   return moon_fail(MOON_EINVAL, "%s: %s against %s: %s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why);
 }
@@ -71,7 +79,7 @@ moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype d
   if (!value && !(value = moon_tape_take(tape, count * moon_dtype_size(dtype))))
     return moon_fail(MOON_ENOMEM, "%s: no memory for %s", op->name, moon_shape_write(dims, shape).text);
   moon_node *fresh = &tape->nodes[tape->n];
-  *fresh = (moon_node){.op = op, .dtype = dtype, .dims = dims, .count = count, .value = value};
+  *fresh = (moon_node){.op = op, .dtype = dtype, .dims = dims, .count = count, .value = value, .scope = tape->scope};
   if (dims) memcpy(fresh->shape, shape, (size_t)dims * sizeof *shape);
   *out = (moon_var){(uint32_t)tape->n++};
   *node = fresh;
@@ -88,7 +96,7 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
   }
   MOON_TRY(moon_node_push_leaf(tape, op, moon_node_at(tape, in[0])->dtype, dims, shape, NULL, node, out));
   memcpy((*node)->in, noted, sizeof noted);
-  (*node)->needs_grad = needs_grad;
+  (*node)->needs_grad = moon_tape_wants(tape, needs_grad);
   return moon_ok();
 }
 
@@ -118,6 +126,7 @@ moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tenso
   MOON_TRY(moon_node_push_leaf(tape, &leaf_op, moon_tensor_dtype(value), dims, shape, moon_tensor_data(value), &node, out));
   node->leaf_grad = grad ? moon_tensor_data(grad) : NULL;
   node->needs_grad = grad != NULL;
+  tape->learns |= node->needs_grad;
   return moon_ok();
 }
 
@@ -144,6 +153,18 @@ void *moon_node_grad(moon_tape *tape, moon_var v) {
   return node->grad;
 }
 
+moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
+  tape->failure = moon_ok();
+  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->no_memory && !tape->failure.code;) {
+    moon_node *node = &tape->nodes[i];
+    if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
+    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
+  }
+  if (tape->failure.code) return tape->failure;
+  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
+  return moon_ok();
+}
+
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (loss.id >= tape->n) return moon_fail(MOON_EINVAL, "backward: the loss is not on this tape (was it reset?)");
   if (moon_node_at(tape, loss)->count != 1)
@@ -153,12 +174,7 @@ moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   void *seed = moon_node_grad(tape, loss);
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;
   else if (seed) *(double *)seed += 1;
-  for (size_t i = (size_t)loss.id + 1; i-- > 0 && !tape->no_memory;) {
-    moon_node *node = &tape->nodes[i];
-    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
-  }
-  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
-  return moon_ok();
+  return moon_tape_walk(tape, loss);
 }
 
 /* ---- gradients that wait ------------------------------------------------------------------------------------------------------ */

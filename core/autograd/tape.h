@@ -40,7 +40,13 @@ struct moon_node {
   void *leaf_grad; /* leaves: the tensor's memory */
   void *aux;       /* what the op keeps for its way back, in the arena */
   double number;   /* a factor, or an activation */
+  const struct moon_scope *scope; /* the names around it */
 };
+
+typedef struct moon_scope {
+  const struct moon_scope *outer;
+  char name[];
+} moon_scope;
 
 struct moon_tape {
   moon_node *nodes;
@@ -49,6 +55,12 @@ struct moon_tape {
   size_t peak;    /* most bytes that one step took from the arena */
   bool no_memory; /* latched by moon_tape_take inside a backward pass */
   bool held;      /* gradients stay in the tape until moon_tape_deliver */
+  moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
+  bool no_grad, checks;    /* as set by the caller */
+  bool learns;             /* something since the reset would need a gradient, were it not for no_grad */
+  bool repeats;            /* a checkpoint's second run: what had a lasting effect must not have it again */
+  const moon_scope *scope; /* innermost */
+  moon_tape *nested;       /* where checkpoints build; made at the first */
 };
 
 static inline moon_node *moon_node_at(const moon_tape *tape, moon_var v) { return &tape->nodes[v.id]; }
@@ -68,6 +80,29 @@ moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype d
 void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted or memory ran out (latched). */
 void *moon_node_grad(moon_tape *tape, moon_var v);
+/* True where an op on these inputs keeps what its way back needs; asked before the push. */
+bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in);
+/* `needs`, but not under no_grad. */
+static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
+  tape->learns |= needs;
+  return needs && !tape->no_grad;
+}
+/* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
+moon_status moon_node_look(moon_tape *tape, moon_var v);
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+/* Takes the newest node off again: its op failed. */
+static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
+  tape->n--;
+  return why;
+}
+/* Checks on: MOON_EINVAL where `numbers` (the node's value or gradient) are not all finite. */
+moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what, const void *numbers);
+/* A failure inside a backward rule; the first one is backward's answer. */
+static inline void moon_tape_latch(moon_tape *tape, moon_status failure) {
+  if (!tape->failure.code) tape->failure = failure;
+}
+/* The walk from node `from`, whose gradient is there, to the first. */
+moon_status moon_tape_walk(moon_tape *tape, moon_var from);
 /* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
 
