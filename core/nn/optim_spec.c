@@ -23,15 +23,15 @@ static moon_status find(const char *what, const json_t *json, const char *const 
   return moon_fail(MOON_EINVAL, "there is no %s '%s'; there are %s, %s, %s, %s and %s", what, name, names[0], names[1], names[2], names[3], names[4]);
 }
 
-typedef enum range { ABOVE_ZERO, FROM_ZERO, SHARE, BELOW_ONE } range; /* > 0; >= 0; 0 to 1; 0 to below 1 */
+typedef enum bounds { ABOVE_ZERO, FROM_ZERO, SHARE, BELOW_ONE } bounds; /* > 0; >= 0; 0 to 1; 0 to below 1 */
 
-static bool within(double value, range range) {
+static bool within(double value, bounds range) {
   if (!isfinite(value) || value < 0) return false;
   if (range == ABOVE_ZERO) return (float)value > 0; /* the arithmetic is in floats */
   return range == FROM_ZERO || value < 1 || (range == SHARE && value <= 1);
 }
 
-static moon_status number(const char *owner, const json_t *json, const char *key, range range, double otherwise, double *out) {
+static moon_status number(const char *owner, const json_t *json, const char *key, bounds range, double otherwise, double *out) {
   static const char *const texts[] = {"above 0", "0 or more", "from 0 to 1", "from 0 to below 1"};
   const json_t *value = json_object_get(json, key);
   *out = otherwise;

@@ -123,7 +123,7 @@ static void progress_can_cancel(void **state) {
   int left = 2;
   const moon_progress progress = {cancel, &left};
   OK(shoplet_model(s->plan, s->d, 1, &model));
-  REFUSED(MOON_ECANCELED, "interrupted", moon_fit(model, s->d, train_of(s), &progress, &report));
+  REFUSED(MOON_ECANCELED, "interrupted", moon_fit(model, s->d, train_of(s), &(moon_fit_options){.progress = &progress}, &report));
   moon_model_free(model);
 }
 
