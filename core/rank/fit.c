@@ -366,6 +366,8 @@ static moon_status run(moon_fit_state *f) {
     if (f->on_epoch && !stop) MOON_TRY(call(f, f->on_epoch, *loss, *valid, &stop));
     if (over || stop) break;
   }
+  moon_feed_free(f->feed); /* it reads what the model knows of the data, which loading the best weights writes */
+  f->feed = NULL;
   report->seconds = seconds_since(f->started);
   report->examples_per_second = speed(f);
   moon_progress_step(f->options.progress, "fit", 1, NULL);

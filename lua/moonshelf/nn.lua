@@ -126,7 +126,7 @@ local FTRL = spec({
 }, false)
 
 --- FTRL-Proximal (McMahan et al. 2013): l1 makes weights exactly 0.
----@param options? { lr: number?, beta: number?, l1: number?, l2: number?, initial: number?, clip_norm: number?, clip_value: number?, groups: table[]? }
+---@param options? moonshelf.OptimizerOptions | { beta: number?, l1: number?, l2: number?, initial: number? }
 ---@return moonshelf.Optimizer
 function nn.ftrl(options) return optimizer("ftrl", options, FTRL) end
 

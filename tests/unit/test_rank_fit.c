@@ -480,7 +480,7 @@ static void weights_pull_the_predictions(void **state) {
   column->f64[s->d->log->events[s->d->examples.event[3]].row] = -1;
   REFUSED(MOON_EINVAL, "'w' of events.csv holds -1", moon_fit(plain, s->d, train_of(s), NULL, &report));
   json_object_set_new(train_of(s), "weight", json_string("ww"));
-  REFUSED(MOON_EINVAL, "'ww'", moon_fit(plain, s->d, train_of(s), NULL, &report));
+  REFUSED(MOON_ENOTFOUND, "'ww'", moon_fit(plain, s->d, train_of(s), NULL, &report));
   free(by_row);
   moon_model_free(plain);
   moon_model_free(heavy);
