@@ -125,7 +125,7 @@ moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tenso
                      moon_shape_write(moon_tensor_dims(grad), moon_tensor_shape(grad)).text);
   moon_node *node;
   MOON_TRY(moon_node_push_leaf(tape, &leaf_op, moon_tensor_dtype(value), dims, shape, moon_tensor_data(value), &node, out));
-  node->room = grad ? moon_tensor_data(grad) : NULL;
+  node->leaf_grad = grad ? moon_tensor_data(grad) : NULL;
   node->needs_grad = grad != NULL;
   tape->learns |= node->needs_grad;
   return moon_ok();
@@ -142,13 +142,11 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 
 /* ---- the way back ----------------------------------------------------------------------------------------------------------- */
 
-static bool is_leaf(const moon_node *node) { return !node->op->backward; }
-
 void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh) {
   moon_node *node = moon_node_at(tape, v);
   *fresh = false;
   if (!node->needs_grad) return NULL;
-  *fresh = !node->grad && !is_leaf(node); /* a leaf's holds what earlier batches left */
+  *fresh = !node->grad && node->room != node->leaf_grad; /* a leaf's holds what earlier batches left */
   return node->grad = node->room;
 }
 
@@ -163,7 +161,9 @@ moon_status moon_tape_reserve(moon_tape *tape, moon_var from) {
   tape->no_memory = false;
   for (size_t i = 0; i <= from.id; i++) {
     moon_node *node = &tape->nodes[i];
-    if (!node->needs_grad || node->room || (node->room = moon_tape_take(tape, node->count * moon_dtype_size(node->dtype)))) continue;
+    if (!node->needs_grad || node->room) continue;
+    node->room = node->leaf_grad && !tape->held ? node->leaf_grad : moon_tape_take(tape, node->count * moon_dtype_size(node->dtype));
+    if (node->room) continue;
     return moon_fail(MOON_ENOMEM, "backward: no memory for the gradient of %s", moon_shape_write(node->dims, node->shape).text);
   }
   return moon_ok();
@@ -174,7 +174,7 @@ moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
   for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->no_memory && !tape->failure.code;) {
     moon_node *node = &tape->nodes[i];
     if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
-    if (node->grad && node->count && node->op->backward) node->op->backward(tape, node);
+    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
   }
   if (tape->failure.code) return tape->failure;
   if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
@@ -191,4 +191,27 @@ moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;
   else if (seed) *(double *)seed += 1;
   return moon_tape_walk(tape, loss);
+}
+
+/* ---- gradients that wait ------------------------------------------------------------------------------------------------------ */
+
+void moon_tape_hold(moon_tape *tape, bool on) { tape->held = on; }
+
+static void add_into(moon_dtype dtype, size_t n, const void *from, void *into) {
+  const float *from32 = from;
+  const double *from64 = from;
+  float *into32 = into;
+  double *into64 = into;
+  if (dtype == MOON_F32) for (size_t i = 0; i < n; i++) into32[i] += from32[i];
+  else for (size_t i = 0; i < n; i++) into64[i] += from64[i];
+}
+
+void moon_tape_deliver(moon_tape *tape) {
+  for (size_t i = tape->n; tape->held && i-- > 0;) { /* in backward's order, so that sums come out as without the wait */
+    moon_node *node = &tape->nodes[i];
+    if (!node->grad || !node->count) continue;
+    if (node->leaf_grad) add_into(node->dtype, node->count, node->grad, node->leaf_grad);
+    else if (node->op->outside) node->op->backward(tape, node);
+    node->grad = NULL; /* once */
+  }
 }

@@ -24,6 +24,7 @@ typedef struct moon_node moon_node;
 typedef struct moon_op {
   const char *name;
   void (*backward)(moon_tape *tape, moon_node *node); /* NULL: a leaf */
+  bool outside;                                       /* backward writes to memory that is not the tape's, and takes none of it */
 } moon_op;
 
 struct moon_node {
@@ -37,6 +38,7 @@ struct moon_node {
   void *value;     /* [count], contiguous; read-only where borrowed */
   void *grad;      /* NULL until something flows in, then `room` */
   void *room;      /* where it lies: a leaf's in its tensor, another's in memory that backward reserves before anything flows */
+  void *leaf_grad; /* leaves: the tensor's memory */
   void *aux;       /* what the op keeps for its way back, in the arena */
   double number;   /* a factor, or an activation */
   const struct moon_scope *scope; /* the names around it */
@@ -53,6 +55,7 @@ struct moon_tape {
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
   bool no_memory; /* latched by moon_tape_take inside a backward pass */
+  bool held;      /* gradients stay in the tape until moon_tape_deliver */
   moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
   bool no_grad, checks;    /* as set by the caller */
   bool learns;             /* something since the reset would need a gradient, were it not for no_grad */

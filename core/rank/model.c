@@ -141,6 +141,11 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting -------------------------------------------------------------------------------------------- */
 
+bool moon_model_splits(const moon_model *model) {
+  (void)model; /* dense layers and embeddings take each row by itself */
+  return true;
+}
+
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out) {
   enum { MOST = 256 };
   const moon_feature_plan *plan = model->plan;

@@ -23,6 +23,8 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   uint32_t *ids;  /* [id_slots, n] */
   uint32_t *bags; /* [bag_slots, n, bag_length] */
 } moon_batch;
+/* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a forward pass. */
+bool moon_model_splits(const moon_model *model);
 /* [n, 1]: the last layer before its sigmoid, or its output where it is linear. The batch must live until the backward pass. */
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out);
 
