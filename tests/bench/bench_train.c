@@ -168,6 +168,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < 4; i++) score(&b, infer, rows[i], seconds);
   moon_infer_free(infer);
   for (size_t i = 0; i < LAYERS; i++) moon_dense_free(b.layers[i]);
+  moon_optimizer_free(b.adam);
   moon_tape_free(b.tape);
   moon_free(b.x), moon_free(b.y), moon_free(b.order);
   return 0;
