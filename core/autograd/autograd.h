@@ -30,7 +30,7 @@ int moon_var_dims(const moon_tape *tape, moon_var v);
 const size_t *moon_var_shape(const moon_tape *tape, moon_var v);
 size_t moon_var_count(const moon_tape *tape, moon_var v);
 
-/* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. */
+/* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. MOON_ENOMEM comes before anything is added. */
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
 
 /* Elementwise, with broadcasting of either side (numpy's rule). */
@@ -46,8 +46,8 @@ moon_status moon_op_exp(moon_tape *tape, moon_var a, moon_var *out);
 moon_status moon_op_log(moon_tape *tape, moon_var a, moon_var *out);
 /* [n, k] x [k, m] -> [n, m], by BLAS. */
 moon_status moon_op_matmul(moon_tape *tape, moon_var a, moon_var b, moon_var *out);
-/* act(x [n, in] W [in, m] + b [m]) as one node; activation as in nn.h's enum order: 0 linear, 1 relu, 2 sigmoid, 3 tanh. */
-moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, int activation, moon_var *out);
+/* act(x [n, in] W [in, m] + b [m]) as one node. */
+moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, moon_activation activation, moon_var *out);
 moon_status moon_op_transpose(moon_tape *tape, moon_var a, moon_var *out);                     /* [n, m] -> [m, n] */
 moon_status moon_op_reshape(moon_tape *tape, moon_var a, int dims, const size_t *shape, moon_var *out);
 moon_status moon_op_concat(moon_tape *tape, const moon_var *parts, size_t n, moon_var *out);   /* along the last dim */

@@ -28,7 +28,7 @@ void moon_tape_reset(moon_tape *tape) {
   if (tape->arena.used_total > tape->peak) tape->peak = tape->arena.used_total;
   moon_arena_reset(&tape->arena);
   tape->n = 0;
-  tape->no_memory = tape->learns = false;
+  tape->learns = false;
   tape->scope = NULL;
 }
 
@@ -37,11 +37,7 @@ size_t moon_tape_bytes(const moon_tape *tape) {
   return used + tape->cap * sizeof *tape->nodes + (tape->nested ? moon_tape_bytes(tape->nested) : 0);
 }
 
-void *moon_tape_take(moon_tape *tape, size_t bytes) {
-  void *memory = moon_arena_alloc_aligned(&tape->arena, bytes);
-  if (!memory) tape->no_memory = true;
-  return memory;
-}
+void *moon_tape_take(moon_tape *tape, size_t bytes) { return moon_arena_alloc_aligned(&tape->arena, bytes); }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------ */
 
@@ -127,7 +123,7 @@ moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tenso
                      moon_shape_write(moon_tensor_dims(grad), moon_tensor_shape(grad)).text);
   moon_node *node;
   MOON_TRY(moon_node_push_leaf(tape, &leaf_op, moon_tensor_dtype(value), dims, shape, moon_tensor_data(value), &node, out));
-  node->leaf_grad = grad ? moon_tensor_data(grad) : NULL;
+  node->room = grad ? moon_tensor_data(grad) : NULL;
   node->needs_grad = grad != NULL;
   tape->learns |= node->needs_grad;
   return moon_ok();
@@ -144,35 +140,47 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 
 /* ---- the way back ----------------------------------------------------------------------------------------------------------- */
 
-void *moon_node_grad(moon_tape *tape, moon_var v) {
+static bool is_leaf(const moon_node *node) { return !node->op->backward; }
+
+void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh) {
   moon_node *node = moon_node_at(tape, v);
+  *fresh = false;
   if (!node->needs_grad) return NULL;
-  if (!node->grad && node->leaf_grad) node->grad = node->leaf_grad;
-  if (!node->grad) {
-    size_t bytes = node->count * moon_dtype_size(node->dtype);
-    node->grad = moon_tape_take(tape, bytes);
-    if (node->grad) memset(node->grad, 0, bytes);
+  *fresh = !node->grad && !is_leaf(node); /* a leaf's holds what earlier batches left */
+  return node->grad = node->room;
+}
+
+void *moon_node_grad(moon_tape *tape, moon_var v) {
+  bool fresh;
+  void *grad = moon_node_grad_raw(tape, v, &fresh);
+  if (grad && fresh) memset(grad, 0, moon_node_at(tape, v)->count * moon_dtype_size(moon_node_at(tape, v)->dtype));
+  return grad;
+}
+
+moon_status moon_tape_reserve(moon_tape *tape, moon_var loss) {
+  for (size_t i = 0; i <= loss.id; i++) {
+    moon_node *node = &tape->nodes[i];
+    if (!node->needs_grad || node->room || (node->room = moon_tape_take(tape, node->count * moon_dtype_size(node->dtype)))) continue;
+    return moon_fail(MOON_ENOMEM, "backward: no memory for the gradient of %s", moon_shape_write(node->dims, node->shape).text);
   }
-  return node->grad;
+  return moon_ok();
 }
 
 moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
   tape->failure = moon_ok();
-  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->no_memory && !tape->failure.code;) {
+  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->failure.code;) {
     moon_node *node = &tape->nodes[i];
     if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
-    if (node->grad && node->count && node->op->backward) node->op->backward(tape, node);
+    if (node->grad && node->count && !is_leaf(node)) node->op->backward(tape, node);
   }
-  if (tape->failure.code) return tape->failure;
-  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
-  return moon_ok();
+  return tape->failure;
 }
 
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (loss.id >= tape->n) return moon_fail(MOON_EINVAL, "backward: the loss is not on this tape (was it reset?)");
   if (moon_node_at(tape, loss)->count != 1)
     return moon_fail(MOON_EINVAL, "backward: the loss has shape %s, not one element", moon_node_shape(tape, loss).text);
-  tape->no_memory = false; /* an op that found no memory has said so already */
+  MOON_TRY(moon_tape_reserve(tape, loss));
   for (size_t i = 0; i < tape->n; i++) tape->nodes[i].grad = NULL; /* an earlier backward's gradients must not flow twice */
   void *seed = moon_node_grad(tape, loss);
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;

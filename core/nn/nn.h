@@ -34,7 +34,7 @@ void moon_init_normal(moon_param *param, moon_rng *rng, double deviation);
 
 /* ---- layers (dense.c, embedding.c) ---------------------------------------------------------------------------------------- */
 
-typedef enum moon_activation { MOON_LINEAR, MOON_RELU, MOON_SIGMOID, MOON_TANH } moon_activation;
+/* moon_activation is core/tensor's, which computes them. */
 moon_status moon_activation_parse(const char *name, moon_activation *out); /* "linear" "relu" "sigmoid" "tanh"; names the nearest */
 const char *moon_activation_name(moon_activation activation);
 
