@@ -54,7 +54,6 @@ struct moon_tape {
   size_t n, cap;
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
-  bool no_memory; /* latched by moon_tape_take inside a backward pass */
   bool held;      /* gradients stay in the tape until moon_tape_deliver */
   moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
   bool no_grad, checks;    /* as set by the caller */
@@ -93,7 +92,9 @@ static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
 }
 /* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
 moon_status moon_node_look(moon_tape *tape, moon_var v);
-static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) {
+  return tape->checks ? moon_node_look(tape, v) : moon_ok();
+}
 /* Takes the newest node off again: its op failed. */
 static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
   tape->n--;
@@ -101,7 +102,7 @@ static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
 }
 /* Checks on: MOON_EINVAL where `numbers` (the node's value or gradient) are not all finite. */
 moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what, const void *numbers);
-/* A failure inside a backward rule; the first one is backward's answer. */
+/* A failure inside a backward rule that runs the caller's code (a custom op, a checkpoint): backward stops there and answers it. */
 static inline void moon_tape_latch(moon_tape *tape, moon_status failure) {
   if (!tape->failure.code) tape->failure = failure;
 }
