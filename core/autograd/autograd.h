@@ -18,6 +18,9 @@ moon_status moon_tape_new(moon_tape **out);
 void moon_tape_free(moon_tape *tape);
 void moon_tape_reset(moon_tape *tape);
 size_t moon_tape_bytes(const moon_tape *tape); /* memory held, for tests that a steady step does not grow */
+/* Memory of the tape's own until reset, 64-byte aligned, not zeroed: for masks and ids that must outlive the call that makes them. NULL
+ * where there is none. A backward rule cannot fail, so what it needs is taken on the way forward. */
+void *moon_tape_take(moon_tape *tape, size_t bytes);
 
 /* Leaves. A constant is borrowed until reset and gets no gradient; a leaf accumulates into `grad` (same shape, contiguous). */
 moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out);

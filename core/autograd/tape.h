@@ -76,8 +76,6 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 /* The same without inputs; value NULL: allocate. */
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
                                 moon_node **node, moon_var *out);
-/* Memory until reset, 64-byte aligned. What a backward rule needs is best taken on the way forward; a failure inside one is latched. */
-void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted. */
 void *moon_node_grad(moon_tape *tape, moon_var v);
 /* The same for an op that can write a gradient as well as add to it: `fresh` says that nothing has flowed there yet, and the memory, which

@@ -188,10 +188,16 @@ static moon_status run_shard(batch_job *job, size_t shard) {
   moon_tape_reset(tape);
   moon_tape_set_grad(tape, job->learn);
   moon_tape_hold(tape, job->shards > 1);
+  piece.inputs.training = job->learn, piece.inputs.seed = f->seed;
+  piece.inputs.step = f->report->steps * MOON_MOST_SHARDS + shard;
   MOON_TRY(moon_model_forward(f->model, tape, &piece.inputs, &out));
   MOON_TRY(put_loss(f, tape, &piece, out, &loss));
   job->loss[shard] = *(const float *)moon_var_data(tape, loss);
   if (!job->learn || !isfinite(job->loss[shard])) return moon_ok();
+  bool any;
+  moon_var penalty;
+  MOON_TRY(moon_model_penalty(f->model, tape, &any, &penalty));
+  if (any) MOON_TRY(moon_op_add(tape, loss, penalty, &loss));
   if (job->shards > 1) MOON_TRY(moon_op_scale(tape, loss, (double)n / (double)job->n, &loss)); /* its share of the batch's mean */
   return moon_tape_backward(tape, loss);
 }

@@ -15,13 +15,16 @@
 
 /* ---- the model (model.c) -------------------------------------------------------------------------------------------------- */
 
-/* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> dense layers -> probability. */
+/* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> layers -> probability. */
 typedef struct moon_model moon_model;
-/* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]}; the last layer has 1 unit, sigmoid (or linear with
- * loss "mse"). vocab_sizes: [feature_count] rows of each embedding table (0: none); the plan is borrowed for the model's life. */
+/* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]} of the kinds of nn/module.h, one after the other; the
+ * last gives one number, by a sigmoid (or linear with loss "mse"). A layer's "input" may be "x" (the above), "numbers", "fields", "history",
+ * the name of an id or category, or that and ".id": see lua/README.md. vocab_sizes: [feature_count] rows of each embedding table (0:
+ * none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
 void moon_model_free(moon_model *model);
 size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
+moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
 /* Mean and deviation of each dense slot; before fitting. [dense_slots] each. */
 void moon_model_normalise(moon_model *model, const float *mean, const float *deviation);
 moon_status moon_model_save(const moon_model *model, moon_buf *safetensors);

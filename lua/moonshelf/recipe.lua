@@ -168,10 +168,48 @@ local function check_features(features, items, events)
   end
 end
 
+--- The last layer gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core checks.
 local function check_output(where, model, loss)
   local last = model.layers[#model.layers]
-  if loss == "bce" and last.activation ~= "sigmoid" then
-    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, last.activation)
+  local activation = last.activation or "linear"
+  if last.units and last.units ~= 1 then
+    words.fail(last.where, "the last layer must have 1 unit (the probability), got %d", last.units)
+  end
+  if activation ~= "sigmoid" and activation ~= "linear" then
+    words.fail(last.where, "the last layer must be \"sigmoid\" (or \"linear\" with loss \"mse\"), got %q", activation)
+  end
+  if loss == "bce" and activation ~= "sigmoid" then
+    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
+  end
+end
+
+--- The names that a layer may read: see rank/inputs.c.
+local function input_names(features)
+  local set, histories = { x = true }, 0
+  for _, feature in ipairs(features) do
+    if feature.op == "history" then
+      histories = histories + 1
+      local name = histories > 1 and "history." .. histories or "history"
+      set[name], set[name .. ".ids"], set.fields = true, true, true
+    elseif feature.op == "id" or feature.op == "category" then
+      set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
+    else
+      set.numbers = true
+    end
+  end
+  return set
+end
+
+local function check_inputs(layers, names)
+  for _, layer in ipairs(layers) do
+    for _, option in ipairs { "input", "history" } do
+      local name = layer[option]
+      if name and not names[name] then
+        words.fail(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.type or "sequential", name,
+          words.hint(name, words.keys(names)))
+      end
+    end
+    if type(layer.layers) == "table" then check_inputs(layer.layers, names) end
   end
 end
 
@@ -215,6 +253,7 @@ local function compile(where, name, given)
   if training.weight then need(where, "train: weight", columns, training.weight, "the events have") end
   check_features(o.features, o.items, columns)
   check_output(where, o.model, training.loss)
+  check_inputs({ o.model }, input_names(o.features))
   local functions = {}
   local plan = {
     name = name, version = 1, where = where,

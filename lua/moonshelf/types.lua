@@ -6,7 +6,7 @@
 ---@class moonshelf.Label    what counts as a success
 ---@class moonshelf.Feature  what the model sees
 ---@class moonshelf.Layer    one layer
----@class moonshelf.Model    a stack of layers
+---@class moonshelf.Model    layers one after the other; also a layer of others
 ---@class moonshelf.Optimizer
 ---@class moonshelf.Schedule how the learning rate goes
 ---@class moonshelf.Split    which examples train, validate, test
@@ -17,6 +17,10 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
+---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
+---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.EmbeddingOptions { dim: integer?, min_count: integer? }
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
