@@ -30,7 +30,7 @@ int moon_var_dims(const moon_tape *tape, moon_var v);
 const size_t *moon_var_shape(const moon_tape *tape, moon_var v);
 size_t moon_var_count(const moon_tape *tape, moon_var v);
 
-/* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. */
+/* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. MOON_ENOMEM comes before anything is added. */
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
 /* While on, a backward leaves the world outside the tape alone, so that tapes over the same parameters may run on many threads: what leaves and
  * tables would have got stays in the tape until moon_tape_deliver adds it to them. Tapes delivered in one order give the same sums whoever ran
@@ -51,8 +51,8 @@ moon_status moon_op_exp(moon_tape *tape, moon_var a, moon_var *out);
 moon_status moon_op_log(moon_tape *tape, moon_var a, moon_var *out);
 /* [n, k] x [k, m] -> [n, m], by BLAS. */
 moon_status moon_op_matmul(moon_tape *tape, moon_var a, moon_var b, moon_var *out);
-/* act(x [n, in] W [in, m] + b [m]) as one node; activation as in nn.h's enum order: 0 linear, 1 relu, 2 sigmoid, 3 tanh. */
-moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, int activation, moon_var *out);
+/* act(x [n, in] W [in, m] + b [m]) as one node. */
+moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, moon_activation activation, moon_var *out);
 moon_status moon_op_transpose(moon_tape *tape, moon_var a, moon_var *out);                     /* [n, m] -> [m, n] */
 moon_status moon_op_reshape(moon_tape *tape, moon_var a, int dims, const size_t *shape, moon_var *out);
 moon_status moon_op_concat(moon_tape *tape, const moon_var *parts, size_t n, moon_var *out);   /* along the last dim */
@@ -69,7 +69,8 @@ moon_status moon_op_gather_mean(moon_tape *tape, const moon_tensor *table, moon_
                                 size_t length, moon_touch_fn touch, void *self, moon_var *out);
 /* Losses, mean over n. target [n] or the shape of the prediction. */
 moon_status moon_op_bce_logits(moon_tape *tape, moon_var logits, moon_var target, moon_var *out);
-moon_status moon_op_bce(moon_tape *tape, moon_var probability, moon_var target, moon_var *out); /* clipped to [1e-7, 1 - 1e-7] as Keras */
+moon_status moon_op_bce(moon_tape *tape, moon_var probability, moon_var target,
+                        moon_var *out); /* clipped to [1e-7, 1 - 1e-7] as Keras */
 moon_status moon_op_mse(moon_tape *tape, moon_var prediction, moon_var target, moon_var *out);
 
 /* Numeric gradient check in f64 (central differences): builds the graph through `build` for given leaves and compares. Answers
@@ -93,8 +94,8 @@ void moon_tape_set_grad(moon_tape *tape, bool on);
 /* While on, every op call looks at its value and backward at every gradient: the first that is not finite fails with MOON_EINVAL,
  * naming the op, the element, the node's position and the scopes around it. Costs a pass over all memory; off in a new tape. */
 void moon_tape_set_checks(moon_tape *tape, bool on);
-/* A stack of names for messages ("tower / layer 3 dense"): nodes made meanwhile remember it. The text is copied; MOON_ENOMEM. A reset
- * empties the stack; pop of an empty one does nothing. */
+/* A stack of names for messages ("tower / layer 3 dense"): nodes made meanwhile remember it, and shapes that do not
+ * fit say it. The text is copied; MOON_ENOMEM. A reset empties the stack; pop of an empty one does nothing. */
 moon_status moon_tape_scope_push(moon_tape *tape, const char *name);
 void moon_tape_scope_pop(moon_tape *tape);
 
@@ -115,8 +116,9 @@ typedef struct moon_operand {
 } moon_operand;
 typedef struct moon_custom {
   const char *name; /* for messages; copied */
-  moon_status (*forward)(void *self, const moon_operand *in, size_t n, const moon_operand *out, void *value); /* writes [out->count] */
-  moon_status (*backward)(void *self, const moon_operand *in, size_t n, const moon_operand *out);             /* NULL: no gradient */
+  moon_status (*forward)(void *self, const moon_operand *in, size_t n, const moon_operand *out,
+                         void *value);                                                            /* writes [out->count] */
+  moon_status (*backward)(void *self, const moon_operand *in, size_t n, const moon_operand *out); /* NULL: no gradient */
   void *self; /* stays until backward */
 } moon_custom;
 enum { MOON_CUSTOM_INPUTS = 8 };
@@ -130,8 +132,9 @@ moon_status moon_op_custom(moon_tape *tape, const moon_custom *op, const moon_va
 moon_status moon_op_neg(moon_tape *tape, moon_var a, moon_var *out);
 moon_status moon_op_abs(moon_tape *tape, moon_var a, moon_var *out);                     /* slope 0 at 0 */
 moon_status moon_op_sqrt(moon_tape *tape, moon_var a, moon_var *out);                    /* slope infinite at 0 */
-moon_status moon_op_pow(moon_tape *tape, moon_var a, double exponent, moon_var *out);    /* NaN for a < 0 unless exponent is whole */
-moon_status moon_op_clip(moon_tape *tape, moon_var a, double low, double high, moon_var *out); /* slope 1 inside and on the edges */
+moon_status moon_op_pow(moon_tape *tape, moon_var a, double exponent, moon_var *out); /* NaN for a < 0 unless exponent is whole */
+moon_status moon_op_clip(moon_tape *tape, moon_var a, double low, double high,
+                         moon_var *out);                                                 /* slope 1 inside and on the edges */
 moon_status moon_op_softplus(moon_tape *tape, moon_var a, moon_var *out);                /* log(1 + e^x), without overflow */
 moon_status moon_op_leaky_relu(moon_tape *tape, moon_var a, double slope, moon_var *out); /* slope x below 0 */
 /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2; Hendrycks & Gimpel 2016, the tanh form. */
@@ -145,15 +148,18 @@ moon_status moon_op_minimum(moon_tape *tape, moon_var a, moon_var b, moon_var *o
 moon_status moon_op_where(moon_tape *tape, const uint8_t *mask, int mask_dims, const size_t *mask_shape, moon_var a, moon_var b,
                           moon_var *out);
 /* `value` where the mask is true, a elsewhere. The mask broadcasts to a's shape. */
-moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape, double value,
-                                moon_var *out);
+moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape,
+                                double value, moon_var *out);
 
 /* ---- moving elements (ops_layout.c, ops_rows.c) -------------------------------------------------------------------------------- */
 
-moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order, moon_var *out); /* dimension d of out is order[d] of a */
+moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order,
+                            moon_var *out); /* dimension d of out is order[d] of a */
 moon_status moon_op_broadcast_to(moon_tape *tape, moon_var a, int dims, const size_t *shape, moon_var *out); /* numpy's rule */
-moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int dim, moon_var *out); /* n like shapes, a new dimension */
-moon_status moon_op_pad(moon_tape *tape, moon_var a, const size_t *before, const size_t *after, moon_var *out); /* zeros, per dim */
+moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int dim,
+                          moon_var *out); /* n like shapes, a new dimension */
+moon_status moon_op_pad(moon_tape *tape, moon_var a, const size_t *before, const size_t *after,
+                        moon_var *out); /* zeros, per dim */
 /* a [rows, ...], ids [n] -> [n, ...]. Backward adds in the order of the ids. */
 moon_status moon_op_select_rows(moon_tape *tape, moon_var a, const uint32_t *ids, size_t n, moon_var *out);
 
@@ -164,7 +170,8 @@ moon_status moon_op_sum_along(moon_tape *tape, moon_var a, int dim, bool keep, m
 moon_status moon_op_mean_along(moon_tape *tape, moon_var a, int dim, bool keep, moon_var *out);
 moon_status moon_op_max_along(moon_tape *tape, moon_var a, int dim, bool keep, moon_var *out); /* gradient to the first maximal */
 moon_status moon_op_log_softmax(moon_tape *tape, moon_var a, moon_var *out);
-moon_status moon_op_l2_normalise(moon_tape *tape, moon_var a, moon_var *out); /* x / |x|; a row of |x| < 1e-12 gives zeros, no gradient */
+moon_status moon_op_l2_normalise(moon_tape *tape, moon_var a,
+                                 moon_var *out); /* x / |x|; a row of |x| < 1e-12 gives zeros, no gradient */
 
 /* ---- batched products (ops_bmm.c) ----------------------------------------------------------------------------------------------- */
 
@@ -217,8 +224,8 @@ typedef struct moon_bag {
   moon_bag_mode mode;
 } moon_bag;
 /* Rows of table [rows, dim] -> [n, dim]; an empty bag gives zeros. All arrays stay until backward; touched rows are told as there. */
-moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag, moon_touch_fn touch,
-                                  void *self, moon_var *out);
+moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag,
+                                  moon_touch_fn touch, void *self, moon_var *out);
 
 /* ---- losses (ops_loss_pair.c, ops_loss_softmax.c) -----------------------------------------------------------------------------------
  *
@@ -234,13 +241,14 @@ moon_status moon_op_hinge(moon_tape *tape, moon_var pos, moon_var neg, double ma
                           moon_var *out); /* max(0, margin - (pos - neg)) */
 /* -log softmax(logits)[class]. logits [n, c], classes [n]. Rows of class `ignore` count neither in the sum nor in n (MOON_NONE: there
  * are none); where all are ignored the loss is 0. */
-moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore, const moon_var *weights,
-                                  moon_var *out);
+moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore,
+                                  const moon_var *weights, moon_var *out);
 
 /* Softmax over one positive and k sampled negatives, each logit less the log of the probability with which its item was drawn
  * (Bengio & Senecal 2008; Yi et al. 2019). pos [n], neg [n, k] or [k] for all rows alike; log q likewise, NULL: no correction. */
 typedef struct moon_log_q { const moon_var *pos, *neg; } moon_log_q; /* constants: [n]; [n, k] or [k] */
-moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights, moon_var *out);
+moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights,
+                                    moon_var *out);
 
 typedef struct moon_info_nce {
   double temperature;    /* > 0 */

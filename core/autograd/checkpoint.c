@@ -28,8 +28,8 @@ static moon_status run(moon_tape *tape, checkpoint *c, bool again, moon_var *res
     const moon_node *input = moon_node_at(tape, c->in[i]);
     moon_node *leaf;
     MOON_TRY(moon_node_push_leaf(nested, &input_op, input->dtype, input->dims, input->shape, input->value, &leaf, &leaves[i]));
-    leaf->leaf_grad = again ? moon_node_grad(tape, c->in[i]) : NULL;
-    leaf->needs_grad = leaf->leaf_grad || (!again && input->needs_grad);
+    leaf->room = again ? moon_node_grad(tape, c->in[i]) : NULL;
+    leaf->needs_grad = leaf->room || (!again && input->needs_grad);
     nested->learns |= leaf->needs_grad;
   }
   MOON_TRY(c->fn(nested, leaves, c->n, c->self, result));
@@ -45,8 +45,9 @@ static moon_status run_back(moon_tape *tape, const moon_node *node) {
       moon_var_dtype(nested, result) != node->dtype)
     return moon_fail(MOON_EINVAL, "the second run answers %s, the first %s", moon_node_shape(nested, result).text,
                      moon_shape_write(node->dims, node->shape).text);
+  MOON_TRY(moon_tape_reserve(nested, result));
   void *seed = moon_node_grad(nested, result);
-  if (!seed) return nested->no_memory ? moon_fail(MOON_ENOMEM, "no memory for gradients") : moon_ok();
+  if (!seed) return moon_ok();
   for (size_t i = 0; i < node->count; i++) {
     if (node->dtype == MOON_F32) ((float *)seed)[i] += ((const float *)node->grad)[i];
     else ((double *)seed)[i] += ((const double *)node->grad)[i];

@@ -28,13 +28,10 @@ void moon_tape_scope_pop(moon_tape *tape) {
   if (tape->scope) tape->scope = tape->scope->outer;
 }
 
-typedef struct scope_text { char text[200]; } scope_text;
-
-/* ", in tower / layer 3", or nothing; of a deep stack the innermost names. */
-static scope_text scope_write(const moon_scope *scope) {
+moon_scope_text moon_scope_write(const moon_scope *scope) {
   enum { DEEPEST = 8 };
   const moon_scope *path[DEEPEST];
-  scope_text out = {""};
+  moon_scope_text out = {""};
   int depth = 0;
   for (; scope && depth < DEEPEST; scope = scope->outer) path[depth++] = scope;
   for (size_t used = 0; depth-- > 0 && used < sizeof out.text;) {
@@ -68,9 +65,10 @@ moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what,
   if (all_finite(node->dtype, numbers, node->count)) return moon_ok();
   size_t i = 0;
   while (i + 1 < node->count && isfinite(number_at(node->dtype, numbers, i))) i++;
-  return moon_fail(MOON_EINVAL, "%s: the %s is %g at element %zu of %s (node %zu%s)", node->op->name, what,
-                   number_at(node->dtype, numbers, i), i, moon_shape_write(node->dims, node->shape).text, at,
-                   scope_write(node->scope).text);
+  double number = number_at(node->dtype, numbers, i);
+  if (isnan(number)) number = NAN; /* not "-nan" here and "nan" there */
+  return moon_fail(MOON_EINVAL, "%s: the %s is %g at element %zu of %s (node %zu%s)", node->op->name, what, number, i,
+                   moon_shape_write(node->dims, node->shape).text, at, moon_scope_write(node->scope).text);
 }
 
 moon_status moon_node_look(moon_tape *tape, moon_var v) {

@@ -206,15 +206,15 @@ MOON_CLONES static void K(unary_forward)(unary_op op, double number, size_t n, c
     case SCALE: for (size_t i = 0; i < n; i++) y[i] = x[i] * factor; break;
     case RELU: for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i]; break; /* NaN stays visible */
     case SIGMOID: for (size_t i = 0; i < n; i++) y[i] = K(moon_sigmoid)(x[i]); break;
-    case TANH: for (size_t i = 0; i < n; i++) y[i] = M(tanh)(x[i]); break;
+    case TANH: for (size_t i = 0; i < n; i++) y[i] = K(moon_tanh)(x[i]); break;
     case EXP: for (size_t i = 0; i < n; i++) y[i] = K(moon_exp)(x[i]); break;
     case LOG: for (size_t i = 0; i < n; i++) y[i] = M(log)(x[i]); break;
   }
 }
 
 /* From the output where that is cheaper: s' = s(1 - s), tanh' = 1 - tanh^2, exp' = exp. */
-MOON_CLONES static void K(unary_backward)(unary_op op, double number, size_t n, const REAL *restrict g, const REAL *restrict x, const REAL *restrict y,
-                              REAL *restrict into) {
+MOON_CLONES static void K(unary_backward)(unary_op op, double number, size_t n, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict y, REAL *restrict into) {
   REAL factor = (REAL)number;
   switch (op) {
     case SCALE: for (size_t i = 0; i < n; i++) into[i] += g[i] * factor; break;

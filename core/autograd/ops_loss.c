@@ -11,6 +11,8 @@
 
 typedef enum loss_kind { BCE_LOGITS, BCE, MSE } loss_kind;
 static const double CLIP = 1e-7; /* Keras' epsilon */
+enum { CHUNK = 16 };
+#define INLINE static inline __attribute__((always_inline))
 
 #define MOON_EACH_REAL "ops_loss.c"
 #include "autograd/each_real.h"
@@ -59,32 +61,56 @@ static REAL K(clipped)(REAL p) {
   return p < low ? low : p > high ? high : p;
 }
 
-static void K(loss_forward)(loss_kind kind, size_t n, const REAL *restrict p, const REAL *restrict t, REAL *restrict y) {
+/* The sum of up to CHUNK losses: first the terms, side by side, then their sum in double. */
+INLINE double K(chunk_forward)(loss_kind kind, size_t n, const REAL *restrict p, const REAL *restrict t) {
+  REAL term[CHUNK];
   double sum = 0;
   for (size_t i = 0; i < n; i++) {
     REAL z = p[i], q = K(clipped)(z), miss = z - t[i];
     switch (kind) {
-      case BCE_LOGITS: sum += (z < 0 ? 0 : z) - z * t[i] + M(log1p)(K(moon_exp)(z < 0 ? z : -z)); break;
-      case BCE: sum -= t[i] * M(log)(q) + (1 - t[i]) * M(log1p)(-q); break;
-      case MSE: sum += (double)miss * miss; break;
+      case BCE_LOGITS: term[i] = (z < 0 ? 0 : z) - z * t[i] + K(moon_log1p)(K(moon_exp)(z < 0 ? z : -z)); break;
+      case BCE: term[i] = -(t[i] * M(log)(q) + (1 - t[i]) * M(log1p)(-q)); break;
+      case MSE: term[i] = miss * miss; break;
     }
+  }
+  for (size_t i = 0; i < n; i++) sum += term[i];
+  return sum;
+}
+
+INLINE double K(sum_forward)(loss_kind kind, size_t n, const REAL *p, const REAL *t) {
+  double sum = 0;
+  size_t i = 0;
+  for (; i + CHUNK <= n; i += CHUNK) sum += K(chunk_forward)(kind, CHUNK, p + i, t + i);
+  return sum + K(chunk_forward)(kind, n - i, p + i, t + i);
+}
+
+MOON_CLONES static void K(loss_forward)(loss_kind kind, size_t n, const REAL *p, const REAL *t, REAL *y) {
+  double sum = 0;
+  switch (kind) {
+    case BCE_LOGITS: sum = K(sum_forward)(BCE_LOGITS, n, p, t); break;
+    case BCE: sum = K(sum_forward)(BCE, n, p, t); break;
+    case MSE: sum = K(sum_forward)(MSE, n, p, t); break;
   }
   *y = (REAL)(sum / (double)n);
 }
 
-static void K(loss_backward_p)(loss_kind kind, size_t n, const REAL *g, const REAL *restrict p, const REAL *restrict t, REAL *restrict into) {
+MOON_CLONES static void K(loss_backward_p)(loss_kind kind, size_t n, const REAL *g, const REAL *restrict p, const REAL *restrict t,
+                                           REAL *restrict into) {
   REAL each = (REAL)(*g / (double)n);
-  for (size_t i = 0; i < n; i++) {
-    REAL q = K(clipped)(p[i]);
-    switch (kind) {
-      case BCE_LOGITS: into[i] += each * (K(moon_sigmoid)(p[i]) - t[i]); break;
-      case BCE: into[i] += q < p[i] || q > p[i] ? 0 : each * (q - t[i]) / (q * (1 - q)); break; /* NaN stays */
-      case MSE: into[i] += each * 2 * (p[i] - t[i]); break;
-    }
+  switch (kind) {
+    case BCE_LOGITS: for (size_t i = 0; i < n; i++) into[i] += each * (K(moon_sigmoid)(p[i]) - t[i]); break;
+    case BCE:
+      for (size_t i = 0; i < n; i++) {
+        REAL q = K(clipped)(p[i]), d = each * (q - t[i]) / (q * (1 - q));
+        into[i] += q < p[i] || q > p[i] ? 0 : d; /* NaN stays */
+      }
+      break;
+    case MSE: for (size_t i = 0; i < n; i++) into[i] += each * 2 * (p[i] - t[i]); break;
   }
 }
 
-static void K(loss_backward_t)(loss_kind kind, size_t n, const REAL *g, const REAL *restrict p, const REAL *restrict t, REAL *restrict into) {
+static void K(loss_backward_t)(loss_kind kind, size_t n, const REAL *g, const REAL *restrict p, const REAL *restrict t,
+                               REAL *restrict into) {
   REAL each = (REAL)(*g / (double)n);
   for (size_t i = 0; i < n; i++) {
     REAL q = K(clipped)(p[i]);

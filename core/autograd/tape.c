@@ -28,7 +28,7 @@ void moon_tape_reset(moon_tape *tape) {
   if (tape->arena.used_total > tape->peak) tape->peak = tape->arena.used_total;
   moon_arena_reset(&tape->arena);
   tape->n = 0;
-  tape->no_memory = tape->learns = false;
+  tape->learns = false;
   tape->scope = NULL;
 }
 
@@ -50,8 +50,8 @@ moon_status moon_node_check(const moon_tape *tape, const moon_op *op, size_t n, 
     if (in[i].id >= tape->n) return moon_fail(MOON_EINVAL, "%s: input %zu is not on this tape (was it reset?)", op->name, i + 1);
     const moon_node *a = moon_node_at(tape, in[0]), *b = moon_node_at(tape, in[i]);
     if (a->dtype != b->dtype)
-      return moon_fail(MOON_EINVAL, "%s: %s %s against %s %s", op->name, moon_dtype_name(a->dtype), moon_node_shape(tape, in[0]).text,
-                       moon_dtype_name(b->dtype), moon_node_shape(tape, in[i]).text);
+      return moon_fail(MOON_EINVAL, "%s: %s %s against %s %s", op->name, moon_dtype_name(a->dtype),
+                       moon_node_shape(tape, in[0]).text, moon_dtype_name(b->dtype), moon_node_shape(tape, in[i]).text);
   }
   return moon_ok();
 }
@@ -63,7 +63,8 @@ bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in) {
 }
 
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why) {
-  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why);
+  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s%s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text,
+                   why, moon_scope_write(tape->scope).text);
 }
 
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
@@ -102,7 +103,8 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 
 /* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
 
-moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out) {
+moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data,
+                               moon_var *out) {
   moon_node *node;
   size_t count = 0;
   moon_status st = moon_shape_count(dtype, dims, shape, &count);
@@ -114,7 +116,8 @@ moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, cons
 moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tensor *grad, moon_var *out) {
   int dims = moon_tensor_dims(value);
   const size_t *shape = moon_tensor_shape(value);
-  if (!moon_tensor_is_contiguous(value)) return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
+  if (!moon_tensor_is_contiguous(value))
+    return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
   if (grad && !moon_tensor_is_contiguous(grad))
     return moon_fail(MOON_EINVAL, "leaf: the gradient of a value of %s is not contiguous", moon_shape_write(dims, shape).text);
   if (grad && (moon_tensor_dtype(grad) != moon_tensor_dtype(value) ||
@@ -141,35 +144,47 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 
 /* ---- the way back ----------------------------------------------------------------------------------------------------------- */
 
-void *moon_node_grad(moon_tape *tape, moon_var v) {
+void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh) {
   moon_node *node = moon_node_at(tape, v);
+  *fresh = false;
   if (!node->needs_grad) return NULL;
-  if (!node->grad && node->leaf_grad && !tape->held) node->grad = node->leaf_grad;
-  if (!node->grad) {
-    size_t bytes = node->count * moon_dtype_size(node->dtype);
-    node->grad = moon_tape_take(tape, bytes);
-    if (node->grad) memset(node->grad, 0, bytes);
+  *fresh = !node->grad && node->room != node->leaf_grad; /* a leaf's holds what earlier batches left */
+  return node->grad = node->room;
+}
+
+void *moon_node_grad(moon_tape *tape, moon_var v) {
+  bool fresh;
+  void *grad = moon_node_grad_raw(tape, v, &fresh);
+  if (grad && fresh) memset(grad, 0, moon_node_at(tape, v)->count * moon_dtype_size(moon_node_at(tape, v)->dtype));
+  return grad;
+}
+
+moon_status moon_tape_reserve(moon_tape *tape, moon_var from) {
+  for (size_t i = 0; i <= from.id; i++) {
+    moon_node *node = &tape->nodes[i];
+    if (!node->needs_grad || node->room) continue;
+    node->room = node->leaf_grad && !tape->held ? node->leaf_grad : moon_tape_take(tape, node->count * moon_dtype_size(node->dtype));
+    if (node->room) continue;
+    return moon_fail(MOON_ENOMEM, "backward: no memory for the gradient of %s", moon_shape_write(node->dims, node->shape).text);
   }
-  return node->grad;
+  return moon_ok();
 }
 
 moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
   tape->failure = moon_ok();
-  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->no_memory && !tape->failure.code;) {
+  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->failure.code;) {
     moon_node *node = &tape->nodes[i];
     if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
     if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
   }
-  if (tape->failure.code) return tape->failure;
-  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
-  return moon_ok();
+  return tape->failure;
 }
 
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (loss.id >= tape->n) return moon_fail(MOON_EINVAL, "backward: the loss is not on this tape (was it reset?)");
   if (moon_node_at(tape, loss)->count != 1)
     return moon_fail(MOON_EINVAL, "backward: the loss has shape %s, not one element", moon_node_shape(tape, loss).text);
-  tape->no_memory = false; /* an op that found no memory has said so already */
+  MOON_TRY(moon_tape_reserve(tape, loss));
   for (size_t i = 0; i < tape->n; i++) tape->nodes[i].grad = NULL; /* an earlier backward's gradients must not flow twice */
   void *seed = moon_node_grad(tape, loss);
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;

@@ -36,7 +36,8 @@ struct moon_node {
   size_t shape[MOON_MAX_DIMS];
   size_t count;
   void *value;     /* [count], contiguous; read-only where borrowed */
-  void *grad;      /* NULL until something flows in; a leaf's lies in its tensor */
+  void *grad;      /* NULL until something flows in, then `room` */
+  void *room;      /* where it lies: a leaf's in its tensor, another's in memory that backward reserves before anything flows */
   void *leaf_grad; /* leaves: the tensor's memory */
   void *aux;       /* what the op keeps for its way back, in the arena */
   double number;   /* a factor, or an activation */
@@ -53,7 +54,6 @@ struct moon_tape {
   size_t n, cap;
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
-  bool no_memory; /* latched by moon_tape_take inside a backward pass */
   bool held;      /* gradients stay in the tape until moon_tape_deliver */
   moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
   bool no_grad, checks;    /* as set by the caller */
@@ -76,10 +76,13 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 /* The same without inputs; value NULL: allocate. */
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
                                 moon_node **node, moon_var *out);
-/* Memory until reset, 64-byte aligned; NULL latches no_memory. */
+/* Memory until reset, 64-byte aligned. What a backward rule needs is best taken on the way forward; a failure inside one is latched. */
 void *moon_tape_take(moon_tape *tape, size_t bytes);
-/* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted or memory ran out (latched). */
+/* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted. */
 void *moon_node_grad(moon_tape *tape, moon_var v);
+/* The same for an op that can write a gradient as well as add to it: `fresh` says that nothing has flowed there yet, and the memory, which
+ * is then not zeroed, must be written in full. */
+void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh);
 /* True where an op on these inputs keeps what its way back needs; asked before the push. */
 bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in);
 /* `needs`, but not under no_grad. */
@@ -89,7 +92,9 @@ static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
 }
 /* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
 moon_status moon_node_look(moon_tape *tape, moon_var v);
-static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) {
+  return tape->checks ? moon_node_look(tape, v) : moon_ok();
+}
 /* Takes the newest node off again: its op failed. */
 static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
   tape->n--;
@@ -97,12 +102,17 @@ static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
 }
 /* Checks on: MOON_EINVAL where `numbers` (the node's value or gradient) are not all finite. */
 moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what, const void *numbers);
-/* A failure inside a backward rule; the first one is backward's answer. */
+/* A failure inside a backward rule that runs the caller's code (a custom op, a checkpoint): backward stops there and answers it. */
 static inline void moon_tape_latch(moon_tape *tape, moon_status failure) {
   if (!tape->failure.code) tape->failure = failure;
 }
+/* Room for every gradient up to `from`, before any flows: a failure leaves the leaves as they were. */
+moon_status moon_tape_reserve(moon_tape *tape, moon_var from);
 /* The walk from node `from`, whose gradient is there, to the first. */
 moon_status moon_tape_walk(moon_tape *tape, moon_var from);
+typedef struct moon_scope_text { char text[200]; } moon_scope_text;
+/* ", in tower / layer 3" by value, or nothing; of a deep stack the innermost names. */
+moon_scope_text moon_scope_write(const moon_scope *scope);
 /* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
 

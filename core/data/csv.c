@@ -153,6 +153,13 @@ static moon_status read_header(reader *r) {
   return status;
 }
 
+static bool is_missing(const moon_csv_options *options, const moon_field *f) {
+  bool missing = !f->n;
+  for (size_t i = 0; i < options->missing_count && !missing; i++)
+    missing = strlen(options->missing[i]) == f->n && !memcmp(options->missing[i], f->text, f->n);
+  return missing;
+}
+
 /* Columns that nobody gave a type: numbers where at least nine in ten of the first values are, so that a slip is reported as
  * one and does not turn the column into texts. */
 static moon_status infer_types(reader *r) {
@@ -168,7 +175,7 @@ static moon_status infer_types(reader *r) {
     for (size_t i = 0; i < r->target_count; i++) {
       const moon_field *f = &r->in->fields[r->targets[i].index];
       double ignored;
-      seen[i].values += f->n != 0;
+      seen[i].values += !is_missing(r->options, f);
       seen[i].numbers += moon_value_number(f->text, f->n, &ignored);
     }
   }
@@ -199,8 +206,8 @@ static moon_status bad_row(reader *r, moon_status why) {
                    allowed);
 }
 
-static bool read_cell(const target *t, moon_field *f, cell *out) {
-  out->null = !f->n;
+static bool read_cell(const moon_csv_options *options, const target *t, moon_field *f, cell *out) {
+  out->null = is_missing(options, f);
   if (out->null) return true;
   switch (t->type) {
     case MOON_STRING:
@@ -253,7 +260,7 @@ static moon_status read_record(reader *r) {
         r, moon_fail(MOON_EFORMAT, "%zu fields%s, the header has %zu", in->count, in->fault ? " and more" : "", r->width));
   for (size_t i = 0; i < r->target_count; i++) {
     const target *t = &r->targets[i];
-    if (!read_cell(t, &in->fields[t->index], &r->cells[i])) return bad_row(r, bad_cell(t, &in->fields[t->index]));
+    if (!read_cell(r->options, t, &in->fields[t->index], &r->cells[i])) return bad_row(r, bad_cell(t, &in->fields[t->index]));
   }
   return push_row(r);
 }

@@ -70,6 +70,8 @@ typedef struct moon_csv_options {
   const moon_csv_column *columns; /* what to read; other columns of the file are skipped */
   size_t column_count;
   size_t max_bad_rows;            /* rows with a wrong number of fields or a value that does not parse are left out, up to here */
+  const char *const *missing;     /* [missing_count] texts that mean "no value", beside the empty one: "NA", "unknown" */
+  size_t missing_count;
   size_t block;                   /* bytes read at a time; 0 for a good number */
   const moon_progress *progress;
 } moon_csv_options;
@@ -80,7 +82,7 @@ typedef struct moon_csv_report {
 } moon_csv_report;
 
 /* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line,
- * column and value. An empty field is null, quoted or not; a blank line is skipped. A header alone is a table of 0 rows; a
+ * column and value. An empty field is null, quoted or not, and so is one of the texts in `missing`; a blank line is skipped. A header alone is a table of 0 rows; a
  * file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows how
  * many rows it took.
  *
@@ -106,7 +108,8 @@ typedef struct moon_row_functions {
 
 /* ---- a plan's sources and rules (source.c, preprocess.c) ------------------------------------------------------------------ */
 
-/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],"where"}.
+/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],
+ * "missing"?:["NA"],"where"}.
  * A relative file is looked for in `data_dir` ("where" is "recipe.lua:12" and prefixes errors). "x.csv" also finds "x.csv.gz". */
 moon_status moon_source_read(const json_t *source, const char *data_dir, size_t max_bad_rows, const moon_progress *progress,
                              moon_table **out, moon_csv_report *report);
@@ -170,10 +173,11 @@ void moon_log_free(moon_log *log);
  * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the
  *        same user does a kind in `positive` on the same item after it, at most N later (N itself counts; at equal times the
  *        log's order says what is after); an event of a kind in both is positive itself;
- *        or {"column":"rating","at_least":4} - every event whose column is not null. Each with "where". */
+ *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank samples them. Each with "where". */
 typedef struct moon_examples {
   uint32_t *event; /* [n] index into log->events */
   float *label;    /* [n] 0 or 1 */
+  uint32_t *item;  /* [n] the item row where it is not the event's (sampled negatives); NULL: all are the events' */
   size_t n;
 } moon_examples;
 moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out);

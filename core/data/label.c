@@ -104,5 +104,6 @@ moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *
 void moon_examples_free(moon_examples *examples) {
   moon_free(examples->event);
   moon_free(examples->label);
+  moon_free(examples->item);
   *examples = (moon_examples){0};
 }

@@ -60,6 +60,6 @@ moon_status moon_dense_forward(moon_tape *tape, moon_dense *dense, moon_var x, m
   moon_var w, b;
   moon_status st = moon_tape_leaf(tape, dense->weight->value, moon_param_sink(dense->weight), &w);
   if (!st.code) st = moon_tape_leaf(tape, dense->bias->value, moon_param_sink(dense->bias), &b);
-  if (!st.code) st = moon_op_dense(tape, x, w, b, (int)dense->activation, y);
+  if (!st.code) st = moon_op_dense(tape, x, w, b, dense->activation, y);
   return st.code ? moon_wrap(st, "layer of \"%s\"", dense->weight->name) : st;
 }

@@ -34,7 +34,7 @@ void moon_init_normal(moon_param *param, moon_rng *rng, double deviation);
 
 /* ---- layers (dense.c, embedding.c) ---------------------------------------------------------------------------------------- */
 
-typedef enum moon_activation { MOON_LINEAR, MOON_RELU, MOON_SIGMOID, MOON_TANH } moon_activation;
+/* moon_activation is core/tensor's, which computes them. */
 moon_status moon_activation_parse(const char *name, moon_activation *out); /* "linear" "relu" "sigmoid" "tanh"; names the nearest */
 const char *moon_activation_name(moon_activation activation);
 
@@ -106,6 +106,8 @@ typedef struct moon_safetensors moon_safetensors;
 /* Parses and checks every offset against n; the views borrow `bytes`. */
 moon_status moon_safetensors_open(const char *bytes, size_t n, moon_safetensors **out);
 void moon_safetensors_close(moon_safetensors *file);
+/* The i-th tensor by name, borrowed. MOON_ENOTFOUND after the last, MOON_EFORMAT where we have no such dtype. */
+moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const char **name, moon_dtype *dtype, int *dims, const size_t **shape);
 /* Copies tensor `name` into `into`; dtype and shape must agree (the error gives both). MOON_ENOTFOUND where absent. */
 moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into);
 

@@ -166,6 +166,14 @@ void moon_safetensors_close(moon_safetensors *file) {
   moon_free(file);
 }
 
+moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const char **name, moon_dtype *dtype, int *dims, const size_t **shape) {
+  if (i >= file->n) return moon_fail(MOON_ENOTFOUND, "safetensors: there are only %zu tensors", file->n);
+  const entry *e = &file->entries[i];
+  if (e->type->dtype < 0) return moon_fail(MOON_EFORMAT, "safetensors: tensor \"%s\" is %s, which is not computed with", e->name, e->type->name);
+  *name = e->name, *dtype = (moon_dtype)e->type->dtype, *dims = e->dims, *shape = e->shape;
+  return moon_ok();
+}
+
 /* ---- reading a tensor --------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into) {

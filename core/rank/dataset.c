@@ -84,17 +84,25 @@ static moon_status split(moon_dataset *d, const json_t *train) {
   if (!d->part) return moon_fail(MOON_ENOMEM, "no memory to split %zu examples", d->examples.n);
   if (!strcmp(by, "random")) split_at_random(d, shares, (uint64_t)json_integer_value(json_object_get(train, "seed")));
   else split_by_time(d, shares);
-  size_t positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) {
-    d->part_n[d->part[i]]++;
-    positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  }
+  for (size_t i = 0; i < d->examples.n; i++) d->part_n[d->part[i]]++;
   d->judged = d->part_n[MOON_TEST] ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
   if (!d->part_n[MOON_TRAIN]) return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
-  if (!positives || positives == d->part_n[MOON_TRAIN])
-    return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds", positives ? "only" : "not one",
-                     d->part_n[MOON_TRAIN]);
   return moon_ok();
+}
+
+static moon_status check_classes(const moon_dataset *d) {
+  size_t positives = 0;
+  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+  if (positives && positives < d->part_n[MOON_TRAIN]) return moon_ok();
+  return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds%s", positives ? "only" : "not one",
+                   d->part_n[MOON_TRAIN], positives ? " (the label's negatives = N draws some)" : "");
+}
+
+static moon_status sample(moon_dataset *d, const json_t *plan) {
+  json_int_t each = json_integer_value(json_object_get(json_object_get(plan, "label"), "negatives"));
+  if (each < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)each);
+  MOON_TRY(moon_add_negatives(d, (size_t)each, (uint64_t)json_integer_value(json_object_get(json_object_get(plan, "train"), "seed"))));
+  return check_classes(d);
 }
 
 /* What could be known when the judged part began: `known` marks it event by event. */
@@ -190,6 +198,7 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(moon_label(json_object_get(plan, "label"), d->log, &d->examples));
   MOON_TRY(split(d, train));
   MOON_TRY(list_known(d, train));
+  MOON_TRY(sample(d, plan));
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocab_of != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;

@@ -7,4 +7,7 @@
  * set. Plan, features, split and `known` are there already. */
 moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
 
+/* Adds `each` sampled negatives to every positive training example; after the split, before the replay. */
+moon_status moon_add_negatives(moon_dataset *dataset, size_t each, uint64_t seed);
+
 #endif

@@ -133,8 +133,11 @@ static json_t *column(const moon_metric *metrics, size_t n, const float *scores,
 }
 
 static json_t *counts(const moon_dataset *d, const judged *j) {
-  return json_pack("{s:I, s:I, s:I, s:o}", "train", (json_int_t)d->part_n[MOON_TRAIN], "validation", (json_int_t)d->part_n[MOON_VALIDATION], "test",
-                   (json_int_t)d->part_n[MOON_TEST], "positive_rate", number(j->n ? (double)j->positives / (double)j->n : NAN));
+  json_t *out = json_pack("{s:I, s:I, s:I, s:o}", "train", (json_int_t)(d->part_n[MOON_TRAIN] - d->negatives), "validation",
+                          (json_int_t)d->part_n[MOON_VALIDATION], "test", (json_int_t)d->part_n[MOON_TEST], "positive_rate",
+                          number(j->n ? (double)j->positives / (double)j->n : NAN));
+  if (d->negatives) json_object_set_new(out, "sampled_negatives", json_integer((json_int_t)d->negatives));
+  return out;
 }
 
 moon_status moon_evaluate(const moon_model *model, const moon_dataset *d, const json_t *names, uint64_t seed, const moon_evaluate_options *options,

@@ -45,6 +45,7 @@ typedef struct moon_dataset {
   moon_examples examples;
   uint8_t *part;            /* [examples.n] a moon_part */
   size_t part_n[MOON_PARTS];
+  size_t negatives;         /* how many training examples were sampled (label's "negatives") */
   moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
   moon_feature_plan *plan;
   moon_vocab **vocabs;      /* [plan->feature_count] from the training part, or the bundle's */
@@ -132,7 +133,7 @@ double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
 /* Accuracy, AUC and log loss over the examples of the judged part; recall@k, NDCG@k and coverage by full-catalogue ranking: for each user
  * with a positive in the judged part (at most max_users, chosen by hash), rank all listed items that the user had not touched before it,
  * with the features as they were when it began. The answer is JSON (new reference):
- * {"part":"test","examples":{"train":..,"validation":..,"test":..,"positive_rate":..}, "users":N,
+ * {"part":"test","examples":{"train":..,"validation":..,"test":..,"positive_rate":..,"sampled_negatives"?:..}, "users":N,
  *  "model":{"accuracy":..,"auc":..,"logloss":..,"recall@20":..,"ndcg@20":..,"coverage":..},
  *  "baselines":{"popular":{"auc":..,"recall@20":..,"ndcg@20":..},"random":{...},"item-knn":{...}}}
  * metrics: the plan's list of names ("recall@20" any k up to 1000); unknown names are errors with the nearest. */

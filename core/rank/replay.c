@@ -27,16 +27,17 @@ static moon_status happen(const moon_log *log, moon_state *state, renaming *name
 }
 
 static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_event *event, size_t example) {
-  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), event->item, event->time,
-                           &d->inputs, example);
-  d->popularity[example] = (float)moon_state_item_total(state, event->item);
+  uint32_t item = d->examples.item ? d->examples.item[example] : event->item;
+  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, &d->inputs,
+                           example);
+  d->popularity[example] = (float)moon_state_item_total(state, item);
 }
 
 static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const moon_progress *progress) {
   const moon_log *log = d->log;
   MOON_TRY(name_kinds(log, state, names));
   for (size_t i = 0, next = 0; i < log->n; i++) {
-    if (next < d->examples.n && d->examples.event[next] == i) see(d, state, names, &log->events[i], next++);
+    while (next < d->examples.n && d->examples.event[next] == i) see(d, state, names, &log->events[i], next++);
     MOON_TRY(happen(log, state, names, &log->events[i]));
     if (i % 65536 == 0 && !moon_progress_step(progress, "replay", (double)i / (double)log->n, NULL))
       return moon_fail(MOON_ECANCELED, "interrupted while replaying events");

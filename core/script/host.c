@@ -95,6 +95,7 @@ static int open_body(lua_State *L) {
   moon_lua_mask_register(L);
   moon_lua_column_register(L);
   moon_lua_ctx_register(L);
+  moon_lua_tensor_register(L, moon_host_of(L));
   return 0;
 }
 
@@ -104,6 +105,7 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
   if (!host) return moon_fail(MOON_ENOMEM, "no memory for a Lua host");
   if (options) host->options = *options;
   if (!host->options.memory_limit) host->options.memory_limit = (size_t)256 << 20;
+  if (!host->options.tensor_limit) host->options.tensor_limit = (size_t)256 << 20;
   if (!host->options.load_instructions) host->options.load_instructions = 50000000;
   if (!host->options.call_instructions) host->options.call_instructions = 1000000;
   moon_budget_start(host, UINT64_MAX, LOAD_MICROS);

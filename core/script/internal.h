@@ -90,6 +90,8 @@ void moon_patterns_install(lua_State *L);
 /* ---- require.c: the sandbox's require, and how a chunk of the user is loaded */
 int moon_sandbox_require(lua_State *L);
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n);
+/* Lua: (file, option, line) -> the line at or after `line` on which `option =` stands, or nothing. */
+int moon_option_line(lua_State *L);
 
 /* ---- plan.c */
 /* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the problem is in `why`. */
@@ -112,6 +114,9 @@ void moon_lua_column_register(lua_State *L);
 void moon_lua_column_push(lua_State *L, moon_host *host, const char *name);
 void moon_lua_ctx_register(lua_State *L);
 void moon_lua_ctx_push(lua_State *L, const moon_request *request);
+/* The state's home of tensors; host NULL: a stock lua5.4. push makes one where none was registered, and pushes what m.tensor is. */
+void moon_lua_tensor_register(lua_State *L, moon_host *host);
+void moon_lua_tensor_push(lua_State *L);
 /* Raises "<place>there is no <what> '<name>'; did you mean '...'?" */
 int moon_lua_unknown(lua_State *L, const char *what, const char *name, const char *const *names, size_t count);
 

@@ -106,11 +106,13 @@ int moon_lua_open(lua_State *L) {
   int env = lua_gettop(L);
   lua_newtable(L); /* loaded */
   static const luaL_Reg native[] = {
-      {"nearest", native_nearest}, {"duration", native_duration}, {"time", native_time}, {NULL, NULL}};
+      {"nearest", native_nearest}, {"duration", native_duration}, {"time", native_time}, {"option_line", moon_option_line}, {NULL, NULL}};
   luaL_newlib(L, native);
   moon_plan_install(L);
   lua_pushliteral(L, MOON_VERSION);
   lua_setfield(L, -2, "version");
+  moon_lua_tensor_push(L);
+  lua_setfield(L, -2, "tensor");
   lua_setfield(L, -2, "moonshelf.native");
   lua_pushvalue(L, env);
   lua_insert(L, -2);

@@ -10,9 +10,52 @@
 
 enum { MODULE_LIMIT = 4 * 1024 * 1024 };
 #define BUF_TYPE "moonshelf.buf"
+enum { LINES_AHEAD = 400 }; /* how far an option may stand from the word that it belongs to */
 static const char loaded_key = 0; /* registry: name -> value, or false while it loads */
+static const char source_key = 0; /* registry: name -> text of a chunk, to find the line of an option */
+
+static void keep_source(lua_State *L, const char *name, const char *source, size_t n) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &source_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &source_key);
+  }
+  lua_pushlstring(L, source, n);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+/* Whether `key =` stands at p, as a name of its own and not as a comparison. */
+static bool is_option(const char *start, const char *p, const char *key, size_t n) {
+  if ((p > start && is_name(p[-1])) || strncmp(p, key, n)) return false;
+  p += n;
+  while (*p == ' ' || *p == '\t') p++;
+  return p[0] == '=' && p[1] != '=';
+}
+
+/* A table carries no lines, so an option is looked for in the text, from the line of its word on. */
+int moon_option_line(lua_State *L) {
+  size_t n, size;
+  const char *file = luaL_checkstring(L, 1), *key = luaL_checklstring(L, 2, &n);
+  lua_Integer line = luaL_checkinteger(L, 3);
+  if (!n || lua_rawgetp(L, LUA_REGISTRYINDEX, &source_key) != LUA_TTABLE || lua_getfield(L, -1, file) != LUA_TSTRING) return 0;
+  const char *start = lua_tolstring(L, -1, &size), *p = start;
+  for (lua_Integer at = 1; at < line && p; at++) p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL;
+  for (lua_Integer last = line + LINES_AHEAD; p && *p && line < last; p++) {
+    if (is_option(start, p, key, n)) {
+      lua_pushinteger(L, line);
+      return 1;
+    }
+    line += *p == '\n';
+  }
+  return 0;
+}
 
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n) {
+  keep_source(L, name, source, n);
   if (n >= 3 && !memcmp(source, "\xEF\xBB\xBF", 3)) source += 3, n -= 3;
   if (n && source[0] == '#') /* "#!/usr/bin/env ..."; its newline stays, so that lines are counted right */
     while (n && source[0] != '\n') source++, n--;

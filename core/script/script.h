@@ -18,6 +18,7 @@ struct lua_State;
 typedef struct moon_host moon_host;
 typedef struct moon_host_options {
   size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
+  size_t tensor_limit;        /* bytes of tensors that the script made, 0: 256 MiB */
   uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
   uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */

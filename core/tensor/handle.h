@@ -8,6 +8,8 @@
 /* The memory behind one or more tensors; the elements follow the header, 64-byte aligned. */
 typedef struct moon_storage {
   atomic_size_t handles;
+  moon_account *account; /* or NULL; held */
+  size_t bytes;          /* that count there */
 } moon_storage;
 enum { MOON_STORAGE_HEADER = 64 };
 

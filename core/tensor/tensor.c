@@ -39,18 +39,37 @@ moon_status moon_tensor_handle(moon_dtype dtype, int dims, const size_t *shape, 
 }
 
 moon_status moon_tensor_new(moon_dtype dtype, int dims, const size_t *shape, moon_tensor **out) {
-  moon_tensor *t = NULL;
-  *out = NULL;
-  MOON_TRY(moon_tensor_handle(dtype, dims, shape, &t));
-  size_t bytes = t->count * moon_dtype_size(dtype);
-  char *memory = bytes > (size_t)PTRDIFF_MAX - 2 * MOON_STORAGE_HEADER ? NULL : moon_alloc_aligned(MOON_STORAGE_HEADER + bytes);
+  return moon_tensor_new_in(NULL, dtype, dims, shape, out);
+}
+
+/* A buffer of zeros for the handle, counted in the account. */
+static moon_status give_storage(moon_tensor *t, moon_account *account) {
+  size_t bytes = t->count * moon_dtype_size(t->dtype);
+  bool fits = bytes <= (size_t)PTRDIFF_MAX - 2 * MOON_STORAGE_HEADER;
+  if (fits) bytes = (bytes + 63) & ~(size_t)63;
+  MOON_TRY(moon_account_charge(account, bytes));
+  char *memory = fits ? moon_alloc_aligned(MOON_STORAGE_HEADER + bytes) : NULL;
   if (!memory) {
-    moon_free(t);
-    return moon_fail(MOON_ENOMEM, "no memory for a %s tensor of %s", moon_dtype_name(dtype), moon_shape_write(dims, shape).text);
+    moon_account_release(account, bytes);
+    return moon_fail(MOON_ENOMEM, "%zu bytes asked", bytes);
   }
   t->storage = (moon_storage *)(void *)memory;
   atomic_init(&t->storage->handles, 1);
+  t->storage->account = account;
+  t->storage->bytes = bytes;
   t->data = memory + MOON_STORAGE_HEADER;
+  return moon_ok();
+}
+
+moon_status moon_tensor_new_in(moon_account *account, moon_dtype dtype, int dims, const size_t *shape, moon_tensor **out) {
+  moon_tensor *t = NULL;
+  *out = NULL;
+  MOON_TRY(moon_tensor_handle(dtype, dims, shape, &t));
+  moon_status st = give_storage(t, account);
+  if (st.code) {
+    moon_free(t);
+    return moon_fail(st.code, "no memory for a %s tensor of %s: %s", moon_dtype_name(dtype), moon_shape_write(dims, shape).text, st.message);
+  }
   *out = t;
   return moon_ok();
 }
@@ -78,7 +97,11 @@ moon_status moon_tensor_alias(const moon_tensor *tensor, moon_tensor **out) {
 
 void moon_tensor_free(moon_tensor *tensor) {
   if (!tensor) return;
-  if (tensor->storage && atomic_fetch_sub_explicit(&tensor->storage->handles, 1, memory_order_acq_rel) == 1) moon_free(tensor->storage);
+  moon_storage *storage = tensor->storage;
+  if (storage && atomic_fetch_sub_explicit(&storage->handles, 1, memory_order_acq_rel) == 1) {
+    moon_account_release(storage->account, storage->bytes);
+    moon_free(storage);
+  }
   moon_free(tensor);
 }
 
@@ -90,6 +113,7 @@ const size_t *moon_tensor_shape(const moon_tensor *tensor) { return tensor->shap
 const ptrdiff_t *moon_tensor_strides(const moon_tensor *tensor) { return tensor->strides; }
 size_t moon_tensor_count(const moon_tensor *tensor) { return tensor->count; }
 void *moon_tensor_data(const moon_tensor *tensor) { return tensor->data; }
+moon_account *moon_tensor_account(const moon_tensor *tensor) { return tensor->storage ? tensor->storage->account : NULL; }
 
 bool moon_tensor_is_contiguous(const moon_tensor *tensor) {
   if (!tensor->count) return true;

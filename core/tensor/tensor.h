@@ -1,7 +1,10 @@
 /* tensor.h - room of core/tensor. The public part is include/moonshelf/tensor.h; this adds what only core sees: shapes as text and
- * under broadcasting, the BLAS behind one call, and the small arithmetic that the kernels of the floors above share. */
+ * under broadcasting, random fills, .npy and text in buffers, the BLAS behind one call, and the small arithmetic that the kernels of the
+ * floors above share. */
 #ifndef MOON_TENSOR_ROOM_H
 #define MOON_TENSOR_ROOM_H
+#include <math.h>
+
 #include "base/base.h"
 #include "moonshelf/tensor.h"
 
@@ -16,6 +19,34 @@ bool moon_shape_equal(int a_dims, const size_t *a, int b_dims, const size_t *b);
 /* numpy's rule: align to the right, a size-1 or absent dim repeats. False where the shapes do not agree; out has room for 6. */
 bool moon_shape_broadcast(int a_dims, const size_t *a, int b_dims, const size_t *b, int *dims, size_t *out);
 
+/* ---- accounts (account.c) -------------------------------------------------------------------------------------------------- */
+
+/* For what belongs to tensors without being in their buffers. MOON_ENOMEM past the limit: "64 bytes asked, 32 of at most 80 in use";
+ * the account is then as it was. NULL accounts take everything. release gives back what charge took, after which the account may be
+ * gone. */
+moon_status moon_account_charge(moon_account *account, size_t bytes);
+void moon_account_release(moon_account *account, size_t bytes);
+
+/* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ------------------------------------------- */
+
+/* [low, high), also after rounding to f32. f32 or f64. MOON_EINVAL where the range is empty or not finite. */
+moon_status moon_tensor_fill_uniform(moon_tensor *tensor, moon_rng *rng, double low, double high);
+moon_status moon_tensor_fill_normal(moon_tensor *tensor, moon_rng *rng, double mean, double deviation);
+/* Whole numbers in [low, high). Any dtype. MOON_EINVAL where there are none. */
+moon_status moon_tensor_fill_randint(moon_tensor *tensor, moon_rng *rng, int64_t low, int64_t high);
+/* 0 .. n - 1 in random order; i64 [n]. */
+moon_status moon_tensor_fill_permutation(moon_tensor *tensor, moon_rng *rng);
+
+/* ---- .npy (npy.c) and text (text.c) ------------------------------------------------------------------------------------------ */
+
+/* See moon_tensor_load. The bytes must be one file, no more and no less. */
+moon_status moon_npy_read(const void *bytes, size_t n, moon_account *account, moon_tensor **out);
+/* Appends the file: format 1.0, C order, header padded to 64 bytes, as numpy writes it. MOON_ENOMEM. */
+moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out);
+/* Appends the tensor as numpy would print it, after its dtype and shape; of more than 1000 elements three from each end of a dimension.
+ * Failure latches in the buffer. */
+void moon_tensor_print(const moon_tensor *tensor, moon_buf *out);
+
 /* ---- BLAS (blas.c) -------------------------------------------------------------------------------------------------------- */
 
 /* One BLAS thread: steps are small and threads belong to the layer above. Idempotent and thread-safe; called by whoever makes
@@ -25,6 +56,43 @@ void moon_blas_init(void);
  * f32 or f64. Every size must fit in an int (moon_gemm_fits). */
 void moon_gemm(moon_dtype dtype, bool ta, bool tb, size_t m, size_t n, size_t k, const void *a, const void *b, bool add, void *c);
 bool moon_gemm_fits(size_t m, size_t n, size_t k);
+
+/* ---- products with a right side in panels (product.c) --------------------------------------------------------------------- */
+
+typedef enum moon_activation { MOON_LINEAR, MOON_RELU, MOON_SIGMOID, MOON_TANH } moon_activation;
+
+/* How many columns a panel has on this processor, and `columns` rounded up to whole panels. */
+size_t moon_panel(moon_dtype dtype);
+size_t moon_panel_round(moon_dtype dtype, size_t columns);
+/* b [inner, columns] (turned: stored [columns, inner]) as panels of moon_panel columns, each [inner, panel], zero-padded; packed has
+ * inner x moon_panel_round(columns) elements. f32 or f64. */
+void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, void *packed);
+
+/* C [rows, columns] = A [rows, inner] B [inner, columns] + bias, or C += A B; then relu. Sizes and steps are in elements.
+ * B(k, j) is at b[j / panel * b_panel + k * b_step + j % panel], readable in whole panels: packed memory has b_step = panel and
+ * b_panel = inner * panel, row-major memory with padded rows has b_step = its row and b_panel = panel. C is written in
+ * `columns` only, and is not A or B. */
+typedef struct moon_product {
+  size_t rows, inner, columns;
+  const void *a;   /* A(r, k) = a[r * a_row + k], or a[k * a_row + r] where turned */
+  size_t a_row;
+  bool a_turned;
+  const void *b;
+  size_t b_step, b_panel;
+  const void *bias; /* [moon_panel_round(columns)], or NULL: zeros */
+  bool add, relu;   /* add: the sums start from C instead of the bias */
+  void *c;
+  size_t c_row;
+} moon_product;
+void moon_product_run(moon_dtype dtype, const moon_product *product);
+/* The same for one column, which needs no panels: c [rows] = A b [inner] + *bias. */
+void moon_product_unit(moon_dtype dtype, size_t rows, size_t inner, const void *a, size_t a_row, const void *b, const void *bias,
+                       void *c);
+void moon_activate(moon_dtype dtype, moon_activation activation, size_t n, void *y); /* in place; f32 or f64 */
+/* Its way back from the output y: dz = dy act'(z). dy and y are [rows, columns], dz has rows of dz_row elements, zero beyond `columns`;
+ * sums [columns], where it is not NULL, gains the columns' sums of dz. */
+void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y, void *dz,
+                        size_t dz_row, void *sums);
 
 /* ---- numbers (inline, so that loops over them vectorise) ------------------------------------------------------------------ */
 
@@ -61,5 +129,36 @@ static inline float moon_expf(float x) {
   return x == x ? y : x;
 }
 static inline float moon_sigmoidf(float x) { return 1.f / (1.f + moon_expf(-x)); }
+
+/* log(1 + x) in f32 for x in [0, 1] within 2 ulp: what a logistic loss needs. Cephes' logf without the loss of forming 1 + x: above
+ * sqrt(2) - 1 it is log((1 + x) / 2) + log 2. NaN for NaN. */
+static inline float moon_log1pf(float x) {
+  bool upper = x > 0.41421356f;
+  float r = upper ? 0.5f * x - 0.5f : x, z = r * r;
+  float p = 7.0376836292e-2f;
+  p = p * r - 1.1514610310e-1f;
+  p = p * r + 1.1676998740e-1f;
+  p = p * r - 1.2420140846e-1f;
+  p = p * r + 1.4249322787e-1f;
+  p = p * r - 1.6668057665e-1f;
+  p = p * r + 2.0000714765e-1f;
+  p = p * r - 2.4999993993e-1f;
+  p = p * r + 3.3333331174e-1f;
+  float y = r - 0.5f * z + r * z * p;
+  return upper ? y + 0.693147181f : y;
+}
+
+/* tanh in f32 within 3 ulp, as Cephes does it: a polynomial near 0, 1 - 2 / (e^2|x| + 1) elsewhere. Both are computed and one is taken, so
+ * it vectorises too. */
+static inline float moon_tanhf(float x) {
+  float size = fabsf(x), z = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  float far = copysignf(1.f - 2.f / (moon_expf(2 * size) + 1.f), x);
+  return size < 0.625f ? p * z * x + x : far;
+}
 
 #endif

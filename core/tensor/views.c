@@ -2,8 +2,6 @@
  *
  * Each view is a new handle that differs in data pointer, shape or strides only; nothing is copied except by contiguous. A
  * broadcast dimension has stride 0. */
-#include <string.h>
-
 #include "tensor/handle.h"
 
 static moon_shape_text shape_of(const moon_tensor *t) { return moon_shape_write(t->dims, t->shape); }
@@ -25,6 +23,17 @@ moon_status moon_tensor_slice(const moon_tensor *tensor, int dim, size_t start, 
   view->shape[dim] = stop - start;
   view->count = product(view);
   if (view->count) view->data += (ptrdiff_t)start * view->strides[dim] * (ptrdiff_t)moon_dtype_size(view->dtype);
+  return moon_ok();
+}
+
+moon_status moon_tensor_select(const moon_tensor *tensor, int dim, size_t index, moon_tensor **out) {
+  *out = NULL;
+  if (dim < 0 || dim >= tensor->dims || index >= tensor->shape[dim])
+    return moon_fail(MOON_EINVAL, "select: %s has no position %zu in dimension %d", shape_of(tensor).text, index, dim);
+  MOON_TRY(moon_tensor_slice(tensor, dim, index, index + 1, out));
+  moon_tensor *view = *out;
+  view->dims--;
+  for (int d = dim; d < view->dims; d++) view->shape[d] = tensor->shape[d + 1], view->strides[d] = tensor->strides[d + 1];
   return moon_ok();
 }
 
@@ -80,20 +89,4 @@ moon_status moon_tensor_broadcast(const moon_tensor *tensor, int dims, const siz
   return moon_ok();
 }
 
-moon_status moon_tensor_contiguous(const moon_tensor *tensor, moon_tensor **out) {
-  MOON_TRY(moon_tensor_new(tensor->dtype, tensor->dims, tensor->shape, out));
-  if (!tensor->count) return moon_ok();
-  size_t each = moon_dtype_size(tensor->dtype);
-  if (moon_tensor_is_contiguous(tensor)) {
-    memcpy((*out)->data, tensor->data, tensor->count * each);
-    return moon_ok();
-  }
-  size_t index[MOON_MAX_DIMS] = {0};
-  ptrdiff_t from = 0;
-  char *to = (*out)->data;
-  do {
-    memcpy(to, tensor->data + from * (ptrdiff_t)each, each);
-    to += each;
-  } while (moon_index_next(tensor, index, &from));
-  return moon_ok();
-}
+moon_status moon_tensor_contiguous(const moon_tensor *tensor, moon_tensor **out) { return moon_tensor_cast(tensor, tensor->dtype, out); }

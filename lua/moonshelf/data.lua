@@ -17,11 +17,14 @@ local function column(where, what, name, header)
   return { name = name, from = from, type = kind }
 end
 
+local FILE = { missing = { words.strings } }
+
 local function reader(word, delimiter)
-  return function(file)
+  return function(file, options)
     local where = words.where(word)
     words.text(where, word, file)
     local what = ("%s %q"):format(word, file)
+    local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(columns)
       if type(columns) ~= "table" or words.kind(columns) then
         words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
@@ -34,17 +37,18 @@ local function reader(word, delimiter)
         list[i] = column(where, what, name, columns[name])
       end
       if #list == 0 then words.fail(where, "%s: at least one column", what) end
-      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list })
+      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list, missing = missing })
     end)
   end
 end
 
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
----@type fun(file: string): fun(columns: table<string, string>): moonshelf.Table
+--- Texts that mean "no value" beside the empty one: m.csv("items.csv", { missing = { "NA", "unknown" } }) { ... }.
+---@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
 data.csv = reader("m.csv", ",")
 
 --- The same with tabs.
----@type fun(file: string): fun(columns: table<string, string>): moonshelf.Table
+---@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
 data.tsv = reader("m.tsv", "\t")
 
 ---------------------------------------------------------------------------------------------------- rules
@@ -95,12 +99,14 @@ local BY_EVENT = {
   positive = { words.strings, required = true },
   of = { words.strings, required = true },
   within = { words.duration, required = true },
+  negatives = { words.integer(0, 1000), default = 0 },
 }
 local BY_COLUMN = {
   column = { words.text, required = true },
   at_least = { words.number(), required = true },
+  negatives = BY_EVENT.negatives,
 }
-local EITHER = { positive = true, of = true, within = true, column = true, at_least = true }
+local EITHER = { positive = true, of = true, within = true, column = true, at_least = true, negatives = true }
 
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
 ---@param options { positive: moonshelf.Text, of: moonshelf.Text, within: string }|{ column: string, at_least: number }
@@ -117,10 +123,10 @@ function data.label(options)
   end
   if options.column ~= nil or options.at_least ~= nil then
     local o = words.options(where, "m.label", options, BY_COLUMN)
-    return words.new("a label", where, { column = o.column, at_least = o.at_least })
+    return words.new("a label", where, { column = o.column, at_least = o.at_least, negatives = o.negatives })
   end
   local o = words.options(where, "m.label", options, BY_EVENT)
-  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within })
+  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within, negatives = o.negatives })
 end
 
 return data

@@ -38,6 +38,9 @@ local m = {
   policy = require "moonshelf.policy",
   gate = require "moonshelf.gate",
 
+  --- Tensors: m.tensor { { 1, 2 }, { 3, 4 } }, m.tensor.zeros { 2, 3 }, ...
+  tensor = native.tensor,
+
   --- The plan of a recipe or a site as JSON text, keys sorted.
   plan = native.plan, ---@type fun(result: moonshelf.Result): string
 }

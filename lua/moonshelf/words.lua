@@ -37,6 +37,16 @@ function words.where(word)
   return lost or words.here() or last_use[word] or "script"
 end
 
+--- The place of one option of the word that stands at `where`, or `where` itself where it cannot be told.
+---@param where string
+---@param option any
+---@return string
+function words.option_place(where, option)
+  local file, line = where:match("^(.+):(%d+)$")
+  local at = file and type(option) == "string" and native.option_line(file, option, math.tointeger(line))
+  return at and file .. ":" .. at or where
+end
+
 --- Raise an error at a place, on one line.
 ---@param where string
 ---@param format string
@@ -257,7 +267,7 @@ function words.options(where, what, given, spec)
   local known = words.keys(spec)
   for _, key in ipairs(words.keys(given)) do
     if spec[key] == nil then
-      words.fail(where, "%s: unknown option '%s'%s", what, tostring(key), words.hint(key, known))
+      words.fail(words.option_place(where, key), "%s: unknown option '%s'%s", what, tostring(key), words.hint(key, known))
     end
   end
   local out = {}
@@ -267,7 +277,7 @@ function words.options(where, what, given, spec)
       if rule.required then words.fail(where, "%s: '%s' is missing", what, key) end
       value = fresh(rule.default)
     else
-      value = rule[1](where, what .. ": " .. key, value)
+      value = rule[1](words.option_place(where, key), what .. ": " .. key, value)
     end
     out[key] = value
   end

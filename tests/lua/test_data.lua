@@ -42,6 +42,13 @@ t.test("a table says what is wrong with it", function()
   t.fails(function() m.csv "e.csv"(m.id "user") end, "got a feature")
 end)
 
+t.test("texts that mean nothing are named with the file", function()
+  local source = t.plan(t.recipe { events = m.csv("e.csv", { missing = { "NA", "?" } })(WHOLE) }).sources.events
+  t.equal(source.missing, { "NA", "?" })
+  t.fails(function() m.csv("e.csv", { mising = "NA" }) end, "unknown option 'mising'", "did you mean 'missing'?")
+  t.fails(function() m.csv("e.csv", { missing = 5 }) end, "missing", "got 5")
+end)
+
 t.test("rules stand in the plan in their order, functions by number", function()
   local plan = t.plan(t.recipe {
     preprocess = {
@@ -96,6 +103,8 @@ t.test("a label says what is wrong with it", function()
   t.fails(function() m.label { positive = "buy", of = "view", within = "soon" } end, "within must be a duration such as", 'got the string "soon"')
   t.fails(function() m.label { positive = "buy", of = "view", within = 5 } end, "got 5")
   t.fails(function() m.label { positive = "buy", of = "view", within = "0h" } end, "duration")
+  t.has(t.plan(t.recipe { label = m.label { column = "rating", at_least = 4, negatives = 2 } }).label, { negatives = 2 })
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = -1 } end, "negatives must be a whole number from 0 to 1000, got -1")
   t.fails(function() m.label { column = "rating" } end, "'at_least' is missing")
   t.fails(function() m.label { column = "rating", at_least = "4" } end, "at_least must be a number")
   t.fails(function() m.label { column = "rating", at_least = 0 / 0 } end, "at_least must be a number")

@@ -199,6 +199,23 @@ static void texts_are_refused(void **state) {
     }
 }
 
+static void named_texts_mean_no_value(void **state) {
+  (void)state;
+  static const char *const missing[] = {"NA", "unknown"};
+  static const char text[] = "a,b,c\nNA,1,x\nNAN,unknown,NA\nunknow,NA,NAx\n";
+  columns wanted;
+  columns_of("a b c", &wanted);
+  const moon_csv_options options = {.delimiter = ',', .columns = wanted.list, .column_count = wanted.n, .missing = missing, .missing_count = 2};
+  moon_table *table = NULL;
+  moon_buf out = {0};
+  OK(moon_csv_read_memory("t.csv", text, sizeof text - 1, &options, &table, NULL));
+  dump(table, &out);
+  assert_string_equal(out.data, "-|1|x;NAN|-|-;unknow|-|NAx");
+  assert_int_equal(moon_table_column(table, "b")->type, MOON_NUMBER); /* what is missing has no say in the type */
+  moon_buf_free(&out);
+  moon_table_free(table);
+}
+
 static void zero_bytes_are_refused(void **state) {
   (void)state;
   moon_table *table;
@@ -611,7 +628,7 @@ int main(void) {
                                      cmocka_unit_test(types_are_inferred_from_nine_in_ten),
                                      cmocka_unit_test(inference_sees_only_the_first_rows_and_whole_records),
                                      cmocka_unit_test(texts_are_refused),
-                                     cmocka_unit_test(zero_bytes_are_refused),
+                                     cmocka_unit_test(named_texts_mean_no_value), cmocka_unit_test(zero_bytes_are_refused),
                                      cmocka_unit_test(bad_rows_are_left_out_up_to_the_limit),
                                      cmocka_unit_test(a_quote_left_open_fails_whatever_the_limit),
                                      cmocka_unit_test(a_bad_row_decides_nothing),

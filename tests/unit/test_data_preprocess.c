@@ -82,8 +82,8 @@ static void refusals_say_where(void **state) {
                {"[{'op':'dedupe'}]", MOON_EINVAL, "a rule needs 1 to 64 columns"},
                {"[{'op':'dedupe','columns':[7]}]", MOON_EINVAL, "column 1 of a rule is not a name"},
                {"[{'op':'map','fn':2}]", MOON_EINVAL, "map"},
-               {"[{'op':'filter','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"},
-               {"[{'op':'map','column':'x','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "recipe.lua:7: the function failed"}};
+               {"[{'op':'filter','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "the function failed"},
+               {"[{'op':'map','column':'x','fn':3,'where':'recipe.lua:7'}]", MOON_ESCRIPT, "the function failed"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_table *table = table_of("user,n\na,1\nb,2\n", "user,n");
     REFUSED(cases[i].code, cases[i].message, run(cases[i].rules, table, NULL));

@@ -220,6 +220,98 @@ static void forged_snapshot_never_breaks_the_store(void **nothing) {
   world_free(w);
 }
 
+/* One number of a small snapshot replaced, counted in bytes from the end. */
+typedef struct forgery {
+  size_t from_end, width;
+  uint64_t value;
+  const char *text;
+} forgery;
+
+static void check_forgeries(const char *plan_text, const forgery *forgeries, size_t n) {
+  moon_catalogue *catalogue = world_catalogue();
+  moon_feature_plan *plan = plan_of(plan_text, catalogue);
+  moon_state *state, *again;
+  OK(moon_state_new(plan, &state));
+  uint32_t user = state_user(state, 0), view = state_kind(state, 0);
+  OK(moon_state_apply(state, user, 0, view, 1000));
+  OK(moon_state_apply(state, user, 0, view, 1050));
+  moon_buf bytes = saved(state);
+  for (size_t i = 0; i < n; i++) {
+    moon_buf forged = {0};
+    moon_buf_add(&forged, bytes.data, bytes.n);
+    for (size_t b = 0; b < forgeries[i].width; b++)
+      forged.data[forged.n - forgeries[i].from_end + b] = (char)(forgeries[i].value >> 8 * b);
+    seal(&forged);
+    moon_code want = forgeries[i].text[0] ? MOON_EFORMAT : MOON_OK;
+    REFUSED(want, forgeries[i].text, load_copy(forged.data, forged.n, plan, &again));
+    moon_state_free(again);
+    moon_buf_free(&forged);
+  }
+  moon_buf_free(&bytes);
+  moon_state_free(state);
+  moon_feature_plan_free(plan);
+  moon_catalogue_free(catalogue);
+}
+
+static void snapshot_that_contradicts_itself_is_refused(void **nothing) {
+  (void)nothing;
+  /* ... trend 8, its time 8, total 8 | touches 4: time 8, item 4, kind 4 | checksum 8 */
+  static const forgery of_items[] = {
+      {12, 4, 0, ""},
+      {12, 4, 1, "a user's history is wrong"},
+      {16, 4, 1, "a user's history is wrong"},
+      {24, 8, 1051, "a user's history is wrong"},
+      {28, 4, 2, "a user's history is too long"},
+      {28, 4, 0, "its length is wrong"},
+      {36, 8, 3, "its items' events do not add up"},
+      {44, 8, 1051, "an item's trend is wrong"},
+      {52, 8, UINT64_C(0xbff0000000000000), "an item's trend is wrong"}, /* -1 */
+      {52, 8, UINT64_C(0x7ff8000000000000), "an item's trend is wrong"}, /* NaN */
+  };
+  check_forgeries("[{'op':'numeric','name':'weight','column':'weight'}]", of_items, MANY(of_items));
+  /* ... total 4, times 4: 1000, 1050 | checksum 8 */
+  static const forgery of_counters[] = {
+      {24, 8, 1050, ""},
+      {24, 8, 951, ""},
+      {24, 8, 950, "a counter has times outside its window"},
+      {24, 8, 1051, "a counter's times are not in order"},
+      {24, 8, UINT64_C(1) << 63, "a counter's times are not in order"},
+      {16, 8, 999, "a counter's times are not in order"},
+      {16, 8, 1051, "a counter's times are not in order"},
+      {28, 4, 3, "a counter has more times than events"},
+      {28, 4, 1, "its length is wrong"},
+      {32, 4, 1, "a counter has more times than events"},
+      {32, 4, 7, ""},
+  };
+  check_forgeries("[{'op':'count','name':'n','entity':'item','kinds':['view'],'windows_us':[10,100]}]", of_counters,
+                  MANY(of_counters));
+}
+
+/* A list of touches longer than the store keeps, with all the bytes for it. */
+static void history_longer_than_the_store_keeps_is_refused(void **nothing) {
+  (void)nothing;
+  moon_catalogue *catalogue = world_catalogue();
+  moon_feature_plan *plan = plan_of("[{'op':'numeric','name':'weight','column':'weight'}]", catalogue);
+  moon_state *state, *again;
+  OK(moon_state_new(plan, &state));
+  uint32_t user = state_user(state, 0), view = state_kind(state, 0);
+  for (uint32_t i = 0; i < 256; i++) OK(moon_state_apply(state, user, i, view, 5));
+  moon_buf bytes = saved(state);
+  OK(load_copy(bytes.data, bytes.n, plan, &again));
+  moon_state_free(again);
+  bytes.n -= 8;
+  bytes.data[bytes.n - 256 * 16 - 4]++; /* 256 -> 257 */
+  moon_put_u64(&bytes, 5);
+  moon_put_u64(&bytes, 0);
+  moon_put_u64(&bytes, 0);
+  seal(&bytes);
+  REFUSED(MOON_EFORMAT, "too long", load_copy(bytes.data, bytes.n, plan, &again));
+  moon_buf_free(&bytes);
+  moon_state_free(state);
+  moon_feature_plan_free(plan);
+  moon_catalogue_free(catalogue);
+}
+
 static void snapshot_of_another_plan_is_refused(void **nothing) {
   (void)nothing;
   world *w = world_new(9, 50);
@@ -306,6 +398,8 @@ int main(void) {
       cmocka_unit_test(snapshot_that_is_cut_off_or_longer_is_refused),
       cmocka_unit_test(flipped_bit_is_refused_wherever_it_is),
       cmocka_unit_test(forged_snapshot_never_breaks_the_store),
+      cmocka_unit_test(snapshot_that_contradicts_itself_is_refused),
+      cmocka_unit_test(history_longer_than_the_store_keeps_is_refused),
       cmocka_unit_test(snapshot_of_another_plan_is_refused),
       cmocka_unit_test(snapshot_is_added_to_what_the_buffer_holds),
       cmocka_unit_test(saving_and_loading_survive_every_failing_allocation),

@@ -152,6 +152,43 @@ static void rare_ids_are_unknown(void **state) {
   shoplet_remove(folder);
 }
 
+static void sampled_negatives_are_for_training_only(void **state) {
+  (void)state;
+  json_t *plan = shoplet_json();
+  char *folder = shoplet_make(400);
+  moon_dataset *plain, *d, *again;
+  OK(shoplet_dataset(folder, plan, &plain));
+  json_object_set_new(json_object_get(plan, "label"), "negatives", json_integer(3));
+  OK(shoplet_dataset(folder, plan, &d));
+  OK(shoplet_dataset(folder, plan, &again));
+  size_t positives = 0, at = 0;
+  for (size_t i = 0; i < plain->part_n[MOON_TRAIN]; i++) positives += plain->examples.label[i] > 0;
+  assert_int_equal(d->examples.n, plain->examples.n + 3 * positives);
+  assert_int_equal(d->negatives, 3 * positives);
+  assert_int_equal(d->part_n[MOON_TRAIN], plain->part_n[MOON_TRAIN] + 3 * positives);
+  assert_int_equal(d->part_n[MOON_TEST], plain->part_n[MOON_TEST]);
+  bool seen[10] = {false};
+  for (size_t i = 0; i < d->examples.n; i++) {
+    uint32_t own = d->log->events[d->examples.event[i]].item;
+    assert_int_equal(d->examples.item[i], again->examples.item[i]);
+    if (at < plain->examples.n && d->examples.event[i] == plain->examples.event[at] && d->examples.item[i] == own) {
+      assert_true(d->examples.label[i] == plain->examples.label[at]);
+      assert_memory_equal(d->inputs.dense + i * d->plan->dense_slots, plain->inputs.dense + at * d->plan->dense_slots, d->plan->dense_slots * sizeof(float));
+      at++;
+      continue;
+    }
+    assert_true(d->examples.label[i] == 0 && d->part[i] == MOON_TRAIN && d->examples.item[i] != own && d->examples.item[i] < 10);
+    seen[d->examples.item[i]] = true;
+  }
+  assert_int_equal(at, plain->examples.n);
+  for (int item = 0; item < 10; item++) assert_true(seen[item]);
+  moon_dataset_free(plain);
+  moon_dataset_free(d);
+  moon_dataset_free(again);
+  json_decref(plan);
+  shoplet_remove(folder);
+}
+
 static void what_cannot_be_learned_is_refused(void **state) {
   (void)state;
   json_t *plan = shoplet_json();
@@ -160,6 +197,13 @@ static void what_cannot_be_learned_is_refused(void **state) {
   json_t *label = json_object_get(plan, "label");
   json_object_set_new(label, "positive", json_pack("[s]", "view"));
   REFUSED(MOON_EINVAL, "positive", shoplet_dataset(folder, plan, &d));
+  REFUSED(MOON_EINVAL, "negatives", shoplet_dataset(folder, plan, &d));
+  json_object_set_new(label, "negatives", json_integer(1));
+  OK(shoplet_dataset(folder, plan, &d)); /* looks alone, against what nobody looked at */
+  moon_dataset_free(d);
+  json_object_set_new(label, "negatives", json_integer(-1));
+  REFUSED(MOON_EINVAL, "negatives", shoplet_dataset(folder, plan, &d));
+  json_object_del(label, "negatives");
   json_object_set_new(label, "positive", json_pack("[s]", "purchas"));
   REFUSED(MOON_ENOTFOUND, "'purchase'", shoplet_dataset(folder, plan, &d));
   json_object_set_new(label, "positive", json_pack("[s]", "purchase"));
@@ -194,7 +238,7 @@ int main(void) {
       cmocka_unit_test(parts_by_time_follow_each_other), cmocka_unit_test(equal_times_stay_in_one_part),
       cmocka_unit_test(parts_at_random_follow_the_seed), cmocka_unit_test(vocabularies_hold_the_training_part_only),
       cmocka_unit_test(rare_ids_are_unknown),            cmocka_unit_test(what_cannot_be_learned_is_refused),
-      cmocka_unit_test(failing_allocations_leave_nothing_behind),
+      cmocka_unit_test(sampled_negatives_are_for_training_only), cmocka_unit_test(failing_allocations_leave_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
