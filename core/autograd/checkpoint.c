@@ -28,7 +28,7 @@ static moon_status run(moon_tape *tape, checkpoint *c, bool again, moon_var *res
     const moon_node *input = moon_node_at(tape, c->in[i]);
     moon_node *leaf;
     MOON_TRY(moon_node_push_leaf(nested, &input_op, input->dtype, input->dims, input->shape, input->value, &leaf, &leaves[i]));
-    leaf->room = again ? moon_node_grad(tape, c->in[i]) : NULL;
+    leaf->room = leaf->leaf_grad = again ? moon_node_grad(tape, c->in[i]) : NULL;
     leaf->needs_grad = leaf->room || (!again && input->needs_grad);
     nested->learns |= leaf->needs_grad;
   }

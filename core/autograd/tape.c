@@ -37,11 +37,7 @@ size_t moon_tape_bytes(const moon_tape *tape) {
   return used + tape->cap * sizeof *tape->nodes + (tape->nested ? moon_tape_bytes(tape->nested) : 0);
 }
 
-void *moon_tape_take(moon_tape *tape, size_t bytes) {
-  void *memory = moon_arena_alloc_aligned(&tape->arena, bytes);
-  if (!memory) tape->no_memory = true;
-  return memory;
-}
+void *moon_tape_take(moon_tape *tape, size_t bytes) { return moon_arena_alloc_aligned(&tape->arena, bytes); }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------ */
 
