@@ -37,7 +37,7 @@ size_t moon_var_count(const moon_tape *tape, moon_var v);
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
 /* While on, a backward leaves the world outside the tape alone, so that tapes over the same parameters may run on many threads: what leaves and
  * tables would have got stays in the tape until moon_tape_deliver adds it to them. Tapes delivered in one order give the same sums whoever ran
- * them when. Off in a new tape; survives a reset, which drops what was not delivered. */
+ * them when. What ops borrow stays until then. Off in a new tape; survives a reset, which drops what was not delivered. */
 void moon_tape_hold(moon_tape *tape, bool on);
 void moon_tape_deliver(moon_tape *tape);
 

@@ -20,7 +20,9 @@ static const char *state_name(const moon_optimizer *o, int i) {
 
 /* What is not decayed unless a group says so: embedding tables, whose rare rows would be decayed by how often they are seen, and vectors:
  * biases, and the gains of norms. */
-static bool decays(const moon_param *param) { return !param->sparse && moon_tensor_dims(param->value) >= 2; }
+static bool decays(const moon_param *param) {
+  return !param->sparse && moon_tensor_dims(param->value) >= 2;
+}
 
 static moon_status group_number(const json_t *group, const char *key, double *into) {
   const json_t *value = json_object_get(group, key);
@@ -35,8 +37,8 @@ static moon_status group_number(const json_t *group, const char *key, double *in
 static moon_status no_such_params(const moon_optimizer *o, const char *pattern) {
   moon_buf names = {0};
   for (size_t i = 0; i < o->n && i < 6; i++) moon_buf_printf(&names, "%s%s", i ? ", " : "", o->slots[i].param->name);
-  moon_status status = moon_fail(MOON_EINVAL, "a group of parameters: '%s' fits none (there are %s%s)", pattern, names.failed ? "others" : names.data,
-                                 o->n > 6 ? ", ..." : "");
+  moon_status status = moon_fail(MOON_EINVAL, "a group of parameters: '%s' fits none (there are %s%s)", pattern,
+                                 names.failed ? "others" : names.data, o->n > 6 ? ", ..." : "");
   moon_buf_free(&names);
   return status;
 }
@@ -66,12 +68,15 @@ static moon_status apply_groups(moon_optimizer *o, const json_t *groups) {
 /* ---- life ------------------------------------------------------------------------------------------------------------------- */
 
 static double get(const moon_tensor *t, size_t i) {
-  return moon_tensor_dtype(t) == MOON_F32 ? (double)((const float *)moon_tensor_data(t))[i] : ((const double *)moon_tensor_data(t))[i];
+  return moon_tensor_dtype(t) == MOON_F32 ? (double)((const float *)moon_tensor_data(t))[i]
+                                          : ((const double *)moon_tensor_data(t))[i];
 }
 
 static void put(moon_tensor *t, size_t i, double value) {
-  if (moon_tensor_dtype(t) == MOON_F32) ((float *)moon_tensor_data(t))[i] = (float)value;
-  else ((double *)moon_tensor_data(t))[i] = value;
+  if (moon_tensor_dtype(t) == MOON_F32)
+    ((float *)moon_tensor_data(t))[i] = (float)value;
+  else
+    ((double *)moon_tensor_data(t))[i] = value;
 }
 
 /* z such that the weights follow from it as they stand: what they were initialised to is where FTRL begins. */
@@ -101,7 +106,8 @@ static moon_status build(moon_optimizer *o, const json_t *json, moon_param *cons
   for (size_t i = 0; i < n; i++)
     o->slots[i] = (moon_slot){.param = params[i], .lr = o->spec.lr, .decay = decays(params[i]) ? o->spec.weight_decay : 0};
   MOON_TRY(apply_groups(o, json_object_get(json, "groups")));
-  for (size_t i = 0; i < n; i++) MOON_TRY(moon_wrap(make_state(o, &o->slots[i]), "%s: \"%s\"", moon_optimizer_name(o->spec.kind), params[i]->name));
+  for (size_t i = 0; i < n; i++)
+    MOON_TRY(moon_wrap(make_state(o, &o->slots[i]), "%s: \"%s\"", moon_optimizer_name(o->spec.kind), params[i]->name));
   return moon_ok();
 }
 
@@ -110,8 +116,10 @@ moon_status moon_optimizer_new(const json_t *json, moon_param *const *params, si
   moon_optimizer *o = moon_calloc(1, sizeof *o);
   if (!o) return moon_fail(MOON_ENOMEM, "no memory for an optimizer");
   moon_status status = build(o, json, params, n, steps);
-  if (status.code) moon_optimizer_free(o);
-  else *out = o;
+  if (status.code)
+    moon_optimizer_free(o);
+  else
+    *out = o;
   return status;
 }
 
@@ -125,8 +133,12 @@ void moon_optimizer_free(moon_optimizer *o) {
 
 /* ---- the step --------------------------------------------------------------------------------------------------------------- */
 
-double moon_optimizer_lr(const moon_optimizer *o) { return o->spec.lr * moon_schedule_at(&o->spec.schedule, o->step ? o->step : 1); }
-uint64_t moon_optimizer_steps(const moon_optimizer *o) { return o->step; }
+double moon_optimizer_lr(const moon_optimizer *o) {
+  return o->spec.lr * moon_schedule_at(&o->spec.schedule, o->step ? o->step : 1);
+}
+uint64_t moon_optimizer_steps(const moon_optimizer *o) {
+  return o->step;
+}
 
 static double global_norm(const moon_optimizer *o) {
   double squares = 0;
@@ -140,7 +152,8 @@ moon_status moon_optimizer_step(moon_optimizer *o) {
   double scale = 1;
   if (isfinite(spec->clip_norm)) {
     double norm = global_norm(o);
-    if (!isfinite(norm)) return moon_fail(MOON_EINVAL, "%s: the norm of the gradient is %f", moon_optimizer_name(spec->kind), norm);
+    if (!isfinite(norm))
+      return moon_fail(MOON_EINVAL, "%s: the norm of the gradient is %f", moon_optimizer_name(spec->kind), norm);
     if (norm > spec->clip_norm) scale = spec->clip_norm / norm;
   }
   double t = (double)++o->step, factor = moon_schedule_at(&spec->schedule, o->step), correction = 1;
@@ -148,8 +161,11 @@ moon_status moon_optimizer_step(moon_optimizer *o) {
   for (size_t i = 0; i < o->n; i++) {
     const moon_slot *slot = &o->slots[i];
     double lr = slot->lr * factor;
-    if (slot->param->frozen) moon_param_zero_grad(slot->param);
-    else moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale}, slot);
+    if (slot->param->frozen)
+      moon_param_zero_grad(slot->param);
+    else
+      moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale},
+                      slot);
   }
   return moon_ok();
 }
@@ -213,7 +229,7 @@ moon_status moon_optimizer_load(moon_optimizer *o, const char *bytes, size_t n) 
   if (!status.code) status = moon_safetensors_open(bytes, n, &file);
   if (!status.code) status = read_beside(file, &list, fresh);
   if (!status.code) {
-    o->step = (uint64_t)*(const int64_t *)moon_tensor_data(fresh[0]);
+    o->step = (uint64_t) * (const int64_t *)moon_tensor_data(fresh[0]);
     size_t at = 1;
     for (size_t i = 0; i < o->n; i++)
       for (int s = 0; s < MOON_SLOTS && o->slots[i].state[s]; s++, at++) {

@@ -3,9 +3,23 @@
 #define MOON_NN_OPTIM_H
 #include "nn/nn.h"
 
-typedef enum moon_optimizer_kind { MOON_SGD, MOON_ADAM, MOON_ADAMW, MOON_ADAGRAD, MOON_FTRL, MOON_OPTIMIZERS } moon_optimizer_kind;
+typedef enum moon_optimizer_kind {
+  MOON_SGD,
+  MOON_ADAM,
+  MOON_ADAMW,
+  MOON_ADAGRAD,
+  MOON_FTRL,
+  MOON_OPTIMIZERS
+} moon_optimizer_kind;
 
-typedef enum moon_schedule_kind { MOON_CONSTANT, MOON_DOWN_LINE, MOON_COSINE, MOON_STAIRS, MOON_EXPONENTIAL, MOON_SCHEDULES } moon_schedule_kind;
+typedef enum moon_schedule_kind {
+  MOON_CONSTANT,
+  MOON_DOWN_LINE,
+  MOON_COSINE,
+  MOON_STAIRS,
+  MOON_EXPONENTIAL,
+  MOON_SCHEDULES
+} moon_schedule_kind;
 typedef struct moon_schedule {
   moon_schedule_kind kind;
   double warmup, steps, floor; /* in steps, in steps, as a share of lr */
@@ -17,7 +31,7 @@ double moon_schedule_at(const moon_schedule *schedule, uint64_t t);
 typedef struct moon_optimizer_spec {
   moon_optimizer_kind kind;
   double lr, weight_decay;
-  double momentum;              /* sgd */
+  double momentum; /* sgd */
   bool nesterov;
   double beta1, beta2, epsilon; /* adam, adamw; adagrad has epsilon */
   double initial;               /* adagrad, ftrl: what the sums of squares begin with */
@@ -32,7 +46,7 @@ const char *moon_optimizer_name(moon_optimizer_kind kind);
 enum { MOON_SLOTS = 2 };
 typedef struct moon_slot { /* what an optimiser keeps for one parameter */
   moon_param *param;
-  double lr, decay;             /* before the schedule */
+  double lr, decay;               /* before the schedule */
   moon_tensor *state[MOON_SLOTS]; /* of the parameter's dtype and shape; owned, NULL where there is none */
 } moon_slot;
 
@@ -46,8 +60,8 @@ struct moon_optimizer {
 /* The numbers of one update. */
 typedef struct moon_update {
   const moon_optimizer_spec *spec;
-  double lr;    /* of this parameter in this step */
-  double rate;  /* the same, with Adam's correction of both moments' start at zero */
+  double lr;   /* of this parameter in this step */
+  double rate; /* the same, with Adam's correction of both moments' start at zero */
   double decay;
   double scale; /* what gradients are multiplied by to keep the global norm */
 } moon_update;

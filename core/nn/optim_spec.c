@@ -8,7 +8,9 @@ static const char *const optimizers[] = {"sgd", "adam", "adamw", "adagrad", "ftr
 static const char *const schedules[] = {"constant", "linear", "cosine", "step", "exponential"};
 static const double default_lr[] = {0.01, 0.001, 0.001, 0.01, 0.1};
 
-const char *moon_optimizer_name(moon_optimizer_kind kind) { return optimizers[kind]; }
+const char *moon_optimizer_name(moon_optimizer_kind kind) {
+  return optimizers[kind];
+}
 
 static moon_status find(const char *what, const json_t *json, const char *const *names, int n, int *out) {
   const char *name = json_string_value(json_object_get(json, "type"));
@@ -20,7 +22,8 @@ static moon_status find(const char *what, const json_t *json, const char *const 
   if (!name) return moon_fail(MOON_EINVAL, "the %s has no type", what);
   const char *near = moon_nearest(name, names, (size_t)n);
   if (near) return moon_fail(MOON_EINVAL, "there is no %s '%s'; did you mean '%s'?", what, name, near);
-  return moon_fail(MOON_EINVAL, "there is no %s '%s'; there are %s, %s, %s, %s and %s", what, name, names[0], names[1], names[2], names[3], names[4]);
+  return moon_fail(MOON_EINVAL, "there is no %s '%s'; there are %s, %s, %s, %s and %s", what, name, names[0], names[1], names[2],
+                   names[3], names[4]);
 }
 
 typedef enum bounds { ABOVE_ZERO, FROM_ZERO, SHARE, BELOW_ONE } bounds; /* > 0; >= 0; 0 to 1; 0 to below 1 */
@@ -61,13 +64,19 @@ double moon_schedule_at(const moon_schedule *s, uint64_t t) {
   const double pi = 3.14159265358979323846;
   if ((double)t <= s->warmup) return (double)t / s->warmup;
   double since = (double)t - 1 - s->warmup, length = s->steps - s->warmup;
-  double gone = length > 0 && since < length ? since / length : 1; /* below 1 in the last step: no step is wasted on a rate of zero */
+  double gone =
+      length > 0 && since < length ? since / length : 1; /* below 1 in the last step: no step is wasted on a rate of zero */
   switch (s->kind) {
-    case MOON_DOWN_LINE: return 1 - (1 - s->floor) * gone;
-    case MOON_COSINE: return s->floor + (1 - s->floor) * (1 + cos(pi * gone)) / 2;
-    case MOON_STAIRS: return pow(s->factor, floor(since / s->every));
-    case MOON_EXPONENTIAL: return pow(s->factor, since / s->every);
-    default: return 1;
+    case MOON_DOWN_LINE:
+      return 1 - (1 - s->floor) * gone;
+    case MOON_COSINE:
+      return s->floor + (1 - s->floor) * (1 + cos(pi * gone)) / 2;
+    case MOON_STAIRS:
+      return pow(s->factor, floor(since / s->every));
+    case MOON_EXPONENTIAL:
+      return pow(s->factor, since / s->every);
+    default:
+      return 1;
   }
 }
 

@@ -14,21 +14,29 @@ enum { LANES = 8 };
 #define MOON_EACH_REAL "nn/optim_update.c"
 #include "autograd/each_real.h"
 
-typedef struct stretch { size_t rows, dim; const uint32_t *list; } stretch; /* list NULL: one row, the first */
+typedef struct stretch {
+  size_t rows, dim;
+  const uint32_t *list;
+} stretch; /* list NULL: one row, the first */
 
 static stretch stretch_of(const moon_param *param) {
   if (!param->sparse) return (stretch){1, moon_tensor_count(param->value), NULL};
   return (stretch){param->touched_n, moon_tensor_shape(param->value)[1], param->touched};
 }
 
-static void *state_of(const moon_slot *slot, int i) { return slot->state[i] ? moon_tensor_data(slot->state[i]) : NULL; }
+static void *state_of(const moon_slot *slot, int i) {
+  return slot->state[i] ? moon_tensor_data(slot->state[i]) : NULL;
+}
 
 void moon_update_run(const moon_update *update, const moon_slot *slot) {
   moon_param *param = slot->param;
   stretch over = stretch_of(param);
-  void *value = moon_tensor_data(param->value), *grad = moon_tensor_data(param->grad), *a = state_of(slot, 0), *b = state_of(slot, 1);
-  if (moon_tensor_dtype(param->value) == MOON_F32) update_f32(update, over.rows, over.dim, over.list, value, grad, a, b);
-  else update_f64(update, over.rows, over.dim, over.list, value, grad, a, b);
+  void *value = moon_tensor_data(param->value), *grad = moon_tensor_data(param->grad), *a = state_of(slot, 0),
+       *b = state_of(slot, 1);
+  if (moon_tensor_dtype(param->value) == MOON_F32)
+    update_f32(update, over.rows, over.dim, over.list, value, grad, a, b);
+  else
+    update_f64(update, over.rows, over.dim, over.list, value, grad, a, b);
   if (!param->sparse) return;
   for (size_t i = 0; i < param->touched_n; i++) param->is_touched[param->touched[i]] = 0;
   param->touched_n = 0;
@@ -43,7 +51,9 @@ double moon_gradient_squares(const moon_param *param) {
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-INLINE REAL K(quiet)(REAL x) { return M(fabs)(x) < (REAL)1e-30 ? 0 : x; }
+INLINE REAL K(quiet)(REAL x) {
+  return M(fabs)(x) < (REAL)1e-30 ? 0 : x;
+}
 
 /* The gradient as it is used: kept within the global norm, then within clip_value. NaN stays NaN. */
 INLINE REAL K(clipped)(REAL g, REAL scale, REAL limit) {
@@ -74,7 +84,8 @@ INLINE void K(momentum)(const moon_update *u, size_t n, REAL *restrict w, REAL *
 INLINE void K(adam)(const moon_update *u, REAL pull, REAL shrink, size_t n, REAL *restrict w, REAL *restrict g, REAL *restrict m,
                     REAL *restrict v) {
   const REAL rate = (REAL)u->rate, scale = (REAL)u->scale, limit = (REAL)u->spec->clip_value, epsilon = (REAL)u->spec->epsilon;
-  const REAL b1 = (REAL)u->spec->beta1, b2 = (REAL)u->spec->beta2, c1 = (REAL)(1 - u->spec->beta1), c2 = (REAL)(1 - u->spec->beta2);
+  const REAL b1 = (REAL)u->spec->beta1, b2 = (REAL)u->spec->beta2, c1 = (REAL)(1 - u->spec->beta1),
+             c2 = (REAL)(1 - u->spec->beta2);
   for (size_t i = 0; i < n; i++) {
     REAL gradient = K(clipped)(g[i], scale, limit) + pull * w[i];
     REAL first = K(quiet)(b1 * m[i] + c1 * gradient), second = K(quiet)(b2 * v[i] + c2 * gradient * gradient);
@@ -105,18 +116,29 @@ INLINE void K(ftrl)(const moon_update *u, size_t n, REAL *restrict w, REAL *rest
   }
 }
 
-MOON_CLONES static void K(update)(const moon_update *u, size_t rows, size_t dim, const uint32_t *list, REAL *w, REAL *g, REAL *a, REAL *b) {
+MOON_CLONES static void K(update)(const moon_update *u, size_t rows, size_t dim, const uint32_t *list, REAL *w, REAL *g, REAL *a,
+                                  REAL *b) {
   const REAL decay = (REAL)u->decay, shrink = (REAL)(u->lr * u->decay);
   for (size_t r = 0; r < rows; r++) {
     size_t at = list ? list[r] * dim : 0;
     switch (u->spec->kind) {
-      case MOON_ADAM: K(adam)(u, decay, 0, dim, w + at, g + at, a + at, b + at); break;
-      case MOON_ADAMW: K(adam)(u, 0, shrink, dim, w + at, g + at, a + at, b + at); break;
-      case MOON_ADAGRAD: K(adagrad)(u, dim, w + at, g + at, a + at); break;
-      case MOON_FTRL: K(ftrl)(u, dim, w + at, g + at, a + at, b + at); break;
+      case MOON_ADAM:
+        K(adam)(u, decay, 0, dim, w + at, g + at, a + at, b + at);
+        break;
+      case MOON_ADAMW:
+        K(adam)(u, 0, shrink, dim, w + at, g + at, a + at, b + at);
+        break;
+      case MOON_ADAGRAD:
+        K(adagrad)(u, dim, w + at, g + at, a + at);
+        break;
+      case MOON_FTRL:
+        K(ftrl)(u, dim, w + at, g + at, a + at, b + at);
+        break;
       default:
-        if (a) K(momentum)(u, dim, w + at, g + at, a + at);
-        else K(sgd)(u, dim, w + at, g + at);
+        if (a)
+          K(momentum)(u, dim, w + at, g + at, a + at);
+        else
+          K(sgd)(u, dim, w + at, g + at);
     }
   }
 }

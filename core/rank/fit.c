@@ -13,11 +13,13 @@ enum { NOTE_ROWS = 2048 }; /* progress is told about every so many rows */
 
 /* ---- getting ready ---------------------------------------------------------------------------------------------------------- */
 
-static moon_status count_option(const json_t *train, const char *key, json_int_t low, json_int_t high, json_int_t otherwise, size_t *out) {
+static moon_status count_option(const json_t *train, const char *key, json_int_t low, json_int_t high, json_int_t otherwise,
+                                size_t *out) {
   const json_t *value = json_object_get(train, key);
   json_int_t given = json_is_integer(value) ? json_integer_value(value) : otherwise;
   if ((value && !json_is_integer(value) && !json_is_null(value)) || given < low || given > high)
-    return moon_fail(MOON_EINVAL, "%s must be a whole number from %lld to %lld, not %lld", key, (long long)low, (long long)high, (long long)given);
+    return moon_fail(MOON_EINVAL, "%s must be a whole number from %lld to %lld, not %lld", key, (long long)low, (long long)high,
+                     (long long)given);
   *out = (size_t)given;
   return moon_ok();
 }
@@ -76,7 +78,8 @@ static moon_status read_weights(moon_fit_state *f) {
     double weight = moon_column_number(column, d->log->events[d->examples.event[i]].row);
     f->weight[i] = (float)weight;
     if (!(weight >= 0) || isinf(f->weight[i]))
-      return moon_fail(MOON_EINVAL, "weight: the column '%s' of %s holds %g; examples need numbers of 0 or more", name, d->log->table->name, weight);
+      return moon_fail(MOON_EINVAL, "weight: the column '%s' of %s holds %g; examples need numbers of 0 or more", name,
+                       d->log->table->name, weight);
   }
   return moon_ok();
 }
@@ -98,8 +101,10 @@ static moon_status standardise(moon_fit_state *f) {
     for (size_t i = 0; i < n; i++) {
       const float *row = f->data->inputs.dense + f->order[MOON_TRAIN][i] * slots;
       for (size_t s = 0; s < slots; s++) {
-        if (!pass) sum[s] += row[s];
-        else square[s] += (row[s] - sum[s]) * (row[s] - sum[s]);
+        if (!pass)
+          sum[s] += row[s];
+        else
+          square[s] += (row[s] - sum[s]) * (row[s] - sum[s]);
       }
     }
     for (size_t s = 0; s < slots && !pass; s++) sum[s] /= (double)n;
@@ -111,7 +116,9 @@ static moon_status standardise(moon_fit_state *f) {
   return moon_ok();
 }
 
-static size_t shards_of(const moon_fit_state *f, size_t batch) { return moon_model_splits(f->model) ? moon_shard_count(batch) : 1; }
+static size_t shards_of(const moon_fit_state *f, size_t batch) {
+  return moon_model_splits(f->model) ? moon_shard_count(batch) : 1;
+}
 
 static moon_rows rows_of(const moon_fit_state *f) {
   bool dense = f->data->plan->dense_slots > 0;
@@ -129,7 +136,8 @@ static moon_status prepare(moon_fit_state *f) {
   size_t shards = shards_of(f, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
   if (!f->threads) f->threads = moon_cores();
   if (f->threads > shards) f->threads = shards;
-  MOON_TRY(moon_optimizer_new(json_object_get(f->train, "optimizer"), f->model->params, f->model->param_count, steps, &f->optimizer));
+  MOON_TRY(
+      moon_optimizer_new(json_object_get(f->train, "optimizer"), f->model->params, f->model->param_count, steps, &f->optimizer));
   MOON_TRY(moon_crew_new(f->threads, &f->crew));
   for (size_t s = 0; s < shards; s++) MOON_TRY(moon_tape_new(&f->tapes[s]));
   moon_rows rows = rows_of(f);
@@ -239,11 +247,14 @@ static moon_status find_cause(batch_job *job) {
   size_t slots = f->data->plan->dense_slots, at;
   for (size_t i = 0; i < job->n * slots; i++) {
     float x = job->block->dense[job->at * slots + i];
-    if (!isfinite(x)) return moon_fail(MOON_EINVAL, "number %zu of the inputs of row %zu of the batch is %g", i % slots + 1, i / slots + 1, (double)x);
+    if (!isfinite(x))
+      return moon_fail(MOON_EINVAL, "number %zu of the inputs of row %zu of the batch is %g", i % slots + 1, i / slots + 1,
+                       (double)x);
   }
   for (size_t i = 0; i < f->model->param_count; i++)
     if (!all_finite(f->model->params[i]->value, &at))
-      return moon_fail(MOON_EINVAL, "the weights \"%s\" are not finite after the step before (at %zu): lr is too large", f->model->params[i]->name, at);
+      return moon_fail(MOON_EINVAL, "the weights \"%s\" are not finite after the step before (at %zu): lr is too large",
+                       f->model->params[i]->name, at);
   moon_status status = moon_ok();
   for (size_t s = 0; s < job->shards && !status.code; s++) {
     moon_tape_set_checks(f->tapes[s], true);
@@ -255,12 +266,15 @@ static moon_status find_cause(batch_job *job) {
 
 static moon_status broken_loss(batch_job *job, double loss) {
   moon_status cause = find_cause(job);
-  return moon_fail(MOON_EINVAL, "the loss is %f in epoch %zu, step %zu: %s", loss, job->f->epoch, job->f->report->steps + 1, cause.message);
+  return moon_fail(MOON_EINVAL, "the loss is %f in epoch %zu, step %zu: %s", loss, job->f->epoch, job->f->report->steps + 1,
+                   cause.message);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------------- */
 
-static double seconds_since(int64_t start) { return (double)(moon_monotonic() - start) / MOON_SECOND; }
+static double seconds_since(int64_t start) {
+  return (double)(moon_monotonic() - start) / MOON_SECOND;
+}
 
 static double speed(const moon_fit_state *f) {
   double seconds = seconds_since(f->started);
@@ -269,17 +283,23 @@ static double speed(const moon_fit_state *f) {
 
 static bool tell(const moon_fit_state *f) {
   size_t n = f->count[MOON_TRAIN];
-  double rate = speed(f), left = (double)((f->epochs - f->epoch) * n + n - f->done), fraction = 1 - left / ((double)f->epochs * (double)n);
+  double rate = speed(f), left = (double)((f->epochs - f->epoch) * n + n - f->done),
+         fraction = 1 - left / ((double)f->epochs * (double)n);
   double wait = rate > 0 ? left / rate : 0;
   char note[160];
-  snprintf(note, sizeof note, "epoch %zu/%zu  loss %.4f  lr %.2g  %.0f examples/s  %d:%02d left", f->epoch, f->epochs, f->sum / (double)f->done,
-           moon_optimizer_lr(f->optimizer), rate, (int)(wait / 60), (int)fmod(wait, 60));
+  snprintf(note, sizeof note, "epoch %zu/%zu  loss %.4f  lr %.2g  %.0f examples/s  %d:%02d left", f->epoch, f->epochs,
+           f->sum / (double)f->done, moon_optimizer_lr(f->optimizer), rate, (int)(wait / 60), (int)fmod(wait, 60));
   return moon_progress_step(f->options.progress, "fit", fraction, note);
 }
 
 static moon_status call(const moon_fit_state *f, uint32_t fn, double loss, double valid, bool *stop) {
-  moon_fit_info info = {.epoch = f->epoch, .epochs = f->epochs, .step = f->report->steps, .loss = loss, .validation_loss = valid,
-                        .lr = moon_optimizer_lr(f->optimizer), .examples_per_second = speed(f)};
+  moon_fit_info info = {.epoch = f->epoch,
+                        .epochs = f->epochs,
+                        .step = f->report->steps,
+                        .loss = loss,
+                        .validation_loss = valid,
+                        .lr = moon_optimizer_lr(f->optimizer),
+                        .examples_per_second = speed(f)};
   return f->options.functions->call(f->options.functions->self, fn, &info, stop);
 }
 
@@ -289,8 +309,9 @@ static moon_status save_checkpoint(moon_fit_state *f) {
   return moon_ok();
 }
 
-static moon_status interrupted( moon_fit_state *f) {
-  if (!f->options.checkpoint || !f->checkpoint_every) return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; nothing was written", f->epoch);
+static moon_status interrupted(moon_fit_state *f) {
+  if (!f->options.checkpoint || !f->checkpoint_every)
+    return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; nothing was written", f->epoch);
   MOON_TRY(save_checkpoint(f));
   return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; %s holds what was done", f->epoch, f->options.checkpoint);
 }
@@ -360,8 +381,15 @@ static moon_status run(moon_fit_state *f) {
   moon_fit_report *report = f->report;
   bool over = false, stop = false;
   f->started = moon_monotonic();
-  moon_feed_options feed = {.rows = rows_of(f), .examples = f->order[MOON_TRAIN], .n = f->count[MOON_TRAIN], .batch = f->batch, .epochs = f->epochs,
-                            .ahead = f->ahead, .seed = f->seed, .epoch = f->epoch, .done = f->done};
+  moon_feed_options feed = {.rows = rows_of(f),
+                            .examples = f->order[MOON_TRAIN],
+                            .n = f->count[MOON_TRAIN],
+                            .batch = f->batch,
+                            .epochs = f->epochs,
+                            .ahead = f->ahead,
+                            .seed = f->seed,
+                            .epoch = f->epoch,
+                            .done = f->done};
   MOON_TRY(moon_feed_new(&feed, &f->feed));
   for (; f->epoch <= f->epochs; f->epoch++, f->done = 0, f->sum = 0) {
     double *loss = &report->train_loss[f->epoch - 1], *valid = &report->valid_loss[f->epoch - 1];
@@ -383,14 +411,16 @@ static moon_status run(moon_fit_state *f) {
 
 static moon_status begin(moon_fit_state *f) {
   f->epoch = 1;
-  if (f->options.checkpoint && (f->checkpoint_every || f->options.resume)) MOON_TRY(moon_checkpoint_may_write(f->options.checkpoint));
+  if (f->options.checkpoint && (f->checkpoint_every || f->options.resume))
+    MOON_TRY(moon_checkpoint_may_write(f->options.checkpoint));
   if (!f->options.resume || !f->options.checkpoint) return moon_ok();
   moon_status status = moon_checkpoint_read(f, f->options.checkpoint);
   f->report->resumed = !status.code;
   return status.code == MOON_ENOTFOUND ? moon_ok() : status;
 }
 
-moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options, moon_fit_report *report) {
+moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options,
+                     moon_fit_report *report) {
   *report = (moon_fit_report){0};
   moon_fit_state f = {.model = model, .data = dataset, .train = train, .report = report};
   if (options) f.options = *options;

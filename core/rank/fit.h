@@ -11,7 +11,9 @@ enum { MOON_MOST_EPOCHS = 512, MOON_MOST_SHARDS = 8, MOON_MOST_THREADS = 64, MOO
 /* A batch is cut into shards by its size alone, so that the weights do not depend on how many threads there are. A shard has rows enough to be
  * worth a tape of its own; a small batch is one shard. */
 size_t moon_shard_count(size_t batch);
-static inline size_t moon_shard_start(size_t batch, size_t shards, size_t shard) { return batch * shard / shards; }
+static inline size_t moon_shard_start(size_t batch, size_t shards, size_t shard) {
+  return batch * shard / shards;
+}
 
 /* Where rows come from. */
 typedef struct moon_rows {
@@ -97,7 +99,9 @@ typedef struct moon_fit_state {
   size_t rows_fitted; /* in this process */
 } moon_fit_state;
 
-static inline bool moon_fit_validates(const moon_fit_state *f) { return f->count[MOON_VALIDATION] > 0; }
+static inline bool moon_fit_validates(const moon_fit_state *f) {
+  return f->count[MOON_VALIDATION] > 0;
+}
 
 /* ---- checkpoints (fit_checkpoint.c) --------------------------------------------------------------------------------------------- */
 

@@ -26,7 +26,9 @@ static json_t *hex(uint64_t hash) {
   return json_string(text);
 }
 
-static uint64_t fold(uint64_t hash, const void *bytes, size_t n) { return moon_mix64(hash ^ (n ? moon_hash(bytes, n) : n)); }
+static uint64_t fold(uint64_t hash, const void *bytes, size_t n) {
+  return moon_mix64(hash ^ (n ? moon_hash(bytes, n) : n));
+}
 
 static uint64_t hash_data(const moon_fit_state *f) {
   const moon_dataset *d = f->data;
@@ -72,22 +74,23 @@ static json_t *model_identity(const moon_model *model) {
   json_t *out = json_object();
   for (size_t i = 0; i < model->param_count; i++) {
     const moon_tensor *t = model->params[i]->value;
-    json_object_set_new(out, model->params[i]->name, json_string(moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text));
+    json_object_set_new(out, model->params[i]->name,
+                        json_string(moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text));
   }
   return out;
 }
 
 static json_t *identity(const moon_fit_state *f) {
   json_t *data = json_pack("{s:I, s:o}", "examples", (json_int_t)f->data->examples.n, "inputs and labels", hex(hash_data(f)));
-  return json_pack("{s:o, s:o, s:o, s:o}", "recipe", recipe_identity(f->options.plan), "model", model_identity(f->model), "data", data,
-                   "training", training_identity(f->train));
+  return json_pack("{s:o, s:o, s:o, s:o}", "recipe", recipe_identity(f->options.plan), "model", model_identity(f->model), "data",
+                   data, "training", training_identity(f->train));
 }
 
 static moon_status differs(const char *what, const char *key, const json_t *theirs, const json_t *mine) {
   char *a = theirs ? json_dumps(theirs, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
   char *b = mine ? json_dumps(mine, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-  moon_status status = strcmp(what, "recipe") ? moon_fail(MOON_EINVAL, "is of another fit: %s: %s was %.100s and is %.100s now", what, key,
-                                                          a ? a : "not there", b ? b : "not there")
+  moon_status status = strcmp(what, "recipe") ? moon_fail(MOON_EINVAL, "is of another fit: %s: %s was %.100s and is %.100s now",
+                                                          what, key, a ? a : "not there", b ? b : "not there")
                                               : moon_fail(MOON_EINVAL, "is of another recipe: %s is not the same", key);
   free(a);
   free(b);
@@ -101,7 +104,8 @@ static moon_status same(const json_t *theirs, const json_t *mine) {
     json_t *a = json_object_get(theirs, parts[i]), *b = json_object_get(mine, parts[i]), *value;
     const char *key;
     json_object_foreach(b, key, value) {
-      if (!json_object_get(a, key) || !json_equal(value, json_object_get(a, key))) return differs(parts[i], key, json_object_get(a, key), value);
+      if (!json_object_get(a, key) || !json_equal(value, json_object_get(a, key)))
+        return differs(parts[i], key, json_object_get(a, key), value);
     }
     json_object_foreach(a, key, value) {
       if (!json_object_get(b, key)) return differs(parts[i], key, value, NULL);
@@ -112,7 +116,9 @@ static moon_status same(const json_t *theirs, const json_t *mine) {
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------- */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); } /* 17 digits: the same double comes back */
+static json_t *number(double x) {
+  return isfinite(x) ? json_real(x) : json_null();
+} /* 17 digits: the same double comes back */
 
 static json_t *describe(const moon_fit_state *f, const moon_buf *parts) {
   const moon_fit_report *r = f->report;
@@ -122,9 +128,10 @@ static json_t *describe(const moon_fit_state *f, const moon_buf *parts) {
     json_array_append_new(valid, number(r->valid_loss[i]));
   }
   for (int i = 0; i < PARTS; i++) json_array_append_new(bytes, json_integer((json_int_t)parts[i].n));
-  return json_pack("{s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "identity", identity(f), "epoch", (json_int_t)f->epoch, "done",
-                   (json_int_t)f->done, "sum", number(f->sum), "steps", (json_int_t)r->steps, "epochs_run", (json_int_t)r->epochs_run,
-                   "best_epoch", (json_int_t)r->best_epoch, "train_loss", train, "validation_loss", valid, "bytes", bytes);
+  return json_pack("{s:o, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "identity", identity(f), "epoch", (json_int_t)f->epoch,
+                   "done", (json_int_t)f->done, "sum", number(f->sum), "steps", (json_int_t)r->steps, "epochs_run",
+                   (json_int_t)r->epochs_run, "best_epoch", (json_int_t)r->best_epoch, "train_loss", train, "validation_loss",
+                   valid, "bytes", bytes);
 }
 
 static moon_status put_together(const moon_fit_state *f, const moon_buf *parts, moon_buf *out) {
@@ -178,11 +185,16 @@ void moon_checkpoint_remove(const char *path) {
 
 typedef struct reading {
   json_t *state;
-  struct { const char *data; size_t n; } parts[PARTS];
+  struct {
+    const char *data;
+    size_t n;
+  } parts[PARTS];
   size_t epoch, done, steps, epochs_run, best_epoch;
 } reading;
 
-static moon_status broken(const char *why) { return moon_fail(MOON_EFORMAT, "is not a whole checkpoint: %s", why); }
+static moon_status broken(const char *why) {
+  return moon_fail(MOON_EFORMAT, "is not a whole checkpoint: %s", why);
+}
 
 static moon_status split_parts(const moon_buf *file, size_t at, reading *r) {
   const json_t *bytes = json_object_get(r->state, "bytes");
@@ -218,8 +230,8 @@ static moon_status check_position(const moon_fit_state *f, reading *r) {
     *into[i] = (size_t)value;
   }
   size_t n = f->count[MOON_TRAIN], in_epoch = (n + f->batch - 1) / f->batch, before = (r->done + f->batch - 1) / f->batch;
-  bool fits = r->epoch >= 1 && r->epoch <= f->epochs && r->epochs_run == r->epoch - 1 && r->best_epoch <= r->epochs_run && r->done <= n &&
-              (r->done % f->batch == 0 || r->done == n) && r->steps == (r->epoch - 1) * in_epoch + before;
+  bool fits = r->epoch >= 1 && r->epoch <= f->epochs && r->epochs_run == r->epoch - 1 && r->best_epoch <= r->epochs_run &&
+              r->done <= n && (r->done % f->batch == 0 || r->done == n) && r->steps == (r->epoch - 1) * in_epoch + before;
   return fits ? moon_ok() : broken("its position is not one of this training");
 }
 

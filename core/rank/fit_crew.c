@@ -100,7 +100,8 @@ moon_status moon_crew_new(size_t threads, moon_crew **out) {
   pthread_cond_init(&crew->called, NULL);
   pthread_cond_init(&crew->done, NULL);
   if (threads > MOON_MOST_THREADS) threads = MOON_MOST_THREADS;
-  while (crew->threads + 1 < threads && !pthread_create(&crew->thread[crew->threads], NULL, member, crew)) crew->threads++; /* fewer will do */
+  while (crew->threads + 1 < threads && !pthread_create(&crew->thread[crew->threads], NULL, member, crew))
+    crew->threads++; /* fewer will do */
   return moon_ok();
 }
 

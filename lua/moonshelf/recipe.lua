@@ -50,9 +50,14 @@ local function default_split() return { by = "time", parts = words.array { 0.8, 
 
 --- on_step = { every = 100, function(info) ... end }
 local function on_step(where, what, value)
-  local fn = type(value) == "table" and value[1]
+  local fn, options = type(value) == "table" and value[1], {}
   if type(fn) ~= "function" then words.expect(where, what, "{ every = 100, function(info) ... end }", value) end
-  return { fn = fn, every = words.options(where, what, { every = value.every }, { every = { words.integer(1), default = 1 } }).every }
+  for key, option in pairs(value) do
+    if key ~= 1 then options[key] = option end
+  end
+  options = words.options(where, what, options, { every = { words.integer(1), default = 1 } })
+  options.fn = fn
+  return options
 end
 
 local TRAIN = {

@@ -17,15 +17,18 @@ static double get(const moon_tensor *t, size_t i) {
 }
 
 static void put(moon_tensor *t, size_t i, double value) {
-  if (moon_tensor_dtype(t) == MOON_F32) ((float *)moon_tensor_data(t))[i] = (float)value;
-  else ((double *)moon_tensor_data(t))[i] = value;
+  if (moon_tensor_dtype(t) == MOON_F32)
+    ((float *)moon_tensor_data(t))[i] = (float)value;
+  else
+    ((double *)moon_tensor_data(t))[i] = value;
 }
 
 /* Gradients of a step: for a sparse parameter through a tape, so that rows are touched as in training; the rows that `mask` names. */
 static void give_gradients(moon_param *p, moon_rng *rng, unsigned mask) {
   for (uint32_t r = 0; r < ROWS; r++) {
     if (!(mask >> r & 1)) continue;
-    for (size_t j = 0; j < DIM; j++) put(p->grad, r * DIM + j, moon_rng_normal(rng) * (r == 2 ? 1e-4 : 1)); /* one row of small ones */
+    for (size_t j = 0; j < DIM; j++)
+      put(p->grad, r * DIM + j, moon_rng_normal(rng) * (r == 2 ? 1e-4 : 1)); /* one row of small ones */
   }
   if (!p->sparse) return;
   moon_embedding table = {p};
@@ -65,30 +68,48 @@ static moon_status make(const char *json, moon_param *const *params, size_t n) {
 
 /* ---- references: one number in one step ----------------------------------------------------------------------------------------- */
 
-typedef struct number { double w, a, b; } number;
+typedef struct number {
+  double w, a, b;
+} number;
 typedef struct reference {
   const char *json;
   void (*begin)(number *x);                    /* NULL: a and b begin at 0 */
   void (*step)(number *x, double g, double t); /* lr and the rest as in the JSON */
 } reference;
 
-static void sgd(number *x, double g, double t) { (void)t, x->w -= 0.1 * g; }
-static void momentum(number *x, double g, double t) { (void)t, x->a = 0.8 * x->a + g, x->w -= 0.1 * x->a; }
-static void nesterov(number *x, double g, double t) { (void)t, x->a = 0.8 * x->a + g, x->w -= 0.1 * (g + 0.8 * x->a); }
+static void sgd(number *x, double g, double t) {
+  (void)t, x->w -= 0.1 * g;
+}
+static void momentum(number *x, double g, double t) {
+  (void)t, x->a = 0.8 * x->a + g, x->w -= 0.1 * x->a;
+}
+static void nesterov(number *x, double g, double t) {
+  (void)t, x->a = 0.8 * x->a + g, x->w -= 0.1 * (g + 0.8 * x->a);
+}
 static void adam(number *x, double g, double t) {
   x->a = 0.9 * x->a + 0.1 * g, x->b = 0.999 * x->b + 0.001 * g * g;
   x->w -= 0.01 * sqrt(1 - pow(0.999, t)) / (1 - pow(0.9, t)) * x->a / (sqrt(x->b) + 1e-7);
 }
-static void adam_l2(number *x, double g, double t) { adam(x, g + 0.1 * x->w, t); }
+static void adam_l2(number *x, double g, double t) {
+  adam(x, g + 0.1 * x->w, t);
+}
 static void adamw(number *x, double g, double t) {
   double before = x->w;
   adam(x, g, t);
   x->w -= 0.01 * 0.1 * before;
 }
-static void sgd_l2(number *x, double g, double t) { sgd(x, g + 0.1 * x->w, t); }
-static void adagrad_begin(number *x) { x->a = 0.1; }
-static void adagrad(number *x, double g, double t) { (void)t, x->a += g * g, x->w -= 0.05 * g / (sqrt(x->a) + 1e-7); }
-static void adagrad_zero(number *x, double g, double t) { (void)t, x->a += g * g, x->w -= 0.05 * g / (sqrt(x->a) + 1e-3); }
+static void sgd_l2(number *x, double g, double t) {
+  sgd(x, g + 0.1 * x->w, t);
+}
+static void adagrad_begin(number *x) {
+  x->a = 0.1;
+}
+static void adagrad(number *x, double g, double t) {
+  (void)t, x->a += g * g, x->w -= 0.05 * g / (sqrt(x->a) + 1e-7);
+}
+static void adagrad_zero(number *x, double g, double t) {
+  (void)t, x->a += g * g, x->w -= 0.05 * g / (sqrt(x->a) + 1e-3);
+}
 static double ftrl_weight(const number *x) {
   double sign = x->a < 0 ? -1 : 1, l1 = 0.02, l2 = 0.5, beta = 1, alpha = 0.2;
   return fabs(x->a) <= l1 ? 0 : -(x->a - sign * l1) / ((beta + sqrt(x->b)) / alpha + l2);
@@ -160,7 +181,8 @@ static void sparse_updates_move_touched_rows_only(void **state) {
 /* The promise "exact": a sparse table under these ends where a dense one does whose untouched rows have gradients of zero. */
 static void lazy_is_exact_where_it_is_said_to_be(void **state) {
   (void)state;
-  static const char *const exact[] = {"{\"type\":\"sgd\",\"lr\":0.1}", "{\"type\":\"adagrad\"}", "{\"type\":\"ftrl\",\"l1\":0.1,\"l2\":0.3}"};
+  static const char *const exact[] = {"{\"type\":\"sgd\",\"lr\":0.1}", "{\"type\":\"adagrad\"}",
+                                      "{\"type\":\"ftrl\",\"l1\":0.1,\"l2\":0.3}"};
   for (size_t k = 0; k < 3; k++) {
     moon_rng rngs[2];
     moon_param *p[2];
@@ -206,7 +228,8 @@ static void odd_sizes_are_updated_to_the_last_element(void **state) {
   for (size_t n = 1; n <= 70; n++) {
     moon_param *p;
     OK(moon_param_new("p", MOON_F32, SHAPE(n), false, &p));
-    moon_optimizer *o = made("{\"type\":\"adam\",\"lr\":0.5}", &p, 1, 1), *s = made("{\"type\":\"sgd\",\"lr\":0.25,\"clip_norm\":1}", &p, 1, 1);
+    moon_optimizer *o = made("{\"type\":\"adam\",\"lr\":0.5}", &p, 1, 1),
+                   *s = made("{\"type\":\"sgd\",\"lr\":0.25,\"clip_norm\":1}", &p, 1, 1);
     moon_tensor_fill(p->grad, 2);
     OK(moon_optimizer_step(o));
     for (size_t i = 0; i < n; i++) NEAR(get(p->value, i), -0.5, 1e-5); /* the first step is the learning rate long */
@@ -226,7 +249,8 @@ static void the_global_norm_goes_over_all_parameters(void **state) {
   for (int frozen = 0; frozen < 2; frozen++) {
     moon_rng rng;
     moon_rng_seed(&rng, 5, 0);
-    moon_param *p[3] = {new_param("a", &rng, MOON_F32, false), new_param("b", &rng, MOON_F32, true), new_param("c", &rng, MOON_F64, false)};
+    moon_param *p[3] = {new_param("a", &rng, MOON_F32, false), new_param("b", &rng, MOON_F32, true),
+                        new_param("c", &rng, MOON_F64, false)};
     double squares = 0, want[2][N];
     moon_optimizer *o = made("{\"type\":\"sgd\",\"lr\":1,\"clip_norm\":0.5}", p, 3, 1);
     p[2]->frozen = frozen;
@@ -268,10 +292,10 @@ static void clip_value_bounds_each_number(void **state) {
 
 static void decay_spares_vectors_and_tables_unless_told(void **state) {
   (void)state;
-  static const char *const jsons[] = {
-      "{\"type\":\"adamw\",\"lr\":0.1,\"weight_decay\":0.5}",
-      "{\"type\":\"adamw\",\"lr\":0.1,\"weight_decay\":0.5,\"groups\":[{\"params\":\"*.bias\",\"weight_decay\":0.2},{\"params\":\"table*\",\"lr\":0.3,"
-      "\"weight_decay\":0.1},{\"params\":\"*.weight\",\"weight_decay\":0}]}"};
+  static const char *const jsons[] = {"{\"type\":\"adamw\",\"lr\":0.1,\"weight_decay\":0.5}",
+                                      "{\"type\":\"adamw\",\"lr\":0.1,\"weight_decay\":0.5,\"groups\":[{\"params\":\"*.bias\","
+                                      "\"weight_decay\":0.2},{\"params\":\"table*\",\"lr\":0.3,"
+                                      "\"weight_decay\":0.1},{\"params\":\"*.weight\",\"weight_decay\":0}]}"};
   const double want[2][3] = {{1 - 0.1 * 0.5, 1, 1}, {1, 1 - 0.1 * 0.2, 1 - 0.3 * 0.1}};
   for (int k = 0; k < 2; k++) {
     moon_rng rng;
@@ -316,11 +340,16 @@ static double reference_factor(int kind, double t) { /* warm-up 4, 24 steps, flo
   if (t <= 4) return t / 4;
   double since = t - 5, p = since / 20 > 1 ? 1 : since / 20;
   switch (kind) {
-    case 0: return 1;
-    case 1: return 0.1 * p + 1 - p;
-    case 2: return 0.1 + 0.9 * 0.5 * (1 + cos(acos(-1) * p));
-    case 3: return since < 5 ? 1 : since < 10 ? 0.5 : since < 15 ? 0.25 : since < 20 ? 0.125 : since < 25 ? 0.0625 : 0.03125;
-    default: return exp(log(0.5) * since / 5);
+    case 0:
+      return 1;
+    case 1:
+      return 0.1 * p + 1 - p;
+    case 2:
+      return 0.1 + 0.9 * 0.5 * (1 + cos(acos(-1) * p));
+    case 3:
+      return since < 5 ? 1 : since < 10 ? 0.5 : since < 15 ? 0.25 : since < 20 ? 0.125 : since < 25 ? 0.0625 : 0.03125;
+    default:
+      return exp(log(0.5) * since / 5);
   }
 }
 
@@ -331,8 +360,10 @@ static void schedules_follow_their_formulas(void **state) {
     moon_param *p;
     char json[300];
     OK(moon_param_new("p", MOON_F64, SHAPE(1), false, &p));
-    snprintf(json, sizeof json, "{\"type\":\"sgd\",\"lr\":2,\"groups\":[{\"params\":\"p\",\"lr\":3}],\"schedule\":{\"type\":\"%s\",\"warmup\":4,"
-             "\"floor\":0.1,\"factor\":0.5,\"every\":5}}", kinds[kind]);
+    snprintf(json, sizeof json,
+             "{\"type\":\"sgd\",\"lr\":2,\"groups\":[{\"params\":\"p\",\"lr\":3}],\"schedule\":{\"type\":\"%s\",\"warmup\":4,"
+             "\"floor\":0.1,\"factor\":0.5,\"every\":5}}",
+             kinds[kind]);
     moon_optimizer *o = made(json, &p, 1, 24);
     NEAR(moon_optimizer_lr(o), 2 * 0.25, 1e-12);
     for (int t = 1; t <= 30; t++) { /* also beyond its end */
@@ -399,7 +430,8 @@ static void state_goes_on_where_it_was_saved(void **state) {
       OK(moon_optimizer_step(o));
       OK(moon_optimizer_step(again));
     }
-    for (int i = 0; i < 2; i++) assert_memory_equal(moon_tensor_data(p[i]->value), moon_tensor_data(twin[i]->value), N * sizeof(float));
+    for (int i = 0; i < 2; i++)
+      assert_memory_equal(moon_tensor_data(p[i]->value), moon_tensor_data(twin[i]->value), N * sizeof(float));
     bytes.n -= 4; /* broken: refused, and the state stays */
     assert_int_not_equal(moon_optimizer_load(again, bytes.data, bytes.n).code, MOON_OK);
     assert_int_equal(moon_optimizer_steps(again), 12);

@@ -25,7 +25,9 @@ static int down(void **state) {
   return 0;
 }
 
-static json_t *train_of(const setup *s) { return json_object_get(s->plan, "train"); }
+static json_t *train_of(const setup *s) {
+  return json_object_get(s->plan, "train");
+}
 
 static moon_model *fitted(const setup *s, uint64_t seed, moon_fit_report *report) {
   moon_model *model;
@@ -131,7 +133,9 @@ static moon_status hooked(void *self, uint32_t fn, const moon_fit_info *info, bo
   return h->code ? moon_fail(h->code, "the hook says so") : moon_ok();
 }
 
-static void hook_steps(const setup *s) { json_object_set_new(train_of(s), "on_step", json_pack("{s:i, s:i}", "fn", 2, "every", 1)); }
+static void hook_steps(const setup *s) {
+  json_object_set_new(train_of(s), "on_step", json_pack("{s:i, s:i}", "fn", 2, "every", 1));
+}
 
 /* epochs: as many as make the batches go round some times. */
 static moon_model *fitted_with(const setup *s, const moon_fit_options *options, moon_fit_report *report) {
@@ -226,7 +230,8 @@ static void a_steady_step_allocates_nothing(void **state) {
     json_object_set_new(train_of(s), "batch", json_integer(batches[b]));
     json_object_set_new(train_of(s), "epochs", json_integer(6));
     hook_steps(s);
-    moon_model *model = fitted_with(s, &(moon_fit_options){.threads = 2, .functions = &(moon_fit_functions){&h, hooked}}, &report);
+    moon_model *model =
+        fitted_with(s, &(moon_fit_options){.threads = 2, .functions = &(moon_fit_functions){&h, hooked}}, &report);
     assert_int_equal(h.calls, 6 * in_epoch);
     moon_model_free(model);
   }
@@ -251,7 +256,8 @@ static void functions_see_each_epoch_and_can_stop(void **state) {
   moon_model *plain = fitted_with(s, NULL, &report); /* without functions the plan's numbers are nothing */
   assert_same_weights(stopped, plain, true);
   h = (hook){.stop_at = in_epoch, .code = MOON_ESCRIPT};
-  REFUSED(MOON_ESCRIPT, "hook says so", moon_fit(plain, s->d, train_of(s), &(moon_fit_options){.functions = &functions}, &report));
+  REFUSED(MOON_ESCRIPT, "hook says so",
+          moon_fit(plain, s->d, train_of(s), &(moon_fit_options){.functions = &functions}, &report));
   moon_model_free(stopped);
   moon_model_free(plain);
 }
@@ -270,7 +276,9 @@ static void a_stop_within_an_epoch_is_at_once(void **state) {
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------------------------ */
 
-static char *checkpoint_of(const setup *s) { return moon_path_join(s->folder, "fit.checkpoint"); }
+static char *checkpoint_of(const setup *s) {
+  return moon_path_join(s->folder, "fit.checkpoint");
+}
 
 /* A schedule, clipping, early stopping: everything that has a state. */
 static void rich_training(const setup *s) {
@@ -278,7 +286,8 @@ static void rich_training(const setup *s) {
   json_object_set_new(train_of(s), "batch", json_integer(150));
   json_object_set_new(train_of(s), "patience", json_integer(2));
   json_object_set_new(train_of(s), "optimizer",
-                      json_pack("{s:s, s:f, s:f, s:{s:s, s:i}}", "type", "adamw", "lr", 0.05, "clip_norm", 0.7, "schedule", "type", "cosine", "warmup", 5));
+                      json_pack("{s:s, s:f, s:f, s:{s:s, s:i}}", "type", "adamw", "lr", 0.05, "clip_norm", 0.7, "schedule",
+                                "type", "cosine", "warmup", 5));
   hook_steps(s);
 }
 
@@ -295,7 +304,8 @@ static void a_resumed_fit_ends_as_if_never_broken_off(void **state) {
   for (size_t at = 1; at <= last; at++) { /* broken off after every step there is */
     moon_model *model;
     h = (hook){.stop_at = at, .code = MOON_ESCRIPT};
-    moon_fit_options options = {.functions = &functions, .checkpoint = path, .checkpoint_every = at % 3 + 1, .resume = true, .plan = s->plan};
+    moon_fit_options options = {
+        .functions = &functions, .checkpoint = path, .checkpoint_every = at % 3 + 1, .resume = true, .plan = s->plan};
     OK(shoplet_model(s->plan, s->d, 1, &model));
     REFUSED(MOON_ESCRIPT, "hook", moon_fit(model, s->d, train_of(s), &options, &report));
     moon_model_free(model);
@@ -545,7 +555,8 @@ static void scores_agree_with_the_tape(void **state) {
   for (size_t i = 0; i < n; i++) {
     moon_var out;
     for (size_t k = 0; k < plan->dense_slots; k++)
-      dense[k] = (s->d->inputs.dense[i * plan->dense_slots + k] - ((float *)moon_tensor_data(model->mean))[k]) * ((float *)moon_tensor_data(model->scale))[k];
+      dense[k] = (s->d->inputs.dense[i * plan->dense_slots + k] - ((float *)moon_tensor_data(model->mean))[k]) *
+                 ((float *)moon_tensor_data(model->scale))[k];
     moon_batch row = {1, dense, s->d->inputs.ids + i * plan->id_slots, s->d->inputs.bags + i * plan->bag_length};
     moon_tape_reset(tape);
     OK(moon_model_forward(model, tape, &row, &out));
@@ -594,13 +605,27 @@ static void broken_models_name_their_line(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
   const struct CMUnitTest tests[] = {
-      CASE(loss_goes_down_and_beats_the_base_rate), CASE(same_seed_same_weights_other_seed_others), CASE(patience_keeps_the_best_epoch),
-      CASE(what_is_not_finite_is_named), CASE(threads_and_laying_ahead_do_not_show), CASE(shards_sum_to_the_whole_batch),
-      CASE(a_steady_step_allocates_nothing), CASE(functions_see_each_epoch_and_can_stop), CASE(a_stop_within_an_epoch_is_at_once),
-      CASE(a_resumed_fit_ends_as_if_never_broken_off), CASE(an_interruption_leaves_a_checkpoint), CASE(a_checkpoint_of_another_fit_is_refused),
-      CASE(a_broken_checkpoint_is_refused_whole), CASE(no_memory_is_said_and_leaks_nothing), CASE(weights_pull_the_predictions),
-      CASE(mse_fits_with_and_without_weights), CASE(wrong_training_options_are_refused), CASE(progress_can_cancel),
-      CASE(scores_agree_with_the_tape), CASE(weights_of_another_model_are_refused_whole), CASE(broken_models_name_their_line),
+      CASE(loss_goes_down_and_beats_the_base_rate),
+      CASE(same_seed_same_weights_other_seed_others),
+      CASE(patience_keeps_the_best_epoch),
+      CASE(what_is_not_finite_is_named),
+      CASE(threads_and_laying_ahead_do_not_show),
+      CASE(shards_sum_to_the_whole_batch),
+      CASE(a_steady_step_allocates_nothing),
+      CASE(functions_see_each_epoch_and_can_stop),
+      CASE(a_stop_within_an_epoch_is_at_once),
+      CASE(a_resumed_fit_ends_as_if_never_broken_off),
+      CASE(an_interruption_leaves_a_checkpoint),
+      CASE(a_checkpoint_of_another_fit_is_refused),
+      CASE(a_broken_checkpoint_is_refused_whole),
+      CASE(no_memory_is_said_and_leaks_nothing),
+      CASE(weights_pull_the_predictions),
+      CASE(mse_fits_with_and_without_weights),
+      CASE(wrong_training_options_are_refused),
+      CASE(progress_can_cancel),
+      CASE(scores_agree_with_the_tape),
+      CASE(weights_of_another_model_are_refused_whole),
+      CASE(broken_models_name_their_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
