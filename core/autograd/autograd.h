@@ -21,10 +21,8 @@ size_t moon_tape_bytes(const moon_tape *tape); /* memory held, for tests that a 
 /* Counts what the tape takes from now on in the account, also on tapes nested in it: an op that would take more is MOON_ENOMEM.
  * Once, before the first node. */
 void moon_tape_set_account(moon_tape *tape, moon_account *account);
-/* Memory until reset, 64-byte aligned; NULL where there is none. For ids and masks, which ops read again on the way back. */
-void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Memory of the tape's own until reset, 64-byte aligned, not zeroed: for masks and ids that must outlive the call that makes them. NULL
- * where there is none; a backward pass that meets it then fails. */
+ * where there is none. A backward rule cannot fail, so what it needs is taken on the way forward. */
 void *moon_tape_take(moon_tape *tape, size_t bytes);
 
 /* Leaves. A constant is borrowed until reset and gets no gradient; a leaf accumulates into `grad` (same shape, contiguous). */
@@ -40,6 +38,11 @@ size_t moon_var_count(const moon_tape *tape, moon_var v);
 
 /* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. MOON_ENOMEM comes before anything is added. */
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
+/* While on, a backward leaves the world outside the tape alone, so that tapes over the same parameters may run on many threads: what leaves and
+ * tables would have got stays in the tape until moon_tape_deliver adds it to them. Tapes delivered in one order give the same sums whoever ran
+ * them when. What ops borrow stays until then. Off in a new tape; survives a reset, which drops what was not delivered. */
+void moon_tape_hold(moon_tape *tape, bool on);
+void moon_tape_deliver(moon_tape *tape);
 
 /* Elementwise, with broadcasting of either side (numpy's rule). */
 moon_status moon_op_add(moon_tape *tape, moon_var a, moon_var b, moon_var *out);

@@ -26,7 +26,7 @@ static void bag_back(moon_tape *tape, moon_node *node) {
     if (b->bag.ids[i]) b->touch(b->self, b->bag.ids[i]);
 }
 
-static const moon_op bag_op = {"embedding_bag", bag_back};
+static const moon_op bag_op = {"embedding_bag", bag_back, .outside = true};
 
 static moon_status check_table(const moon_tensor *table, const moon_tensor *grad) {
   moon_shape_text shape = moon_shape_write(moon_tensor_dims(table), moon_tensor_shape(table));

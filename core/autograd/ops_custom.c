@@ -24,7 +24,6 @@ static void custom_back(moon_tape *tape, moon_node *node) {
     in[i] = operand_of(moon_node_at(tape, aux->in[i]));
     in[i].grad = moon_node_grad(tape, aux->in[i]);
   }
-  if (tape->no_memory) return;
   moon_status st = aux->how.backward(aux->how.self, in, aux->n, &out);
   if (st.code) moon_tape_latch(tape, moon_wrap(st, "%s", aux->name));
 }

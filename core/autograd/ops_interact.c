@@ -37,16 +37,15 @@ moon_status moon_op_fm(moon_tape *tape, moon_var x, moon_var *out) {
 
 typedef struct crossing {
   moon_var x0, x, w, b;
-  void *z; /* [n, d] */
+  void *z, *dz; /* [n, d] */
 } crossing;
 
 static void cross_back(moon_tape *tape, moon_node *node) {
   const crossing *c = node->aux;
   size_t n = node->shape[0], d = node->shape[1];
-  void *dz = moon_tape_take(tape, node->count * moon_dtype_size(node->dtype));
   void *into_x0 = moon_node_grad(tape, c->x0), *into_x = moon_node_grad(tape, c->x), *into_w = moon_node_grad(tape, c->w),
        *into_b = moon_node_grad(tape, c->b);
-  if (!dz) return;
+  void *dz = c->dz;
   MOON_BY_DTYPE(node->dtype, multiply, node->count, node->grad, moon_node_at(tape, c->x0)->value, dz);
   if (into_x0) MOON_BY_DTYPE(node->dtype, add_multiplied, node->count, node->grad, c->z, into_x0);
   if (into_b) MOON_BY_DTYPE(node->dtype, add_columns, n, d, dz, into_b);
@@ -72,9 +71,11 @@ moon_status moon_op_cross(moon_tape *tape, moon_var x0, moon_var x, moon_var w, 
     return moon_node_mismatch(tape, &cross_op, w, b, "weight [d, d] and bias [d] are needed");
   if (!moon_gemm_fits(n, d, d)) return moon_node_mismatch(tape, &cross_op, x, w, "too large for BLAS");
   crossing *c = moon_tape_take(tape, sizeof *c);
-  void *z = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype));
-  if (!c || !z) return moon_fail(MOON_ENOMEM, "cross: no memory for %s", moon_node_shape(tape, x).text);
-  *c = (crossing){x0, x, w, b, z};
+  void *z = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype)), *dz = NULL;
+  bool keeps = moon_node_wanted(tape, 4, in);
+  if (keeps) dz = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype));
+  if (!c || !z || (keeps && !dz)) return moon_fail(MOON_ENOMEM, "cross: no memory for %s", moon_node_shape(tape, x).text);
+  *c = (crossing){x0, x, w, b, z, dz};
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &cross_op, 4, in, 2, (size_t[]){n, d}, &node, out));
   node->aux = c;

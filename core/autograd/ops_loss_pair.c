@@ -65,7 +65,7 @@ moon_status moon_op_hinge(moon_tape *tape, moon_var pos, moon_var neg, double ma
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
 /* log(1 + e^x) without overflow. */
-static inline REAL K(pair_softplus)(REAL x) { return (x < 0 ? 0 : x) + K(moon_log1p_unit)(K(moon_exp)(x < 0 ? x : -x)); }
+static inline REAL K(pair_softplus)(REAL x) { return (x < 0 ? 0 : x) + K(moon_log1p)(K(moon_exp)(x < 0 ? x : -x)); }
 
 static void K(pair_forward)(const pair_loss *loss, size_t n, const REAL *restrict a, const REAL *restrict b, REAL *restrict y) {
   const REAL *weights = loss->weights;

@@ -24,6 +24,7 @@ typedef struct softmax_loss {
   double inverse; /* 1 / temperature */
   void *log_sum;  /* [n] */
   void *scores;   /* info_nce: [n, n] */
+  void *ds;       /* info_nce: their gradients, for the way back */
 } softmax_loss;
 
 #define MOON_EACH_REAL "ops_loss_softmax.c"
@@ -132,9 +133,8 @@ static void info_nce_back(moon_tape *tape, moon_node *node) {
   const softmax_loss *loss = node->aux;
   const moon_node *query = moon_node_at(tape, node->in[0]), *key = moon_node_at(tape, node->in[1]);
   size_t n = loss->n, d = query->shape[1];
-  void *ds = moon_tape_take(tape, n * n * moon_dtype_size(node->dtype));
   void *into_query = moon_node_grad(tape, node->in[0]), *into_key = moon_node_grad(tape, node->in[1]);
-  if (!ds) return;
+  void *ds = loss->ds;
   MOON_BY_DTYPE(node->dtype, in_batch_backward, loss, node->grad, ds);
   if (into_query) moon_gemm(node->dtype, false, false, n, d, n, ds, key->value, true, into_query);
   if (into_key) moon_gemm(node->dtype, true, false, n, d, n, ds, query->value, true, into_key);
@@ -157,7 +157,9 @@ moon_status moon_op_info_nce(moon_tape *tape, moon_var query, moon_var key, cons
   moon_status st = moon_shape_count(q->dtype, 2, (size_t[]){n, n}, &count);
   if (st.code) return moon_wrap(st, "info_nce: the scores");
   loss.scores = moon_tape_take(tape, count * moon_dtype_size(q->dtype));
-  if (!loss.scores) return moon_fail(MOON_ENOMEM, "info_nce: no memory for scores of [%zu, %zu]", n, n);
+  bool keeps = moon_node_wanted(tape, 2, in);
+  if (keeps) loss.ds = moon_tape_take(tape, count * moon_dtype_size(q->dtype));
+  if (!loss.scores || (keeps && !loss.ds)) return moon_fail(MOON_ENOMEM, "info_nce: no memory for scores of [%zu, %zu]", n, n);
   moon_node *node;
   MOON_TRY(push_loss(tape, &info_nce_op, &loss, 2, in, &node, out));
   moon_gemm(node->dtype, false, true, n, n, d, moon_node_at(tape, query)->value, moon_node_at(tape, key)->value, false,

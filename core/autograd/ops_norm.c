@@ -12,7 +12,8 @@
 /* What both keep: one mean and one 1 / sqrt(var + epsilon) per row, or per column. */
 typedef struct norm {
   void *mean, *inverse;
-  bool batch; /* batch_norm in training: the statistics depend on x */
+  bool batch;         /* batch_norm in training: the statistics depend on x */
+  void *sum, *sum_u;  /* batch_norm on its way back: column sums of dy and of dy u, [d] */
 } norm;
 
 #define MOON_EACH_REAL "ops_norm.c"
@@ -40,7 +41,7 @@ static moon_status push_norm(moon_tape *tape, const moon_op *op, const moon_var 
   norm *kept = moon_tape_take(tape, sizeof *kept);
   void *mean = moon_tape_take(tape, bytes), *inverse = moon_tape_take(tape, bytes);
   if (!kept || !mean || !inverse) return moon_fail(MOON_ENOMEM, "%s: no memory", op->name);
-  *kept = (norm){mean, inverse, false};
+  *kept = (norm){.mean = mean, .inverse = inverse};
   MOON_TRY(moon_node_push(tape, op, 3, in, x.dims, x.shape, node, out));
   (*node)->aux = kept;
   return moon_ok();
@@ -80,8 +81,7 @@ static void batch_back(moon_tape *tape, moon_node *node) {
   const norm *kept = node->aux;
   const moon_node *x = moon_node_at(tape, node->in[0]), *gamma = moon_node_at(tape, node->in[1]);
   size_t d = gamma->count, rows = node->count / d, bytes = d * moon_dtype_size(node->dtype);
-  void *sum = moon_tape_take(tape, bytes), *sum_u = moon_tape_take(tape, bytes); /* of dy, of dy u */
-  if (!sum || !sum_u) return;
+  void *sum = kept->sum, *sum_u = kept->sum_u;
   memset(sum, 0, bytes), memset(sum_u, 0, bytes);
   MOON_BY_DTYPE(node->dtype, column_sums, rows, d, node->grad, sum);
   MOON_BY_DTYPE(node->dtype, batch_gamma, rows, d, node->grad, x->value, kept->mean, kept->inverse, sum_u);
@@ -118,9 +118,11 @@ moon_status moon_op_batch_norm(moon_tape *tape, moon_var x, moon_var gamma, moon
   if (training && d && rows < 2)
     return moon_fail(MOON_EINVAL, "batch_norm: %s has %zu rows: statistics of a batch need 2", moon_node_shape(tape, x).text,
                      rows);
+  void *sum = moon_tape_take(tape, d * moon_dtype_size(dtype)), *sum_u = moon_tape_take(tape, d * moon_dtype_size(dtype));
+  if (!sum || !sum_u) return moon_fail(MOON_ENOMEM, "batch_norm: no memory");
   MOON_TRY(push_norm(tape, &batch_op, in, d, &node, out));
   norm *kept = node->aux;
-  kept->batch = training;
+  kept->batch = training, kept->sum = sum, kept->sum_u = sum_u;
   const void *value = moon_node_at(tape, x)->value;
   double keep = training && !tape->repeats ? momentum : 0; /* a checkpoint's second run must not count the batch twice */
   if (training)

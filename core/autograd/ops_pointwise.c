@@ -85,7 +85,7 @@ MOON_CLONES static void K(point_forward)(point f, size_t n, const REAL *restrict
       break;
     case CLIP: for (size_t i = 0; i < n; i++) y[i] = x[i] < p ? p : x[i] > q ? q : x[i]; break;
     case SOFTPLUS:
-      for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + K(moon_log1p_unit)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i]));
+      for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + K(moon_log1p)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i]));
       break;
     case LEAKY_RELU: for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? p * x[i] : x[i]; break;
     case GELU: for (size_t i = 0; i < n; i++) y[i] = x[i] * K(moon_sigmoid)(K(gelu_inner)(x[i])); break;

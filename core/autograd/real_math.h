@@ -14,17 +14,4 @@ static inline double moon_tanh_f64(double x) { return tanh(x); }
 static inline float moon_sigmoid_f32(float x) { return moon_sigmoidf(x); }
 static inline double moon_sigmoid_f64(double x) { return 1 / (1 + exp(-x)); }
 
-/* log(1 + u) for u in [0, 1], as in log(1 + e^-|x|): 2 artanh(u / (2 + u)) by its series in s^2 <= 1/9, within 2 ulp, and it vectorises.
- * NaN for NaN. */
-static inline float moon_log1p_unit_f32(float u) {
-  float s = u / (2.f + u), q = s * s, p = 1.f / 13;
-  p = p * q + 1.f / 11;
-  p = p * q + 1.f / 9;
-  p = p * q + 1.f / 7;
-  p = p * q + 1.f / 5;
-  p = p * q + 1.f / 3;
-  return 2 * s + 2 * s * q * p;
-}
-static inline double moon_log1p_unit_f64(double u) { return log1p(u); }
-
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "nn/layer.h"
-#include "nn/optimizer.h"
 
 enum { PREDICT_ROWS = 256 };
 

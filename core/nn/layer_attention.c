@@ -80,7 +80,6 @@ static moon_status transformer_build(moon_layer *layer, moon_build *build) {
   size_t d = layer->in.shape[1], feed = 4 * d;
   MOON_TRY(moon_spec_size(layer, "feed", false, 1, 65536, &feed));
   MOON_TRY(moon_spec_number(layer, "dropout", false, 0, 0.99, &layer->rate));
-  moon_form wide = layer->in;
   moon_layer *part;
   MOON_TRY(moon_layer_part(layer, build, json_pack("{s:s}", "type", "layer_norm"), "attention_norm", &layer->in, &part));
   json_t *spec = json_pack("{s:s, s:I, s:b}", "type", "attention", "heads", (json_int_t)layer->size, "causal", (int)layer->flag);
@@ -90,7 +89,7 @@ static moon_status transformer_build(moon_layer *layer, moon_build *build) {
   MOON_TRY(moon_layer_part(layer, build, json_pack("{s:s}", "type", "layer_norm"), "feed_norm", &layer->in, &part));
   spec = json_pack("{s:s, s:I, s:s}", "type", "dense", "units", (json_int_t)feed, "activation", "gelu");
   MOON_TRY(moon_layer_part(layer, build, spec, "feed_up", &layer->in, &part));
-  wide = part->out;
+  const moon_form wide = part->out;
   spec = json_pack("{s:s, s:I}", "type", "dense", "units", (json_int_t)d);
   MOON_TRY(moon_layer_part(layer, build, spec, "feed_down", &wide, &part));
   return moon_layer_part(layer, build, json_pack("{s:s, s:f}", "type", "dropout", "rate", layer->rate), "feed_dropout",

@@ -261,7 +261,7 @@ static moon_status make(moon_layer *parent, moon_build *build, const json_t *spe
   moon_layer *layer = moon_arena_calloc(&module->arena, sizeof *layer);
   if (!layer) return no_memory();
   const char *where = json_string_value(json_object_get(spec, "where")), *above = parent ? parent->path : "";
-  layer->spec = spec, layer->in = layer->out = *in, layer->number = module->layer_count;
+  layer->spec = spec, layer->in = *in, layer->number = module->layer_count;
   layer->where = where ? moon_arena_strdup(&module->arena, where) : parent ? parent->where : "model";
   layer->path = moon_arena_printf(&module->arena, "%s%s%s", above, *above ? "." : "", key);
   layer->key = moon_arena_strdup(&module->arena, key);

@@ -68,6 +68,7 @@ static moon_status check_end(const json_t *spec, const moon_module *module) {
 
 static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *rng) {
   if (!model->in) return moon_fail(MOON_EINVAL, "the model has no inputs");
+  if (!json_is_object(spec)) return moon_fail(MOON_EINVAL, "the model has no layers");
   moon_arena names = {0};
   moon_form *forms;
   json_t *tree = NULL;

@@ -1,7 +1,6 @@
 /* lua_param.c - parameters and optimisers in Lua: m.nn.param and what m.nn.make_optimizer gives. */
 #include <string.h>
 
-#include "nn/optimizer.h"
 #include "nn/param.h"
 #include "script/lua_tape.h"
 

@@ -310,6 +310,12 @@ static void models_that_give_no_score_are_refused(void **state) {
   REFUSED(MOON_EINVAL, "r:9: gru: takes [n, steps, d], not [n, 18]",
           model_of(s, "[{\"type\":\"gru\",\"units\":2,\"where\":\"r:9\"}]", &model));
   OK(model_of(s, deep, &model));
+  moon_model_free(model);
+  json_t *kept = json_incref(json_object_get(s->plan, "model"));
+  json_object_set_new(s->plan, "model", json_integer(3));
+  REFUSED(MOON_EINVAL, "has no layers", shoplet_model(s->plan, s->d, 1, &model));
+  json_object_set_new(s->plan, "model", kept);
+  OK(model_of(s, deep, &model));
   REFUSED(MOON_EINVAL, "compiled", moon_model_score(model, &s->d->inputs, 1, &(moon_arena){0}, (float[1]){0}));
   moon_model_free(model);
 }
