@@ -20,7 +20,8 @@ local test_x, test_y = points(1000, 2)
 
 ---------------------------------------------------------------------------------------------------- with layers
 
-local net = m.nn.build(m.nn.sequential { m.nn.dense(16, "tanh"), m.nn.dense(16, "tanh"), m.nn.dense(1, "sigmoid") }, { inputs = { 2 }, seed = 1 })
+local model = m.nn.sequential { m.nn.dense(16, "tanh"), m.nn.dense(16, "tanh"), m.nn.dense(1, "sigmoid") }
+local net = m.nn.build(model, { inputs = { 2 }, seed = 1 })
 print(net)
 net:fit { x = x, y = y, loss = "bce", optimizer = m.nn.adam { lr = 0.02 }, epochs = 20, batch = 64, validation = 0.1,
   on_epoch = function(e)

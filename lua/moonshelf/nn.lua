@@ -377,10 +377,12 @@ end
 ---------------------------------------------------------------------------------------------------- models in Lua
 
 --- A trainable tensor: a copy of one, or of a shape.
-nn.param = native.param ---@type fun(from: moonshelf.Tensor|integer[], options?: moonshelf.ParamOptions): moonshelf.Param
+---@type fun(from: moonshelf.Tensor|integer[], options?: moonshelf.ParamOptions): moonshelf.Param
+nn.param = native.param
 
 --- An optimiser over parameters: opt:step() moves them by their gradients.
-nn.make_optimizer = native.make_optimizer ---@type fun(spec: moonshelf.Optimizer, params: moonshelf.Param[], steps?: integer): moonshelf.Stepper
+---@type fun(spec: moonshelf.Optimizer, params: moonshelf.Param[], steps?: integer): moonshelf.Stepper
+nn.make_optimizer = native.make_optimizer
 
 --- A net that can be called, trained and saved.
 ---@param model moonshelf.Model|moonshelf.Layer
@@ -389,7 +391,9 @@ nn.make_optimizer = native.make_optimizer ---@type fun(spec: moonshelf.Optimizer
 function nn.build(model, options)
   local where = words.where("m.nn.build")
   local kind = words.kind(model)
-  if kind ~= "a layer" and kind ~= "a model" then words.expect(where, "m.nn.build", "given a model such as m.nn.sequential { ... }", model) end
+  if kind ~= "a layer" and kind ~= "a model" then
+    words.expect(where, "m.nn.build", "given a model such as m.nn.sequential { ... }", model)
+  end
   return (native.build(plain(model), options))
 end
 

@@ -191,3 +191,168 @@ function clock:year() end
 function clock:weekday() end
 ---@return string  "2026-11-24"
 function clock:date() end
+
+--- A dense array; see m.tensor.
+---@class moonshelf.Tensor
+---@operator add(moonshelf.Operand): moonshelf.Tensor
+---@operator sub(moonshelf.Operand): moonshelf.Tensor
+---@operator mul(moonshelf.Operand): moonshelf.Tensor
+---@operator div(moonshelf.Operand): moonshelf.Tensor
+
+---@alias moonshelf.Operand moonshelf.Var|moonshelf.Tensor|moonshelf.Param|number
+---@alias moonshelf.Positions moonshelf.Tensor|integer[]
+---@alias moonshelf.Dtype "f32"|"f64"
+---@alias moonshelf.TapeOptions { seed: integer?, training: boolean?, checks: boolean? }
+---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
+---@alias moonshelf.Form { [integer]: integer, ids: integer? }
+---@alias moonshelf.BuildOptions { inputs: moonshelf.Form|table<string, moonshelf.Form>, seed: integer?, dtype: moonshelf.Dtype? }
+---@alias moonshelf.Sequence { [1]: moonshelf.Tensor, lengths: moonshelf.Positions }
+---@alias moonshelf.Inputs moonshelf.Operand|table<string, moonshelf.Operand|moonshelf.Sequence>
+---@alias moonshelf.Epoch { epoch: integer, epochs: integer, train_loss: number, validation_loss: number? }
+
+---@class moonshelf.ParamOptions
+---@field name? string
+---@field init? moonshelf.Init
+---@field deviation? number
+---@field dtype? moonshelf.Dtype
+---@field sparse? boolean
+---@field freeze? boolean
+---@field seed? integer
+
+--- A trainable tensor: m.nn.param.
+---@class moonshelf.Param
+local param = {}
+---@return moonshelf.Tensor  over the parameter's own memory
+function param:value() end
+---@return moonshelf.Tensor
+function param:grad() end
+---@param value moonshelf.Tensor|number
+---@return moonshelf.Param
+function param:set(value) end
+---@return moonshelf.Param
+function param:zero() end
+---@param on? boolean
+---@return moonshelf.Param
+function param:freeze(on) end
+---@return boolean
+function param:is_frozen() end
+---@return string
+function param:name() end
+---@return integer[]
+function param:shape() end
+
+--- What m.nn.make_optimizer gives.
+---@class moonshelf.Stepper
+local stepper = {}
+---@return moonshelf.Stepper
+function stepper:step() end
+---@return moonshelf.Stepper
+function stepper:zero() end
+---@return number
+function stepper:lr() end
+---@return integer
+function stepper:steps() end
+
+---@class moonshelf.FitOptions
+---@field x moonshelf.Inputs
+---@field y moonshelf.Tensor
+---@field loss "bce"|"bce_logits"|"mse"|"cross_entropy"
+---@field optimizer? moonshelf.Optimizer
+---@field epochs? integer
+---@field batch? integer
+---@field validation? number
+---@field seed? integer
+---@field on_epoch? fun(epoch: moonshelf.Epoch): boolean?
+
+--- What m.nn.build gives.
+---@class moonshelf.Net
+---@overload fun(tape: moonshelf.Tape, inputs: moonshelf.Inputs): moonshelf.Var
+local net = {}
+---@param options moonshelf.FitOptions
+---@return { train_loss: number[], validation_loss: number[]? }
+function net:fit(options) end
+---@param inputs moonshelf.Inputs
+---@return moonshelf.Tensor
+function net:predict(inputs) end
+---@return moonshelf.Param[]
+function net:params() end
+---@param tape moonshelf.Tape
+---@return moonshelf.Var?
+function net:penalty(tape) end
+---@return table<string, moonshelf.Tensor>
+function net:state() end
+---@param state table<string, moonshelf.Tensor>|string
+---@return moonshelf.Net
+function net:load(state) end
+---@param path string
+function net:save(path) end
+---@return string
+function net:summary() end
+---@param on? boolean
+---@return moonshelf.Net
+function net:train(on) end
+---@param on? boolean
+---@return moonshelf.Net
+function net:freeze(on) end
+
+--- What is computed is noted on a tape: m.grad().
+---@class moonshelf.Tape
+---@field gather fun(self: moonshelf.Tape, table: moonshelf.Param, positions: moonshelf.Positions): moonshelf.Var
+---@field bce fun(self: moonshelf.Tape, probability: moonshelf.Operand, target: moonshelf.Operand): moonshelf.Var
+---@field mse fun(self: moonshelf.Tape, prediction: moonshelf.Operand, target: moonshelf.Operand): moonshelf.Var
+---@field [string] fun(self: moonshelf.Tape, ...: any): moonshelf.Var
+local tape = {}
+function tape:reset() end
+---@param value moonshelf.Tensor|number
+---@return moonshelf.Var
+function tape:constant(value) end
+---@param parameter moonshelf.Param
+---@return moonshelf.Var
+function tape:leaf(parameter) end
+---@param loss moonshelf.Var
+function tape:backward(loss) end
+---@generic T
+---@param fn fun(...: any): T
+---@return T
+function tape:no_grad(fn, ...) end
+---@generic T
+---@param name string
+---@param fn fun(...: any): T
+---@return T
+function tape:scope(name, fn, ...) end
+---@param fn fun(...: moonshelf.Var): moonshelf.Var
+---@param ... moonshelf.Operand
+---@return moonshelf.Var
+function tape:checkpoint(fn, ...) end
+---@param op { name: string, inputs: moonshelf.Operand[], forward: function, backward: function? }
+---@return moonshelf.Var
+function tape:custom(op) end
+---@param on? boolean
+---@return moonshelf.Tape
+function tape:checks(on) end
+---@param on? boolean
+---@return moonshelf.Tape
+function tape:train(on) end
+---@return integer
+function tape:bytes() end
+
+--- A value on a tape.
+---@class moonshelf.Var
+---@operator add(moonshelf.Operand): moonshelf.Var
+---@operator sub(moonshelf.Operand): moonshelf.Var
+---@operator mul(moonshelf.Operand): moonshelf.Var
+---@operator div(moonshelf.Operand): moonshelf.Var
+---@operator pow(number): moonshelf.Var
+---@operator unm: moonshelf.Var
+---@field [string] fun(self: moonshelf.Var, ...: any): moonshelf.Var
+local var = {}
+---@return moonshelf.Tensor
+function var:value() end
+---@return moonshelf.Tensor?
+function var:grad() end
+---@return number
+function var:item() end
+---@return integer[]
+function var:shape() end
+---@return moonshelf.Tape
+function var:tape() end

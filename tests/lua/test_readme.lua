@@ -33,7 +33,7 @@ end
 
 --- What a block returns, with errors at lines of README.md.
 local function run(block)
-  local chunk = assert(load(("\n"):rep(block.line) .. block.text, "@README.md", "t", { require = require, pairs = pairs }))
+  local chunk = assert(load(("\n"):rep(block.line) .. block.text, "@README.md", "t", { require = require, pairs = pairs, ipairs = ipairs, math = math }))
   return chunk()
 end
 
@@ -51,8 +51,9 @@ t.test("every example of a recipe or a site loads", function()
   local count = { recipe = 0, site = 0 }
   for _, block in ipairs(blocks "lua") do
     local kind = block.text:match "^%-%- (%w+)\n"
-    assert(count[kind] or kind == "tensors", ("line %d: a lua block begins with -- recipe, -- site or -- tensors"):format(block.line))
-    if kind == "tensors" then goto continue end
+    local known = count[kind] or kind == "tensors" or kind == "models"
+    assert(known, ("line %d: a lua block begins with -- recipe, -- site, -- tensors or -- models"):format(block.line))
+    if not count[kind] then goto continue end
     count[kind] = count[kind] + 1
     assert(tostring(run(block)):find("^moonshelf " .. kind .. " "), ("line %d is no %s"):format(block.line, kind))
     ::continue::
@@ -79,6 +80,14 @@ t.test("the example of tensors computes what it says", function()
     if block.text:find "^%-%- tensors\n" then found = run(block) end
   end
   t.equal(found, { { 2, 4 }, 6.0, 21.0, "i64" })
+end)
+
+t.test("the examples of models train as they say", function()
+  local found = {}
+  for _, block in ipairs(blocks "lua") do
+    if block.text:find "^%-%- models\n" then found[#found + 1] = run(block) end
+  end
+  t.equal(found, { { true, 40, true, { 500, 1 } }, { true, 4, { 3, 1 } } })
 end)
 
 t.test("every word and every option is named", function()
