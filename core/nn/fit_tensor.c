@@ -13,7 +13,9 @@ const moon_form *moon_module_inputs(const moon_module *module, size_t *n) {
   return module->inputs;
 }
 
-moon_dtype moon_module_dtype(const moon_module *module) { return module->dtype; }
+moon_dtype moon_module_dtype(const moon_module *module) {
+  return module->dtype;
+}
 
 static const char *const loss_names[] = {"bce", "bce_logits", "mse", "cross_entropy"};
 enum { LOSSES = sizeof loss_names / sizeof *loss_names };
@@ -24,16 +26,17 @@ moon_status moon_fit_loss_parse(const char *name, moon_fit_loss *out) {
     if (!strcmp(name, loss_names[i])) return moon_ok();
   }
   const char *near = moon_nearest(name, loss_names, LOSSES);
-  return moon_fail(MOON_EINVAL, "there is no loss '%s'%s%s%s", name, near ? "; did you mean '" : "; there are bce, bce_logits, mse and cross_entropy",
-                   near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "there is no loss '%s'%s%s%s", name,
+                   near ? "; did you mean '" : "; there are bce, bce_logits, mse and cross_entropy", near ? near : "",
+                   near ? "'?" : "");
 }
 
-/* ---- one batch ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- one batch ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct batch {
   const moon_module *module;
-  size_t rows;        /* of memory */
-  moon_rows *inputs;  /* [module->input_count] this batch's */
+  size_t rows;       /* of memory */
+  moon_rows *inputs; /* [module->input_count] this batch's */
   moon_rows target;
   moon_value *values; /* [module->input_count] */
   moon_tape *tape;
@@ -100,13 +103,14 @@ static moon_status forward(batch *b, const moon_rows *inputs, moon_pass pass, mo
   return moon_module_forward(module, &pass, y);
 }
 
-/* ---- the loss --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the loss -------------------------------------------------------------------------------------------------------------- */
 
 static moon_status put_loss(batch *b, moon_fit_loss loss, moon_var y, moon_var *out) {
   moon_tape *tape = b->tape;
   moon_var target;
   if (loss == MOON_FIT_CROSS_ENTROPY) return moon_op_cross_entropy(tape, y, b->target.ids, MOON_NONE, NULL, out);
-  MOON_TRY(moon_tape_constant(tape, b->module->dtype, moon_var_dims(tape, y), moon_var_shape(tape, y), b->target.numbers, &target));
+  MOON_TRY(
+      moon_tape_constant(tape, b->module->dtype, moon_var_dims(tape, y), moon_var_shape(tape, y), b->target.numbers, &target));
   if (loss == MOON_FIT_MSE) return moon_op_mse(tape, y, target, out);
   return loss == MOON_FIT_BCE ? moon_op_bce(tape, y, target, out) : moon_op_bce_logits(tape, y, target, out);
 }
@@ -126,15 +130,18 @@ static moon_status check_target(const moon_tensor_fit *fit) {
     return moon_fail(MOON_EINVAL, "loss %s: the model answers %s, the target has %zu numbers a row", loss_names[fit->loss],
                      moon_form_write(out).text, fit->target.each);
   }
-  if (out->dims != 1) return moon_fail(MOON_EINVAL, "loss cross_entropy: the model answers %s, not [n, classes]", moon_form_write(out).text);
-  if (!fit->target.ids || fit->target.each != 1) return moon_fail(MOON_EINVAL, "loss cross_entropy: the target is one class a row");
+  if (out->dims != 1)
+    return moon_fail(MOON_EINVAL, "loss cross_entropy: the model answers %s, not [n, classes]", moon_form_write(out).text);
+  if (!fit->target.ids || fit->target.each != 1)
+    return moon_fail(MOON_EINVAL, "loss cross_entropy: the target is one class a row");
   for (size_t i = 0; i < fit->rows; i++)
     if (fit->target.ids[i] >= count)
-      return moon_fail(MOON_EINVAL, "loss cross_entropy: class %u of row %zu, but there are %zu", fit->target.ids[i] + 1, i + 1, count);
+      return moon_fail(MOON_EINVAL, "loss cross_entropy: class %u of row %zu, but there are %zu", fit->target.ids[i] + 1, i + 1,
+                       count);
   return moon_ok();
 }
 
-/* ---- training --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct loop {
   const moon_tensor_fit *fit;
@@ -188,7 +195,9 @@ static moon_status run_epochs(loop *l) {
     moon_rng_shuffle(&rng, l->order, l->trained);
     MOON_TRY(run_rows(l, l->order, l->trained, true, &epoch.train_loss));
     if (!isfinite(epoch.train_loss))
-      return moon_fail(MOON_EINVAL, "the loss is not finite in epoch %zu: is the learning rate too high, or a number of the data not finite?", e);
+      return moon_fail(MOON_EINVAL,
+                       "the loss is not finite in epoch %zu: is the learning rate too high, or a number of the data not finite?",
+                       e);
     MOON_TRY(run_rows(l, l->order + l->trained, fit->rows - l->trained, false, &epoch.validation_loss));
     if (fit->on_epoch) MOON_TRY(fit->on_epoch(fit->self, &epoch, &stop));
   }
@@ -212,7 +221,8 @@ moon_status moon_tensor_fit_run(const moon_tensor_fit *fit) {
   uint64_t steps = (uint64_t)fit->epochs * ((l.trained + fit->batch - 1) / fit->batch);
   moon_status st = batch_new(fit->module, fit->inputs, &fit->target, most, &l.b);
   if (!st.code) st = moon_optimizer_new(fit->optimizer, params, n, steps, &l.optimizer);
-  if (!st.code && !(l.order = moon_alloc(fit->rows * sizeof *l.order))) st = moon_fail(MOON_ENOMEM, "no memory for the order of %zu rows", fit->rows);
+  if (!st.code && !(l.order = moon_alloc(fit->rows * sizeof *l.order)))
+    st = moon_fail(MOON_ENOMEM, "no memory for the order of %zu rows", fit->rows);
   if (!st.code) {
     for (size_t i = 0; i < fit->rows; i++) l.order[i] = (uint32_t)i;
     st = run_epochs(&l);
@@ -223,7 +233,7 @@ moon_status moon_tensor_fit_run(const moon_tensor_fit *fit) {
   return st;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------------------------------------- */
 
 /* The rows from `at` on. */
 static moon_rows rows_from(const moon_rows *all, size_t at, moon_dtype dtype) {

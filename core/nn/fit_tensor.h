@@ -25,10 +25,10 @@ typedef struct moon_tensor_fit {
   const moon_rows *inputs; /* one for each of the module's */
   moon_rows target;
   size_t rows, epochs, batch;
-  double validation;       /* share of the rows, the last ones, that are not trained on: [0, 1) */
+  double validation; /* share of the rows, the last ones, that are not trained on: [0, 1) */
   moon_fit_loss loss;
   const json_t *optimizer;
-  uint64_t seed;           /* of the order and of dropout */
+  uint64_t seed;                                                            /* of the order and of dropout */
   moon_status (*on_epoch)(void *self, const moon_epoch *epoch, bool *stop); /* or NULL */
   void *self;
 } moon_tensor_fit;

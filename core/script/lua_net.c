@@ -1,14 +1,13 @@
 /* lua_net.c - models in Lua: m.nn.build makes a net, which is called on a tape, trained by net:fit and run by net:predict.
  *
- * A net's inputs have names, of which the first is "x". They are given as one value, for x, or as a table by name; ids are positions from 1,
- * and of a sequence { tensor, lengths = ... } says how many steps of each row count. */
+ * A net's inputs have names, of which the first is "x". They are given as one value, for x, or as a table by name; ids are
+ * positions from 1, and of a sequence { tensor, lengths = ... } says how many steps of each row count. */
 #include <string.h>
 
 #include "nn/fit_tensor.h"
 #include "script/lua_tape.h"
 
 #define NET_TYPE "moonshelf.net"
-#define BYTES_TYPE "moonshelf.net.bytes"
 enum { INPUTS_MAX = 64, FIT_PASSES = 3 };
 
 typedef struct net_box {
@@ -19,8 +18,13 @@ typedef struct net_box {
 static net_box *check_net(lua_State *L, const char *what) {
   net_box *self = luaL_testudata(L, 1, NET_TYPE);
   if (!self || !self->module)
-    moon_tensor_raise(L, "%s: a net (m.nn.build) is wanted first (is it a colon that is missing?), got %s", what, luaL_typename(L, 1));
+    moon_tensor_raise(L, "%s: a net (m.nn.build) is wanted first (is it a colon that is missing?), got %s", what,
+                      luaL_typename(L, 1));
   return self;
+}
+
+moon_module *moon_net_check(lua_State *L, const char *what) {
+  return check_net(L, what)->module;
 }
 
 static int net_collect(lua_State *L) {
@@ -30,24 +34,13 @@ static int net_collect(lua_State *L) {
   return 0;
 }
 
-/* Text or a file on its way, freed whatever Lua raises; pushed. */
-static moon_buf *push_buf(lua_State *L) {
-  moon_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  memset(buf, 0, sizeof *buf);
-  luaL_setmetatable(L, BYTES_TYPE);
-  return buf;
-}
-static int buf_collect(lua_State *L) {
-  moon_buf_free(luaL_checkudata(L, 1, BYTES_TYPE));
-  return 0;
-}
-
-/* ---- building ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- building -------------------------------------------------------------------------------------------------------------- */
 
 /* { 64 }, { ids = 1000 }, { ids = 1000, 20 }: the table at the top as an input's form */
 static moon_form form_at_top(lua_State *L, const char *name) {
   moon_form form = {.name = name};
-  if (lua_type(L, -1) != LUA_TTABLE) moon_tensor_raise(L, "m.nn.build: input '%s' is a shape, such as {64}, not a %s", name, luaL_typename(L, -1));
+  if (lua_type(L, -1) != LUA_TTABLE)
+    moon_tensor_raise(L, "m.nn.build: input '%s' is a shape, such as {64}, not a %s", name, luaL_typename(L, -1));
   if (lua_getfield(L, -1, "ids") != LUA_TNIL) form.ids = moon_tensor_size(L, -1, "m.nn.build: ids");
   lua_pop(L, 1);
   form.dims = moon_tensor_shape_arg(L, lua_gettop(L), "m.nn.build", form.shape);
@@ -64,7 +57,8 @@ static int by_name(const void *a, const void *b) {
 static size_t forms_at(lua_State *L, int index, moon_form forms[INPUTS_MAX]) {
   size_t n = 0;
   if (lua_type(L, index) != LUA_TTABLE)
-    moon_tensor_raise(L, "m.nn.build: 'inputs' must be a shape, such as {64}, or shapes by name, got %s", luaL_typename(L, index));
+    moon_tensor_raise(L, "m.nn.build: 'inputs' must be a shape, such as {64}, or shapes by name, got %s",
+                      luaL_typename(L, index));
   if (lua_rawlen(L, index) || lua_getfield(L, index, "ids") != LUA_TNIL) {
     lua_pushvalue(L, index);
     forms[0] = form_at_top(L, "x");
@@ -77,12 +71,13 @@ static size_t forms_at(lua_State *L, int index, moon_form forms[INPUTS_MAX]) {
     forms[n++] = form_at_top(L, lua_tostring(L, -2));
   }
   qsort(forms, n, sizeof *forms, by_name);
-  if (!n || strcmp(forms[0].name, "x")) moon_tensor_raise(L, "m.nn.build: the first input is called 'x', and there is none of this name");
+  if (!n || strcmp(forms[0].name, "x"))
+    moon_tensor_raise(L, "m.nn.build: the first input is called 'x', and there is none of this name");
   return n;
 }
 
-static moon_status new_module(moon_account *account, const json_t *spec, moon_dtype dtype, const moon_form *forms, size_t n, uint64_t seed,
-                              moon_module **out) {
+static moon_status new_module(moon_account *account, const json_t *spec, moon_dtype dtype, const moon_form *forms, size_t n,
+                              uint64_t seed, moon_module **out) {
   moon_rng rng;
   moon_rng_seed(&rng, seed, 0);
   moon_account *before = moon_account_enter(account);
@@ -114,8 +109,10 @@ static int build(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   lua_settop(L, 2);
   moon_use use = {.L = L, .op = "m.nn.build"};
-  if (!moon_use_options(&use, 2, names)) return moon_tensor_raise(L, "m.nn.build: a table of options is wanted second: { inputs = {64} }");
-  int inputs = moon_use_option(&use, 2, "inputs"), seed = moon_use_option(&use, 2, "seed"), dtype = moon_use_option(&use, 2, "dtype");
+  if (!moon_use_options(&use, 2, names))
+    return moon_tensor_raise(L, "m.nn.build: a table of options is wanted second: { inputs = {64} }");
+  int inputs = moon_use_option(&use, 2, "inputs"), seed = moon_use_option(&use, 2, "seed"),
+      dtype = moon_use_option(&use, 2, "dtype");
   if (!inputs) return moon_tensor_raise(L, "m.nn.build: 'inputs' is missing");
   moon_form forms[INPUTS_MAX];
   size_t n = forms_at(L, inputs, forms);
@@ -143,23 +140,28 @@ static int build(lua_State *L) {
   return 1;
 }
 
-/* ---- inputs ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------------------------------------------------- */
 
 /* What was given for an input, on the stack. */
 typedef struct given {
   int value, lengths; /* indices; 0: none */
 } given;
 
-static bool is_value(lua_State *L, int index) { return lua_type(L, index) == LUA_TUSERDATA; }
+static bool is_value(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TUSERDATA;
+}
 
 /* Of the inputs at `index` the one called `name`, the i-th. */
 static given find_input(lua_State *L, int index, const char *name, size_t i) {
   given found = {0, 0};
   luaL_checkstack(L, 8, NULL);
   bool named = lua_type(L, index) == LUA_TTABLE && !lua_rawlen(L, index);
-  if (named) lua_getfield(L, index, name);
-  else if (!i) lua_pushvalue(L, index);
-  else return found;
+  if (named)
+    lua_getfield(L, index, name);
+  else if (!i)
+    lua_pushvalue(L, index);
+  else
+    return found;
   if (lua_isnil(L, -1)) return found;
   found.value = lua_gettop(L);
   if (lua_type(L, -1) != LUA_TTABLE || lua_rawlen(L, -1) != 1) return found;
@@ -179,7 +181,9 @@ static void check_names(lua_State *L, int index, const moon_form *forms, size_t 
     size_t i = 0;
     while (i < n && strcmp(forms[i].name, name)) i++;
     const char *near = moon_nearest(name, names, n);
-    if (i == n) moon_tensor_raise(L, "%s: the net has no input '%s'%s%s%s", what, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    if (i == n)
+      moon_tensor_raise(L, "%s: the net has no input '%s'%s%s%s", what, name, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
   }
 }
 
@@ -189,7 +193,9 @@ static void check_shape(lua_State *L, const char *what, const moon_form *form, i
   for (int d = 0; d < form->dims && fits; d++) fits = shape[d + 1] == form->shape[d];
   if (!fits && *rows != SIZE_MAX && dims && shape[0] != *rows)
     moon_tensor_raise(L, "%s: input '%s' has %zu rows, another %zu", what, form->name, shape[0], *rows);
-  if (!fits) moon_tensor_raise(L, "%s: input '%s' is %s, got %s", what, form->name, moon_form_write(form).text, moon_shape_write(dims, shape).text);
+  if (!fits)
+    moon_tensor_raise(L, "%s: input '%s' is %s, got %s", what, form->name, moon_form_write(form).text,
+                      moon_shape_write(dims, shape).text);
   *rows = shape[0];
 }
 
@@ -200,10 +206,11 @@ static void check_ids(lua_State *L, const char *what, const moon_form *form, con
 }
 
 static void missing_input(lua_State *L, const moon_module *module, const moon_form *form, size_t i, const char *what) {
-  if (moon_module_uses(module, i)) moon_tensor_raise(L, "%s: input '%s' (%s) is missing", what, form->name, moon_form_write(form).text);
+  if (moon_module_uses(module, i))
+    moon_tensor_raise(L, "%s: input '%s' (%s) is missing", what, form->name, moon_form_write(form).text);
 }
 
-/* ---- on a tape --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- on a tape ------------------------------------------------------------------------------------------------------------- */
 
 /* The inputs at `index` as values on the tape, in a userdata at the top. */
 static moon_value *tape_inputs(moon_use *use, int index, const moon_module *module, size_t *rows) {
@@ -224,7 +231,8 @@ static moon_value *tape_inputs(moon_use *use, int index, const moon_module *modu
       check_ids(L, use->op, &forms[i], ids, count);
     } else {
       values[i].x = moon_use_var(use, in.value, NULL);
-      check_shape(L, use->op, &forms[i], moon_var_dims(use->g->tape, values[i].x), moon_var_shape(use->g->tape, values[i].x), rows);
+      check_shape(L, use->op, &forms[i], moon_var_dims(use->g->tape, values[i].x), moon_var_shape(use->g->tape, values[i].x),
+                  rows);
     }
     if (in.lengths) values[i].lengths = moon_use_lengths(use, in.lengths, &count);
     if (in.lengths && count != *rows) moon_tensor_raise(L, "%s: %zu lengths for %zu rows", use->op, count, *rows);
@@ -244,8 +252,12 @@ static int net_call(lua_State *L) {
   size_t rows = SIZE_MAX;
   moon_value *values = tape_inputs(&use, alone ? 2 : 3, self->module, &rows);
   moon_use_charge(&use, row_work(self->module) * (double)rows);
-  moon_pass pass = {.tape = use.g->tape, .rows = rows, .inputs = values, .training = self->training && use.g->training,
-                    .seed = use.g->seed, .step = use.g->draws++};
+  moon_pass pass = {.tape = use.g->tape,
+                    .rows = rows,
+                    .inputs = values,
+                    .training = self->training && use.g->training,
+                    .seed = use.g->seed,
+                    .step = use.g->draws++};
   moon_var y;
   int tries = 1; /* batch_norm moves its statistics once */
   moon_use_enter(&use);
@@ -267,7 +279,7 @@ static int net_penalty(lua_State *L) {
   return 1;
 }
 
-/* ---- over tensors ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- over tensors ---------------------------------------------------------------------------------------------------------- */
 
 /* Whole numbers from 0 as 32 bits, in a userdata at the top. */
 static const uint32_t *narrow(lua_State *L, const moon_tensor *t, const char *what) {
@@ -299,7 +311,8 @@ static const moon_tensor *numbers_at(lua_State *L, moon_tensor_home *home, int i
 }
 
 /* All rows of the inputs at `index`, in a userdata; what they borrow lies above it on the stack. */
-static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index, const moon_module *module, size_t *rows, const char *what) {
+static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index, const moon_module *module, size_t *rows,
+                                const char *what) {
   size_t n;
   const moon_form *forms = moon_module_inputs(module, &n);
   check_names(L, index, forms, n, what);
@@ -315,8 +328,10 @@ static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index,
                                         : numbers_at(L, home, in.value, moon_module_dtype(module), what);
     check_shape(L, what, &forms[i], moon_tensor_dims(t), moon_tensor_shape(t), rows);
     inputs[i].each = *rows ? moon_tensor_count(t) / *rows : 0;
-    if (forms[i].ids) check_ids(L, what, &forms[i], inputs[i].ids = narrow(L, t, what), moon_tensor_count(t));
-    else inputs[i].numbers = moon_tensor_data(t);
+    if (forms[i].ids)
+      check_ids(L, what, &forms[i], inputs[i].ids = narrow(L, t, what), moon_tensor_count(t));
+    else
+      inputs[i].numbers = moon_tensor_data(t);
     if (in.lengths) inputs[i].lengths = whole_numbers(L, in.lengths, *rows, what);
   }
   return inputs;
@@ -381,8 +396,10 @@ static moon_status on_epoch(void *self, const moon_epoch *epoch, bool *stop) {
   lua_pushcfunction(L, watch_body);
   lua_pushlightuserdata(L, w);
   lua_pushvalue(L, w->result);
-  if (w->on_epoch) lua_pushvalue(L, w->on_epoch);
-  else lua_pushnil(L);
+  if (w->on_epoch)
+    lua_pushvalue(L, w->on_epoch);
+  else
+    lua_pushnil(L);
   if (lua_pcall(L, 3, 0, 0)) return moon_fail(MOON_ESCRIPT, "an error in Lua");
   *stop = w->stop;
   return moon_ok();
@@ -396,9 +413,11 @@ static size_t size_option(moon_use *use, const char *name, size_t otherwise) {
 /* The loss, the optimiser and what else says how to train, from the table at 2. */
 static moon_tensor_fit how_to_fit(moon_use *use) {
   lua_State *L = use->L;
-  moon_tensor_fit fit = {.epochs = size_option(use, "epochs", 10), .batch = size_option(use, "batch", 32), .seed = size_option(use, "seed", 1)};
+  moon_tensor_fit fit = {
+      .epochs = size_option(use, "epochs", 10), .batch = size_option(use, "batch", 32), .seed = size_option(use, "seed", 1)};
   int loss = moon_use_option(use, 2, "loss"), validation = moon_use_option(use, 2, "validation");
-  if (!loss || lua_type(L, loss) != LUA_TSTRING) moon_tensor_raise(L, "net:fit: 'loss' must be bce, bce_logits, mse or cross_entropy");
+  if (!loss || lua_type(L, loss) != LUA_TSTRING)
+    moon_tensor_raise(L, "net:fit: 'loss' must be bce, bce_logits, mse or cross_entropy");
   moon_status st = moon_fit_loss_parse(lua_tostring(L, loss), &fit.loss);
   if (st.code) moon_tensor_raise(L, "net:fit: %s", st.message);
   fit.validation = validation ? moon_use_number(use, validation, 0) : 0;
@@ -413,13 +432,17 @@ static moon_tensor_fit how_to_fit(moon_use *use) {
 
 static moon_rows target_at(lua_State *L, moon_tensor_home *home, int index, const moon_tensor_fit *fit) {
   moon_rows target = {NULL};
-  const moon_tensor *t = fit->loss == MOON_FIT_CROSS_ENTROPY ? moon_tensor_positions(L, home, index, "net:fit: y")
-                                                            : numbers_at(L, home, index, moon_module_dtype(fit->module), "net:fit: y");
+  const moon_tensor *t = fit->loss == MOON_FIT_CROSS_ENTROPY
+                             ? moon_tensor_positions(L, home, index, "net:fit: y")
+                             : numbers_at(L, home, index, moon_module_dtype(fit->module), "net:fit: y");
   if (!moon_tensor_dims(t) || moon_tensor_shape(t)[0] != fit->rows)
-    moon_tensor_raise(L, "net:fit: y is %s, but x has %zu rows", moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text, fit->rows);
+    moon_tensor_raise(L, "net:fit: y is %s, but x has %zu rows", moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
+                      fit->rows);
   target.each = fit->rows ? moon_tensor_count(t) / fit->rows : 0;
-  if (fit->loss == MOON_FIT_CROSS_ENTROPY) target.ids = narrow(L, t, "net:fit: y");
-  else target.numbers = moon_tensor_data(t);
+  if (fit->loss == MOON_FIT_CROSS_ENTROPY)
+    target.ids = narrow(L, t, "net:fit: y");
+  else
+    target.numbers = moon_tensor_data(t);
   return target;
 }
 
@@ -430,7 +453,8 @@ static int net_fit(lua_State *L) {
   const net_box *self = check_net(L, "net:fit");
   lua_settop(L, 2);
   moon_use use = {.L = L, .op = "net:fit"};
-  if (!moon_use_options(&use, 2, names)) return moon_tensor_raise(L, "net:fit: a table is wanted: net:fit { x = ..., y = ..., loss = ... }");
+  if (!moon_use_options(&use, 2, names))
+    return moon_tensor_raise(L, "net:fit: a table is wanted: net:fit { x = ..., y = ..., loss = ... }");
   int x = moon_use_option(&use, 2, "x"), y = moon_use_option(&use, 2, "y"), function = moon_use_option(&use, 2, "on_epoch");
   if (!x || !y) return moon_tensor_raise(L, "net:fit: '%s' is missing", x ? "y" : "x");
   if (function && lua_type(L, function) != LUA_TFUNCTION)
@@ -468,119 +492,13 @@ static int net_predict(lua_State *L) {
   if (lua_isnil(L, 2)) return moon_tensor_raise(L, "net:predict: inputs are wanted: net:predict(x)");
   const moon_rows *inputs = tensor_inputs(L, home, 2, self->module, &rows, "net:predict");
   const moon_form *out = moon_module_out(self->module);
-  if (out->ids || out->dims + 1 > MOON_MAX_DIMS) return moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
+  if (out->ids || out->dims + 1 > MOON_MAX_DIMS)
+    return moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
   shape[0] = rows;
   for (int d = 0; d < out->dims; d++) shape[d + 1] = out->shape[d];
   moon_tensor_charge(L, home, row_work(self->module) * (double)rows);
   moon_tensor *y = moon_numbers_push(L, home, moon_module_dtype(self->module), out->dims + 1, shape, NULL);
   MOON_TENSOR_CALL(L, home, "net:predict: ", run_predict(home->account, self->module, inputs, rows, moon_tensor_data(y)));
-  return 1;
-}
-
-/* ---- parameters and files ---------------------------------------------------------------------------------------------------------------------- */
-
-static int net_params(lua_State *L) {
-  const net_box *self = check_net(L, "net:params");
-  size_t n;
-  moon_param *const *params = moon_module_params(self->module, &n);
-  lua_createtable(L, (int)n, 0);
-  for (size_t i = 0; i < n; i++) {
-    *moon_param_push(L, 1) = params[i];
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
-}
-
-/* What is saved: parameters, then buffers, by number; false after the last. */
-static bool saved_at(const moon_module *module, size_t i, moon_named_tensor *out) {
-  size_t n, m;
-  moon_param *const *params = moon_module_params(module, &n);
-  const moon_named_tensor *buffers = moon_module_buffers(module, &m);
-  if (i < n) *out = (moon_named_tensor){params[i]->name, params[i]->value};
-  else if (i < n + m) *out = buffers[i - n];
-  return i < n + m;
-}
-
-/* net:state() -> copies by name */
-static int net_state(lua_State *L) {
-  moon_tensor_home *home = moon_tensor_home_of(L);
-  const net_box *self = check_net(L, "net:state");
-  moon_named_tensor one;
-  lua_newtable(L);
-  for (size_t i = 0; saved_at(self->module, i, &one); i++) {
-    const moon_tensor *t = one.tensor;
-    moon_tensor_charge(L, home, (double)moon_tensor_count(t) * MOON_COST_CHEAP);
-    moon_numbers_push(L, home, moon_tensor_dtype(t), moon_tensor_dims(t), moon_tensor_shape(t), moon_tensor_data(t));
-    lua_setfield(L, -2, one.name);
-  }
-  return 1;
-}
-
-/* The tensors of the table at 2 fit the net's, one for one. */
-static void check_state(lua_State *L, const moon_module *module) {
-  moon_named_tensor one;
-  size_t n = 0, given_n = 0;
-  for (; saved_at(module, n, &one); n++, lua_pop(L, 1)) {
-    lua_getfield(L, 2, one.name);
-    if (!moon_tensor_is(L, -1)) moon_tensor_raise(L, "net:load: '%s' is missing", one.name);
-    const moon_tensor *t = moon_tensor_check(L, -1, "net:load");
-    if (!moon_shape_equal(moon_tensor_dims(t), moon_tensor_shape(t), moon_tensor_dims(one.tensor), moon_tensor_shape(one.tensor)))
-      moon_tensor_raise(L, "net:load: '%s' is %s, the net's %s", one.name, moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
-                        moon_shape_write(moon_tensor_dims(one.tensor), moon_tensor_shape(one.tensor)).text);
-  }
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) given_n++;
-  if (given_n != n) moon_tensor_raise(L, "net:load: %zu tensors for a net of %zu", given_n, n);
-}
-
-/* net:load(state or path of a .safetensors file): all of it or nothing */
-static int net_load(lua_State *L) {
-  moon_tensor_home *home = moon_tensor_home_of(L);
-  const net_box *self = check_net(L, "net:load");
-  lua_settop(L, 2);
-  if (lua_type(L, 2) == LUA_TSTRING) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, moon_tensor_load_file, 1);
-    lua_insert(L, 2);
-    lua_call(L, 1, 1);
-  }
-  if (lua_type(L, 2) != LUA_TTABLE) return moon_tensor_raise(L, "net:load: tensors by name, or the path of a .safetensors file, are wanted");
-  check_state(L, self->module);
-  moon_named_tensor one;
-  for (size_t i = 0; saved_at(self->module, i, &one); i++, lua_pop(L, 1)) {
-    lua_getfield(L, 2, one.name);
-    moon_tensor *into = (moon_tensor *)(uintptr_t)one.tensor; /* the net's own */
-    MOON_TENSOR_CALL(L, home, "net:load: ", moon_tensor_copy(moon_tensor_check(L, -1, "net:load"), into));
-  }
-  lua_settop(L, 1);
-  return 1;
-}
-
-/* net:save(path), as safetensors */
-static int net_save(lua_State *L) {
-  const net_box *self = check_net(L, "net:save");
-  if (moon_tensor_home_of(L)->host) return moon_tensor_raise(L, "net:save: a script in the sandbox writes no files");
-  if (lua_type(L, 2) != LUA_TSTRING) return moon_tensor_raise(L, "net:save: a path is wanted, got %s", luaL_typename(L, 2));
-  size_t n = 0;
-  moon_named_tensor one;
-  while (saved_at(self->module, n, &one)) n++;
-  moon_named_tensor *all = lua_newuserdatauv(L, (n + 1) * sizeof *all, 0);
-  for (size_t i = 0; i < n; i++) saved_at(self->module, i, &all[i]);
-  moon_buf *bytes = push_buf(L);
-  moon_status st = moon_safetensors_write(all, n, bytes);
-  if (!st.code) st = moon_file_write(lua_tostring(L, 2), bytes->data, bytes->n);
-  moon_buf_free(bytes);
-  if (st.code) return moon_tensor_raise(L, "net:save: %s", st.message);
-  return 0;
-}
-
-/* net:summary(): a line for each layer */
-static int net_summary(lua_State *L) {
-  const net_box *self = check_net(L, "net:summary");
-  moon_buf *text = push_buf(L);
-  moon_status st = moon_module_summary(self->module, text);
-  if (st.code) return moon_tensor_raise(L, "net:summary: %s", st.message);
-  lua_pushlstring(L, text->data, text->n);
-  moon_buf_free(text);
   return 1;
 }
 
@@ -591,30 +509,17 @@ static int net_train(lua_State *L) {
   return 1;
 }
 
-/* net:freeze([on]): all parameters */
-static int net_freeze(lua_State *L) {
-  const net_box *self = check_net(L, "net:freeze");
-  size_t n;
-  moon_param *const *params = moon_module_params(self->module, &n);
-  for (size_t i = 0; i < n; i++) params[i]->frozen = lua_isnone(L, 2) || lua_toboolean(L, 2);
-  lua_settop(L, 1);
-  return 1;
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
+
+static int net_index(lua_State *L) {
+  return moon_tensor_lookup(L, lua_upvalueindex(1), "method of a net");
 }
 
-/* ---- registration -------------------------------------------------------------------------------------------------------------------------------- */
-
-static int net_index(lua_State *L) { return moon_tensor_lookup(L, lua_upvalueindex(1), "method of a net"); }
-
 void moon_lua_net_set(lua_State *L, int home) {
-  static const luaL_Reg meta[] = {{"__gc", net_collect}, {"__tostring", net_summary}, {"__call", net_call}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"forward", net_call}, {"penalty", net_penalty}, {"fit", net_fit},         {"predict", net_predict},
-                                     {"params", net_params}, {"state", net_state},    {"load", net_load},       {"save", net_save},
-                                     {"summary", net_summary}, {"train", net_train},  {"freeze", net_freeze},   {NULL, NULL}};
-  moon_object_register(L, home, NET_TYPE, meta, methods, net_index);
-  luaL_newmetatable(L, BYTES_TYPE);
-  lua_pushcfunction(L, buf_collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
+  static const luaL_Reg meta[] = {{"__gc", net_collect}, {"__call", net_call}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"fit", net_fit},
+                                     {"predict", net_predict}, {"train", net_train},     {NULL, NULL}};
+  moon_object_register(L, home, NET_TYPE, meta, methods, moon_net_add_state, net_index);
   lua_pushvalue(L, home);
   lua_pushcclosure(L, build, 1);
   lua_setfield(L, -2, "build");

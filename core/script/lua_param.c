@@ -11,7 +11,7 @@ typedef struct param_box {
   bool owned;
 } param_box; /* user value 1: who owns it, where it is not this */
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------------------------ */
 
 bool moon_param_is(lua_State *L, int index) {
   param_box *self = luaL_testudata(L, index, MOON_PARAM_TYPE);
@@ -20,7 +20,8 @@ bool moon_param_is(lua_State *L, int index) {
 
 moon_param *moon_param_check(lua_State *L, int index, const char *what) {
   param_box *self = luaL_testudata(L, index, MOON_PARAM_TYPE);
-  if (!self || !self->param) moon_tensor_raise(L, "%s: a parameter (m.nn.param) is wanted, got %s", what, luaL_typename(L, index));
+  if (!self || !self->param)
+    moon_tensor_raise(L, "%s: a parameter (m.nn.param) is wanted, got %s", what, luaL_typename(L, index));
   return self->param;
 }
 
@@ -42,8 +43,8 @@ static int param_collect(lua_State *L) {
   return 0;
 }
 
-static moon_status new_param(moon_account *account, const char *name, moon_dtype dtype, int dims, const size_t *shape, bool sparse,
-                             moon_param **out) {
+static moon_status new_param(moon_account *account, const char *name, moon_dtype dtype, int dims, const size_t *shape,
+                             bool sparse, moon_param **out) {
   moon_account *before = moon_account_enter(account);
   moon_status st = moon_param_new(name, dtype, dims, shape, sparse, out);
   moon_account_enter(before);
@@ -56,14 +57,24 @@ static void init_param(lua_State *L, moon_param *p, const char *init, moon_rng *
   while (i < 5 && strcmp(init, names[i])) i++;
   const char *near = moon_nearest(init, names, 5);
   switch (i) {
-    case 0: moon_init_glorot(p, rng); break;
-    case 1: moon_init_he(p, rng); break;
-    case 2: moon_init_normal(p, rng, deviation); break;
-    case 3: break;
-    case 4: moon_tensor_fill(p->value, 1); break;
+    case 0:
+      moon_init_glorot(p, rng);
+      break;
+    case 1:
+      moon_init_he(p, rng);
+      break;
+    case 2:
+      moon_init_normal(p, rng, deviation);
+      break;
+    case 3:
+      break;
+    case 4:
+      moon_tensor_fill(p->value, 1);
+      break;
     default:
-      moon_tensor_raise(L, "m.nn.param: there is no init '%s'%s%s%s", init, near ? "; did you mean '" : "; there are glorot, he, normal, zeros and ones",
-                        near ? near : "", near ? "'?" : "");
+      moon_tensor_raise(L, "m.nn.param: there is no init '%s'%s%s%s", init,
+                        near ? "; did you mean '" : "; there are glorot, he, normal, zeros and ones", near ? near : "",
+                        near ? "'?" : "");
   }
 }
 
@@ -88,8 +99,9 @@ static int make_param(lua_State *L) {
   int dims = copies ? moon_tensor_dims(moon_tensor_check(L, 1, "m.nn.param")) : moon_tensor_shape_arg(L, 1, "m.nn.param", shape);
   if (copies && dims) memcpy(shape, moon_tensor_shape(moon_tensor_check(L, 1, "m.nn.param")), (size_t)dims * sizeof *shape);
   const char *name = text_option(&use, "name", "parameter"), *init = text_option(&use, "init", dims > 1 ? "glorot" : "zeros");
-  int dtype = moon_use_option(&use, 2, "dtype"), sparse = moon_use_option(&use, 2, "sparse"), freeze = moon_use_option(&use, 2, "freeze"),
-      deviation = moon_use_option(&use, 2, "deviation"), seed = moon_use_option(&use, 2, "seed");
+  int dtype = moon_use_option(&use, 2, "dtype"), sparse = moon_use_option(&use, 2, "sparse"),
+      freeze = moon_use_option(&use, 2, "freeze"), deviation = moon_use_option(&use, 2, "deviation"),
+      seed = moon_use_option(&use, 2, "seed");
   moon_dtype given = copies && moon_tensor_dtype(moon_tensor_check(L, 1, "m.nn.param")) == MOON_F64 ? MOON_F64 : MOON_F32;
   if (dtype) given = moon_tensor_dtype_arg(L, dtype, "m.nn.param");
   moon_rng own;
@@ -98,8 +110,10 @@ static int make_param(lua_State *L) {
   MOON_TENSOR_CALL(L, home, "", new_param(home->account, name, given, dims, shape, sparse && lua_toboolean(L, sparse), p));
   moon_tensor_charge(L, home, (double)moon_tensor_count((*p)->value));
   (*p)->frozen = freeze && lua_toboolean(L, freeze);
-  if (copies) MOON_TENSOR_CALL(L, home, "m.nn.param: ", moon_tensor_copy(moon_tensor_check(L, 1, "m.nn.param"), (*p)->value));
-  else init_param(L, *p, init, seed ? &own : home->rng, deviation ? moon_use_number(&use, deviation, 0) : 0.05);
+  if (copies)
+    MOON_TENSOR_CALL(L, home, "m.nn.param: ", moon_tensor_copy(moon_tensor_check(L, 1, "m.nn.param"), (*p)->value));
+  else
+    init_param(L, *p, init, seed ? &own : home->rng, deviation ? moon_use_number(&use, deviation, 0) : 0.05);
   return 1;
 }
 
@@ -172,7 +186,7 @@ static int param_tostring(lua_State *L) {
   return 1;
 }
 
-/* ---- optimisers ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- optimisers ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct optimizer_box { /* user value 1: the list of parameters */
   moon_optimizer *optimizer;
@@ -203,7 +217,8 @@ static int make_optimizer(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   const char *what = "m.nn.make_optimizer";
   lua_settop(L, 3);
-  if (lua_type(L, 2) != LUA_TTABLE || !lua_rawlen(L, 2)) return moon_tensor_raise(L, "%s: a list of parameters is wanted second", what);
+  if (lua_type(L, 2) != LUA_TTABLE || !lua_rawlen(L, 2))
+    return moon_tensor_raise(L, "%s: a list of parameters is wanted second", what);
   size_t n = lua_rawlen(L, 2), steps = lua_isnil(L, 3) ? 1 : moon_tensor_size(L, 3, what);
   json_t *spec = moon_json_push(L, 1, what);
   lua_newtable(L); /* a list of our own: the user's may change */
@@ -217,7 +232,8 @@ static int make_optimizer(lua_State *L) {
     lua_rawgeti(L, 2, (lua_Integer)i + 1);
     self->params[i] = moon_param_check(L, -1, what);
     for (size_t k = 0; k < i; k++)
-      if (self->params[k] == self->params[i]) return moon_tensor_raise(L, "%s: \"%s\" is there twice", what, self->params[i]->name);
+      if (self->params[k] == self->params[i])
+        return moon_tensor_raise(L, "%s: \"%s\" is there twice", what, self->params[i]->name);
     count += (double)moon_tensor_count(self->params[i]->value);
     lua_rawseti(L, list, (lua_Integer)i + 1);
   }
@@ -262,16 +278,22 @@ static int optimizer_steps(lua_State *L) {
   return 1;
 }
 
-/* ---- registration -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
-static int param_index(lua_State *L) { return moon_tensor_lookup(L, lua_upvalueindex(1), "method of a parameter"); }
-static int optimizer_index(lua_State *L) { return moon_tensor_lookup(L, lua_upvalueindex(1), "method of an optimizer"); }
+static int param_index(lua_State *L) {
+  return moon_tensor_lookup(L, lua_upvalueindex(1), "method of a parameter");
+}
+static int optimizer_index(lua_State *L) {
+  return moon_tensor_lookup(L, lua_upvalueindex(1), "method of an optimizer");
+}
 
-void moon_object_register(lua_State *L, int home, const char *type, const luaL_Reg *meta, const luaL_Reg *methods, lua_CFunction index) {
+void moon_object_register(lua_State *L, int home, const char *type, const luaL_Reg *meta, const luaL_Reg *methods,
+                          moon_more_fn more, lua_CFunction index) {
   luaL_newmetatable(L, type);
   moon_tensor_set_functions(L, home, meta);
   lua_newtable(L);
   moon_tensor_set_functions(L, home, methods);
+  if (more) more(L, home, type);
   lua_pushcclosure(L, index, 1);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);
@@ -281,14 +303,20 @@ void moon_object_register(lua_State *L, int home, const char *type, const luaL_R
 
 void moon_lua_param_register(lua_State *L, int home) {
   static const luaL_Reg meta[] = {{"__gc", param_collect}, {"__tostring", param_tostring}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"value", param_value}, {"grad", param_grad},     {"name", param_name},
-                                     {"shape", param_shape}, {"set", param_set},       {"zero", param_zero},
-                                     {"freeze", param_freeze}, {"is_frozen", param_is_frozen}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"value", param_value},
+                                     {"grad", param_grad},
+                                     {"name", param_name},
+                                     {"shape", param_shape},
+                                     {"set", param_set},
+                                     {"zero", param_zero},
+                                     {"freeze", param_freeze},
+                                     {"is_frozen", param_is_frozen},
+                                     {NULL, NULL}};
   static const luaL_Reg optimizer_meta[] = {{"__gc", optimizer_collect}, {NULL, NULL}};
   static const luaL_Reg optimizer_methods[] = {
       {"step", optimizer_step}, {"zero", optimizer_zero}, {"lr", optimizer_lr}, {"steps", optimizer_steps}, {NULL, NULL}};
-  moon_object_register(L, home, MOON_PARAM_TYPE, meta, methods, param_index);
-  moon_object_register(L, home, OPTIMIZER_TYPE, optimizer_meta, optimizer_methods, optimizer_index);
+  moon_object_register(L, home, MOON_PARAM_TYPE, meta, methods, NULL, param_index);
+  moon_object_register(L, home, OPTIMIZER_TYPE, optimizer_meta, optimizer_methods, NULL, optimizer_index);
 }
 
 void moon_lua_nn_set(lua_State *L) {

@@ -12,13 +12,14 @@ typedef struct lua_var {
   uint64_t generation;
 } lua_var;
 
-/* ---- a use of a tape --------------------------------------------------------------------------------------------------------------- */
+/* ---- a use of a tape ------------------------------------------------------------------------------------------------------- */
 
 static void check_usable(lua_State *L, const moon_lua_tape *g, const char *op) {
   if (!g->tape && g->is_nested) moon_tensor_raise(L, "%s: this tape belonged to a checkpoint, which is over", op);
   if (!g->tape) moon_tensor_raise(L, "%s: the tape is gone", op);
   if (g->busy)
-    moon_tensor_raise(L, "%s: the tape is at work; a function that it calls has tensors, or vars of its own, to compute with", op);
+    moon_tensor_raise(L, "%s: the tape is at work; a function that it calls has tensors, or vars of its own, to compute with",
+                      op);
 }
 
 static lua_var *check_var(lua_State *L, int index, const char *op) {
@@ -28,13 +29,16 @@ static lua_var *check_var(lua_State *L, int index, const char *op) {
   return var;
 }
 
-bool moon_use_is_var(lua_State *L, int index) { return luaL_testudata(L, index, MOON_VAR_TYPE); }
+bool moon_use_is_var(lua_State *L, int index) {
+  return luaL_testudata(L, index, MOON_VAR_TYPE);
+}
 
 moon_use moon_use_begin(lua_State *L, int index, const char *op) {
   moon_lua_tape *g = luaL_testudata(L, index, MOON_TAPE_TYPE);
   moon_use use = {.L = L, .op = op, .at = g ? index : 0, .from = index};
   if (!g && !moon_use_is_var(L, index))
-    moon_tensor_raise(L, "%s: a tape or a var is wanted first (is it a colon that is missing?), got %s", op, luaL_typename(L, index));
+    moon_tensor_raise(L, "%s: a tape or a var is wanted first (is it a colon that is missing?), got %s", op,
+                      luaL_typename(L, index));
   if (g) check_usable(L, g, op);
   use.g = g ? g : check_var(L, index, op)->g;
   use.generation = use.g->generation;
@@ -47,8 +51,10 @@ void moon_use_charge(moon_use *use, double work) {
 }
 
 static void push_tape(moon_use *use) {
-  if (use->at) lua_pushvalue(use->L, use->at);
-  else lua_getiuservalue(use->L, use->from, 1);
+  if (use->at)
+    lua_pushvalue(use->L, use->at);
+  else
+    lua_getiuservalue(use->L, use->from, 1);
 }
 
 int moon_use_push(moon_use *use, moon_var v) {
@@ -86,14 +92,15 @@ void moon_use_enter(moon_use *use) {
 
 bool moon_use_again(moon_use *use, moon_status st, int *tries) {
   use->g->busy = false;
-  if (st.code == MOON_ESCRIPT && lua_gettop(use->L) > use->g->base) lua_error(use->L); /* of a function that was called: as it was */
+  if (st.code == MOON_ESCRIPT && lua_gettop(use->L) > use->g->base)
+    lua_error(use->L); /* of a function that was called: as it was */
   lua_settop(use->L, use->g->base);
   bool again = moon_tensor_again(use->L, use->g->home, "", st, tries);
   check_whole(use); /* the collector may have run */
   return again;
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------------------------------------- */
 
 /* A tensor as a constant: of the dtype of what it goes with, else of its own where that is a real one. */
 static moon_var use_tensor(moon_use *use, int index, const moon_var *like) {
@@ -117,8 +124,10 @@ static moon_var use_tensor(moon_use *use, int index, const moon_var *like) {
 static moon_status put_number(moon_tape *tape, moon_dtype dtype, double x, moon_var *out) {
   void *room = moon_tape_take(tape, sizeof x);
   if (!room) return moon_fail(MOON_ENOMEM, "no memory for a number");
-  if (dtype == MOON_F32) *(float *)room = (float)x;
-  else *(double *)room = x;
+  if (dtype == MOON_F32)
+    *(float *)room = (float)x;
+  else
+    *(double *)room = x;
   return moon_tape_constant(tape, dtype, 0, NULL, room, out);
 }
 
@@ -136,8 +145,9 @@ moon_var moon_use_var(moon_use *use, int index, const moon_var *like) {
   lua_State *L = use->L;
   if (moon_use_is_var(L, index)) {
     const lua_var *var = check_var(L, index, use->op);
-    if (var->g != use->g) moon_tensor_raise(L, "%s: the vars are of two tapes%s", use->op,
-                                            use->g->is_nested || var->g->is_nested ? "; pass what a checkpoint needs as its inputs" : "");
+    if (var->g != use->g)
+      moon_tensor_raise(L, "%s: the vars are of two tapes%s", use->op,
+                        use->g->is_nested || var->g->is_nested ? "; pass what a checkpoint needs as its inputs" : "");
     return var->v;
   }
   if (moon_tensor_is(L, index)) return use_tensor(use, index, like);
@@ -194,7 +204,8 @@ const uint32_t *moon_use_lengths(moon_use *use, int index, size_t *count) {
   } else {
     const moon_tensor *given = moon_tensor_check(L, index, use->op);
     if (moon_tensor_dtype(given) != MOON_I64)
-      moon_tensor_raise(L, "%s: lengths are a table or an i64 tensor, not %s", use->op, moon_dtype_name(moon_tensor_dtype(given)));
+      moon_tensor_raise(L, "%s: lengths are a table or an i64 tensor, not %s", use->op,
+                        moon_dtype_name(moon_tensor_dtype(given)));
     MOON_TENSOR_CALL(L, use->g->home, "lengths: ", moon_tensor_contiguous(given, t));
   }
   *count = moon_tensor_count(*t);
@@ -237,7 +248,8 @@ bool moon_use_options(moon_use *use, int index, const char *const *names) {
     while (i < n && strcmp(names[i], name)) i++;
     const char *near = moon_nearest(name, names, n);
     if (i == n)
-      moon_tensor_raise(L, "%s: unknown option '%s'%s%s%s", use->op, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+      moon_tensor_raise(L, "%s: unknown option '%s'%s%s%s", use->op, name, near ? "; did you mean '" : "", near ? near : "",
+                        near ? "'?" : "");
   }
   return true;
 }
@@ -250,7 +262,7 @@ int moon_use_option(moon_use *use, int index, const char *name) {
   return 0;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------------------------- */
 
 moon_tensor *moon_numbers_push(lua_State *L, moon_tensor_home *home, moon_dtype dtype, int dims, const size_t *shape,
                                const void *numbers) {
@@ -294,7 +306,8 @@ static int var_item(lua_State *L) {
   const moon_tape *tape = var->g->tape;
   if (moon_var_count(tape, var->v) != 1)
     return moon_tensor_raise(L, "item: %s has %zu elements, not one",
-                             moon_shape_write(moon_var_dims(tape, var->v), moon_var_shape(tape, var->v)).text, moon_var_count(tape, var->v));
+                             moon_shape_write(moon_var_dims(tape, var->v), moon_var_shape(tape, var->v)).text,
+                             moon_var_count(tape, var->v));
   const void *x = moon_var_data(tape, var->v);
   lua_pushnumber(L, moon_var_dtype(tape, var->v) == MOON_F32 ? (double)*(const float *)x : *(const double *)x);
   return 1;
@@ -338,14 +351,15 @@ static int var_tape(lua_State *L) {
 static int var_tostring(lua_State *L) {
   const lua_var *var = luaL_checkudata(L, 1, MOON_VAR_TYPE);
   const moon_tape *tape = var->g->tape;
-  if (!tape || var->generation != var->g->generation) lua_pushliteral(L, "stale var");
+  if (!tape || var->generation != var->g->generation)
+    lua_pushliteral(L, "stale var");
   else
     lua_pushfstring(L, "var %s %s", moon_dtype_name(moon_var_dtype(tape, var->v)),
                     moon_shape_write(moon_var_dims(tape, var->v), moon_var_shape(tape, var->v)).text);
   return 1;
 }
 
-/* ---- tapes ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- tapes ----------------------------------------------------------------------------------------------------------------- */
 
 moon_lua_tape *moon_tape_push(lua_State *L, moon_tensor_home *home) {
   moon_lua_tape *g = lua_newuserdatauv(L, sizeof *g, 3);
@@ -383,7 +397,8 @@ static int make_tape(lua_State *L) {
   moon_lua_tape *g = moon_tape_push(L, home);
   MOON_TENSOR_CALL(L, home, "m.grad: ", moon_tape_new(&g->tape));
   moon_tape_set_account(g->tape, home->account);
-  int seed = moon_use_option(&use, 1, "seed"), training = moon_use_option(&use, 1, "training"), checks = moon_use_option(&use, 1, "checks");
+  int seed = moon_use_option(&use, 1, "seed"), training = moon_use_option(&use, 1, "training"),
+      checks = moon_use_option(&use, 1, "checks");
   if (seed) g->seed = moon_tensor_size(L, seed, "m.grad: seed");
   if (training) g->training = lua_toboolean(L, training);
   if (checks) moon_tape_set_checks(g->tape, lua_toboolean(L, checks));
@@ -412,8 +427,8 @@ static int put_leaf(lua_State *L) {
   return moon_use_push(&use, moon_use_var(&use, 2, NULL));
 }
 
-/* Adds to the parameters' gradients, so a second try must not follow one that came half way: memory that may be missing is looked for
- * before. */
+/* Adds to the parameters' gradients, so a second try must not follow one that came half way: memory that may be missing is
+ * looked for before. */
 static int tape_backward(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "backward");
   if (!use.at || !moon_use_is_var(L, 2)) return moon_tensor_raise(L, "backward: g:backward(loss) wants a tape and a var");
@@ -457,10 +472,12 @@ static int tape_tostring(lua_State *L) {
   return 1;
 }
 
-/* ---- registration -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
 /* Upvalue 1: the methods; 2: what they are methods of */
-static int lookup(lua_State *L) { return moon_tensor_lookup(L, lua_upvalueindex(1), lua_tostring(L, lua_upvalueindex(2))); }
+static int lookup(lua_State *L) {
+  return moon_tensor_lookup(L, lua_upvalueindex(1), lua_tostring(L, lua_upvalueindex(2)));
+}
 
 /* Sets what the metatable at `meta` looks names up in: the methods at the top, popped. */
 static void set_methods(lua_State *L, int meta, const char *what) {
@@ -472,10 +489,12 @@ static void set_methods(lua_State *L, int meta, const char *what) {
 }
 
 static void register_types(lua_State *L, int home) {
-  static const luaL_Reg vars[] = {{"value", var_value}, {"grad", var_grad},   {"item", var_item}, {"shape", var_shape}, {"dims", var_dims},
-                                  {"count", var_count}, {"dtype", var_dtype}, {"tape", var_tape}, {NULL, NULL}};
-  static const luaL_Reg tapes[] = {{"reset", tape_reset},   {"constant", put_var}, {"leaf", put_leaf},    {"backward", tape_backward},
-                                   {"checks", tape_checks}, {"train", tape_train}, {"bytes", tape_bytes}, {NULL, NULL}};
+  static const luaL_Reg vars[] = {{"value", var_value}, {"grad", var_grad}, {"item", var_item},
+                                  {"shape", var_shape}, {"dims", var_dims}, {"count", var_count},
+                                  {"dtype", var_dtype}, {"tape", var_tape}, {NULL, NULL}};
+  static const luaL_Reg tapes[] = {
+      {"reset", tape_reset},   {"constant", put_var}, {"leaf", put_leaf},    {"backward", tape_backward},
+      {"checks", tape_checks}, {"train", tape_train}, {"bytes", tape_bytes}, {NULL, NULL}};
   luaL_newmetatable(L, MOON_TAPE_TYPE);
   int tape_meta = lua_gettop(L);
   lua_pushcfunction(L, tape_collect);

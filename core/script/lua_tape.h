@@ -1,5 +1,6 @@
-/* lua_tape.h - what the files of m.grad share: lua_tape.c tapes, vars and arguments, lua_tape_ops.c the ops, lua_tape_calls.c what calls
- * back into Lua (checkpoints, ops of one's own), lua_param.c parameters; and lua_net.c, which puts whole models on a tape.
+/* lua_tape.h - what the files of m.grad share: lua_tape.c tapes, vars and arguments, lua_tape_ops.c and
+ * lua_tape_losses.c the ops, lua_tape_calls.c what calls back into Lua (checkpoints, ops of one's own), lua_param.c parameters and
+ * optimisers; and lua_net.c and lua_net_state.c, which put whole models on a tape.
  *
  * A var in Lua is a small userdata: a tape, a node, and the tape's generation when it was made. A reset moves the generation on, so
  * a stale var is an error and never a wrong number. What a node borrows (tensors, parameters) the tape keeps in a table until reset.
@@ -16,8 +17,8 @@
 #define MOON_TAPE_TYPE "moonshelf.tape"
 #define MOON_VAR_TYPE "moonshelf.var"
 #define MOON_PARAM_TYPE "moonshelf.param"
-#define MOON_COST_CHEAP (1. / 16) /* VM instructions per element: an addition */
-#define MOON_COST_DEAR (1. / 4)   /* an exponential */
+#define MOON_COST_CHEAP (1. / 16)    /* VM instructions per element: an addition */
+#define MOON_COST_DEAR (1. / 4)      /* an exponential */
 #define MOON_COST_MULTIPLY (1. / 64) /* a multiplication within a matrix product */
 
 typedef struct moon_lua_tape moon_lua_tape;
@@ -28,11 +29,11 @@ struct moon_lua_tape {
   uint64_t generation;
   moon_lua_tape *nested; /* user value 2 */
   bool is_nested, busy, no_grad, training;
-  lua_Integer kept;      /* entries of user value 1 */
-  double work;           /* charged since the reset: the way back costs twice as much */
-  uint64_t seed, draws;  /* of dropout: each draw has a stream of its own */
-  lua_State *L;          /* while busy: who called, */
-  int at, base;          /* where this userdata lies on its stack, and where the arguments end */
+  lua_Integer kept;     /* entries of user value 1 */
+  double work;          /* charged since the reset: the way back costs twice as much */
+  uint64_t seed, draws; /* of dropout: each draw has a stream of its own */
+  lua_State *L;         /* while busy: who called, */
+  int at, base;         /* where this userdata lies on its stack, and where the arguments end */
 };
 
 typedef struct moon_use {
@@ -75,12 +76,24 @@ bool moon_param_is(lua_State *L, int index);
 void moon_use_enter(moon_use *use);
 /* Whether to call again: what was let go made room. */
 bool moon_use_again(moon_use *use, moon_status st, int *tries);
-#define MOON_USE_CALL(use, call)                                          \
-  do {                                                                    \
-    int tries_ = 0;                                                       \
-    do moon_use_enter(use);                                               \
-    while (moon_use_again(use, (call), &tries_));                         \
+#define MOON_USE_CALL(use, call)                  \
+  do {                                            \
+    int tries_ = 0;                               \
+    do moon_use_enter(use);                       \
+    while (moon_use_again(use, (call), &tries_)); \
   } while (0)
+
+/* ---- what ops know of a var */
+
+static inline double moon_use_count(const moon_use *use, moon_var v) {
+  return (double)moon_var_count(use->g->tape, v);
+}
+static inline int moon_use_dims(const moon_use *use, moon_var v) {
+  return moon_var_dims(use->g->tape, v);
+}
+static inline size_t moon_use_size(const moon_use *use, moon_var v, int d) {
+  return moon_var_shape(use->g->tape, v)[d];
+}
 
 /* ---- values */
 
@@ -94,6 +107,18 @@ moon_param **moon_param_push(lua_State *L, int owner);
 
 /* ---- tables of functions, as in lua_tensor.h */
 
+#define MOON_ROWS_OF(table) (sizeof(table) / sizeof *(table))
+/* A function over the home and a row of a table of ops, set in the table at `into`. */
+static inline void moon_tape_set_row(lua_State *L, int home, int into, const char *name, lua_CFunction fn, size_t row) {
+  lua_pushvalue(L, home);
+  lua_pushinteger(L, (lua_Integer)row);
+  lua_pushcclosure(L, fn, 2);
+  lua_setfield(L, into, name);
+}
+static inline size_t moon_use_row(lua_State *L) {
+  return (size_t)lua_tointeger(L, lua_upvalueindex(2));
+}
+void moon_tape_add_losses(lua_State *L, int home, int tape_methods);
 /* Into the methods of vars and of tapes, at these indices, and the metatable of vars. */
 void moon_tape_add_ops(lua_State *L, int home, int var_meta, int var_methods, int tape_methods);
 void moon_tape_add_calls(lua_State *L, int home, int tape_methods);
@@ -106,7 +131,13 @@ void moon_lua_tape_push(lua_State *L);
 void moon_lua_nn_set(lua_State *L);
 void moon_lua_net_set(lua_State *L, int home);
 void moon_lua_param_register(lua_State *L, int home);
-/* A type of userdata with these metamethods and methods; index: its __index, with the methods as upvalue 1. */
-void moon_object_register(lua_State *L, int home, const char *type, const luaL_Reg *meta, const luaL_Reg *methods, lua_CFunction index);
+/* A type of userdata with these metamethods and methods; index: its __index, with the methods as upvalue 1. more, or NULL, adds to the
+ * methods at the top. */
+typedef void (*moon_more_fn)(lua_State *L, int home, const char *type);
+void moon_object_register(lua_State *L, int home, const char *type, const luaL_Reg *meta, const luaL_Reg *methods,
+                          moon_more_fn more, lua_CFunction index);
+struct moon_module;
+struct moon_module *moon_net_check(lua_State *L, const char *what);
+void moon_net_add_state(lua_State *L, int home, const char *type);
 
 #endif

@@ -1,12 +1,13 @@
 /* lua_tape_calls.c - where a tape calls back into Lua: blocks under a setting, checkpoints, ops of one's own.
  *
  * An error in a function that core calls waits on top of the stack until core has cleaned up, and is raised from there as it was:
- * core sees a status and never a jump. What such a function pushes lies above `base`, the end of the arguments of the call in progress. */
+ * core sees a status and never a jump. What such a function pushes lies above `base`, the end of the arguments of the call in
+ * progress. */
 #include "script/lua_tape.h"
 
 #include <string.h>
 
-/* ---- blocks: g:no_grad(fn), g:scope(name, fn) ------------------------------------------------------------------------------------------ */
+/* ---- blocks: g:no_grad(fn), g:scope(name, fn) ------------------------------------------------------------------------------ */
 
 static void function_arg(lua_State *L, int index, const char *op) {
   if (lua_type(L, index) != LUA_TFUNCTION) moon_tensor_raise(L, "%s: a function is wanted, got %s", op, luaL_typename(L, index));
@@ -42,7 +43,7 @@ static int scope(lua_State *L) {
   return n < 0 ? lua_error(L) : n;
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct part { /* in the memory of the tape around it */
   moon_lua_tape *outer;
@@ -79,7 +80,8 @@ static int run_body(lua_State *L) {
   lua_rawgeti(L, -1, run->part->fn);
   for (size_t i = 0; i < run->n; i++) moon_use_push(&use, run->leaves[i]);
   lua_call(L, (int)run->n, 1);
-  if (!moon_use_is_var(L, -1)) return moon_tensor_raise(L, "checkpoint: the function answers a var, not a %s", luaL_typename(L, -1));
+  if (!moon_use_is_var(L, -1))
+    return moon_tensor_raise(L, "checkpoint: the function answers a var, not a %s", luaL_typename(L, -1));
   *run->result = moon_use_var(&use, lua_gettop(L), NULL);
   return 0;
 }
@@ -151,12 +153,12 @@ static int checkpoint(lua_State *L) {
   return moon_use_push(&use, out);
 }
 
-/* ---- ops of one's own --------------------------------------------------------------------------------------------------------------------- */
+/* ---- ops of one's own ------------------------------------------------------------------------------------------------------ */
 
 typedef struct own_op { /* in the tape's memory */
   moon_lua_tape *g;
-  lua_Integer backward;  /* kept there */
-  const void *forward;   /* what the forward function answered */
+  lua_Integer backward; /* kept there */
+  const void *forward;  /* what the forward function answered */
 } own_op;
 
 static moon_status own_forward(void *self, const moon_operand *in, size_t n, const moon_operand *out, void *value) {
@@ -181,7 +183,8 @@ static void add_gradient(lua_State *L, moon_tensor_home *home, int index, const 
   const moon_tensor *given = moon_tensor_operand(L, home, index, *into, "backward");
   if (moon_tensor_is(L, index) && !moon_shape_equal(in->dims, in->shape, moon_tensor_dims(given), moon_tensor_shape(given)))
     moon_tensor_raise(L, "backward: gradient %zu is %s, its input %s", i + 1,
-                      moon_shape_write(moon_tensor_dims(given), moon_tensor_shape(given)).text, moon_shape_write(in->dims, in->shape).text);
+                      moon_shape_write(moon_tensor_dims(given), moon_tensor_shape(given)).text,
+                      moon_shape_write(in->dims, in->shape).text);
   MOON_TENSOR_CALL(L, home, "backward: ", moon_tensor_binary_into(MOON_OP_ADD, *into, given, *into));
   moon_tensor_free(*into); /* the borrowed memory is the tape's */
   *into = NULL;
@@ -231,7 +234,8 @@ static const moon_tensor *call_forward(moon_use *use, int forward, const moon_va
   moon_dtype dtype = moon_var_dtype(use->g->tape, in[0]);
   lua_pushvalue(L, forward);
   for (size_t i = 0; i < n; i++) {
-    size_t shape[MOON_MAX_DIMS], bytes = moon_var_count(use->g->tape, in[i]) * moon_dtype_size(moon_var_dtype(use->g->tape, in[i]));
+    size_t shape[MOON_MAX_DIMS],
+        bytes = moon_var_count(use->g->tape, in[i]) * moon_dtype_size(moon_var_dtype(use->g->tape, in[i]));
     int dims = moon_var_dims(use->g->tape, in[i]);
     if (dims) memcpy(shape, moon_var_shape(use->g->tape, in[i]), (size_t)dims * sizeof *shape);
     moon_tensor *t = moon_numbers_push(L, use->g->home, moon_var_dtype(use->g->tape, in[i]), dims, shape, NULL);
@@ -247,17 +251,20 @@ static const moon_tensor *call_forward(moon_use *use, int forward, const moon_va
   return *plain;
 }
 
-/* g:custom { name =, inputs = { ... }, forward = function(x, ...) return tensor end, backward = function(gradient, x, ...) return ... end } */
+/* g:custom { name =, inputs = { ... }, forward = function(x, ...) return tensor end,
+ *            backward = function(gradient, x, ...) return ... end } */
 static int custom(lua_State *L) {
   static const char *const names[] = {"name", "inputs", "forward", "backward", NULL};
   moon_use use = moon_use_begin(L, 1, "custom");
   lua_settop(L, 2);
-  if (!use.at || !moon_use_options(&use, 2, names)) return moon_tensor_raise(L, "custom: g:custom { ... } wants a tape and a table");
+  if (!use.at || !moon_use_options(&use, 2, names))
+    return moon_tensor_raise(L, "custom: g:custom { ... } wants a tape and a table");
   int name = moon_use_option(&use, 2, "name"), inputs = moon_use_option(&use, 2, "inputs");
   if (!name || lua_type(L, name) != LUA_TSTRING) return moon_tensor_raise(L, "custom: 'name' must be a string");
   if (!inputs || lua_type(L, inputs) != LUA_TTABLE) return moon_tensor_raise(L, "custom: 'inputs' must be a list of vars");
   size_t n = lua_rawlen(L, inputs);
-  if (n < 1 || n > MOON_CUSTOM_INPUTS) return moon_tensor_raise(L, "custom: there are 1 to %d inputs, not %zu", MOON_CUSTOM_INPUTS, n);
+  if (n < 1 || n > MOON_CUSTOM_INPUTS)
+    return moon_tensor_raise(L, "custom: there are 1 to %d inputs, not %zu", MOON_CUSTOM_INPUTS, n);
   int forward = function_option(&use, "forward", true), backward = function_option(&use, "backward", false);
   moon_var in[MOON_CUSTOM_INPUTS], out;
   for (size_t i = 0; i < n; i++) {
@@ -279,7 +286,8 @@ static int custom(lua_State *L) {
 }
 
 void moon_tape_add_calls(lua_State *L, int home, int tape_methods) {
-  static const luaL_Reg calls[] = {{"no_grad", no_grad}, {"scope", scope}, {"checkpoint", checkpoint}, {"custom", custom}, {NULL, NULL}};
+  static const luaL_Reg calls[] = {
+      {"no_grad", no_grad}, {"scope", scope}, {"checkpoint", checkpoint}, {"custom", custom}, {NULL, NULL}};
   lua_pushvalue(L, tape_methods);
   moon_tensor_set_functions(L, home, calls);
   lua_pop(L, 1);

@@ -1,7 +1,7 @@
 /* lua_tape_ops.c - the ops of core/autograd as methods of vars and tapes.
  *
- * Ops of one kind of arguments are one function over a table, with the row as upvalue 2. The rest are a function each, of one shape:
- * begin, arguments, charge, call, push. Dimensions and positions count from 1 in Lua and turn where they pass through here. */
+ * Ops of one kind of arguments are one function over a table, with the row as upvalue 2. The rest are a function each, of one
+ * shape: begin, arguments, charge, call, push. Dimensions and positions count from 1 in Lua and turn where they pass through here. */
 #include "script/lua_tape.h"
 
 #include <math.h>
@@ -9,55 +9,65 @@
 
 #include "nn/param.h"
 
-static size_t row_of(lua_State *L) { return (size_t)lua_tointeger(L, lua_upvalueindex(2)); }
-static double count_of(const moon_use *use, moon_var v) { return (double)moon_var_count(use->g->tape, v); }
-static int dims_of(const moon_use *use, moon_var v) { return moon_var_dims(use->g->tape, v); }
-static size_t size_of(const moon_use *use, moon_var v, int d) { return moon_var_shape(use->g->tape, v)[d]; }
-
 /* The memory of a result is known when it is there. */
 static int push_result(moon_use *use, moon_var v, double each) {
-  moon_use_charge(use, count_of(use, v) * each);
+  moon_use_charge(use, moon_use_count(use, v) * each);
   return moon_use_push(use, v);
 }
 
-/* ---- one var --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- one var --------------------------------------------------------------------------------------------------------------- */
 
 typedef moon_status (*unary_fn)(moon_tape *, moon_var, moon_var *);
-static const struct { const char *name; unary_fn call; double cost; } unaries[] = {
-    {"neg", moon_op_neg, MOON_COST_CHEAP},         {"abs", moon_op_abs, MOON_COST_CHEAP},
-    {"relu", moon_op_relu, MOON_COST_CHEAP},       {"sqrt", moon_op_sqrt, MOON_COST_CHEAP},
-    {"exp", moon_op_exp, MOON_COST_DEAR},          {"log", moon_op_log, MOON_COST_DEAR},
-    {"sigmoid", moon_op_sigmoid, MOON_COST_DEAR},  {"tanh", moon_op_tanh, MOON_COST_DEAR},
-    {"softplus", moon_op_softplus, MOON_COST_DEAR}, {"gelu", moon_op_gelu, MOON_COST_DEAR},
-    {"softmax", moon_op_softmax, MOON_COST_DEAR},  {"log_softmax", moon_op_log_softmax, MOON_COST_DEAR},
-    {"fm", moon_op_fm, MOON_COST_CHEAP},           {"l2_normalise", moon_op_l2_normalise, MOON_COST_CHEAP},
+static const struct {
+  const char *name;
+  unary_fn call;
+  double cost;
+} unaries[] = {
+    {"neg", moon_op_neg, MOON_COST_CHEAP},
+    {"abs", moon_op_abs, MOON_COST_CHEAP},
+    {"relu", moon_op_relu, MOON_COST_CHEAP},
+    {"sqrt", moon_op_sqrt, MOON_COST_CHEAP},
+    {"exp", moon_op_exp, MOON_COST_DEAR},
+    {"log", moon_op_log, MOON_COST_DEAR},
+    {"sigmoid", moon_op_sigmoid, MOON_COST_DEAR},
+    {"tanh", moon_op_tanh, MOON_COST_DEAR},
+    {"softplus", moon_op_softplus, MOON_COST_DEAR},
+    {"gelu", moon_op_gelu, MOON_COST_DEAR},
+    {"softmax", moon_op_softmax, MOON_COST_DEAR},
+    {"log_softmax", moon_op_log_softmax, MOON_COST_DEAR},
+    {"fm", moon_op_fm, MOON_COST_CHEAP},
+    {"l2_normalise", moon_op_l2_normalise, MOON_COST_CHEAP},
 };
 
 static int unary(lua_State *L) {
-  size_t row = row_of(L);
+  size_t row = moon_use_row(L);
   moon_use use = moon_use_begin(L, 1, unaries[row].name);
   moon_var a = moon_use_var(&use, 1, NULL), out;
-  moon_use_charge(&use, count_of(&use, a) * unaries[row].cost);
+  moon_use_charge(&use, moon_use_count(&use, a) * unaries[row].cost);
   MOON_USE_CALL(&use, unaries[row].call(use.g->tape, a, &out));
   return moon_use_push(&use, out);
 }
 
-/* ---- a var and a number ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a var and a number ---------------------------------------------------------------------------------------------------- */
 
 typedef moon_status (*scalar_fn)(moon_tape *, moon_var, double, moon_var *);
-static const struct { const char *name; scalar_fn call; double otherwise, cost; } scalars[] = {
+static const struct {
+  const char *name;
+  scalar_fn call;
+  double otherwise, cost;
+} scalars[] = {
     {"scale", moon_op_scale, NAN, MOON_COST_CHEAP},
     {"pow", moon_op_pow, NAN, MOON_COST_DEAR},
     {"leaky_relu", moon_op_leaky_relu, 0.01, MOON_COST_CHEAP},
 };
 
 static int scalar(lua_State *L) {
-  size_t row = row_of(L);
+  size_t row = moon_use_row(L);
   moon_use use = moon_use_begin(L, 1, scalars[row].name);
   moon_var a = moon_use_var(&use, 1, NULL), out;
   double x = moon_use_number(&use, 2, scalars[row].otherwise);
   if (lua_isnoneornil(L, 2) && isnan(x)) return moon_tensor_raise(L, "%s: a number is wanted, got nothing", use.op);
-  moon_use_charge(&use, count_of(&use, a) * scalars[row].cost);
+  moon_use_charge(&use, moon_use_count(&use, a) * scalars[row].cost);
   MOON_USE_CALL(&use, scalars[row].call(use.g->tape, a, x, &out));
   return moon_use_push(&use, out);
 }
@@ -67,16 +77,20 @@ static int clip(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "clip");
   moon_var a = moon_use_var(&use, 1, NULL), out;
   double low = moon_use_number(&use, 2, -HUGE_VAL), high = moon_use_number(&use, 3, HUGE_VAL);
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_clip(use.g->tape, a, low, high, &out));
   return moon_use_push(&use, out);
 }
 
-/* ---- two, with broadcasting ---------------------------------------------------------------------------------------------------------------- */
+/* ---- two, with broadcasting ------------------------------------------------------------------------------------------------ */
 
 typedef moon_status (*binary_fn)(moon_tape *, moon_var, moon_var, moon_var *);
-static const struct { const char *name; binary_fn call; const char *operator; } binaries[] = {
-    {"add", moon_op_add, "__add"}, {"sub", moon_op_sub, "__sub"},         {"mul", moon_op_mul, "__mul"},
+static const struct {
+  const char *name;
+  binary_fn call;
+  const char *operator;
+} binaries[] = {
+    {"add", moon_op_add, "__add"}, {"sub", moon_op_sub, "__sub"},      {"mul", moon_op_mul, "__mul"},
     {"div", moon_op_div, "__div"}, {"maximum", moon_op_maximum, NULL}, {"minimum", moon_op_minimum, NULL},
 };
 
@@ -95,10 +109,10 @@ static moon_use begin_pair(lua_State *L, const char *op, moon_var *a, moon_var *
 }
 
 static int binary(lua_State *L) {
-  size_t row = row_of(L);
+  size_t row = moon_use_row(L);
   moon_var a, b, out;
   moon_use use = begin_pair(L, binaries[row].name, &a, &b);
-  moon_use_charge(&use, (count_of(&use, a) + count_of(&use, b)) * MOON_COST_CHEAP);
+  moon_use_charge(&use, (moon_use_count(&use, a) + moon_use_count(&use, b)) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, binaries[row].call(use.g->tape, a, b, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
@@ -111,7 +125,7 @@ static int where(lua_State *L) {
   size_t shape[MOON_MAX_DIMS];
   moon_var like = moon_use_var(&use, first, NULL), other = moon_use_var(&use, 7 - first, &like), out;
   const uint8_t *mask = moon_use_mask(&use, 2, &dims, shape);
-  moon_use_charge(&use, (count_of(&use, like) + count_of(&use, other)) * MOON_COST_CHEAP);
+  moon_use_charge(&use, (moon_use_count(&use, like) + moon_use_count(&use, other)) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_where(use.g->tape, mask, dims, shape, first == 3 ? like : other, first == 3 ? other : like, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
@@ -124,36 +138,37 @@ static int masked_fill(lua_State *L) {
   int dims;
   size_t shape[MOON_MAX_DIMS];
   const uint8_t *mask = moon_use_mask(&use, 2, &dims, shape);
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_masked_fill(use.g->tape, a, mask, dims, shape, value, &out));
   return moon_use_push(&use, out);
 }
 
-/* ---- over dimensions -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- over dimensions ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
   const char *name;
   unary_fn whole; /* NULL: a dimension is wanted */
   moon_status (*along)(moon_tape *, moon_var, int, bool, moon_var *);
-} reductions[] = {{"sum", moon_op_sum, moon_op_sum_along}, {"mean", moon_op_mean, moon_op_mean_along}, {"max", NULL, moon_op_max_along}};
+} reductions[] = {
+    {"sum", moon_op_sum, moon_op_sum_along}, {"mean", moon_op_mean, moon_op_mean_along}, {"max", NULL, moon_op_max_along}};
 
 /* v:sum() of all; v:sum(dim [, keep]) */
 static int reduce(lua_State *L) {
-  size_t row = row_of(L);
+  size_t row = moon_use_row(L);
   moon_use use = moon_use_begin(L, 1, reductions[row].name);
   moon_var a = moon_use_var(&use, 1, NULL), out;
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_CHEAP);
   if (lua_isnoneornil(L, 2) && reductions[row].whole) {
     MOON_USE_CALL(&use, reductions[row].whole(use.g->tape, a, &out));
   } else {
-    int dim = moon_tensor_dim(L, 2, dims_of(&use, a), use.op);
+    int dim = moon_tensor_dim(L, 2, moon_use_dims(&use, a), use.op);
     bool keep = lua_toboolean(L, 3);
     MOON_USE_CALL(&use, reductions[row].along(use.g->tape, a, dim, keep, &out));
   }
   return moon_use_push(&use, out);
 }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------------------------------------- */
 
 /* v:reshape(sizes...) or a table; one may be -1, which stands for what is left. */
 static int reshape(lua_State *L) {
@@ -175,14 +190,14 @@ static int reshape(lua_State *L) {
     if (__builtin_mul_overflow(product, shape[d], &product)) product = 0;
   }
   if (open >= 0 && product) shape[open] = moon_var_count(use.g->tape, a) / product;
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_reshape(use.g->tape, a, dims, shape, &out));
   return moon_use_push(&use, out);
 }
 
 static int push_permuted(moon_use *use, moon_var a, const int *order) {
   moon_var out;
-  moon_use_charge(use, count_of(use, a) * MOON_COST_CHEAP);
+  moon_use_charge(use, moon_use_count(use, a) * MOON_COST_CHEAP);
   MOON_USE_CALL(use, moon_op_permute(use->g->tape, a, order, &out));
   return moon_use_push(use, out);
 }
@@ -191,7 +206,7 @@ static int push_permuted(moon_use *use, moon_var a, const int *order) {
 static int permute(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "permute");
   moon_var a = moon_use_var(&use, 1, NULL);
-  int dims = dims_of(&use, a), given = lua_gettop(L) - 1, order[MOON_MAX_DIMS];
+  int dims = moon_use_dims(&use, a), given = lua_gettop(L) - 1, order[MOON_MAX_DIMS];
   if (given != dims) return moon_tensor_raise(L, "permute: %d dimensions are wanted, got %d", dims, given);
   for (int d = 0; d < dims; d++) order[d] = moon_tensor_dim(L, 2 + d, dims, "permute");
   return push_permuted(&use, a, order);
@@ -201,10 +216,11 @@ static int permute(lua_State *L) {
 static int transpose(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "transpose");
   moon_var a = moon_use_var(&use, 1, NULL);
-  int dims = dims_of(&use, a), order[MOON_MAX_DIMS];
+  int dims = moon_use_dims(&use, a), order[MOON_MAX_DIMS];
   bool named = lua_gettop(L) > 1;
   if (dims < 2) return moon_tensor_raise(L, "transpose: %d dimensions cannot be turned", dims);
-  int x = named ? moon_tensor_dim(L, 2, dims, "transpose") : dims - 2, y = named ? moon_tensor_dim(L, 3, dims, "transpose") : dims - 1;
+  int x = named ? moon_tensor_dim(L, 2, dims, "transpose") : dims - 2,
+      y = named ? moon_tensor_dim(L, 3, dims, "transpose") : dims - 1;
   for (int d = 0; d < dims; d++) order[d] = d == x ? y : d == y ? x : d;
   return push_permuted(&use, a, order);
 }
@@ -213,13 +229,13 @@ static int transpose(lua_State *L) {
 static int slice(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "slice");
   moon_var a = moon_use_var(&use, 1, NULL), out;
-  int dim = moon_tensor_dim(L, 2, dims_of(&use, a), "slice");
-  size_t n = size_of(&use, a, dim), from = moon_tensor_size(L, 3, "slice");
+  int dim = moon_tensor_dim(L, 2, moon_use_dims(&use, a), "slice");
+  size_t n = moon_use_size(&use, a, dim), from = moon_tensor_size(L, 3, "slice");
   size_t to = lua_isnoneornil(L, 4) ? n : moon_tensor_size(L, 4, "slice");
   if (!from || to > n || from > to + 1)
     return moon_tensor_raise(L, "slice: %zu to %zu is outside dimension %d of %s", from, to, dim + 1,
-                             moon_shape_write(dims_of(&use, a), moon_var_shape(use.g->tape, a)).text);
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_CHEAP);
+                             moon_shape_write(moon_use_dims(&use, a), moon_var_shape(use.g->tape, a)).text);
+  moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_slice(use.g->tape, a, dim, from - 1, to, &out));
   return moon_use_push(&use, out);
 }
@@ -242,12 +258,12 @@ static int pad(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "pad");
   moon_var a = moon_use_var(&use, 1, NULL), out;
   size_t before[MOON_MAX_DIMS], after[MOON_MAX_DIMS];
-  int dims = dims_of(&use, a);
+  int dims = moon_use_dims(&use, a);
   for (int i = 2; i <= 3; i++)
     if (lua_type(L, i) != LUA_TTABLE || moon_tensor_shape_arg(L, i, "pad", i == 2 ? before : after) != dims)
       return moon_tensor_raise(L, "pad: two tables of %d sizes are wanted, before and after each dimension", dims);
   double count = 1;
-  for (int d = 0; d < dims; d++) count *= (double)before[d] + (double)size_of(&use, a, d) + (double)after[d];
+  for (int d = 0; d < dims; d++) count *= (double)before[d] + (double)moon_use_size(&use, a, d) + (double)after[d];
   moon_use_charge(&use, count * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_pad(use.g->tape, a, before, after, &out));
   return moon_use_push(&use, out);
@@ -263,7 +279,7 @@ static moon_var *list_arg(moon_use *use, size_t *n) {
   for (size_t i = 0; i < *n; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, 2, (lua_Integer)i + 1);
     list[i] = moon_use_var(use, lua_gettop(L), i ? list : NULL);
-    count += count_of(use, list[i]) + 1;
+    count += moon_use_count(use, list[i]) + 1;
   }
   moon_use_charge(use, count * MOON_COST_CHEAP);
   return list;
@@ -283,12 +299,14 @@ static int stack(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "stack");
   size_t n;
   moon_var *list = list_arg(&use, &n), out;
-  int dim = lua_isnoneornil(L, 3) || lua_type(L, 3) != LUA_TNUMBER || !n ? 0 : moon_tensor_dim(L, 3, dims_of(&use, list[0]) + 1, "stack");
+  int dim = lua_isnoneornil(L, 3) || lua_type(L, 3) != LUA_TNUMBER || !n
+                ? 0
+                : moon_tensor_dim(L, 3, moon_use_dims(&use, list[0]) + 1, "stack");
   MOON_USE_CALL(&use, moon_op_stack(use.g->tape, list, n, dim, &out));
   return moon_use_push(&use, out);
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------------------ */
 
 /* v:take(positions): rows */
 static int take(lua_State *L) {
@@ -307,7 +325,9 @@ static moon_param *table_arg(moon_use *use) {
   moon_use_keep(use);
   return p;
 }
-static moon_touch_fn touch(const moon_param *p) { return p->sparse ? moon_param_touch : NULL; }
+static moon_touch_fn touch(const moon_param *p) {
+  return p->sparse ? moon_param_touch : NULL;
+}
 
 /* g:gather(p, positions): rows of a parameter [rows, dim] -> [positions' shape, dim] */
 static int gather(lua_State *L) {
@@ -320,7 +340,7 @@ static int gather(lua_State *L) {
   MOON_USE_CALL(&use, moon_op_gather(use.g->tape, p->value, moon_param_sink(p), ids, n, touch(p), p, &rows));
   if (dims == 1) return push_result(&use, rows, MOON_COST_CHEAP);
   if (dims == MOON_MAX_DIMS) return moon_tensor_raise(L, "gather: positions have at most %d dimensions", MOON_MAX_DIMS - 1);
-  shape[dims] = size_of(&use, rows, 1);
+  shape[dims] = moon_use_size(&use, rows, 1);
   MOON_USE_CALL(&use, moon_op_reshape(use.g->tape, rows, dims + 1, shape, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
@@ -332,7 +352,8 @@ static int gather_mean(lua_State *L) {
   int dims;
   size_t shape[MOON_MAX_DIMS], n;
   const uint32_t *ids = moon_use_ids(&use, 3, &dims, shape, &n);
-  if (dims != 2) return moon_tensor_raise(L, "gather_mean: positions are [n, length], not %s", moon_shape_write(dims, shape).text);
+  if (dims != 2)
+    return moon_tensor_raise(L, "gather_mean: positions are [n, length], not %s", moon_shape_write(dims, shape).text);
   moon_use_charge(&use, (double)n * MOON_COST_CHEAP);
   moon_var out;
   MOON_USE_CALL(&use, moon_op_gather_mean(use.g->tape, p->value, moon_param_sink(p), ids, shape[0], shape[1], touch(p), p, &out));
@@ -383,20 +404,22 @@ static int embedding_bag(lua_State *L) {
     moon_use_keep(&use);
   }
   moon_var out;
-  moon_use_charge(&use, (double)count * MOON_COST_CHEAP * (moon_tensor_dims(p->value) == 2 ? (double)moon_tensor_shape(p->value)[1] : 1));
+  moon_use_charge(
+      &use, (double)count * MOON_COST_CHEAP * (moon_tensor_dims(p->value) == 2 ? (double)moon_tensor_shape(p->value)[1] : 1));
   MOON_USE_CALL(&use, moon_op_embedding_bag(use.g->tape, p->value, moon_param_sink(p), &bag, touch(p), p, &out));
   return moon_use_push(&use, out);
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------------------------------------- */
 
 /* Multiplications of a [.., n, k] b [.., k, m], as far as the shapes say. */
 static double product_work(const moon_use *use, moon_var a, moon_var b, bool tb) {
-  int x = dims_of(use, a), y = dims_of(use, b);
-  double columns = y > 1 ? (double)size_of(use, b, tb ? y - 2 : y - 1) : 1, repeats = 1;
-  for (int d = 0; d < y - 2; d++) repeats *= (double)size_of(use, b, d);
+  int x = moon_use_dims(use, a), y = moon_use_dims(use, b);
+  double columns = y > 1 ? (double)moon_use_size(use, b, tb ? y - 2 : y - 1) : 1, repeats = 1;
+  for (int d = 0; d < y - 2; d++) repeats *= (double)moon_use_size(use, b, d);
   double broadcast = x < y ? repeats : 1;
-  return count_of(use, a) * columns * broadcast * MOON_COST_MULTIPLY + (count_of(use, a) + count_of(use, b)) * MOON_COST_CHEAP;
+  return moon_use_count(use, a) * columns * broadcast * MOON_COST_MULTIPLY +
+         (moon_use_count(use, a) + moon_use_count(use, b)) * MOON_COST_CHEAP;
 }
 
 /* a:bmm(b [, ta, tb]) */
@@ -413,10 +436,12 @@ static int bmm(lua_State *L) {
 static int matmul(lua_State *L) {
   moon_var a, b, out;
   moon_use use = begin_pair(L, "matmul", &a, &b);
-  bool plain = dims_of(&use, a) <= 2 && dims_of(&use, b) <= 2;
+  bool plain = moon_use_dims(&use, a) <= 2 && moon_use_dims(&use, b) <= 2;
   moon_use_charge(&use, product_work(&use, a, b, false));
-  if (plain) MOON_USE_CALL(&use, moon_op_matmul(use.g->tape, a, b, &out));
-  else MOON_USE_CALL(&use, moon_op_bmm(use.g->tape, a, b, false, false, &out));
+  if (plain)
+    MOON_USE_CALL(&use, moon_op_matmul(use.g->tape, a, b, &out));
+  else
+    MOON_USE_CALL(&use, moon_op_bmm(use.g->tape, a, b, false, false, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
 
@@ -426,8 +451,9 @@ static int dense(lua_State *L) {
   moon_var x = moon_use_var(&use, 1, NULL), w = moon_use_var(&use, 2, &x), b = moon_use_var(&use, 3, &x), out;
   moon_activation activation = MOON_LINEAR;
   if (!lua_isnoneornil(L, 4)) {
-    moon_status st = lua_type(L, 4) == LUA_TSTRING ? moon_activation_parse(lua_tostring(L, 4), &activation)
-                                                   : moon_fail(MOON_EINVAL, "an activation is a name, got %s", luaL_typename(L, 4));
+    moon_status st = lua_type(L, 4) == LUA_TSTRING
+                         ? moon_activation_parse(lua_tostring(L, 4), &activation)
+                         : moon_fail(MOON_EINVAL, "an activation is a name, got %s", luaL_typename(L, 4));
     if (st.code) return moon_tensor_raise(L, "dense: %s", st.message);
   }
   moon_use_charge(&use, product_work(&use, x, w, false));
@@ -438,20 +464,21 @@ static int dense(lua_State *L) {
 /* x:cross(x0, w, b): x0 (x W + b) + x */
 static int cross(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "cross");
-  moon_var x = moon_use_var(&use, 1, NULL), x0 = moon_use_var(&use, 2, &x), w = moon_use_var(&use, 3, &x), b = moon_use_var(&use, 4, &x), out;
+  moon_var x = moon_use_var(&use, 1, NULL), x0 = moon_use_var(&use, 2, &x), w = moon_use_var(&use, 3, &x),
+           b = moon_use_var(&use, 4, &x), out;
   moon_use_charge(&use, product_work(&use, x, w, false));
   MOON_USE_CALL(&use, moon_op_cross(use.g->tape, x0, x, w, b, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
 
-/* ---- fused layers ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- fused layers ---------------------------------------------------------------------------------------------------------- */
 
 /* x:layer_norm(gamma, beta [, epsilon]) */
 static int layer_norm(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "layer_norm");
   moon_var x = moon_use_var(&use, 1, NULL), gamma = moon_use_var(&use, 2, &x), beta = moon_use_var(&use, 3, &x), out;
   double epsilon = moon_use_number(&use, 4, 1e-5);
-  moon_use_charge(&use, count_of(&use, x) * 2 * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, x) * 2 * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_layer_norm(use.g->tape, x, gamma, beta, epsilon, &out));
   return moon_use_push(&use, out);
 }
@@ -472,7 +499,7 @@ static int batch_norm(lua_State *L) {
     lua_pushvalue(L, i);
     moon_use_keep(&use);
   }
-  moon_use_charge(&use, count_of(&use, x) * 2 * MOON_COST_CHEAP);
+  moon_use_charge(&use, moon_use_count(&use, x) * 2 * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_batch_norm(use.g->tape, x, gamma, beta, mean, variance, m, e, learns, &out));
   return moon_use_push(&use, out);
 }
@@ -484,7 +511,7 @@ static int dropout(lua_State *L) {
   double rate = moon_use_number(&use, 2, 0.5);
   moon_rng key;
   moon_rng_seed(&key, use.g->seed, use.g->draws++);
-  moon_use_charge(&use, count_of(&use, x) * MOON_COST_DEAR);
+  moon_use_charge(&use, moon_use_count(&use, x) * MOON_COST_DEAR);
   MOON_USE_CALL(&use, moon_op_dropout(use.g->tape, x, rate, &key, use.g->training, &out));
   return moon_use_push(&use, out);
 }
@@ -503,7 +530,7 @@ static const uint8_t *key_mask(moon_use *use, int index, moon_var k) {
   size_t shape[MOON_MAX_DIMS];
   if (!index) return NULL;
   const uint8_t *mask = moon_use_mask(use, index, &dims, shape);
-  if (dims != 2 || dims_of(use, k) != 4 || shape[0] != size_of(use, k, 0) || shape[1] != size_of(use, k, 2))
+  if (dims != 2 || moon_use_dims(use, k) != 4 || shape[0] != moon_use_size(use, k, 0) || shape[1] != moon_use_size(use, k, 2))
     moon_tensor_raise(use->L, "attention: the mask is [b, keys], not %s", moon_shape_write(dims, shape).text);
   return mask;
 }
@@ -518,10 +545,10 @@ static int attention(lua_State *L) {
   int scale = moon_use_option(&use, 4, "scale"), causal = moon_use_option(&use, 4, "causal"),
       lengths = moon_use_option(&use, 4, "lengths"), mask = moon_use_option(&use, 4, "mask");
   moon_attention how = {.scale = scale ? moon_use_number(&use, scale, 0) : 0, .causal = causal && lua_toboolean(L, causal)};
-  how.lengths = lengths_of(&use, lengths, dims_of(&use, q) ? size_of(&use, q, 0) : 0);
+  how.lengths = lengths_of(&use, lengths, moon_use_dims(&use, q) ? moon_use_size(&use, q, 0) : 0);
   how.mask = key_mask(&use, mask, k);
-  double steps = dims_of(&use, k) == 4 ? (double)size_of(&use, k, 2) : 1;
-  moon_use_charge(&use, count_of(&use, q) * steps * 2 * MOON_COST_MULTIPLY + count_of(&use, k) * MOON_COST_CHEAP);
+  double steps = moon_use_dims(&use, k) == 4 ? (double)moon_use_size(&use, k, 2) : 1;
+  moon_use_charge(&use, moon_use_count(&use, q) * steps * 2 * MOON_COST_MULTIPLY + moon_use_count(&use, k) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_attention(use.g->tape, q, k, v, &how, &out));
   return moon_use_push(&use, out);
 }
@@ -532,147 +559,15 @@ static int gru(lua_State *L) {
   lua_settop(L, 6);
   moon_var x = moon_use_var(&use, 1, NULL), in[4], out;
   for (int i = 0; i < 4; i++) in[i] = moon_use_var(&use, 2 + i, &x);
-  const uint32_t *lengths = lengths_of(&use, 6, dims_of(&use, x) ? size_of(&use, x, 0) : 0);
-  double h = dims_of(&use, in[1]) == 2 ? (double)size_of(&use, in[1], 0) : 1, width = dims_of(&use, x) == 3 ? (double)size_of(&use, x, 2) : 1;
-  moon_use_charge(&use, count_of(&use, x) / (width > 0 ? width : 1) * 3 * h * (h + width) * MOON_COST_MULTIPLY);
+  const uint32_t *lengths = lengths_of(&use, 6, moon_use_dims(&use, x) ? moon_use_size(&use, x, 0) : 0);
+  double h = moon_use_dims(&use, in[1]) == 2 ? (double)moon_use_size(&use, in[1], 0) : 1,
+         width = moon_use_dims(&use, x) == 3 ? (double)moon_use_size(&use, x, 2) : 1;
+  moon_use_charge(&use, moon_use_count(&use, x) / (width > 0 ? width : 1) * 3 * h * (h + width) * MOON_COST_MULTIPLY);
   MOON_USE_CALL(&use, moon_op_gru(use.g->tape, x, in[0], in[1], in[2], in[3], lengths, &out));
   return push_result(&use, out, MOON_COST_DEAR);
 }
 
-/* ---- losses ---------------------------------------------------------------------------------------------------------------------------------------- */
-
-static const struct { const char *name; binary_fn call; } losses[] = {{"bce", moon_op_bce}, {"mse", moon_op_mse}};
-
-/* A loss's prediction and target at 2 and 3, and options at 4. */
-static moon_use begin_loss(lua_State *L, const char *op, moon_var *a, moon_var *b, const char *const *names) {
-  moon_use use = moon_use_begin(L, 1, op);
-  lua_settop(L, 4);
-  *a = moon_use_var(&use, 2, NULL);
-  *b = moon_use_var(&use, 3, a);
-  moon_use_options(&use, 4, names);
-  moon_use_charge(&use, (count_of(&use, *a) + count_of(&use, *b)) * MOON_COST_DEAR);
-  return use;
-}
-
-/* An option that is a var into *v, and v; or NULL. */
-static const moon_var *var_option(moon_use *use, const char *name, const moon_var *like, moon_var *v) {
-  int index = moon_use_option(use, 4, name);
-  if (!index) return NULL;
-  *v = moon_use_var(use, index, like);
-  return v;
-}
-static double number_option(moon_use *use, const char *name, double otherwise) {
-  int index = moon_use_option(use, 4, name);
-  return index ? moon_use_number(use, index, otherwise) : otherwise;
-}
-
-/* g:mse(prediction, target), g:bce(probability, target) */
-static int plain_loss(lua_State *L) {
-  size_t row = row_of(L);
-  static const char *const names[] = {NULL};
-  moon_var a, b, out;
-  moon_use use = begin_loss(L, losses[row].name, &a, &b, names);
-  MOON_USE_CALL(&use, losses[row].call(use.g->tape, a, b, &out));
-  return moon_use_push(&use, out);
-}
-
-/* g:bce_logits(logits, target [, { weights =, positive_weight = }]) */
-static int bce_logits(lua_State *L) {
-  static const char *const names[] = {"weights", "positive_weight", NULL};
-  moon_var a, b, w, out;
-  moon_use use = begin_loss(L, "bce_logits", &a, &b, names);
-  const moon_var *weights = var_option(&use, "weights", &a, &w);
-  double positive = number_option(&use, "positive_weight", 1);
-  MOON_USE_CALL(&use, moon_op_bce_logits_weighted(use.g->tape, a, b, weights, positive, &out));
-  return moon_use_push(&use, out);
-}
-
-/* g:bpr(pos, neg [, { weights = }]) */
-static int bpr(lua_State *L) {
-  static const char *const names[] = {"weights", NULL};
-  moon_var a, b, w, out;
-  moon_use use = begin_loss(L, "bpr", &a, &b, names);
-  const moon_var *weights = var_option(&use, "weights", &a, &w);
-  MOON_USE_CALL(&use, moon_op_bpr(use.g->tape, a, b, weights, &out));
-  return moon_use_push(&use, out);
-}
-
-/* g:hinge(pos, neg [, { margin =, weights = }]) */
-static int hinge(lua_State *L) {
-  static const char *const names[] = {"margin", "weights", NULL};
-  moon_var a, b, w, out;
-  moon_use use = begin_loss(L, "hinge", &a, &b, names);
-  const moon_var *weights = var_option(&use, "weights", &a, &w);
-  double margin = number_option(&use, "margin", 1);
-  MOON_USE_CALL(&use, moon_op_hinge(use.g->tape, a, b, margin, weights, &out));
-  return moon_use_push(&use, out);
-}
-
-/* The ids that an option gives, as many as there are rows; NULL where there are none. */
-static const uint32_t *ids_arg(moon_use *use, int index, size_t rows, const char *what) {
-  int dims;
-  size_t shape[MOON_MAX_DIMS], n;
-  const uint32_t *ids = moon_use_ids(use, index, &dims, shape, &n);
-  if (n != rows) moon_tensor_raise(use->L, "%s: %zu %s for %zu rows", use->op, n, what, rows);
-  return ids;
-}
-
-/* g:cross_entropy(logits, classes [, { ignore =, weights = }]): classes from 1 */
-static int cross_entropy(lua_State *L) {
-  static const char *const names[] = {"ignore", "weights", NULL};
-  moon_use use = moon_use_begin(L, 1, "cross_entropy");
-  lua_settop(L, 4);
-  moon_var a = moon_use_var(&use, 2, NULL), w, out;
-  if (dims_of(&use, a) != 2)
-    return moon_tensor_raise(L, "cross_entropy: logits are [n, classes], not %s",
-                             moon_shape_write(dims_of(&use, a), moon_var_shape(use.g->tape, a)).text);
-  const uint32_t *classes = ids_arg(&use, 3, size_of(&use, a, 0), "classes");
-  moon_use_options(&use, 4, names);
-  const moon_var *weights = var_option(&use, "weights", &a, &w);
-  int ignore = moon_use_option(&use, 4, "ignore");
-  size_t ignored = ignore ? moon_tensor_size(L, ignore, "cross_entropy: ignore") : 0; /* 0: none */
-  moon_use_charge(&use, count_of(&use, a) * MOON_COST_DEAR);
-  MOON_USE_CALL(&use, moon_op_cross_entropy(use.g->tape, a, classes, ignored && ignored < MOON_NONE ? (uint32_t)(ignored - 1) : MOON_NONE,
-                                            weights, &out));
-  return moon_use_push(&use, out);
-}
-
-/* g:sampled_softmax(pos, neg [, { pos_log_q =, neg_log_q =, weights = }]) */
-static int sampled_softmax(lua_State *L) {
-  static const char *const names[] = {"pos_log_q", "neg_log_q", "weights", NULL};
-  moon_var a, b, w, p, q, out;
-  moon_use use = begin_loss(L, "sampled_softmax", &a, &b, names);
-  moon_log_q log_q = {.pos = var_option(&use, "pos_log_q", &a, &p), .neg = var_option(&use, "neg_log_q", &a, &q)};
-  const moon_var *weights = var_option(&use, "weights", &a, &w);
-  MOON_USE_CALL(&use, moon_op_sampled_softmax(use.g->tape, a, b, log_q, weights, &out));
-  return moon_use_push(&use, out);
-}
-
-/* g:info_nce(query, key [, { temperature =, log_q =, ids =, weights = }]) */
-static int info_nce(lua_State *L) {
-  static const char *const names[] = {"temperature", "log_q", "ids", "weights", NULL};
-  moon_var a, b, w, q, out;
-  moon_use use = begin_loss(L, "info_nce", &a, &b, names);
-  moon_info_nce how = {.temperature = number_option(&use, "temperature", 1), .log_q = var_option(&use, "log_q", &a, &q)};
-  how.weights = var_option(&use, "weights", &a, &w);
-  int ids = moon_use_option(&use, 4, "ids");
-  double rows = dims_of(&use, b) ? (double)size_of(&use, b, 0) : 1;
-  if (ids) how.ids = ids_arg(&use, ids, (size_t)rows, "ids");
-  moon_use_charge(&use, count_of(&use, a) * rows * MOON_COST_MULTIPLY + rows * rows * MOON_COST_DEAR);
-  MOON_USE_CALL(&use, moon_op_info_nce(use.g->tape, a, b, &how, &out));
-  return moon_use_push(&use, out);
-}
-
-/* ---- registration ------------------------------------------------------------------------------------------------------------------------------------ */
-
-/* A closure over the home and a row of a table, set in the table at `into`. */
-static void set_row(lua_State *L, int home, int into, const char *name, lua_CFunction fn, size_t row) {
-  lua_pushvalue(L, home);
-  lua_pushinteger(L, (lua_Integer)row);
-  lua_pushcclosure(L, fn, 2);
-  lua_setfield(L, into, name);
-}
-#define ROWS(table) (sizeof(table) / sizeof *(table))
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
 static void set_functions(lua_State *L, int home, int into, const luaL_Reg *functions) {
   lua_pushvalue(L, into);
@@ -681,34 +576,38 @@ static void set_functions(lua_State *L, int home, int into, const luaL_Reg *func
 }
 
 void moon_tape_add_ops(lua_State *L, int home, int var_meta, int var_methods, int tape_methods) {
-  static const luaL_Reg of_vars[] = {
-      {"clip", clip},     {"masked_fill", masked_fill}, {"reshape", reshape}, {"permute", permute},     {"transpose", transpose},
-      {"slice", slice},   {"expand", expand},           {"pad", pad},         {"take", take},           {"bmm", bmm},
-      {"matmul", matmul}, {"dense", dense},             {"cross", cross},     {"layer_norm", layer_norm}, {"batch_norm", batch_norm},
-      {"dropout", dropout}, {"attention", attention},   {"gru", gru},         {NULL, NULL}};
-  static const luaL_Reg of_tapes[] = {{"where", where},
-                                      {"concat", concat},
-                                      {"stack", stack},
-                                      {"gather", gather},
-                                      {"gather_mean", gather_mean},
-                                      {"embedding_bag", embedding_bag},
-                                      {"bce_logits", bce_logits},
-                                      {"bpr", bpr},
-                                      {"hinge", hinge},
-                                      {"cross_entropy", cross_entropy},
-                                      {"sampled_softmax", sampled_softmax},
-                                      {"info_nce", info_nce},
+  static const luaL_Reg of_vars[] = {{"clip", clip},
+                                     {"masked_fill", masked_fill},
+                                     {"reshape", reshape},
+                                     {"permute", permute},
+                                     {"transpose", transpose},
+                                     {"slice", slice},
+                                     {"expand", expand},
+                                     {"pad", pad},
+                                     {"take", take},
+                                     {"bmm", bmm},
+                                     {"matmul", matmul},
+                                     {"dense", dense},
+                                     {"cross", cross},
+                                     {"layer_norm", layer_norm},
+                                     {"batch_norm", batch_norm},
+                                     {"dropout", dropout},
+                                     {"attention", attention},
+                                     {"gru", gru},
+                                     {NULL, NULL}};
+  static const luaL_Reg of_tapes[] = {{"where", where},   {"concat", concat},           {"stack", stack},
+                                      {"gather", gather}, {"gather_mean", gather_mean}, {"embedding_bag", embedding_bag},
                                       {NULL, NULL}};
-  for (size_t i = 0; i < ROWS(unaries); i++) set_row(L, home, var_methods, unaries[i].name, unary, i);
-  for (size_t i = 0; i < ROWS(scalars); i++) set_row(L, home, var_methods, scalars[i].name, scalar, i);
-  for (size_t i = 0; i < ROWS(reductions); i++) set_row(L, home, var_methods, reductions[i].name, reduce, i);
-  for (size_t i = 0; i < ROWS(losses); i++) set_row(L, home, tape_methods, losses[i].name, plain_loss, i);
-  for (size_t i = 0; i < ROWS(binaries); i++) {
-    set_row(L, home, var_methods, binaries[i].name, binary, i);
-    if (binaries[i].operator) set_row(L, home, var_meta, binaries[i].operator, binary, i);
+  for (size_t i = 0; i < MOON_ROWS_OF(unaries); i++) moon_tape_set_row(L, home, var_methods, unaries[i].name, unary, i);
+  for (size_t i = 0; i < MOON_ROWS_OF(scalars); i++) moon_tape_set_row(L, home, var_methods, scalars[i].name, scalar, i);
+  for (size_t i = 0; i < MOON_ROWS_OF(reductions); i++) moon_tape_set_row(L, home, var_methods, reductions[i].name, reduce, i);
+  for (size_t i = 0; i < MOON_ROWS_OF(binaries); i++) {
+    moon_tape_set_row(L, home, var_methods, binaries[i].name, binary, i);
+    if (binaries[i].operator) moon_tape_set_row(L, home, var_meta, binaries[i].operator, binary, i);
   }
-  set_row(L, home, var_meta, "__unm", unary, 0);
-  set_row(L, home, var_meta, "__pow", scalar, 1);
+  moon_tape_set_row(L, home, var_meta, "__unm", unary, 0);
+  moon_tape_set_row(L, home, var_meta, "__pow", scalar, 1);
   set_functions(L, home, var_methods, of_vars);
   set_functions(L, home, tape_methods, of_tapes);
+  moon_tape_add_losses(L, home, tape_methods);
 }

@@ -35,10 +35,12 @@ static void assert_fine(const char *source) {
 static const char everything[] =
     "local w = nn.param(T.ones { 4, 3 }) local x = T.ones { 2, 4 }\n"
     "local y = g:checkpoint(function(a) return a:matmul(w):tanh() end, g:constant(x))\n"
-    "local z = g:custom { name = 'twice', inputs = { y }, forward = function(a) return a * 2 end, backward = function(d) return d * 2 end }\n"
+    "local z = g:custom { name = 'twice', inputs = { y }, forward = function(a) return a * 2 end, backward = function(d) return "
+    "d * 2 end }\n"
     "g:backward(z:mean()) nn.make_optimizer(nn.adam {}, { w }):step()\n"
     "local net = nn.build(nn.sequential { nn.dense(3, 'relu'), nn.dense(1) }, { inputs = { 4 } })\n"
-    "net:fit { x = x, y = T.ones { 2 }, loss = 'mse', epochs = 2, on_epoch = function() end } net:predict(x) net:load(net:state())\n";
+    "net:fit { x = x, y = T.ones { 2 }, loss = 'mse', epochs = 2, on_epoch = function() end } net:predict(x) "
+    "net:load(net:state())\n";
 
 static void scripts_train_models(void **state) {
   (void)state;
@@ -56,12 +58,14 @@ static void tapes_and_parameters_count_as_tensors(void **state) {
   const moon_host_options options = {.tensor_limit = 16 << 20, .load_instructions = UINT64_C(1) << 40};
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: mul: no memory",
           run_with(options, "local x = g:constant(T.ones { 1 << 18 }) while true do x = x * 2 end"));
-  REFUSED(MOON_ESCRIPT, "no memory", run_with(options, "local x = g:constant(1) while true do x = -x end")); /* nodes are memory too */
+  REFUSED(MOON_ESCRIPT, "no memory",
+          run_with(options, "local x = g:constant(1) while true do x = -x end")); /* nodes are memory too */
   REFUSED(MOON_ESCRIPT, "no memory", run_with(options, "nn.param { 1 << 14, 1 << 14 }"));
   REFUSED(MOON_ESCRIPT, "no memory", run_with(options, "nn.build(nn.dense(65536), { inputs = { 65536 } })"));
   REFUSED(MOON_ESCRIPT, "no memory",
           run_with(options, "g:checkpoint(function(x) while true do x = x * 2 end end, g:constant(T.ones { 1 << 16 }))"));
-  REFUSED(MOON_ESCRIPT, "no memory", run_with(options, "local keep = {} while true do keep[#keep + 1] = nn.param { 1 << 10 } end"));
+  REFUSED(MOON_ESCRIPT, "no memory",
+          run_with(options, "local keep = {} while true do keep[#keep + 1] = nn.param { 1 << 10 } end"));
   OK(run_with(options, "for i = 1, 200 do local tape = m.grad() tape:constant(T.ones { 1 << 18 }):relu() end"));
   OK(run_with(options, "for i = 1, 200 do nn.build(nn.dense(256), { inputs = { 512 } }) nn.param { 1 << 18 } end"));
 }
@@ -87,23 +91,29 @@ static void work_in_c_is_charged(void **state) {
 static void a_spent_budget_leaves_every_callback(void **state) {
   (void)state;
   const char *over = "the script did not come to an end within its budget";
-  REFUSED(MOON_ESCRIPT, over, run("pcall(function() g:checkpoint(function() while true do end end, g:constant(1)) end) while true do end"));
+  REFUSED(MOON_ESCRIPT, over,
+          run("pcall(function() g:checkpoint(function() while true do end end, g:constant(1)) end) while true do end"));
   REFUSED(MOON_ESCRIPT, over,
           run("local p = nn.param { 1 } pcall(function() g:backward(g:custom { name = 'x', inputs = { g:leaf(p) },"
-              " forward = function(x) return x end, backward = function() pcall(function() while true do end end) end }:sum()) end)"));
+              " forward = function(x) return x end, backward = function() pcall(function() while true do end end) end }:sum()) "
+              "end)"));
   REFUSED(MOON_ESCRIPT, over, run("pcall(g.no_grad, g, function() while true do end end)"));
 }
 
 static void callbacks_cannot_pull_the_tape_away(void **state) {
   (void)state;
-  assert_fine("local p = nn.param { 1 } local ok, why = pcall(function() g:backward(g:custom { name = 'x', inputs = { g:leaf(p) },"
-              " forward = function(x) return x end, backward = function() g:reset() end }:sum()) end)"
-              " assert(not ok and why:find 'at work', why) g:reset()");
-  assert_fine("local ok, why = pcall(function() return g:custom { name = 'x', inputs = { g:constant(1) },"
-              " forward = function(x) g:reset() return x end } end) assert(not ok and why:find 'reset in the middle', why)");
-  assert_fine("local x = g:constant(1) local ok = pcall(g.checkpoint, g, function(a) a:tape():reset() return a end, x) assert(not ok)");
-  assert_fine("local co = coroutine.wrap(function() return g:checkpoint(function(a) coroutine.yield() return a end, g:constant(1)) end)"
-              " assert(not pcall(co))  assert(g:constant(2):item() == 2)");
+  assert_fine(
+      "local p = nn.param { 1 } local ok, why = pcall(function() g:backward(g:custom { name = 'x', inputs = { g:leaf(p) },"
+      " forward = function(x) return x end, backward = function() g:reset() end }:sum()) end)"
+      " assert(not ok and why:find 'at work', why) g:reset()");
+  assert_fine(
+      "local ok, why = pcall(function() return g:custom { name = 'x', inputs = { g:constant(1) },"
+      " forward = function(x) g:reset() return x end } end) assert(not ok and why:find 'reset in the middle', why)");
+  assert_fine(
+      "local x = g:constant(1) local ok = pcall(g.checkpoint, g, function(a) a:tape():reset() return a end, x) assert(not ok)");
+  assert_fine(
+      "local co = coroutine.wrap(function() return g:checkpoint(function(a) coroutine.yield() return a end, g:constant(1)) end)"
+      " assert(not pcall(co))  assert(g:constant(2):item() == 2)");
 }
 
 /* ---- want of memory */
@@ -122,9 +132,12 @@ static void want_of_memory_leaves_nothing_behind(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scripts_train_models),           cmocka_unit_test(tapes_and_parameters_count_as_tensors),
-      cmocka_unit_test(work_in_c_is_charged),           cmocka_unit_test(a_spent_budget_leaves_every_callback),
-      cmocka_unit_test(callbacks_cannot_pull_the_tape_away), cmocka_unit_test(want_of_memory_leaves_nothing_behind),
+      cmocka_unit_test(scripts_train_models),
+      cmocka_unit_test(tapes_and_parameters_count_as_tensors),
+      cmocka_unit_test(work_in_c_is_charged),
+      cmocka_unit_test(a_spent_budget_leaves_every_callback),
+      cmocka_unit_test(callbacks_cannot_pull_the_tape_away),
+      cmocka_unit_test(want_of_memory_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
