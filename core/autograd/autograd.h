@@ -18,6 +18,9 @@ moon_status moon_tape_new(moon_tape **out);
 void moon_tape_free(moon_tape *tape);
 void moon_tape_reset(moon_tape *tape);
 size_t moon_tape_bytes(const moon_tape *tape); /* memory held, for tests that a steady step does not grow */
+/* Memory of the tape's own until reset, 64-byte aligned, not zeroed: for masks and ids that must outlive the call that makes them. NULL
+ * where there is none. A backward rule cannot fail, so what it needs is taken on the way forward. */
+void *moon_tape_take(moon_tape *tape, size_t bytes);
 
 /* Leaves. A constant is borrowed until reset and gets no gradient; a leaf accumulates into `grad` (same shape, contiguous). */
 moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out);
@@ -32,6 +35,11 @@ size_t moon_var_count(const moon_tape *tape, moon_var v);
 
 /* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. MOON_ENOMEM comes before anything is added. */
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
+/* While on, a backward leaves the world outside the tape alone, so that tapes over the same parameters may run on many threads: what leaves and
+ * tables would have got stays in the tape until moon_tape_deliver adds it to them. Tapes delivered in one order give the same sums whoever ran
+ * them when. What ops borrow stays until then. Off in a new tape; survives a reset, which drops what was not delivered. */
+void moon_tape_hold(moon_tape *tape, bool on);
+void moon_tape_deliver(moon_tape *tape);
 
 /* Elementwise, with broadcasting of either side (numpy's rule). */
 moon_status moon_op_add(moon_tape *tape, moon_var a, moon_var b, moon_var *out);
@@ -64,7 +72,8 @@ moon_status moon_op_gather_mean(moon_tape *tape, const moon_tensor *table, moon_
                                 size_t length, moon_touch_fn touch, void *self, moon_var *out);
 /* Losses, mean over n. target [n] or the shape of the prediction. */
 moon_status moon_op_bce_logits(moon_tape *tape, moon_var logits, moon_var target, moon_var *out);
-moon_status moon_op_bce(moon_tape *tape, moon_var probability, moon_var target, moon_var *out); /* clipped to [1e-7, 1 - 1e-7] as Keras */
+moon_status moon_op_bce(moon_tape *tape, moon_var probability, moon_var target,
+                        moon_var *out); /* clipped to [1e-7, 1 - 1e-7] as Keras */
 moon_status moon_op_mse(moon_tape *tape, moon_var prediction, moon_var target, moon_var *out);
 
 /* Numeric gradient check in f64 (central differences): builds the graph through `build` for given leaves and compares. Answers
@@ -110,8 +119,9 @@ typedef struct moon_operand {
 } moon_operand;
 typedef struct moon_custom {
   const char *name; /* for messages; copied */
-  moon_status (*forward)(void *self, const moon_operand *in, size_t n, const moon_operand *out, void *value); /* writes [out->count] */
-  moon_status (*backward)(void *self, const moon_operand *in, size_t n, const moon_operand *out);             /* NULL: no gradient */
+  moon_status (*forward)(void *self, const moon_operand *in, size_t n, const moon_operand *out,
+                         void *value);                                                            /* writes [out->count] */
+  moon_status (*backward)(void *self, const moon_operand *in, size_t n, const moon_operand *out); /* NULL: no gradient */
   void *self; /* stays until backward */
 } moon_custom;
 enum { MOON_CUSTOM_INPUTS = 8 };
@@ -125,8 +135,9 @@ moon_status moon_op_custom(moon_tape *tape, const moon_custom *op, const moon_va
 moon_status moon_op_neg(moon_tape *tape, moon_var a, moon_var *out);
 moon_status moon_op_abs(moon_tape *tape, moon_var a, moon_var *out);                     /* slope 0 at 0 */
 moon_status moon_op_sqrt(moon_tape *tape, moon_var a, moon_var *out);                    /* slope infinite at 0 */
-moon_status moon_op_pow(moon_tape *tape, moon_var a, double exponent, moon_var *out);    /* NaN for a < 0 unless exponent is whole */
-moon_status moon_op_clip(moon_tape *tape, moon_var a, double low, double high, moon_var *out); /* slope 1 inside and on the edges */
+moon_status moon_op_pow(moon_tape *tape, moon_var a, double exponent, moon_var *out); /* NaN for a < 0 unless exponent is whole */
+moon_status moon_op_clip(moon_tape *tape, moon_var a, double low, double high,
+                         moon_var *out);                                                 /* slope 1 inside and on the edges */
 moon_status moon_op_softplus(moon_tape *tape, moon_var a, moon_var *out);                /* log(1 + e^x), without overflow */
 moon_status moon_op_leaky_relu(moon_tape *tape, moon_var a, double slope, moon_var *out); /* slope x below 0 */
 /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2; Hendrycks & Gimpel 2016, the tanh form. */
@@ -140,15 +151,18 @@ moon_status moon_op_minimum(moon_tape *tape, moon_var a, moon_var b, moon_var *o
 moon_status moon_op_where(moon_tape *tape, const uint8_t *mask, int mask_dims, const size_t *mask_shape, moon_var a, moon_var b,
                           moon_var *out);
 /* `value` where the mask is true, a elsewhere. The mask broadcasts to a's shape. */
-moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape, double value,
-                                moon_var *out);
+moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape,
+                                double value, moon_var *out);
 
 /* ---- moving elements (ops_layout.c, ops_rows.c) -------------------------------------------------------------------------------- */
 
-moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order, moon_var *out); /* dimension d of out is order[d] of a */
+moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order,
+                            moon_var *out); /* dimension d of out is order[d] of a */
 moon_status moon_op_broadcast_to(moon_tape *tape, moon_var a, int dims, const size_t *shape, moon_var *out); /* numpy's rule */
-moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int dim, moon_var *out); /* n like shapes, a new dimension */
-moon_status moon_op_pad(moon_tape *tape, moon_var a, const size_t *before, const size_t *after, moon_var *out); /* zeros, per dim */
+moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int dim,
+                          moon_var *out); /* n like shapes, a new dimension */
+moon_status moon_op_pad(moon_tape *tape, moon_var a, const size_t *before, const size_t *after,
+                        moon_var *out); /* zeros, per dim */
 /* a [rows, ...], ids [n] -> [n, ...]. Backward adds in the order of the ids. */
 moon_status moon_op_select_rows(moon_tape *tape, moon_var a, const uint32_t *ids, size_t n, moon_var *out);
 
@@ -159,7 +173,8 @@ moon_status moon_op_sum_along(moon_tape *tape, moon_var a, int dim, bool keep, m
 moon_status moon_op_mean_along(moon_tape *tape, moon_var a, int dim, bool keep, moon_var *out);
 moon_status moon_op_max_along(moon_tape *tape, moon_var a, int dim, bool keep, moon_var *out); /* gradient to the first maximal */
 moon_status moon_op_log_softmax(moon_tape *tape, moon_var a, moon_var *out);
-moon_status moon_op_l2_normalise(moon_tape *tape, moon_var a, moon_var *out); /* x / |x|; a row of |x| < 1e-12 gives zeros, no gradient */
+moon_status moon_op_l2_normalise(moon_tape *tape, moon_var a,
+                                 moon_var *out); /* x / |x|; a row of |x| < 1e-12 gives zeros, no gradient */
 
 /* ---- batched products (ops_bmm.c) ----------------------------------------------------------------------------------------------- */
 
@@ -212,8 +227,8 @@ typedef struct moon_bag {
   moon_bag_mode mode;
 } moon_bag;
 /* Rows of table [rows, dim] -> [n, dim]; an empty bag gives zeros. All arrays stay until backward; touched rows are told as there. */
-moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag, moon_touch_fn touch,
-                                  void *self, moon_var *out);
+moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag,
+                                  moon_touch_fn touch, void *self, moon_var *out);
 
 /* ---- losses (ops_loss_pair.c, ops_loss_softmax.c) -----------------------------------------------------------------------------------
  *
@@ -229,13 +244,14 @@ moon_status moon_op_hinge(moon_tape *tape, moon_var pos, moon_var neg, double ma
                           moon_var *out); /* max(0, margin - (pos - neg)) */
 /* -log softmax(logits)[class]. logits [n, c], classes [n]. Rows of class `ignore` count neither in the sum nor in n (MOON_NONE: there
  * are none); where all are ignored the loss is 0. */
-moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore, const moon_var *weights,
-                                  moon_var *out);
+moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore,
+                                  const moon_var *weights, moon_var *out);
 
 /* Softmax over one positive and k sampled negatives, each logit less the log of the probability with which its item was drawn
  * (Bengio & Senecal 2008; Yi et al. 2019). pos [n], neg [n, k] or [k] for all rows alike; log q likewise, NULL: no correction. */
 typedef struct moon_log_q { const moon_var *pos, *neg; } moon_log_q; /* constants: [n]; [n, k] or [k] */
-moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights, moon_var *out);
+moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights,
+                                    moon_var *out);
 
 typedef struct moon_info_nce {
   double temperature;    /* > 0 */

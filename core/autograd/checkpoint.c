@@ -28,8 +28,8 @@ static moon_status run(moon_tape *tape, checkpoint *c, bool again, moon_var *res
     const moon_node *input = moon_node_at(tape, c->in[i]);
     moon_node *leaf;
     MOON_TRY(moon_node_push_leaf(nested, &input_op, input->dtype, input->dims, input->shape, input->value, &leaf, &leaves[i]));
-    leaf->room = again ? moon_node_grad(tape, c->in[i]) : NULL;
-    leaf->needs_grad = leaf->room || (!again && input->needs_grad);
+    leaf->leaf_grad = again ? moon_node_grad(tape, c->in[i]) : NULL;
+    leaf->needs_grad = leaf->leaf_grad || (!again && input->needs_grad);
     nested->learns |= leaf->needs_grad;
   }
   MOON_TRY(c->fn(nested, leaves, c->n, c->self, result));
@@ -67,6 +67,7 @@ static const moon_op checkpoint_op = {"checkpoint", checkpoint_back};
 
 moon_status moon_op_checkpoint(moon_tape *tape, moon_graph_fn fn, void *self, const moon_var *inputs, size_t n, moon_var *out) {
   MOON_TRY(moon_node_check(tape, &checkpoint_op, n, inputs));
+  if (tape->held) return moon_fail(MOON_EINVAL, "checkpoint: its leaves would get their gradients at once, but the tape holds gradients back");
   if (!tape->nested) MOON_TRY(moon_tape_new(&tape->nested));
   checkpoint *c = moon_tape_take(tape, sizeof *c + 2 * n * sizeof *c->in);
   if (!c) return moon_fail(MOON_ENOMEM, "checkpoint: no memory for %zu inputs", n);

@@ -66,9 +66,9 @@ moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what,
   size_t i = 0;
   while (i + 1 < node->count && isfinite(number_at(node->dtype, numbers, i))) i++;
   double number = number_at(node->dtype, numbers, i);
-  return moon_fail(MOON_EINVAL, "%s: the %s is %g at element %zu of %s (node %zu%s)", node->op->name, what,
-                   isnan(number) ? NAN : number, i, /* not "-nan" here and "nan" there */ moon_shape_write(node->dims, node->shape).text, at,
-                   moon_scope_write(node->scope).text);
+  if (isnan(number)) number = NAN; /* not "-nan" here and "nan" there */
+  return moon_fail(MOON_EINVAL, "%s: the %s is %g at element %zu of %s (node %zu%s)", node->op->name, what, number, i,
+                   moon_shape_write(node->dims, node->shape).text, at, moon_scope_write(node->scope).text);
 }
 
 moon_status moon_node_look(moon_tape *tape, moon_var v) {

@@ -15,10 +15,12 @@ typedef struct max_from { along shape; uint32_t at[]; } max_from;
 #define MOON_EACH_REAL "ops_along.c"
 #include "autograd/each_real.h"
 
-static moon_status plan_along(const moon_tape *tape, const moon_op *op, moon_var a, int dim, bool keep, along *plan, int *dims, size_t *shape) {
+static moon_status plan_along(const moon_tape *tape, const moon_op *op, moon_var a, int dim, bool keep, along *plan, int *dims,
+                              size_t *shape) {
   MOON_TRY(moon_node_check(tape, op, 1, &a));
   const moon_node *input = moon_node_at(tape, a);
-  if (dim < 0 || dim >= input->dims) return moon_fail(MOON_EINVAL, "%s: %s has no dimension %d", op->name, moon_node_shape(tape, a).text, dim);
+  if (dim < 0 || dim >= input->dims)
+    return moon_fail(MOON_EINVAL, "%s: %s has no dimension %d", op->name, moon_node_shape(tape, a).text, dim);
   *plan = (along){1, input->shape[dim], 1};
   *dims = 0;
   for (int d = 0; d < input->dims; d++) {

@@ -14,7 +14,8 @@
 typedef struct heads {
   size_t b, h, tq, tk, d, dv;
   moon_attention how;
-  void *p; /* [b, h, tq, tk], or [tq, tk] without a way back */
+  void *p;  /* [b, h, tq, tk], or [tq, tk] without a way back */
+  void *ds; /* [tq, tk], for the way back */
 } heads;
 
 #define MOON_EACH_REAL "ops_attention.c"
@@ -28,18 +29,23 @@ static char *matrix(const void *base, moon_dtype dtype, size_t i, size_t size) {
 static void attention_back(moon_tape *tape, moon_node *node) {
   const heads *a = node->aux;
   moon_dtype dtype = node->dtype;
-  void *ds = moon_tape_take(tape, a->tq * a->tk * moon_dtype_size(dtype));
-  char *into_q = moon_node_grad(tape, node->in[0]), *into_k = moon_node_grad(tape, node->in[1]), *into_v = moon_node_grad(tape, node->in[2]);
-  const void *q = moon_node_at(tape, node->in[0])->value, *k = moon_node_at(tape, node->in[1])->value, *v = moon_node_at(tape, node->in[2])->value;
-  if (!ds) return;
+  char *into_q = moon_node_grad(tape, node->in[0]), *into_k = moon_node_grad(tape, node->in[1]),
+       *into_v = moon_node_grad(tape, node->in[2]);
+  const void *q = moon_node_at(tape, node->in[0])->value, *k = moon_node_at(tape, node->in[1])->value,
+             *v = moon_node_at(tape, node->in[2])->value;
+  void *ds = a->ds;
   for (size_t i = 0; i < a->b * a->h; i++) {
     const void *p = matrix(a->p, dtype, i, a->tq * a->tk), *dy = matrix(node->grad, dtype, i, a->tq * a->dv);
     if (into_v) moon_gemm(dtype, true, false, a->tk, a->dv, a->tq, p, dy, true, matrix(into_v, dtype, i, a->tk * a->dv));
     if (!into_q && !into_k) continue;
     moon_gemm(dtype, false, true, a->tq, a->tk, a->dv, dy, matrix(v, dtype, i, a->tk * a->dv), false, ds);
     MOON_BY_DTYPE(dtype, scores_backward, a->tq, a->tk, a->how.scale, p, ds);
-    if (into_q) moon_gemm(dtype, false, false, a->tq, a->d, a->tk, ds, matrix(k, dtype, i, a->tk * a->d), true, matrix(into_q, dtype, i, a->tq * a->d));
-    if (into_k) moon_gemm(dtype, true, false, a->tk, a->d, a->tq, ds, matrix(q, dtype, i, a->tq * a->d), true, matrix(into_k, dtype, i, a->tk * a->d));
+    if (into_q)
+      moon_gemm(dtype, false, false, a->tq, a->d, a->tk, ds, matrix(k, dtype, i, a->tk * a->d), true,
+                matrix(into_q, dtype, i, a->tq * a->d));
+    if (into_k)
+      moon_gemm(dtype, true, false, a->tk, a->d, a->tq, ds, matrix(q, dtype, i, a->tq * a->d), true,
+                matrix(into_k, dtype, i, a->tk * a->d));
   }
 }
 
@@ -52,7 +58,7 @@ static moon_status check_heads(const moon_tape *tape, const moon_var in[3], cons
     return moon_node_mismatch(tape, &attention_op, in[0], in[1], "queries [b, h, tq, d] and keys [b, h, tk, d] are needed");
   if (v->dims != 4 || !moon_shape_equal(3, k->shape, 3, v->shape))
     return moon_node_mismatch(tape, &attention_op, in[1], in[2], "keys [b, h, tk, d] and values [b, h, tk, dv] are needed");
-  *a = (heads){q->shape[0], q->shape[1], q->shape[2], k->shape[2], q->shape[3], v->shape[3], *how, NULL};
+  *a = (heads){q->shape[0], q->shape[1], q->shape[2], k->shape[2], q->shape[3], v->shape[3], *how, NULL, NULL};
   if (how->causal && a->tq != a->tk)
     return moon_node_mismatch(tape, &attention_op, in[0], in[1], "causal attention needs as many queries as keys");
   for (size_t i = 0; how->lengths && i < a->b; i++)
@@ -76,7 +82,8 @@ moon_status moon_op_attention(moon_tape *tape, moon_var q, moon_var k, moon_var 
   size_t kept[4] = {keeps ? a->b : 1, keeps ? a->h : 1, a->tq, a->tk}, count;
   moon_status st = moon_shape_count(dtype, 4, kept, &count);
   if (st.code) return moon_wrap(st, "attention: the probabilities");
-  if (!(a->p = moon_tape_take(tape, count * moon_dtype_size(dtype))))
+  if (keeps) a->ds = moon_tape_take(tape, a->tq * a->tk * moon_dtype_size(dtype));
+  if (!(a->p = moon_tape_take(tape, count * moon_dtype_size(dtype))) || (keeps && !a->ds))
     return moon_fail(MOON_ENOMEM, "attention: no memory for probabilities of %s", moon_shape_write(4, kept).text);
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &attention_op, 3, in, 4, (size_t[]){a->b, a->h, a->tq, a->dv}, &node, out));
@@ -84,9 +91,11 @@ moon_status moon_op_attention(moon_tape *tape, moon_var q, moon_var k, moon_var 
   const void *qs = moon_node_at(tape, q)->value, *ks = moon_node_at(tape, k)->value, *vs = moon_node_at(tape, v)->value;
   for (size_t i = 0; i < a->b * a->h; i++) {
     void *p = matrix(a->p, dtype, keeps ? i : 0, a->tq * a->tk);
-    moon_gemm(dtype, false, true, a->tq, a->tk, a->d, matrix(qs, dtype, i, a->tq * a->d), matrix(ks, dtype, i, a->tk * a->d), false, p);
+    moon_gemm(dtype, false, true, a->tq, a->tk, a->d, matrix(qs, dtype, i, a->tq * a->d), matrix(ks, dtype, i, a->tk * a->d),
+              false, p);
     MOON_BY_DTYPE(dtype, scores_forward, a, i / a->h, p);
-    moon_gemm(dtype, false, false, a->tq, a->dv, a->tk, p, matrix(vs, dtype, i, a->tk * a->dv), false, matrix(node->value, dtype, i, a->tq * a->dv));
+    moon_gemm(dtype, false, false, a->tq, a->dv, a->tk, p, matrix(vs, dtype, i, a->tk * a->dv), false,
+              matrix(node->value, dtype, i, a->tq * a->dv));
   }
   return moon_node_done(tape, *out);
 }

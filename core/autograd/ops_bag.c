@@ -26,7 +26,7 @@ static void bag_back(moon_tape *tape, moon_node *node) {
     if (b->bag.ids[i]) b->touch(b->self, b->bag.ids[i]);
 }
 
-static const moon_op bag_op = {"embedding_bag", bag_back};
+static const moon_op bag_op = {"embedding_bag", bag_back, .outside = true};
 
 static moon_status check_table(const moon_tensor *table, const moon_tensor *grad) {
   moon_shape_text shape = moon_shape_write(moon_tensor_dims(table), moon_tensor_shape(table));
@@ -45,7 +45,8 @@ static moon_status check_bag(const moon_tensor *table, const moon_bag *bag) {
   if ((unsigned)bag->mode > MOON_BAG_MAX) return moon_fail(MOON_EINVAL, "embedding_bag: mode %d does not exist", (int)bag->mode);
   for (size_t i = 0; i < bag->n; i++)
     if (bag->offsets[i] > bag->offsets[i + 1])
-      return moon_fail(MOON_EINVAL, "embedding_bag: offset %zu at position %zu is after the next, %zu", bag->offsets[i], i, bag->offsets[i + 1]);
+      return moon_fail(MOON_EINVAL, "embedding_bag: offset %zu at position %zu is after the next, %zu", bag->offsets[i], i,
+                       bag->offsets[i + 1]);
   for (size_t i = bag->offsets[0]; i < bag->offsets[bag->n]; i++)
     if (bag->ids[i] >= rows)
       return moon_fail(MOON_EINVAL, "embedding_bag: id %u at position %zu is out of range: the table is %s", bag->ids[i], i,
@@ -53,8 +54,8 @@ static moon_status check_bag(const moon_tensor *table, const moon_bag *bag) {
   return moon_ok();
 }
 
-moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag, moon_touch_fn touch,
-                                  void *self, moon_var *out) {
+moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const moon_bag *bag,
+                                  moon_touch_fn touch, void *self, moon_var *out) {
   MOON_TRY(check_table(table, grad));
   MOON_TRY(check_bag(table, bag));
   size_t shape[2] = {bag->n, moon_tensor_shape(table)[1]}, count;
@@ -62,7 +63,8 @@ moon_status moon_op_embedding_bag(moon_tape *tape, const moon_tensor *table, moo
   if (st.code) return moon_wrap(st, "embedding_bag");
   bags *kept = moon_tape_take(tape, sizeof *kept);
   uint32_t *from = bag->mode == MOON_BAG_MAX ? moon_tape_take(tape, count * sizeof *from) : NULL;
-  if (!kept || (bag->mode == MOON_BAG_MAX && !from)) return moon_fail(MOON_ENOMEM, "embedding_bag: no memory for %zu bags", bag->n);
+  if (!kept || (bag->mode == MOON_BAG_MAX && !from))
+    return moon_fail(MOON_ENOMEM, "embedding_bag: no memory for %zu bags", bag->n);
   *kept = (bags){*bag, grad ? moon_tensor_data(grad) : NULL, touch, self, from};
   moon_node *node;
   MOON_TRY(moon_node_push_leaf(tape, &bag_op, moon_tensor_dtype(table), 2, shape, NULL, &node, out));
@@ -113,7 +115,8 @@ MOON_CLONES static void K(bag_backward)(const moon_bag *bag, size_t dim, const R
 }
 
 /* The first of the largest; NaN is larger than all, so that it stays visible. */
-static void K(bag_max_forward)(const moon_bag *bag, size_t dim, const REAL *restrict table, REAL *restrict y, uint32_t *restrict from) {
+static void K(bag_max_forward)(const moon_bag *bag, size_t dim, const REAL *restrict table, REAL *restrict y,
+                               uint32_t *restrict from) {
   for (size_t i = 0; i < bag->n; i++, y += dim, from += dim) {
     for (size_t j = 0; j < dim; j++) y[j] = 0, from[j] = MOON_NONE;
     for (size_t k = bag->offsets[i]; k < bag->offsets[i + 1]; k++) {
@@ -125,7 +128,8 @@ static void K(bag_max_forward)(const moon_bag *bag, size_t dim, const REAL *rest
   }
 }
 
-static void K(bag_max_backward)(size_t n, size_t dim, const uint32_t *restrict from, const REAL *restrict g, REAL *restrict into) {
+static void K(bag_max_backward)(size_t n, size_t dim, const uint32_t *restrict from, const REAL *restrict g,
+                                REAL *restrict into) {
   for (size_t i = 0; i < n; i++, g += dim, from += dim)
     for (size_t j = 0; j < dim; j++)
       if (from[j] != MOON_NONE) into[(size_t)from[j] * dim + j] += g[j];

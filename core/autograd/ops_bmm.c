@@ -63,16 +63,19 @@ static moon_status plan_product(const moon_tape *tape, moon_var va, moon_var vb,
   const size_t *sa = a->shape + a->dims - 2, *sb = b->shape + b->dims - 2;
   *p = (product){.ta = ta, .tb = tb, .n = sa[ta ? 1 : 0], .k = sa[ta ? 0 : 1], .m = sb[tb ? 0 : 1]};
   if (sb[tb ? 1 : 0] != p->k)
-    return moon_node_mismatch(tape, &bmm_op, va, vb,
-                              ta ? tb ? "[.., k, n] turned by [.., m, k] turned is needed" : "[.., k, n] turned by [.., k, m] is needed"
-                                 : tb ? "[.., n, k] by [.., m, k] turned is needed" : "[.., n, k] by [.., k, m] is needed");
+    return moon_node_mismatch(
+        tape, &bmm_op, va, vb,
+        ta   ? tb ? "[.., k, n] turned by [.., m, k] turned is needed" : "[.., k, n] turned by [.., k, m] is needed"
+        : tb ? "[.., n, k] by [.., m, k] turned is needed"
+             : "[.., n, k] by [.., k, m] is needed");
   if (!moon_shape_broadcast(a->dims - 2, a->shape, b->dims - 2, b->shape, &p->batch_dims, p->batch))
     return moon_node_mismatch(tape, &bmm_op, va, vb, "the batch dimensions do not broadcast");
   size_t matrices = 1, right = 1;
   for (int d = 0; d < p->batch_dims; d++) matrices *= p->batch[d];
   for (int d = 0; d < b->dims - 2; d++) right *= b->shape[d];
   p->folds = right == 1 && !ta && matrices;
-  if (!moon_gemm_fits(p->folds ? matrices * p->n : p->n, p->m, p->k)) return moon_node_mismatch(tape, &bmm_op, va, vb, "too large for BLAS");
+  if (!moon_gemm_fits(p->folds ? matrices * p->n : p->n, p->m, p->k))
+    return moon_node_mismatch(tape, &bmm_op, va, vb, "too large for BLAS");
   if (p->folds) p->walk = (moon_walk){.inner = 1};
   else if (matrices)
     p->walk = moon_walk_plan(p->batch_dims, p->batch, 3,

@@ -19,9 +19,10 @@ typedef struct mask_view {
 
 /* Operands 0: a, 1: b, 2: the mask. */
 static moon_walk plan_choice(const moon_node *a, const moon_node *b, const mask_view *mask, int dims, const size_t *shape) {
-  return moon_walk_plan(dims, shape, 3,
-                        (moon_steps[]){moon_steps_broadcast(dims, shape, a->dims, a->shape), moon_steps_broadcast(dims, shape, b->dims, b->shape),
-                                       moon_steps_broadcast(dims, shape, mask->dims, mask->shape)});
+  return moon_walk_plan(
+      dims, shape, 3,
+      (moon_steps[]){moon_steps_broadcast(dims, shape, a->dims, a->shape), moon_steps_broadcast(dims, shape, b->dims, b->shape),
+                     moon_steps_broadcast(dims, shape, mask->dims, mask->shape)});
 }
 
 static void choose_back(moon_tape *tape, moon_node *node) {
@@ -34,8 +35,8 @@ static void choose_back(moon_tape *tape, moon_node *node) {
 }
 
 /* A node of the broadcast shape with room for its mask. `given` NULL: as large as the node, still to be written. */
-static moon_status push_choice(moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const mask_view *given, moon_node **node,
-                               moon_var *out) {
+static moon_status push_choice(moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const mask_view *given,
+                               moon_node **node, moon_var *out) {
   moon_var in[2] = {a, b};
   int dims;
   size_t shape[MOON_MAX_DIMS], count;
@@ -44,8 +45,8 @@ static moon_status push_choice(moon_tape *tape, const moon_op *op, moon_var a, m
   if (!moon_shape_broadcast(na->dims, na->shape, nb->dims, nb->shape, &dims, shape))
     return moon_node_mismatch(tape, op, a, b, "the shapes do not broadcast");
   if (given && !moon_shape_broadcast(dims, shape, given->dims, given->shape, &dims, shape))
-    return moon_fail(MOON_EINVAL, "%s: %s against a mask of %s: the shapes do not broadcast", op->name, moon_node_shape(tape, a).text,
-                     moon_shape_write(given->dims, given->shape).text);
+    return moon_fail(MOON_EINVAL, "%s: %s against a mask of %s: the shapes do not broadcast", op->name,
+                     moon_node_shape(tape, a).text, moon_shape_write(given->dims, given->shape).text);
   moon_status st = moon_shape_count(na->dtype, dims, shape, &count);
   if (st.code) return moon_wrap(st, "%s", op->name);
   mask_view *mask = moon_tape_take(tape, sizeof *mask);
@@ -76,15 +77,20 @@ static moon_status extreme(moon_tape *tape, const moon_op *op, bool largest, moo
   const mask_view *mask = node->aux;
   if (node->count) {
     moon_walk walk = plan_choice(na, nb, mask, node->dims, node->shape);
-    MOON_BY_DTYPE(node->dtype, compare, &walk, largest, na->value, nb->value, (uint8_t *)(uintptr_t)mask->data); /* push_choice's own */
+    MOON_BY_DTYPE(node->dtype, compare, &walk, largest, na->value, nb->value,
+                  (uint8_t *)(uintptr_t)mask->data); /* push_choice's own */
   }
   choose(tape, node);
   return moon_node_done(tape, *out);
 }
 
 static const moon_op maximum_op = {"maximum", choose_back}, minimum_op = {"minimum", choose_back};
-moon_status moon_op_maximum(moon_tape *tape, moon_var a, moon_var b, moon_var *out) { return extreme(tape, &maximum_op, true, a, b, out); }
-moon_status moon_op_minimum(moon_tape *tape, moon_var a, moon_var b, moon_var *out) { return extreme(tape, &minimum_op, false, a, b, out); }
+moon_status moon_op_maximum(moon_tape *tape, moon_var a, moon_var b, moon_var *out) {
+  return extreme(tape, &maximum_op, true, a, b, out);
+}
+moon_status moon_op_minimum(moon_tape *tape, moon_var a, moon_var b, moon_var *out) {
+  return extreme(tape, &minimum_op, false, a, b, out);
+}
 
 /* ---- where and masked_fill -------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +98,8 @@ static moon_status view_mask(const moon_op *op, const uint8_t *data, int dims, c
   size_t count;
   moon_status st = moon_shape_count(MOON_U8, dims, shape, &count);
   if (st.code) return moon_wrap(st, "%s: the mask", op->name);
-  if (!data && count) return moon_fail(MOON_EINVAL, "%s: a mask of %s without data", op->name, moon_shape_write(dims, shape).text);
+  if (!data && count)
+    return moon_fail(MOON_EINVAL, "%s: a mask of %s without data", op->name, moon_shape_write(dims, shape).text);
   *mask = (mask_view){.data = data, .dims = dims};
   if (dims) memcpy(mask->shape, shape, (size_t)dims * sizeof *shape);
   return moon_ok();
@@ -110,8 +117,8 @@ moon_status moon_op_where(moon_tape *tape, const uint8_t *mask, int mask_dims, c
   return moon_node_done(tape, *out);
 }
 
-moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape, double value,
-                                moon_var *out) {
+moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask, int mask_dims, const size_t *mask_shape,
+                                double value, moon_var *out) {
   mask_view view;
   moon_node *node;
   moon_var fill;
@@ -122,8 +129,8 @@ moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask
   size_t shape[MOON_MAX_DIMS];
   if (!moon_shape_broadcast(input->dims, input->shape, view.dims, view.shape, &dims, shape) ||
       !moon_shape_equal(dims, shape, input->dims, input->shape))
-    return moon_fail(MOON_EINVAL, "masked_fill: %s against a mask of %s: the mask does not broadcast to it", moon_node_shape(tape, a).text,
-                     moon_shape_write(view.dims, view.shape).text);
+    return moon_fail(MOON_EINVAL, "masked_fill: %s against a mask of %s: the mask does not broadcast to it",
+                     moon_node_shape(tape, a).text, moon_shape_write(view.dims, view.shape).text);
   double *number = moon_tape_take(tape, sizeof *number);
   if (!number) return moon_fail(MOON_ENOMEM, "masked_fill: no memory");
   if (input->dtype == MOON_F32) *(float *)number = (float)value;
@@ -137,20 +144,20 @@ moon_status moon_op_masked_fill(moon_tape *tape, moon_var a, const uint8_t *mask
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-/* mask = a wins. NaN wins, so that it stays visible. */
-static void K(compare)(const moon_walk *walk, bool largest, const REAL *a, const REAL *b, uint8_t *restrict mask) {
+/* mask = a wins. NaN wins on either side, so that it stays visible. */
+MOON_CLONES static void K(compare)(const moon_walk *walk, bool largest, const REAL *a, const REAL *b, uint8_t *restrict mask) {
   size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, sa = walk->inner_step[0], sb = walk->inner_step[1];
+  REAL sign = largest ? 1 : -1;
   do {
-    for (size_t i = 0; i < walk->inner; i++) {
-      REAL x = a[at[0] + i * sa], y = b[at[1] + i * sb];
-      mask[i] = x != x || (largest ? x >= y : x <= y);
-    }
+    const REAL *x = a + at[0], *y = b + at[1];
+    if (sa == 1 && sb == 1) for (size_t i = 0; i < walk->inner; i++) mask[i] = (x[i] != x[i]) | (x[i] * sign >= y[i] * sign);
+    else for (size_t i = 0; i < walk->inner; i++) mask[i] = (x[i * sa] != x[i * sa]) | (x[i * sa] * sign >= y[i * sb] * sign);
     mask += walk->inner;
   } while (moon_walk_next(walk, index, at));
 }
 
-MOON_CLONES static void K(choose_row)(size_t n, const uint8_t *mask, size_t sm, const REAL *a, size_t sa, const REAL *b, size_t sb,
-                                      REAL *restrict y) {
+MOON_CLONES static void K(choose_row)(size_t n, const uint8_t *mask, size_t sm, const REAL *a, size_t sa, const REAL *b,
+                                      size_t sb, REAL *restrict y) {
   if (sm == 1 && sa == 1 && sb == 1) for (size_t i = 0; i < n; i++) y[i] = mask[i] ? a[i] : b[i];
   else for (size_t i = 0; i < n; i++) y[i] = mask[i * sm] ? a[i * sa] : b[i * sb];
 }
@@ -164,12 +171,17 @@ static void K(choose_forward)(const moon_walk *walk, const uint8_t *mask, const 
   } while (moon_walk_next(walk, index, at));
 }
 
+MOON_CLONES static void K(choose_back_row)(size_t n, uint8_t flip, const uint8_t *mask, size_t sm, const REAL *restrict g,
+                                           REAL *restrict into, size_t step) {
+  if (sm == 1 && step == 1) for (size_t i = 0; i < n; i++) into[i] += (mask[i] != 0) ^ flip ? g[i] : 0;
+  else for (size_t i = 0; i < n; i++) into[i * step] += (mask[i * sm] != 0) ^ flip ? g[i] : 0;
+}
+
 /* The gradient of operand `which`: 0 has what the mask chose, 1 the rest. */
 static void K(choose_backward)(const moon_walk *walk, int which, const uint8_t *mask, const REAL *g, REAL *into) {
   size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, step = walk->inner_step[which], sm = walk->inner_step[2];
   do {
-    for (size_t i = 0; i < walk->inner; i++)
-      into[at[which] + i * step] += (mask[at[2] + i * sm] != 0) == (which == 0) ? g[i] : 0;
+    K(choose_back_row)(walk->inner, which == 1, mask + at[2], sm, g, into + at[which], step);
     g += walk->inner;
   } while (moon_walk_next(walk, index, at));
 }

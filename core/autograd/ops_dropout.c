@@ -39,11 +39,13 @@ moon_status moon_op_dropout(moon_tape *tape, moon_var a, double rate, const moon
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-MOON_CLONES static void K(drop_forward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict x, REAL *restrict y) {
+MOON_CLONES static void K(drop_forward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict x,
+                                        REAL *restrict y) {
   REAL scale = (REAL)factor;
   for (size_t i = 0; i < n; i++) y[i] = stays[i] ? x[i] * scale : 0;
 }
-MOON_CLONES static void K(drop_backward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict g, REAL *restrict into) {
+MOON_CLONES static void K(drop_backward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict g,
+                                         REAL *restrict into) {
   REAL scale = (REAL)factor;
   for (size_t i = 0; i < n; i++) into[i] += stays[i] ? g[i] * scale : 0;
 }

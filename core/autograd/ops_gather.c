@@ -67,7 +67,7 @@ static void gather_back(moon_tape *tape, moon_node *node) {
   for (size_t i = 0; aux->touch && i < aux->count; i++) aux->touch(aux->self, aux->ids[i]);
 }
 
-static const moon_op gather_op = {"gather", gather_back};
+static const moon_op gather_op = {"gather", gather_back, .outside = true};
 
 moon_status moon_op_gather(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const uint32_t *ids, size_t n,
                            moon_touch_fn touch, void *self, moon_var *out) {
@@ -90,7 +90,7 @@ static void gather_mean_back(moon_tape *tape, moon_node *node) {
     if (aux->ids[i]) aux->touch(aux->self, aux->ids[i]);
 }
 
-static const moon_op gather_mean_op = {"gather_mean", gather_mean_back};
+static const moon_op gather_mean_op = {"gather_mean", gather_mean_back, .outside = true};
 
 moon_status moon_op_gather_mean(moon_tape *tape, const moon_tensor *table, moon_tensor *grad, const uint32_t *ids, size_t n,
                                 size_t length, moon_touch_fn touch, void *self, moon_var *out) {

@@ -37,16 +37,15 @@ moon_status moon_op_fm(moon_tape *tape, moon_var x, moon_var *out) {
 
 typedef struct crossing {
   moon_var x0, x, w, b;
-  void *z; /* [n, d] */
+  void *z, *dz; /* [n, d] */
 } crossing;
 
 static void cross_back(moon_tape *tape, moon_node *node) {
   const crossing *c = node->aux;
   size_t n = node->shape[0], d = node->shape[1];
-  void *dz = moon_tape_take(tape, node->count * moon_dtype_size(node->dtype));
   void *into_x0 = moon_node_grad(tape, c->x0), *into_x = moon_node_grad(tape, c->x), *into_w = moon_node_grad(tape, c->w),
        *into_b = moon_node_grad(tape, c->b);
-  if (!dz) return;
+  void *dz = c->dz;
   MOON_BY_DTYPE(node->dtype, multiply, node->count, node->grad, moon_node_at(tape, c->x0)->value, dz);
   if (into_x0) MOON_BY_DTYPE(node->dtype, add_multiplied, node->count, node->grad, c->z, into_x0);
   if (into_b) MOON_BY_DTYPE(node->dtype, add_columns, n, d, dz, into_b);
@@ -61,30 +60,36 @@ static const moon_op cross_op = {"cross", cross_back};
 moon_status moon_op_cross(moon_tape *tape, moon_var x0, moon_var x, moon_var w, moon_var b, moon_var *out) {
   moon_var in[4] = {x0, x, w, b};
   MOON_TRY(moon_node_check(tape, &cross_op, 4, in));
-  const moon_node *n0 = moon_node_at(tape, x0), *nx = moon_node_at(tape, x), *nw = moon_node_at(tape, w), *nb = moon_node_at(tape, b);
+  const moon_node *n0 = moon_node_at(tape, x0), *nx = moon_node_at(tape, x), *nw = moon_node_at(tape, w),
+                  *nb = moon_node_at(tape, b);
   if (nx->dims != 2 || !moon_shape_equal(2, nx->shape, n0->dims, n0->shape))
     return moon_node_mismatch(tape, &cross_op, x0, x, "x0 [n, d] and x [n, d] are needed");
   size_t n = nx->shape[0], d = nx->shape[1];
-  if (!moon_shape_equal(2, (size_t[]){d, d}, nw->dims, nw->shape)) return moon_node_mismatch(tape, &cross_op, x, w, "x [n, d] by weight [d, d] is needed");
-  if (nb->dims != 1 || nb->shape[0] != d) return moon_node_mismatch(tape, &cross_op, w, b, "weight [d, d] and bias [d] are needed");
+  if (!moon_shape_equal(2, (size_t[]){d, d}, nw->dims, nw->shape))
+    return moon_node_mismatch(tape, &cross_op, x, w, "x [n, d] by weight [d, d] is needed");
+  if (nb->dims != 1 || nb->shape[0] != d)
+    return moon_node_mismatch(tape, &cross_op, w, b, "weight [d, d] and bias [d] are needed");
   if (!moon_gemm_fits(n, d, d)) return moon_node_mismatch(tape, &cross_op, x, w, "too large for BLAS");
   crossing *c = moon_tape_take(tape, sizeof *c);
-  void *z = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype));
-  if (!c || !z) return moon_fail(MOON_ENOMEM, "cross: no memory for %s", moon_node_shape(tape, x).text);
-  *c = (crossing){x0, x, w, b, z};
+  void *z = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype)), *dz = NULL;
+  bool keeps = moon_node_wanted(tape, 4, in);
+  if (keeps) dz = moon_tape_take(tape, nx->count * moon_dtype_size(nx->dtype));
+  if (!c || !z || (keeps && !dz)) return moon_fail(MOON_ENOMEM, "cross: no memory for %s", moon_node_shape(tape, x).text);
+  *c = (crossing){x0, x, w, b, z, dz};
   moon_node *node;
   MOON_TRY(moon_node_push(tape, &cross_op, 4, in, 2, (size_t[]){n, d}, &node, out));
   node->aux = c;
   moon_gemm(node->dtype, false, false, n, d, d, moon_node_at(tape, x)->value, moon_node_at(tape, w)->value, false, z);
-  MOON_BY_DTYPE(node->dtype, cross_forward, n, d, moon_node_at(tape, x0)->value, moon_node_at(tape, x)->value, moon_node_at(tape, b)->value, z,
-                node->value);
+  MOON_BY_DTYPE(node->dtype, cross_forward, n, d, moon_node_at(tape, x0)->value, moon_node_at(tape, x)->value,
+                moon_node_at(tape, b)->value, z, node->value);
   return moon_node_done(tape, *out);
 }
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
 /* x [n, f, d] -> sums [n, d], y [n, d]. */
-MOON_CLONES static void K(fm_forward)(size_t n, size_t f, size_t d, const REAL *restrict x, REAL *restrict sums, REAL *restrict y) {
+MOON_CLONES static void K(fm_forward)(size_t n, size_t f, size_t d, const REAL *restrict x, REAL *restrict sums,
+                                      REAL *restrict y) {
   for (size_t i = 0; i < n; i++, sums += d, y += d) {
     for (size_t j = 0; j < d; j++) sums[j] = y[j] = 0;
     for (size_t k = 0; k < f; k++, x += d)
@@ -93,15 +98,15 @@ MOON_CLONES static void K(fm_forward)(size_t n, size_t f, size_t d, const REAL *
   }
 }
 
-MOON_CLONES static void K(fm_backward)(size_t n, size_t f, size_t d, const REAL *restrict g, const REAL *restrict x, const REAL *restrict sums,
-                                       REAL *restrict into) {
+MOON_CLONES static void K(fm_backward)(size_t n, size_t f, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                       const REAL *restrict sums, REAL *restrict into) {
   for (size_t i = 0; i < n; i++, sums += d, g += d)
     for (size_t k = 0; k < f; k++, x += d, into += d)
       for (size_t j = 0; j < d; j++) into[j] += g[j] * (sums[j] - x[j]);
 }
 
-MOON_CLONES static void K(cross_forward)(size_t n, size_t d, const REAL *x0, const REAL *x, const REAL *restrict b, REAL *restrict z,
-                                         REAL *restrict y) {
+MOON_CLONES static void K(cross_forward)(size_t n, size_t d, const REAL *x0, const REAL *x, const REAL *restrict b,
+                                         REAL *restrict z, REAL *restrict y) {
   for (size_t i = 0; i < n; i++, x0 += d, x += d, z += d, y += d)
     for (size_t j = 0; j < d; j++) {
       z[j] += b[j];

@@ -34,7 +34,8 @@ static void move_back(moon_tape *tape, const moon_node *node, const move *m, moo
 static void single_back(moon_tape *tape, moon_node *node) { move_back(tape, node, node->aux, node->in[0]); }
 
 /* A node of `shape` that one input fills by one move over `over`; what the move leaves out is 0. */
-static moon_status push_move(moon_tape *tape, const moon_op *op, moon_var a, int dims, const size_t *shape, move m, moon_var *out) {
+static moon_status push_move(moon_tape *tape, const moon_op *op, moon_var a, int dims, const size_t *shape, move m,
+                             moon_var *out) {
   moon_node *node;
   move *kept = moon_node_wanted(tape, 1, &a) ? moon_tape_take(tape, sizeof *kept) : &m;
   if (!kept) return moon_fail(MOON_ENOMEM, "%s: no memory", op->name);
@@ -49,7 +50,8 @@ static moon_status push_move(moon_tape *tape, const moon_op *op, moon_var a, int
 
 /* ---- permute ---------------------------------------------------------------------------------------------------------------- */
 
-static const moon_op permute_op = {"permute", single_back}, broadcast_op = {"broadcast_to", single_back}, pad_op = {"pad", single_back};
+static const moon_op permute_op = {"permute", single_back}, broadcast_op = {"broadcast_to", single_back},
+                     pad_op = {"pad", single_back};
 
 moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order, moon_var *out) {
   MOON_TRY(moon_node_check(tape, &permute_op, 1, &a));
@@ -59,8 +61,8 @@ moon_status moon_op_permute(moon_tape *tape, moon_var a, const int *order, moon_
   unsigned seen = 0;
   for (int d = 0; d < input->dims; d++) {
     if (order[d] < 0 || order[d] >= input->dims || seen & 1u << order[d])
-      return moon_fail(MOON_EINVAL, "permute: %s: %d at position %d: each of 0..%d is needed once", moon_node_shape(tape, a).text, order[d], d,
-                       input->dims - 1);
+      return moon_fail(MOON_EINVAL, "permute: %s: %d at position %d: each of 0..%d is needed once", moon_node_shape(tape, a).text,
+                       order[d], d, input->dims - 1);
     seen |= 1u << order[d];
     shape[d] = input->shape[order[d]];
     steps.of[d] = dense.of[order[d]];
@@ -78,7 +80,8 @@ moon_status moon_op_broadcast_to(moon_tape *tape, moon_var a, int dims, const si
   int both_dims;
   moon_status st = moon_shape_count(input->dtype, dims, shape, &count);
   if (st.code) return moon_wrap(st, "broadcast_to");
-  if (!moon_shape_broadcast(input->dims, input->shape, dims, shape, &both_dims, both) || !moon_shape_equal(both_dims, both, dims, shape))
+  if (!moon_shape_broadcast(input->dims, input->shape, dims, shape, &both_dims, both) ||
+      !moon_shape_equal(both_dims, both, dims, shape))
     return moon_fail(MOON_EINVAL, "broadcast_to: %s against %s: the shapes do not broadcast", moon_node_shape(tape, a).text,
                      moon_shape_write(dims, shape).text);
   moon_steps steps = moon_steps_broadcast(dims, shape, input->dims, input->shape);
@@ -94,15 +97,16 @@ moon_status moon_op_pad(moon_tape *tape, moon_var a, const size_t *before, const
   int dims = input->dims;
   for (int d = 0; d < dims; d++) {
     if (before[d] > SIZE_MAX / 4 || after[d] > SIZE_MAX / 4)
-      return moon_fail(MOON_EINVAL, "pad: %s by %zu and %zu in dimension %d does not fit in memory", moon_node_shape(tape, a).text,
-                       before[d], after[d], d);
+      return moon_fail(MOON_EINVAL, "pad: %s by %zu and %zu in dimension %d does not fit in memory",
+                       moon_node_shape(tape, a).text, before[d], after[d], d);
     shape[d] = before[d] + input->shape[d] + after[d];
   }
   moon_status st = moon_shape_count(input->dtype, dims, shape, &count);
   if (st.code) return moon_wrap(st, "pad");
   moon_steps steps = moon_steps_dense(dims, shape);
   for (int d = 0; d < dims; d++) start += before[d] * steps.of[d];
-  return push_move(tape, &pad_op, a, dims, shape, plan_move(dims, input->shape, moon_steps_dense(dims, input->shape), steps, start), out);
+  return push_move(tape, &pad_op, a, dims, shape,
+                   plan_move(dims, input->shape, moon_steps_dense(dims, input->shape), steps, start), out);
 }
 
 /* ---- stack ------------------------------------------------------------------------------------------------------------------ */
@@ -161,25 +165,44 @@ moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int 
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
-/* The input's elements to their places in y. Rows with step 1 on both sides are the common ones and vectorise. */
-static void K(copy)(const moon_walk *walk, const REAL *restrict x, REAL *restrict y, size_t start) {
-  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk->inner, sx = walk->inner_step[0], sy = walk->inner_step[1];
-  do {
-    const REAL *from = x + at[0];
-    REAL *to = y + start + at[1];
-    if (sx == 1 && sy == 1) for (size_t i = 0; i < n; i++) to[i] = from[i];
-    else for (size_t i = 0; i < n; i++) to[i * sy] = from[i * sx];
-  } while (moon_walk_next(walk, index, at));
+/* to[i, j] = from[i, j], or += : a block of two dimensions with any steps. In tiles, so that where one side walks along the rows and the
+ * other along the columns neither leaves its cache lines. */
+static void K(move_block)(bool add, size_t rows, size_t cols, const REAL *restrict from, size_t from_row, size_t from_col,
+                          REAL *restrict to, size_t to_row, size_t to_col) {
+  enum { TILE = 16 };
+  for (size_t i0 = 0; i0 < rows; i0 += TILE)
+    for (size_t j0 = 0; j0 < cols; j0 += TILE)
+      for (size_t i = i0; i < rows && i < i0 + TILE; i++)
+        for (size_t j = j0; j < cols && j < j0 + TILE; j++) {
+          REAL *place = to + i * to_row + j * to_col, value = from[i * from_row + j * from_col];
+          *place = add ? *place + value : value;
+        }
 }
 
-/* The same walk back: g's elements are added where they came from. */
-static void K(add_back)(const moon_walk *walk, const REAL *restrict g, size_t start, REAL *restrict into) {
-  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk->inner, sx = walk->inner_step[0], sy = walk->inner_step[1];
+/* The rows of the walk; where they are not runs on both sides, two dimensions at a time. Rows with step 1 vectorise. `back`: from the
+ * node to the input, adding. */
+static void K(move_all)(moon_walk walk, bool back, const REAL *restrict from, REAL *restrict to) {
+  int source = back, target = !back; /* operands */
+  size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk.inner, rows = 1;
+  const size_t *step = walk.inner_step;
+  bool runs = step[0] == 1 && step[1] == 1;
+  size_t row_step[2] = {0};
+  if (!runs && walk.dims) {
+    walk.dims--;
+    rows = walk.size[walk.dims];
+    row_step[0] = walk.step[0][walk.dims], row_step[1] = walk.step[1][walk.dims];
+  }
   do {
-    const REAL *from = g + start + at[1];
-    REAL *to = into + at[0];
-    if (sx == 1 && sy == 1) for (size_t i = 0; i < n; i++) to[i] += from[i];
-    else for (size_t i = 0; i < n; i++) to[i * sx] += from[i * sy];
-  } while (moon_walk_next(walk, index, at));
+    const REAL *x = from + at[source];
+    REAL *y = to + at[target];
+    if (!runs) K(move_block)(back, rows, n, x, row_step[source], step[source], y, row_step[target], step[target]);
+    else if (back) for (size_t i = 0; i < n; i++) y[i] += x[i];
+    else for (size_t i = 0; i < n; i++) y[i] = x[i];
+  } while (moon_walk_next(&walk, index, at));
+}
+
+static void K(copy)(const moon_walk *walk, const REAL *x, REAL *y, size_t start) { K(move_all)(*walk, false, x, y + start); }
+static void K(add_back)(const moon_walk *walk, const REAL *g, size_t start, REAL *into) {
+  K(move_all)(*walk, true, g + start, into);
 }
 #endif

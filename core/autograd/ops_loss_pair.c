@@ -21,16 +21,19 @@ typedef struct pair_loss {
 static void pair_back(moon_tape *tape, moon_node *node) {
   const pair_loss *kept = node->aux;
   const moon_node *a = moon_node_at(tape, node->in[0]), *b = moon_node_at(tape, node->in[1]);
-  void *into_a = moon_node_grad(tape, node->in[0]), *into_b = kept->kind == BCE_WEIGHTED ? NULL : moon_node_grad(tape, node->in[1]);
+  void *into_a = moon_node_grad(tape, node->in[0]),
+       *into_b = kept->kind == BCE_WEIGHTED ? NULL : moon_node_grad(tape, node->in[1]);
   if (into_a) MOON_BY_DTYPE(node->dtype, pair_backward, kept, a->count, 1, node->grad, a->value, b->value, into_a);
   if (into_b) MOON_BY_DTYPE(node->dtype, pair_backward, kept, a->count, -1, node->grad, a->value, b->value, into_b);
 }
 
-static moon_status pair(moon_tape *tape, const moon_op *op, pair_loss loss, moon_var a, moon_var b, const moon_var *weights, moon_var *out) {
+static moon_status pair(moon_tape *tape, const moon_op *op, pair_loss loss, moon_var a, moon_var b, const moon_var *weights,
+                        moon_var *out) {
   moon_var in[3] = {a, b, weights ? *weights : a};
   MOON_TRY(moon_node_check(tape, op, 3, in));
   const moon_node *na = moon_node_at(tape, a), *nb = moon_node_at(tape, b), *nw = weights ? moon_node_at(tape, *weights) : NULL;
-  if (!moon_shape_equal(na->dims, na->shape, nb->dims, nb->shape) && !(na->count == nb->count && (na->dims == 1 || nb->dims == 1)))
+  if (!moon_shape_equal(na->dims, na->shape, nb->dims, nb->shape) &&
+      !(na->count == nb->count && (na->dims == 1 || nb->dims == 1)))
     return moon_node_mismatch(tape, op, a, b, "as many elements of one shape, or [n], are needed");
   if (nw && nw->count != na->count) return moon_node_mismatch(tape, op, a, *weights, "one weight a row is needed");
   if (!na->count) return moon_fail(MOON_EINVAL, "%s: %s has no elements", op->name, moon_node_shape(tape, a).text);
@@ -62,7 +65,7 @@ moon_status moon_op_hinge(moon_tape *tape, moon_var pos, moon_var neg, double ma
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
 /* log(1 + e^x) without overflow. */
-static inline REAL K(pair_softplus)(REAL x) { return (x < 0 ? 0 : x) + M(log1p)(K(moon_exp)(x < 0 ? x : -x)); }
+static inline REAL K(pair_softplus)(REAL x) { return (x < 0 ? 0 : x) + K(moon_log1p)(K(moon_exp)(x < 0 ? x : -x)); }
 
 static void K(pair_forward)(const pair_loss *loss, size_t n, const REAL *restrict a, const REAL *restrict b, REAL *restrict y) {
   const REAL *weights = loss->weights;
@@ -81,8 +84,8 @@ static void K(pair_forward)(const pair_loss *loss, size_t n, const REAL *restric
 }
 
 /* sign 1: into a; -1: into b, whose slope is the opposite. */
-static void K(pair_backward)(const pair_loss *loss, size_t n, int sign, const REAL *g, const REAL *restrict a, const REAL *restrict b,
-                             REAL *restrict into) {
+static void K(pair_backward)(const pair_loss *loss, size_t n, int sign, const REAL *g, const REAL *restrict a,
+                             const REAL *restrict b, REAL *restrict into) {
   const REAL *weights = loss->weights;
   REAL share = (REAL)(*g * sign / (double)n), number = (REAL)loss->number;
   for (size_t i = 0; i < n; i++) {

@@ -24,14 +24,15 @@ typedef struct softmax_loss {
   double inverse; /* 1 / temperature */
   void *log_sum;  /* [n] */
   void *scores;   /* info_nce: [n, n] */
+  void *ds;       /* info_nce: their gradients, for the way back */
 } softmax_loss;
 
 #define MOON_EACH_REAL "ops_loss_softmax.c"
 #include "autograd/each_real.h"
 
 /* An optional constant of the op: on the tape, of a's dtype, with n elements (or `other`). */
-static moon_status read_constant(const moon_tape *tape, const moon_op *op, moon_var a, const moon_var *constant, const char *what, size_t n,
-                                 size_t other, const void **values) {
+static moon_status read_constant(const moon_tape *tape, const moon_op *op, moon_var a, const moon_var *constant, const char *what,
+                                 size_t n, size_t other, const void **values) {
   *values = NULL;
   if (!constant) return moon_ok();
   MOON_TRY(moon_node_check(tape, op, 2, (moon_var[]){a, *constant}));
@@ -44,8 +45,8 @@ static moon_status read_constant(const moon_tape *tape, const moon_op *op, moon_
 }
 
 /* A scalar node with its own copy of `loss` and room for log_sum. */
-static moon_status push_loss(moon_tape *tape, const moon_op *op, const softmax_loss *loss, size_t n_in, const moon_var *in, moon_node **node,
-                             moon_var *out) {
+static moon_status push_loss(moon_tape *tape, const moon_op *op, const softmax_loss *loss, size_t n_in, const moon_var *in,
+                             moon_node **node, moon_var *out) {
   softmax_loss *kept = moon_tape_take(tape, sizeof *kept);
   void *log_sum = moon_tape_take(tape, loss->n * moon_dtype_size(moon_node_at(tape, in[0])->dtype));
   if (!kept || !log_sum) return moon_fail(MOON_ENOMEM, "%s: no memory for %zu rows", op->name, loss->n);
@@ -60,16 +61,18 @@ static moon_status push_loss(moon_tape *tape, const moon_op *op, const softmax_l
 
 static void cross_entropy_back(moon_tape *tape, moon_node *node) {
   void *into = moon_node_grad(tape, node->in[0]);
-  if (into) MOON_BY_DTYPE(node->dtype, cross_entropy_backward, node->aux, node->grad, moon_node_at(tape, node->in[0])->value, into);
+  if (into)
+    MOON_BY_DTYPE(node->dtype, cross_entropy_backward, node->aux, node->grad, moon_node_at(tape, node->in[0])->value, into);
 }
 
 static const moon_op cross_entropy_op = {"cross_entropy", cross_entropy_back};
 
-moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore, const moon_var *weights,
-                                  moon_var *out) {
+moon_status moon_op_cross_entropy(moon_tape *tape, moon_var logits, const uint32_t *classes, uint32_t ignore,
+                                  const moon_var *weights, moon_var *out) {
   MOON_TRY(moon_node_check(tape, &cross_entropy_op, 1, &logits));
   const moon_node *z = moon_node_at(tape, logits);
-  if (z->dims != 2 || !z->shape[0]) return moon_fail(MOON_EINVAL, "cross_entropy: %s is not [n, c] with a row", moon_node_shape(tape, logits).text);
+  if (z->dims != 2 || !z->shape[0])
+    return moon_fail(MOON_EINVAL, "cross_entropy: %s is not [n, c] with a row", moon_node_shape(tape, logits).text);
   softmax_loss loss = {.n = z->shape[0], .k = z->shape[1], .ids = classes, .ignore = ignore};
   MOON_TRY(read_constant(tape, &cross_entropy_op, logits, weights, "weights", loss.n, loss.n, &loss.weights));
   size_t counted = 0;
@@ -97,7 +100,8 @@ static void sampled_back(moon_tape *tape, moon_node *node) {
 
 static const moon_op sampled_op = {"sampled_softmax", sampled_back};
 
-moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights, moon_var *out) {
+moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg, moon_log_q log_q, const moon_var *weights,
+                                    moon_var *out) {
   moon_var in[2] = {pos, neg};
   MOON_TRY(moon_node_check(tape, &sampled_op, 2, in));
   const moon_node *p = moon_node_at(tape, pos), *q = moon_node_at(tape, neg);
@@ -117,7 +121,8 @@ moon_status moon_op_sampled_softmax(moon_tape *tape, moon_var pos, moon_var neg,
   }
   moon_node *node;
   MOON_TRY(push_loss(tape, &sampled_op, &loss, 2, in, &node, out));
-  MOON_BY_DTYPE(node->dtype, sampled_forward, node->aux, moon_node_at(tape, pos)->value, moon_node_at(tape, neg)->value, node->value);
+  MOON_BY_DTYPE(node->dtype, sampled_forward, node->aux, moon_node_at(tape, pos)->value, moon_node_at(tape, neg)->value,
+                node->value);
   return moon_node_done(tape, *out);
 }
 
@@ -128,9 +133,8 @@ static void info_nce_back(moon_tape *tape, moon_node *node) {
   const softmax_loss *loss = node->aux;
   const moon_node *query = moon_node_at(tape, node->in[0]), *key = moon_node_at(tape, node->in[1]);
   size_t n = loss->n, d = query->shape[1];
-  void *ds = moon_tape_take(tape, n * n * moon_dtype_size(node->dtype));
   void *into_query = moon_node_grad(tape, node->in[0]), *into_key = moon_node_grad(tape, node->in[1]);
-  if (!ds) return;
+  void *ds = loss->ds;
   MOON_BY_DTYPE(node->dtype, in_batch_backward, loss, node->grad, ds);
   if (into_query) moon_gemm(node->dtype, false, false, n, d, n, ds, key->value, true, into_query);
   if (into_key) moon_gemm(node->dtype, true, false, n, d, n, ds, query->value, true, into_key);
@@ -153,10 +157,13 @@ moon_status moon_op_info_nce(moon_tape *tape, moon_var query, moon_var key, cons
   moon_status st = moon_shape_count(q->dtype, 2, (size_t[]){n, n}, &count);
   if (st.code) return moon_wrap(st, "info_nce: the scores");
   loss.scores = moon_tape_take(tape, count * moon_dtype_size(q->dtype));
-  if (!loss.scores) return moon_fail(MOON_ENOMEM, "info_nce: no memory for scores of [%zu, %zu]", n, n);
+  bool keeps = moon_node_wanted(tape, 2, in);
+  if (keeps) loss.ds = moon_tape_take(tape, count * moon_dtype_size(q->dtype));
+  if (!loss.scores || (keeps && !loss.ds)) return moon_fail(MOON_ENOMEM, "info_nce: no memory for scores of [%zu, %zu]", n, n);
   moon_node *node;
   MOON_TRY(push_loss(tape, &info_nce_op, &loss, 2, in, &node, out));
-  moon_gemm(node->dtype, false, true, n, n, d, moon_node_at(tape, query)->value, moon_node_at(tape, key)->value, false, loss.scores);
+  moon_gemm(node->dtype, false, true, n, n, d, moon_node_at(tape, query)->value, moon_node_at(tape, key)->value, false,
+            loss.scores);
   MOON_BY_DTYPE(node->dtype, in_batch_forward, node->aux, node->value);
   return moon_node_done(tape, *out);
 }
@@ -164,7 +171,9 @@ moon_status moon_op_info_nce(moon_tape *tape, moon_var query, moon_var key, cons
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 #include "autograd/real_sums.h"
 
-static inline REAL K(weight_of)(const softmax_loss *loss, size_t i) { return loss->weights ? ((const REAL *)loss->weights)[i] : 1; }
+static inline REAL K(weight_of)(const softmax_loss *loss, size_t i) {
+  return loss->weights ? ((const REAL *)loss->weights)[i] : 1;
+}
 
 /* log sum e^x of a row. */
 MOON_CLONES static REAL K(row_log_sum)(size_t n, const REAL *x) {
@@ -232,7 +241,8 @@ static void K(sampled_forward)(const softmax_loss *loss, const REAL *pos, const 
   *y = (REAL)(sum * loss->share);
 }
 
-static void K(sampled_backward)(const softmax_loss *loss, const REAL *g, const REAL *pos, const REAL *neg, REAL *into_pos, REAL *into_neg) {
+static void K(sampled_backward)(const softmax_loss *loss, const REAL *g, const REAL *pos, const REAL *neg, REAL *into_pos,
+                                REAL *into_neg) {
   const REAL *log_sum = loss->log_sum;
   for (size_t i = 0; i < loss->n; i++) {
     REAL share = (REAL)(*g * loss->share) * K(weight_of)(loss, i);

@@ -12,7 +12,8 @@
 /* What both keep: one mean and one 1 / sqrt(var + epsilon) per row, or per column. */
 typedef struct norm {
   void *mean, *inverse;
-  bool batch; /* batch_norm in training: the statistics depend on x */
+  bool batch;         /* batch_norm in training: the statistics depend on x */
+  void *sum, *sum_u;  /* batch_norm on its way back: column sums of dy and of dy u, [d] */
 } norm;
 
 #define MOON_EACH_REAL "ops_norm.c"
@@ -27,18 +28,20 @@ static moon_status check_norm(const moon_tape *tape, const moon_op *op, const mo
   *rows = x->count ? x->count / *d : 0;
   for (int i = 1; i < 3; i++) {
     const moon_node *p = moon_node_at(tape, in[i]);
-    if (p->dims != 1 || p->shape[0] != *d) return moon_node_mismatch(tape, op, in[0], in[i], "x [.., d] with gamma and beta [d] is needed");
+    if (p->dims != 1 || p->shape[0] != *d)
+      return moon_node_mismatch(tape, op, in[0], in[i], "x [.., d] with gamma and beta [d] is needed");
   }
   return moon_ok();
 }
 
-static moon_status push_norm(moon_tape *tape, const moon_op *op, const moon_var in[3], size_t statistics, moon_node **node, moon_var *out) {
+static moon_status push_norm(moon_tape *tape, const moon_op *op, const moon_var in[3], size_t statistics, moon_node **node,
+                             moon_var *out) {
   moon_node x = *moon_node_at(tape, in[0]);
   size_t bytes = statistics * moon_dtype_size(x.dtype);
   norm *kept = moon_tape_take(tape, sizeof *kept);
   void *mean = moon_tape_take(tape, bytes), *inverse = moon_tape_take(tape, bytes);
   if (!kept || !mean || !inverse) return moon_fail(MOON_ENOMEM, "%s: no memory", op->name);
-  *kept = (norm){mean, inverse, false};
+  *kept = (norm){.mean = mean, .inverse = inverse};
   MOON_TRY(moon_node_push(tape, op, 3, in, x.dims, x.shape, node, out));
   (*node)->aux = kept;
   return moon_ok();
@@ -49,9 +52,11 @@ static moon_status push_norm(moon_tape *tape, const moon_op *op, const moon_var 
 static void layer_back(moon_tape *tape, moon_node *node) {
   const norm *kept = node->aux;
   const moon_node *x = moon_node_at(tape, node->in[0]), *gamma = moon_node_at(tape, node->in[1]);
-  void *into_x = moon_node_grad(tape, node->in[0]), *into_gamma = moon_node_grad(tape, node->in[1]), *into_beta = moon_node_grad(tape, node->in[2]);
+  void *into_x = moon_node_grad(tape, node->in[0]), *into_gamma = moon_node_grad(tape, node->in[1]),
+       *into_beta = moon_node_grad(tape, node->in[2]);
   size_t d = gamma->count, rows = node->count / d;
-  if (into_x) MOON_BY_DTYPE(node->dtype, layer_backward, rows, d, node->grad, x->value, gamma->value, kept->mean, kept->inverse, into_x);
+  if (into_x)
+    MOON_BY_DTYPE(node->dtype, layer_backward, rows, d, node->grad, x->value, gamma->value, kept->mean, kept->inverse, into_x);
   if (into_gamma) MOON_BY_DTYPE(node->dtype, layer_gamma, rows, d, node->grad, x->value, kept->mean, kept->inverse, into_gamma);
   if (into_beta) MOON_BY_DTYPE(node->dtype, column_sums, rows, d, node->grad, into_beta);
 }
@@ -76,27 +81,29 @@ static void batch_back(moon_tape *tape, moon_node *node) {
   const norm *kept = node->aux;
   const moon_node *x = moon_node_at(tape, node->in[0]), *gamma = moon_node_at(tape, node->in[1]);
   size_t d = gamma->count, rows = node->count / d, bytes = d * moon_dtype_size(node->dtype);
-  void *sum = moon_tape_take(tape, bytes), *sum_u = moon_tape_take(tape, bytes); /* of dy, of dy u */
-  if (!sum || !sum_u) return;
+  void *sum = kept->sum, *sum_u = kept->sum_u;
   memset(sum, 0, bytes), memset(sum_u, 0, bytes);
   MOON_BY_DTYPE(node->dtype, column_sums, rows, d, node->grad, sum);
   MOON_BY_DTYPE(node->dtype, batch_gamma, rows, d, node->grad, x->value, kept->mean, kept->inverse, sum_u);
-  void *into_x = moon_node_grad(tape, node->in[0]), *into_gamma = moon_node_grad(tape, node->in[1]), *into_beta = moon_node_grad(tape, node->in[2]);
+  void *into_x = moon_node_grad(tape, node->in[0]), *into_gamma = moon_node_grad(tape, node->in[1]),
+       *into_beta = moon_node_grad(tape, node->in[2]);
   if (into_gamma) MOON_BY_DTYPE(node->dtype, column_sums, 1, d, sum_u, into_gamma);
   if (into_beta) MOON_BY_DTYPE(node->dtype, column_sums, 1, d, sum, into_beta);
   if (into_x)
-    MOON_BY_DTYPE(node->dtype, batch_backward, rows, d, kept->batch, node->grad, x->value, gamma->value, kept->mean, kept->inverse, sum, sum_u,
-                  into_x);
+    MOON_BY_DTYPE(node->dtype, batch_backward, rows, d, kept->batch, node->grad, x->value, gamma->value, kept->mean,
+                  kept->inverse, sum, sum_u, into_x);
 }
 
 static const moon_op batch_op = {"batch_norm", batch_back};
 
 static moon_status check_running(const moon_tensor *running, const char *which, moon_dtype dtype, size_t d) {
   int dims = moon_tensor_dims(running);
-  if (dims == 1 && moon_tensor_shape(running)[0] == d && moon_tensor_dtype(running) == dtype && moon_tensor_is_contiguous(running))
+  if (dims == 1 && moon_tensor_shape(running)[0] == d && moon_tensor_dtype(running) == dtype &&
+      moon_tensor_is_contiguous(running))
     return moon_ok();
   return moon_fail(MOON_EINVAL, "batch_norm: the running %s is %s %s, not a contiguous %s [%zu]", which,
-                   moon_dtype_name(moon_tensor_dtype(running)), moon_shape_write(dims, moon_tensor_shape(running)).text, moon_dtype_name(dtype), d);
+                   moon_dtype_name(moon_tensor_dtype(running)), moon_shape_write(dims, moon_tensor_shape(running)).text,
+                   moon_dtype_name(dtype), d);
 }
 
 moon_status moon_op_batch_norm(moon_tape *tape, moon_var x, moon_var gamma, moon_var beta, moon_tensor *running_mean,
@@ -109,20 +116,23 @@ moon_status moon_op_batch_norm(moon_tape *tape, moon_var x, moon_var gamma, moon
   MOON_TRY(check_running(running_mean, "mean", dtype, d));
   MOON_TRY(check_running(running_var, "variance", dtype, d));
   if (training && d && rows < 2)
-    return moon_fail(MOON_EINVAL, "batch_norm: %s has %zu rows: statistics of a batch need 2", moon_node_shape(tape, x).text, rows);
+    return moon_fail(MOON_EINVAL, "batch_norm: %s has %zu rows: statistics of a batch need 2", moon_node_shape(tape, x).text,
+                     rows);
+  void *sum = moon_tape_take(tape, d * moon_dtype_size(dtype)), *sum_u = moon_tape_take(tape, d * moon_dtype_size(dtype));
+  if (!sum || !sum_u) return moon_fail(MOON_ENOMEM, "batch_norm: no memory");
   MOON_TRY(push_norm(tape, &batch_op, in, d, &node, out));
   norm *kept = node->aux;
-  kept->batch = training;
+  kept->batch = training, kept->sum = sum, kept->sum_u = sum_u;
   const void *value = moon_node_at(tape, x)->value;
   double keep = training && !tape->repeats ? momentum : 0; /* a checkpoint's second run must not count the batch twice */
   if (training)
-    MOON_BY_DTYPE(dtype, batch_statistics, rows, d, epsilon, keep, value, kept->mean, kept->inverse, moon_tensor_data(running_mean),
-                  moon_tensor_data(running_var));
+    MOON_BY_DTYPE(dtype, batch_statistics, rows, d, epsilon, keep, value, kept->mean, kept->inverse,
+                  moon_tensor_data(running_mean), moon_tensor_data(running_var));
   else
-    MOON_BY_DTYPE(dtype, running_statistics, d, epsilon, moon_tensor_data(running_mean), moon_tensor_data(running_var), kept->mean,
-                  kept->inverse);
-  MOON_BY_DTYPE(dtype, batch_forward, rows, d, value, moon_node_at(tape, gamma)->value, moon_node_at(tape, beta)->value, kept->mean,
-                kept->inverse, node->value);
+    MOON_BY_DTYPE(dtype, running_statistics, d, epsilon, moon_tensor_data(running_mean), moon_tensor_data(running_var),
+                  kept->mean, kept->inverse);
+  MOON_BY_DTYPE(dtype, batch_forward, rows, d, value, moon_node_at(tape, gamma)->value, moon_node_at(tape, beta)->value,
+                kept->mean, kept->inverse, node->value);
   return moon_node_done(tape, *out);
 }
 
@@ -135,8 +145,9 @@ MOON_CLONES static void K(column_sums)(size_t rows, size_t d, const REAL *restri
 }
 
 /* y [rows, d]; mean, inverse [rows]. Two passes: the mean first, then squares of small differences. */
-MOON_CLONES static void K(layer_forward)(size_t rows, size_t d, double epsilon, const REAL *restrict x, const REAL *restrict gamma,
-                                         const REAL *restrict beta, REAL *restrict mean, REAL *restrict inverse, REAL *restrict y) {
+MOON_CLONES static void K(layer_forward)(size_t rows, size_t d, double epsilon, const REAL *restrict x,
+                                         const REAL *restrict gamma, const REAL *restrict beta, REAL *restrict mean,
+                                         REAL *restrict inverse, REAL *restrict y) {
   for (size_t i = 0; i < rows; i++, x += d, y += d) {
     REAL m = K(row_sum)(d, x) / (REAL)d;
     for (size_t j = 0; j < d; j++) y[j] = x[j] - m;
@@ -146,8 +157,9 @@ MOON_CLONES static void K(layer_forward)(size_t rows, size_t d, double epsilon, 
   }
 }
 
-MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x, const REAL *restrict gamma,
-                                          const REAL *restrict mean, const REAL *restrict inverse, REAL *restrict into) {
+MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict gamma, const REAL *restrict mean, const REAL *restrict inverse,
+                                          REAL *restrict into) {
   for (size_t i = 0; i < rows; i++, g += d, x += d, into += d) {
     REAL m = mean[i], s = inverse[i];
     REAL v_mean = K(row_dot)(d, g, gamma) / (REAL)d, u_mean = K(row_dot_off)(d, g, gamma, x, m) * s / (REAL)d;
@@ -155,15 +167,16 @@ MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *res
   }
 }
 
-MOON_CLONES static void K(layer_gamma)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x, const REAL *restrict mean,
-                                       const REAL *restrict inverse, REAL *restrict into) {
+MOON_CLONES static void K(layer_gamma)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                       const REAL *restrict mean, const REAL *restrict inverse, REAL *restrict into) {
   for (size_t i = 0; i < rows; i++, g += d, x += d)
     for (size_t j = 0; j < d; j++) into[j] += g[j] * (x[j] - mean[i]) * inverse[i];
 }
 
 /* mean, inverse, running [d]; `keep` 0 leaves the running ones. Columns in double: a batch may have 10^5 rows. */
-MOON_CLONES static void K(batch_statistics)(size_t rows, size_t d, double epsilon, double keep, const REAL *restrict x, REAL *restrict mean,
-                                            REAL *restrict inverse, REAL *restrict running_mean, REAL *restrict running_var) {
+MOON_CLONES static void K(batch_statistics)(size_t rows, size_t d, double epsilon, double keep, const REAL *restrict x,
+                                            REAL *restrict mean, REAL *restrict inverse, REAL *restrict running_mean,
+                                            REAL *restrict running_var) {
   enum { WIDE = 64 };
   for (size_t j0 = 0; j0 < d; j0 += WIDE) {
     size_t width = d - j0 < WIDE ? d - j0 : WIDE;
@@ -191,14 +204,15 @@ static void K(running_statistics)(size_t d, double epsilon, const REAL *restrict
   for (size_t j = 0; j < d; j++) mean[j] = running_mean[j], inverse[j] = 1 / M(sqrt)(running_var[j] + (REAL)epsilon);
 }
 
-MOON_CLONES static void K(batch_forward)(size_t rows, size_t d, const REAL *restrict x, const REAL *restrict gamma, const REAL *restrict beta,
-                                         const REAL *restrict mean, const REAL *restrict inverse, REAL *restrict y) {
+MOON_CLONES static void K(batch_forward)(size_t rows, size_t d, const REAL *restrict x, const REAL *restrict gamma,
+                                         const REAL *restrict beta, const REAL *restrict mean, const REAL *restrict inverse,
+                                         REAL *restrict y) {
   for (size_t i = 0; i < rows; i++, x += d, y += d)
     for (size_t j = 0; j < d; j++) y[j] = (x[j] - mean[j]) * inverse[j] * gamma[j] + beta[j];
 }
 
-MOON_CLONES static void K(batch_gamma)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x, const REAL *restrict mean,
-                                       const REAL *restrict inverse, REAL *restrict into) {
+MOON_CLONES static void K(batch_gamma)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                       const REAL *restrict mean, const REAL *restrict inverse, REAL *restrict into) {
   for (size_t i = 0; i < rows; i++, g += d, x += d)
     for (size_t j = 0; j < d; j++) into[j] += g[j] * (x[j] - mean[j]) * inverse[j];
 }

@@ -29,12 +29,18 @@ static moon_status pointwise(moon_tape *tape, const moon_op *op, point f, moon_v
   return moon_node_done(tape, *out);
 }
 
-static const moon_op neg_op = {"neg", point_back}, abs_op = {"abs", point_back}, sqrt_op = {"sqrt", point_back}, pow_op = {"pow", point_back},
-                     clip_op = {"clip", point_back}, softplus_op = {"softplus", point_back}, leaky_relu_op = {"leaky_relu", point_back},
-                     gelu_op = {"gelu", point_back};
-moon_status moon_op_neg(moon_tape *tape, moon_var a, moon_var *out) { return pointwise(tape, &neg_op, (point){.op = NEG}, a, out); }
-moon_status moon_op_abs(moon_tape *tape, moon_var a, moon_var *out) { return pointwise(tape, &abs_op, (point){.op = ABS}, a, out); }
-moon_status moon_op_sqrt(moon_tape *tape, moon_var a, moon_var *out) { return pointwise(tape, &sqrt_op, (point){.op = SQRT}, a, out); }
+static const moon_op neg_op = {"neg", point_back}, abs_op = {"abs", point_back}, sqrt_op = {"sqrt", point_back},
+                     pow_op = {"pow", point_back}, clip_op = {"clip", point_back}, softplus_op = {"softplus", point_back},
+                     leaky_relu_op = {"leaky_relu", point_back}, gelu_op = {"gelu", point_back};
+moon_status moon_op_neg(moon_tape *tape, moon_var a, moon_var *out) {
+  return pointwise(tape, &neg_op, (point){.op = NEG}, a, out);
+}
+moon_status moon_op_abs(moon_tape *tape, moon_var a, moon_var *out) {
+  return pointwise(tape, &abs_op, (point){.op = ABS}, a, out);
+}
+moon_status moon_op_sqrt(moon_tape *tape, moon_var a, moon_var *out) {
+  return pointwise(tape, &sqrt_op, (point){.op = SQRT}, a, out);
+}
 moon_status moon_op_pow(moon_tape *tape, moon_var a, double exponent, moon_var *out) {
   return pointwise(tape, &pow_op, (point){POW, exponent, 0}, a, out);
 }
@@ -48,7 +54,9 @@ moon_status moon_op_softplus(moon_tape *tape, moon_var a, moon_var *out) {
 moon_status moon_op_leaky_relu(moon_tape *tape, moon_var a, double slope, moon_var *out) {
   return pointwise(tape, &leaky_relu_op, (point){LEAKY_RELU, slope, 0}, a, out);
 }
-moon_status moon_op_gelu(moon_tape *tape, moon_var a, moon_var *out) { return pointwise(tape, &gelu_op, (point){.op = GELU}, a, out); }
+moon_status moon_op_gelu(moon_tape *tape, moon_var a, moon_var *out) {
+  return pointwise(tape, &gelu_op, (point){.op = GELU}, a, out);
+}
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
@@ -76,14 +84,16 @@ MOON_CLONES static void K(point_forward)(point f, size_t n, const REAL *restrict
       else for (size_t i = 0; i < n; i++) y[i] = M(pow)(x[i], p);
       break;
     case CLIP: for (size_t i = 0; i < n; i++) y[i] = x[i] < p ? p : x[i] > q ? q : x[i]; break;
-    case SOFTPLUS: for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + M(log1p)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i])); break;
+    case SOFTPLUS:
+      for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + K(moon_log1p)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i]));
+      break;
     case LEAKY_RELU: for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? p * x[i] : x[i]; break;
     case GELU: for (size_t i = 0; i < n; i++) y[i] = x[i] * K(moon_sigmoid)(K(gelu_inner)(x[i])); break;
   }
 }
 
-MOON_CLONES static void K(point_backward)(point f, size_t n, const REAL *restrict g, const REAL *restrict x, const REAL *restrict y,
-                                          REAL *restrict into) {
+MOON_CLONES static void K(point_backward)(point f, size_t n, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict y, REAL *restrict into) {
   REAL p = (REAL)f.p, q = (REAL)f.q;
   switch (f.op) {
     case NEG: for (size_t i = 0; i < n; i++) into[i] -= g[i]; break;

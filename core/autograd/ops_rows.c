@@ -80,7 +80,8 @@ moon_status moon_op_select_rows(moon_tape *tape, moon_var a, const uint32_t *ids
   MOON_TRY(moon_node_push(tape, &select_op, 1, &a, input.dims, shape, &node, out));
   node->aux = s;
   size_t bytes = s->width * moon_dtype_size(node->dtype);
-  for (size_t i = 0; bytes && i < n; i++) memcpy((char *)node->value + i * bytes, (const char *)input.value + ids[i] * bytes, bytes);
+  for (size_t i = 0; bytes && i < n; i++)
+    memcpy((char *)node->value + i * bytes, (const char *)input.value + ids[i] * bytes, bytes);
   return moon_node_done(tape, *out);
 }
 
@@ -96,14 +97,16 @@ MOON_CLONES static void K(log_softmax_forward)(size_t rows, size_t width, const 
 }
 
 /* dx = dy - softmax(x) sum(dy), and softmax(x) = e^y. */
-MOON_CLONES static void K(log_softmax_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y, REAL *restrict into) {
+MOON_CLONES static void K(log_softmax_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y,
+                                                REAL *restrict into) {
   for (size_t r = 0; r < rows; r++, g += width, y += width, into += width) {
     REAL sum = K(row_sum)(width, g);
     for (size_t j = 0; j < width; j++) into[j] += g[j] - K(moon_exp)(y[j]) * sum;
   }
 }
 
-MOON_CLONES static void K(l2_forward)(size_t rows, size_t width, const REAL *restrict x, REAL *restrict y, REAL *restrict inverse) {
+MOON_CLONES static void K(l2_forward)(size_t rows, size_t width, const REAL *restrict x, REAL *restrict y,
+                                      REAL *restrict inverse) {
   for (size_t r = 0; r < rows; r++, x += width, y += width) {
     REAL length = M(sqrt)(K(row_dot)(width, x, x));
     inverse[r] = length < (REAL)SHORTEST ? 0 : 1 / length;
@@ -112,8 +115,8 @@ MOON_CLONES static void K(l2_forward)(size_t rows, size_t width, const REAL *res
 }
 
 /* dx = (dy - y <dy, y>) / |x| */
-MOON_CLONES static void K(l2_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y, const REAL *restrict inverse,
-                                       REAL *restrict into) {
+MOON_CLONES static void K(l2_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y,
+                                       const REAL *restrict inverse, REAL *restrict into) {
   for (size_t r = 0; r < rows; r++, g += width, y += width, into += width) {
     REAL along = K(row_dot)(width, g, y);
     for (size_t j = 0; j < width; j++) into[j] += (g[j] - y[j] * along) * inverse[r];

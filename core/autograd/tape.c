@@ -28,7 +28,7 @@ void moon_tape_reset(moon_tape *tape) {
   if (tape->arena.used_total > tape->peak) tape->peak = tape->arena.used_total;
   moon_arena_reset(&tape->arena);
   tape->n = 0;
-  tape->no_memory = tape->learns = false;
+  tape->learns = false;
   tape->scope = NULL;
 }
 
@@ -37,11 +37,7 @@ size_t moon_tape_bytes(const moon_tape *tape) {
   return used + tape->cap * sizeof *tape->nodes + (tape->nested ? moon_tape_bytes(tape->nested) : 0);
 }
 
-void *moon_tape_take(moon_tape *tape, size_t bytes) {
-  void *memory = moon_arena_alloc_aligned(&tape->arena, bytes);
-  if (!memory) tape->no_memory = true;
-  return memory;
-}
+void *moon_tape_take(moon_tape *tape, size_t bytes) { return moon_arena_alloc_aligned(&tape->arena, bytes); }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------ */
 
@@ -50,8 +46,8 @@ moon_status moon_node_check(const moon_tape *tape, const moon_op *op, size_t n, 
     if (in[i].id >= tape->n) return moon_fail(MOON_EINVAL, "%s: input %zu is not on this tape (was it reset?)", op->name, i + 1);
     const moon_node *a = moon_node_at(tape, in[0]), *b = moon_node_at(tape, in[i]);
     if (a->dtype != b->dtype)
-      return moon_fail(MOON_EINVAL, "%s: %s %s against %s %s", op->name, moon_dtype_name(a->dtype), moon_node_shape(tape, in[0]).text,
-                       moon_dtype_name(b->dtype), moon_node_shape(tape, in[i]).text);
+      return moon_fail(MOON_EINVAL, "%s: %s %s against %s %s", op->name, moon_dtype_name(a->dtype),
+                       moon_node_shape(tape, in[0]).text, moon_dtype_name(b->dtype), moon_node_shape(tape, in[i]).text);
   }
   return moon_ok();
 }
@@ -63,8 +59,8 @@ bool moon_node_wanted(const moon_tape *tape, size_t n, const moon_var *in) {
 }
 
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why) {
-  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s%s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text, why,
-                   moon_scope_write(tape->scope).text);
+  return moon_fail(MOON_EINVAL, "%s: %s against %s: %s%s", op->name, moon_node_shape(tape, a).text, moon_node_shape(tape, b).text,
+                   why, moon_scope_write(tape->scope).text);
 }
 
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
@@ -103,7 +99,8 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 
 /* ---- leaves ----------------------------------------------------------------------------------------------------------------- */
 
-moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data, moon_var *out) {
+moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, const size_t *shape, const void *data,
+                               moon_var *out) {
   moon_node *node;
   size_t count = 0;
   moon_status st = moon_shape_count(dtype, dims, shape, &count);
@@ -115,7 +112,8 @@ moon_status moon_tape_constant(moon_tape *tape, moon_dtype dtype, int dims, cons
 moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tensor *grad, moon_var *out) {
   int dims = moon_tensor_dims(value);
   const size_t *shape = moon_tensor_shape(value);
-  if (!moon_tensor_is_contiguous(value)) return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
+  if (!moon_tensor_is_contiguous(value))
+    return moon_fail(MOON_EINVAL, "leaf: a value of %s is not contiguous", moon_shape_write(dims, shape).text);
   if (grad && !moon_tensor_is_contiguous(grad))
     return moon_fail(MOON_EINVAL, "leaf: the gradient of a value of %s is not contiguous", moon_shape_write(dims, shape).text);
   if (grad && (moon_tensor_dtype(grad) != moon_tensor_dtype(value) ||
@@ -125,7 +123,7 @@ moon_status moon_tape_leaf(moon_tape *tape, const moon_tensor *value, moon_tenso
                      moon_shape_write(moon_tensor_dims(grad), moon_tensor_shape(grad)).text);
   moon_node *node;
   MOON_TRY(moon_node_push_leaf(tape, &leaf_op, moon_tensor_dtype(value), dims, shape, moon_tensor_data(value), &node, out));
-  node->room = grad ? moon_tensor_data(grad) : NULL;
+  node->leaf_grad = grad ? moon_tensor_data(grad) : NULL;
   node->needs_grad = grad != NULL;
   tape->learns |= node->needs_grad;
   return moon_ok();
@@ -142,13 +140,11 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 
 /* ---- the way back ----------------------------------------------------------------------------------------------------------- */
 
-static bool is_leaf(const moon_node *node) { return !node->op->backward; }
-
 void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh) {
   moon_node *node = moon_node_at(tape, v);
   *fresh = false;
   if (!node->needs_grad) return NULL;
-  *fresh = !node->grad && !is_leaf(node); /* a leaf's holds what earlier batches left */
+  *fresh = !node->grad && node->room != node->leaf_grad; /* a leaf's holds what earlier batches left */
   return node->grad = node->room;
 }
 
@@ -160,10 +156,11 @@ void *moon_node_grad(moon_tape *tape, moon_var v) {
 }
 
 moon_status moon_tape_reserve(moon_tape *tape, moon_var from) {
-  tape->no_memory = false;
   for (size_t i = 0; i <= from.id; i++) {
     moon_node *node = &tape->nodes[i];
-    if (!node->needs_grad || node->room || (node->room = moon_tape_take(tape, node->count * moon_dtype_size(node->dtype)))) continue;
+    if (!node->needs_grad || node->room) continue;
+    node->room = node->leaf_grad && !tape->held ? node->leaf_grad : moon_tape_take(tape, node->count * moon_dtype_size(node->dtype));
+    if (node->room) continue;
     return moon_fail(MOON_ENOMEM, "backward: no memory for the gradient of %s", moon_shape_write(node->dims, node->shape).text);
   }
   return moon_ok();
@@ -171,14 +168,12 @@ moon_status moon_tape_reserve(moon_tape *tape, moon_var from) {
 
 moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
   tape->failure = moon_ok();
-  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->no_memory && !tape->failure.code;) {
+  for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->failure.code;) {
     moon_node *node = &tape->nodes[i];
     if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
-    if (node->grad && node->count && node->op->backward) node->op->backward(tape, node);
+    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
   }
-  if (tape->failure.code) return tape->failure;
-  if (tape->no_memory) return moon_fail(MOON_ENOMEM, "backward: no memory for gradients; they are incomplete");
-  return moon_ok();
+  return tape->failure;
 }
 
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
@@ -191,4 +186,27 @@ moon_status moon_tape_backward(moon_tape *tape, moon_var loss) {
   if (seed && moon_node_at(tape, loss)->dtype == MOON_F32) *(float *)seed += 1;
   else if (seed) *(double *)seed += 1;
   return moon_tape_walk(tape, loss);
+}
+
+/* ---- gradients that wait ------------------------------------------------------------------------------------------------------ */
+
+void moon_tape_hold(moon_tape *tape, bool on) { tape->held = on; }
+
+static void add_into(moon_dtype dtype, size_t n, const void *from, void *into) {
+  const float *from32 = from;
+  const double *from64 = from;
+  float *into32 = into;
+  double *into64 = into;
+  if (dtype == MOON_F32) for (size_t i = 0; i < n; i++) into32[i] += from32[i];
+  else for (size_t i = 0; i < n; i++) into64[i] += from64[i];
+}
+
+void moon_tape_deliver(moon_tape *tape) {
+  for (size_t i = tape->n; tape->held && i-- > 0;) { /* in backward's order, so that sums come out as without the wait */
+    moon_node *node = &tape->nodes[i];
+    if (!node->grad || !node->count) continue;
+    if (node->leaf_grad) add_into(node->dtype, node->count, node->grad, node->leaf_grad);
+    else if (node->op->outside) node->op->backward(tape, node);
+    node->grad = NULL; /* once */
+  }
 }

@@ -24,6 +24,7 @@ typedef struct moon_node moon_node;
 typedef struct moon_op {
   const char *name;
   void (*backward)(moon_tape *tape, moon_node *node); /* NULL: a leaf */
+  bool outside;                                       /* backward writes to memory that is not the tape's, and takes none of it */
 } moon_op;
 
 struct moon_node {
@@ -37,6 +38,7 @@ struct moon_node {
   void *value;     /* [count], contiguous; read-only where borrowed */
   void *grad;      /* NULL until something flows in, then `room` */
   void *room;      /* where it lies: a leaf's in its tensor, another's in memory that backward reserves before anything flows */
+  void *leaf_grad; /* leaves: the tensor's memory */
   void *aux;       /* what the op keeps for its way back, in the arena */
   double number;   /* a factor, or an activation */
   const struct moon_scope *scope; /* the names around it */
@@ -52,7 +54,7 @@ struct moon_tape {
   size_t n, cap;
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
-  bool no_memory; /* latched by moon_tape_take inside a backward pass */
+  bool held;      /* gradients stay in the tape until moon_tape_deliver */
   moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
   bool no_grad, checks;    /* as set by the caller */
   bool learns;             /* something since the reset would need a gradient, were it not for no_grad */
@@ -74,8 +76,6 @@ moon_status moon_node_push(moon_tape *tape, const moon_op *op, size_t n, const m
 /* The same without inputs; value NULL: allocate. */
 moon_status moon_node_push_leaf(moon_tape *tape, const moon_op *op, moon_dtype dtype, int dims, const size_t *shape, void *value,
                                 moon_node **node, moon_var *out);
-/* Memory until reset, 64-byte aligned. What a backward rule needs is best taken on the way forward; a failure inside one is latched. */
-void *moon_tape_take(moon_tape *tape, size_t bytes);
 /* Where the gradient of v is summed, zeroed at first touch; NULL where none is wanted. */
 void *moon_node_grad(moon_tape *tape, moon_var v);
 /* The same for an op that can write a gradient as well as add to it: `fresh` says that nothing has flowed there yet, and the memory, which
@@ -90,7 +90,9 @@ static inline bool moon_tape_wants(moon_tape *tape, bool needs) {
 }
 /* Every op ends with this, its value written: the look of moon_tape_set_checks. A failed one takes the node off again. */
 moon_status moon_node_look(moon_tape *tape, moon_var v);
-static inline moon_status moon_node_done(moon_tape *tape, moon_var v) { return tape->checks ? moon_node_look(tape, v) : moon_ok(); }
+static inline moon_status moon_node_done(moon_tape *tape, moon_var v) {
+  return tape->checks ? moon_node_look(tape, v) : moon_ok();
+}
 /* Takes the newest node off again: its op failed. */
 static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
   tape->n--;
@@ -98,7 +100,7 @@ static inline moon_status moon_node_drop(moon_tape *tape, moon_status why) {
 }
 /* Checks on: MOON_EINVAL where `numbers` (the node's value or gradient) are not all finite. */
 moon_status moon_node_finite(const moon_tape *tape, size_t at, const char *what, const void *numbers);
-/* A failure inside a backward rule; the first one is backward's answer. */
+/* A failure inside a backward rule that runs the caller's code (a custom op, a checkpoint): backward stops there and answers it. */
 static inline void moon_tape_latch(moon_tape *tape, moon_status failure) {
   if (!tape->failure.code) tape->failure = failure;
 }

@@ -162,6 +162,8 @@ void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
 /* Appends the whole file. MOON_ELIMIT past `limit` bytes (0 = no limit). */
 moon_status moon_file_read(const char *path, size_t limit, moon_buf *out);
 moon_status moon_file_write(const char *path, const void *bytes, size_t n); /* new file, fsynced */
+/* The same, written as PATH.part and moved over `path`: whenever the power goes, there is the old file or the new one. */
+moon_status moon_file_replace(const char *path, const void *bytes, size_t n);
 bool moon_file_exists(const char *path);
 moon_status moon_dir_make(const char *path);       /* with parents; existing is fine */
 moon_status moon_dir_remove(const char *path);     /* with all that is in it; a link is removed, not followed */

@@ -11,17 +11,22 @@
 
 static int run(int argc, char **argv);
 const cli_command cli_train = {
-    "train", "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--max-bad-rows N] [--json]",
+    "train",
+    "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--threads N]\n"
+             "         [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N] [--json]",
     "train a recipe on data and write a bundle",
     "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
-    "data and seed give the same bundle, byte for byte.",
+    "data and seed give the same bundle, byte for byte, on any number of threads. With checkpoints a train that was killed goes on by\n"
+    "--resume, and ends with the bundle that it would have written.",
     1, run};
 
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
-  size_t epochs, seed, max_bad_rows;
-  bool has_seed;
+  const char *checkpoint;
+  char *default_checkpoint;
+  size_t epochs, seed, max_bad_rows, threads, checkpoint_every;
+  bool has_seed, resume;
   moon_host *host;
   json_t *plan, *metrics;
   moon_buf source;
@@ -39,11 +44,20 @@ static void job_close(train_job *job) {
   moon_buf_free(&job->source);
   json_decref(job->metrics);
   json_decref(job->plan);
+  moon_free(job->default_checkpoint);
   moon_host_close(job->host);
 }
 
+/* What the recipe prints stands between the lines of progress. */
+static void print_line(void *self, const char *line, size_t n) {
+  train_job *job = self;
+  cli_progress_end(&job->bar);
+  fprintf(stderr, "%.*s\n", (int)n, line);
+}
+
 static moon_status load_recipe(train_job *job) {
-  MOON_TRY(moon_host_open(NULL, &job->host));
+  const moon_host_options options = {.print = print_line, .print_self = job};
+  MOON_TRY(moon_host_open(&options, &job->host));
   MOON_TRY(moon_host_load_recipe(job->host, job->recipe_path, &job->plan));
   MOON_TRY(moon_file_read(job->recipe_path, 16u << 20, &job->source));
   json_t *train = json_object_get(job->plan, "train");
@@ -76,6 +90,14 @@ static moon_status make_model(train_job *job) {
   return status;
 }
 
+static moon_status fit(train_job *job) {
+  const moon_fit_functions functions = moon_host_fit_functions(job->host);
+  moon_fit_options options = {.progress = &job->bar.progress, .functions = &functions, .threads = job->threads, .checkpoint = job->checkpoint,
+                              .checkpoint_every = job->checkpoint_every, .resume = job->resume, .plan = job->plan};
+  if (job->resume && !moon_file_exists(job->checkpoint)) fprintf(stderr, "There is no %s to go on from: training begins anew\n", job->checkpoint);
+  return moon_fit(job->model, job->dataset, json_object_get(job->plan, "train"), &options, &job->fit);
+}
+
 static moon_status train(train_job *job) {
   MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
   MOON_TRY(load_recipe(job));
@@ -83,7 +105,7 @@ static moon_status train(train_job *job) {
   MOON_TRY(make_model(job));
   const json_t *spec = json_object_get(job->plan, "train");
   const moon_progress *progress = &job->bar.progress;
-  MOON_TRY(moon_fit(job->model, job->dataset, spec, progress, &job->fit));
+  MOON_TRY(fit(job));
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(spec, "seed"));
   moon_evaluate_options options = {.progress = progress};
   MOON_TRY(moon_evaluate(job->model, job->dataset, json_object_get(job->plan, "evaluate"), seed, &options, &job->metrics));
@@ -91,8 +113,21 @@ static moon_status train(train_job *job) {
   MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, progress, &job->similar));
   MOON_TRY(moon_bundle_write(job->out, job->source.data, job->source.n, job->plan, job->dataset, job->model, job->similar,
                              job->metrics));
+  if (job->fit.checkpoints || job->fit.resumed) moon_checkpoint_remove(job->checkpoint); /* it is done with */
   cli_progress_end(&job->bar);
   return moon_ok();
+}
+
+/* Beside the bundle: BUNDLE.checkpoint. */
+static moon_status name_checkpoint(train_job *job) {
+  if (job->checkpoint) return moon_ok();
+  size_t n = strlen(job->out);
+  while (n > 1 && job->out[n - 1] == '/') n--;
+  moon_buf name = {0};
+  moon_buf_add(&name, job->out, n);
+  moon_buf_puts(&name, ".checkpoint");
+  job->checkpoint = job->default_checkpoint = name.data;
+  return name.failed ? moon_fail(MOON_ENOMEM, "no memory for a path") : moon_ok();
 }
 
 static json_t *losses_json(const double *losses, size_t n) {
@@ -127,6 +162,10 @@ static int run(int argc, char **argv) {
       {"out", CLI_STRING, &job.out, "BUNDLE", "the bundle to write (required)"},
       {"epochs", CLI_COUNT, &job.epochs, "N", "instead of the recipe's"},
       {"seed", CLI_STRING, &seed, "N", "instead of the recipe's"},
+      {"threads", CLI_COUNT, &job.threads, "N", "threads to fit with (default: the recipe's, or the cores that large batches can use)"},
+      {"checkpoint-every", CLI_COUNT, &job.checkpoint_every, "N", "steps from one checkpoint to the next (default: the recipe's)"},
+      {"checkpoint", CLI_STRING, &job.checkpoint, "FILE", "where checkpoints are (default: BUNDLE.checkpoint)"},
+      {"resume", CLI_FLAG, &job.resume, NULL, "go on from the checkpoint, where there is one"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };
@@ -139,8 +178,10 @@ static int run(int argc, char **argv) {
     job.has_seed = true;
     if (end == seed || *end || *seed == '-') return cli_usage_error(&cli_train, "--seed wants a whole number, not '%s'", seed);
   }
+  if (job.threads > 64) return cli_usage_error(&cli_train, "--threads is at most 64");
   cli_progress_start(&job.bar);
-  moon_status status = train(&job);
+  moon_status status = name_checkpoint(&job);
+  if (!status.code) status = train(&job);
   cli_progress_end(&job.bar);
   if (status.code) code = cli_fail(status);
   else if (json) code = print_json(&job);

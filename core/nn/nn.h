@@ -5,6 +5,8 @@
 #ifndef MOON_NN_H
 #define MOON_NN_H
 
+#include <jansson.h>
+
 #include "autograd/autograd.h"
 #include "base/base.h"
 #include "tensor/tensor.h"
@@ -21,8 +23,6 @@ typedef struct moon_param {
   uint32_t *touched;      /* [touched_n] distinct rows */
   uint8_t *is_touched;    /* [rows] */
   size_t touched_n, touched_cap;
-  float *m, *v;           /* optimiser's moments, owned, [elements]; NULL until the first step */
-  uint32_t *row_step;     /* sparse: the step at which a row was last updated; may stay NULL */
 } moon_param;
 moon_status moon_param_new(const char *name, moon_dtype dtype, int dims, const size_t *shape, bool sparse, moon_param **out);
 void moon_param_free(moon_param *param);
@@ -60,15 +60,39 @@ moon_status moon_embedding_mean(moon_tape *tape, moon_embedding *embedding, cons
 
 /* ---- optimisers (optim.c) ------------------------------------------------------------------------------------------------- */
 
-typedef struct moon_adam { /* Kingma & Ba 2015; Keras' defaults 1e-3, 0.9, 0.999, 1e-7 */
-  double lr, beta1, beta2, epsilon;
-  uint64_t step;
-} moon_adam;
-/* One update of every parameter from its gradient, then gradients are zeroed. Sparse parameters are updated lazily: only touched rows
- * move (as TensorFlow's LazyAdam). MOON_EINVAL where a rate is out of range; MOON_ENOMEM at a parameter's first step only. */
-moon_status moon_adam_step(moon_adam *adam, moon_param *const *params, size_t n);
-typedef struct moon_sgd { double lr; } moon_sgd;
-moon_status moon_sgd_step(moon_sgd *sgd, moon_param *const *params, size_t n);
+/* One update of every parameter from its gradient, which is then zeroed. Made from a plan's JSON:
+ *
+ *   {"type": "adam", "lr": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-7, "weight_decay": 0,
+ *    "clip_norm": 1.0, "clip_value": 0.5, "groups": [{"params": "embedding.*", "lr": 0.01, "weight_decay": 1e-5}],
+ *    "schedule": {"type": "cosine", "warmup": 100, "floor": 0.01}}
+ *
+ * With g the gradient, t the step, rate lr x the schedule's factor (defaults in brackets):
+ *   sgd      w -= rate (g + decay w); with momentum [0] v = momentum v + g + decay w, w -= rate v, or with nesterov rate (g' + momentum v)
+ *   adam     Kingma & Ba 2015, epsilon as Keras has it: w -= rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon) [1e-7]
+ *   adamw    the same, and w -= rate decay w beside it [0.01]: Loshchilov & Hutter 2019, decay scaled by the rate as in PyTorch
+ *   adagrad  Duchi, Hazan & Singer 2011: s += g^2 from initial [0.1], w -= rate g / (sqrt(s) + epsilon)
+ *   ftrl     FTRL-Proximal, McMahan et al. 2013: alpha = lr [0.1], beta [1], l1, l2 [0], squares from initial [0.1]; starts at the initial
+ *            weights; no schedule, no weight_decay
+ *
+ * weight_decay goes into the gradient of sgd, adam and adagrad. It spares sparse parameters and vectors (biases, norms) unless a group says
+ * otherwise; a group's "params" is a shell pattern over names, and the first that fits counts. clip_norm scales all gradients together,
+ * clip_value then bounds each number. Schedules: "constant"; "linear" and "cosine" down to floor x lr over `steps` [the whole training];
+ * "step" and "exponential": x factor [0.5] every `every` [1000] steps, at once or gradually; all after `warmup` [0] steps of a straight rise.
+ *
+ * Sparse parameters are updated lazily: only touched rows move. That is exact for sgd without momentum, adagrad and ftrl. Under momentum,
+ * adam and adamw an untouched row neither moves nor loses momentum (as in TensorFlow's LazyAdam), and decay reaches touched rows only. */
+typedef struct moon_optimizer moon_optimizer;
+/* Takes all its memory here, for parameters that must outlive it. steps: of the whole training, for schedules. MOON_EINVAL names what is
+ * out of range. */
+moon_status moon_optimizer_new(const json_t *spec, moon_param *const *params, size_t n, uint64_t steps, moon_optimizer **out);
+void moon_optimizer_free(moon_optimizer *optimizer);
+/* Frozen parameters lose their gradient and stay. MOON_EINVAL where clip_norm meets a norm that is not finite; nothing has moved then. */
+moon_status moon_optimizer_step(moon_optimizer *optimizer);
+double moon_optimizer_lr(const moon_optimizer *optimizer); /* of the last step, without groups; before any, of the first */
+uint64_t moon_optimizer_steps(const moon_optimizer *optimizer);
+/* Its state as safetensors: "step" and "NAME/m" and the like. Loading is all or nothing. */
+moon_status moon_optimizer_save(const moon_optimizer *optimizer, moon_buf *safetensors);
+moon_status moon_optimizer_load(moon_optimizer *optimizer, const char *bytes, size_t n);
 
 /* ---- safetensors (safetensors.c): Hugging Face's format, f32/f64/i64/u8; header at most 100 MB, checked before use -------- */
 

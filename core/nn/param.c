@@ -40,9 +40,6 @@ void moon_param_free(moon_param *param) {
   moon_free(param->name);
   moon_free(param->touched);
   moon_free(param->is_touched);
-  moon_free(param->m);
-  moon_free(param->v);
-  moon_free(param->row_step);
   moon_free(param);
 }
 

@@ -1,82 +1,91 @@
-/* fit.c - the training loop: shuffled batches over a tape, Adam, validation after each epoch, the best weights kept.
+/* fit.c - the training loop: batches through tapes, an optimiser, validation after each epoch, the best weights kept.
  *
- * Everything random comes from the recipe's seed, and everything is summed in one fixed order, so the same recipe and data give the
- * same weights to the bit. */
+ * Everything random comes from the recipe's seed, and everything is summed in one fixed order: a large batch is cut into shards by its size,
+ * each shard goes through a tape of its own, whichever thread takes it, and their gradients are added shard by shard. So the same recipe and
+ * data give the same weights to the bit, on one thread or many. A steady step allocates nothing. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "rank/model.h"
+#include "rank/fit.h"
 
-enum { MOST_EPOCHS = 512 };
-
-typedef struct fit {
-  moon_model *model;
-  const moon_dataset *data;
-  const moon_progress *progress;
-  moon_fit_report *report;
-  moon_adam adam;
-  size_t epochs, batch, patience;
-  uint64_t seed;
-  bool bce;
-  moon_tape *tape;
-  moon_batch rows;        /* buffers of `batch` rows */
-  float *target;          /* [batch] */
-  uint32_t *order[2];     /* examples to train on, and to validate on */
-  size_t count[2];
-  char *best;             /* the best weights so far, as moon_model_save writes them */
-  size_t best_n;
-} fit;
+enum { NOTE_ROWS = 2048 }; /* progress is told about every so many rows */
 
 /* ---- getting ready ---------------------------------------------------------------------------------------------------------- */
 
-static moon_status parse(fit *f, const json_t *train) {
-  const json_t *optimizer = json_object_get(train, "optimizer");
-  const char *loss = json_string_value(json_object_get(train, "loss"));
-  json_int_t epochs = json_integer_value(json_object_get(train, "epochs")), batch = json_integer_value(json_object_get(train, "batch"));
-  if (epochs < 1 || epochs > MOST_EPOCHS) return moon_fail(MOON_EINVAL, "epochs must be from 1 to %d, not %lld", MOST_EPOCHS, (long long)epochs);
-  if (batch < 1 || batch > 1 << 20) return moon_fail(MOON_EINVAL, "batch must be from 1 to %d, not %lld", 1 << 20, (long long)batch);
-  f->bce = !loss || !strcmp(loss, "bce");
-  if (!f->bce && strcmp(loss, "mse")) return moon_fail(MOON_EINVAL, "there is no loss '%s'; there are bce and mse", loss);
-  f->adam = (moon_adam){.lr = json_number_value(json_object_get(optimizer, "lr")), .beta1 = json_number_value(json_object_get(optimizer, "beta1")),
-                        .beta2 = json_number_value(json_object_get(optimizer, "beta2")), .epsilon = json_number_value(json_object_get(optimizer, "epsilon"))};
-  if (!(f->adam.lr > 0)) return moon_fail(MOON_EINVAL, "the optimizer's lr must be above 0, not %g", f->adam.lr);
-  f->epochs = (size_t)epochs;
-  f->batch = (size_t)batch;
-  f->patience = (size_t)json_integer_value(json_object_get(train, "patience"));
-  f->seed = (uint64_t)json_integer_value(json_object_get(train, "seed"));
+static moon_status count_option(const json_t *train, const char *key, json_int_t low, json_int_t high, json_int_t otherwise,
+                                size_t *out) {
+  const json_t *value = json_object_get(train, key);
+  json_int_t given = json_is_integer(value) ? json_integer_value(value) : otherwise;
+  if ((value && !json_is_integer(value) && !json_is_null(value)) || given < low || given > high)
+    return moon_fail(MOON_EINVAL, "%s must be a whole number from %lld to %lld, not %lld", key, (long long)low, (long long)high,
+                     (long long)given);
+  *out = (size_t)given;
   return moon_ok();
 }
 
-static moon_status prepare(fit *f) {
-  const moon_dataset *d = f->data;
-  const moon_feature_plan *plan = d->plan;
-  if (f->batch > d->part_n[MOON_TRAIN]) f->batch = d->part_n[MOON_TRAIN];
-  f->rows.dense = moon_alloc_aligned(f->batch * plan->dense_slots * sizeof(float));
-  f->rows.ids = moon_alloc_aligned(f->batch * plan->id_slots * sizeof(uint32_t));
-  f->rows.bags = moon_alloc_aligned(f->batch * plan->bag_slots * plan->bag_length * sizeof(uint32_t));
-  f->target = moon_alloc_aligned(f->batch * sizeof(float));
-  for (int part = 0; part < 2; part++) f->order[part] = moon_alloc((d->part_n[part] + 1) * sizeof(uint32_t));
-  if (!f->rows.dense || !f->rows.ids || !f->rows.bags || !f->target || !f->order[0] || !f->order[1])
-    return moon_fail(MOON_ENOMEM, "no memory for batches of %zu", f->batch);
-  for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] < MOON_TEST) f->order[d->part[i]][f->count[d->part[i]]++] = (uint32_t)i;
-  return moon_tape_new(&f->tape);
+static moon_status parse_loss(moon_fit_state *f) {
+  const char *loss = json_string_value(json_object_get(f->train, "loss"));
+  const json_t *weight = json_object_get(f->train, "positive_weight");
+  f->bce = !loss || !strcmp(loss, "bce");
+  f->positive_weight = json_is_number(weight) ? json_number_value(weight) : 1;
+  if (!f->bce && strcmp(loss, "mse")) return moon_fail(MOON_EINVAL, "there is no loss '%s'; there are bce and mse", loss);
+  if (!(f->positive_weight > 0) || isinf(f->positive_weight))
+    return moon_fail(MOON_EINVAL, "positive_weight must be above 0, not %g", f->positive_weight);
+  if (!f->bce && f->positive_weight != 1) return moon_fail(MOON_EINVAL, "positive_weight is for the loss bce, not %s", loss);
+  return moon_ok();
 }
 
-static void finish(fit *f) {
-  moon_free(f->rows.dense);
-  moon_free(f->rows.ids);
-  moon_free(f->rows.bags);
-  moon_free(f->target);
-  moon_free(f->order[0]);
-  moon_free(f->order[1]);
-  moon_free(f->best);
-  moon_tape_free(f->tape);
+static moon_status parse(moon_fit_state *f) {
+  const json_t *train = f->train, *on_step = json_object_get(train, "on_step");
+  MOON_TRY(count_option(train, "epochs", 1, MOON_MOST_EPOCHS, 0, &f->epochs));
+  MOON_TRY(count_option(train, "batch", 1, 1 << 20, 0, &f->batch));
+  MOON_TRY(count_option(train, "patience", 0, INT32_MAX, 0, &f->patience));
+  MOON_TRY(count_option(train, "threads", 0, MOON_MOST_THREADS, 0, &f->threads));
+  MOON_TRY(count_option(train, "ahead", 0, MOON_MOST_AHEAD, 2, &f->ahead));
+  MOON_TRY(count_option(train, "checkpoint", 0, INT32_MAX, 0, &f->checkpoint_every));
+  MOON_TRY(parse_loss(f));
+  if (f->options.threads) f->threads = f->options.threads;
+  if (f->options.checkpoint_every) f->checkpoint_every = f->options.checkpoint_every;
+  f->seed = (uint64_t)json_integer_value(json_object_get(train, "seed"));
+  if (!f->options.functions) return moon_ok();
+  f->on_epoch = (uint32_t)json_integer_value(json_object_get(train, "on_epoch"));
+  f->on_step = (uint32_t)json_integer_value(json_object_get(on_step, "fn"));
+  return on_step ? count_option(on_step, "every", 1, INT32_MAX, 1, &f->step_every) : moon_ok();
+}
+
+static moon_status list_examples(moon_fit_state *f) {
+  const moon_dataset *d = f->data;
+  for (int part = 0; part < 2; part++) {
+    f->order[part] = moon_alloc((d->part_n[part] + 1) * sizeof(uint32_t));
+    if (!f->order[part]) return moon_fail(MOON_ENOMEM, "no memory to list %zu examples", d->part_n[part]);
+  }
+  for (size_t i = 0; i < d->examples.n; i++)
+    if (d->part[i] < MOON_TEST) f->order[d->part[i]][f->count[d->part[i]]++] = (uint32_t)i;
+  return moon_ok();
+}
+
+/* What each example counts for, from a column of the events. */
+static moon_status read_weights(moon_fit_state *f) {
+  const char *name = json_string_value(json_object_get(f->train, "weight"));
+  const moon_dataset *d = f->data;
+  moon_column *column;
+  if (!name) return moon_ok();
+  MOON_TRY(moon_table_require(d->log->table, name, &column));
+  f->weight = moon_alloc(d->examples.n * sizeof *f->weight);
+  if (!f->weight) return moon_fail(MOON_ENOMEM, "no memory for %zu weights", d->examples.n);
+  for (size_t i = 0; i < d->examples.n; i++) {
+    double weight = moon_column_number(column, d->log->events[d->examples.event[i]].row);
+    f->weight[i] = (float)weight;
+    if (!(weight >= 0) || isinf(f->weight[i]))
+      return moon_fail(MOON_EINVAL, "weight: the column '%s' of %s holds %g; examples need numbers of 0 or more", name,
+                       d->log->table->name, weight);
+  }
+  return moon_ok();
 }
 
 /* Mean and deviation of the numbers over the training part; two passes, since counts and prices may be far from zero. */
-static moon_status standardise(fit *f) {
+static moon_status standardise(moon_fit_state *f) {
   size_t slots = f->data->plan->dense_slots, n = f->count[MOON_TRAIN];
   if (!slots) return moon_ok();
   double *sum = moon_calloc(2 * slots, sizeof *sum);
@@ -92,8 +101,10 @@ static moon_status standardise(fit *f) {
     for (size_t i = 0; i < n; i++) {
       const float *row = f->data->inputs.dense + f->order[MOON_TRAIN][i] * slots;
       for (size_t s = 0; s < slots; s++) {
-        if (!pass) sum[s] += row[s];
-        else square[s] += (row[s] - sum[s]) * (row[s] - sum[s]);
+        if (!pass)
+          sum[s] += row[s];
+        else
+          square[s] += (row[s] - sum[s]) * (row[s] - sum[s]);
       }
     }
     for (size_t s = 0; s < slots && !pass; s++) sum[s] /= (double)n;
@@ -105,122 +116,317 @@ static moon_status standardise(fit *f) {
   return moon_ok();
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------------------------------- */
-
-static void fill(fit *f, const uint32_t *rows, size_t n) {
-  const moon_dataset *d = f->data;
-  const moon_feature_plan *plan = d->plan;
-  size_t slots = plan->dense_slots, ids = plan->id_slots, bags = plan->bag_slots, length = plan->bag_length;
-  const float *mean = slots ? moon_tensor_data(f->model->mean) : NULL, *scale = slots ? moon_tensor_data(f->model->scale) : NULL;
-  f->rows.n = n;
-  for (size_t r = 0; r < n; r++) {
-    size_t row = rows[r];
-    const float *dense = d->inputs.dense + row * slots;
-    for (size_t s = 0; s < slots; s++) f->rows.dense[r * slots + s] = (dense[s] - mean[s]) * scale[s];
-    for (size_t s = 0; s < ids; s++) f->rows.ids[s * n + r] = d->inputs.ids[row * ids + s];
-    for (size_t s = 0; s < bags; s++)
-      memcpy(f->rows.bags + (s * n + r) * length, d->inputs.bags + (row * bags + s) * length, length * sizeof(uint32_t));
-    f->target[r] = d->examples.label[row];
-  }
+static size_t shards_of(const moon_fit_state *f, size_t batch) {
+  return moon_model_splits(f->model) ? moon_shard_count(batch) : 1;
 }
 
-/* The mean loss of the batch at `rows`; with `learn` also one step of the optimiser. */
-static moon_status run_batch(fit *f, const uint32_t *rows, size_t n, bool learn, double *loss) {
-  moon_var out, target, value;
-  moon_tape_reset(f->tape);
-  fill(f, rows, n);
-  MOON_TRY(moon_model_forward(f->model, f->tape, &f->rows, &out));
-  MOON_TRY(moon_tape_constant(f->tape, MOON_F32, 1, &n, f->target, &target));
-  MOON_TRY((f->bce ? moon_op_bce_logits : moon_op_mse)(f->tape, out, target, &value));
-  *loss = *(const float *)moon_var_data(f->tape, value);
-  if (!learn || !isfinite(*loss)) return moon_ok();
-  MOON_TRY(moon_tape_backward(f->tape, value));
-  return moon_adam_step(&f->adam, f->model->params, f->model->param_count);
+static moon_rows rows_of(const moon_fit_state *f) {
+  bool dense = f->data->plan->dense_slots > 0;
+  return (moon_rows){.data = f->data,
+                     .mean = dense ? moon_tensor_data(f->model->mean) : NULL,
+                     .scale = dense ? moon_tensor_data(f->model->scale) : NULL,
+                     .weight = f->weight};
+}
+
+static moon_status prepare(moon_fit_state *f) {
+  if (f->batch > f->data->part_n[MOON_TRAIN]) f->batch = f->data->part_n[MOON_TRAIN];
+  MOON_TRY(list_examples(f));
+  MOON_TRY(read_weights(f));
+  MOON_TRY(standardise(f));
+  size_t shards = shards_of(f, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
+  if (!f->threads) f->threads = moon_cores();
+  if (f->threads > shards) f->threads = shards;
+  MOON_TRY(
+      moon_optimizer_new(json_object_get(f->train, "optimizer"), f->model->params, f->model->param_count, steps, &f->optimizer));
+  MOON_TRY(moon_crew_new(f->threads, &f->crew));
+  for (size_t s = 0; s < shards; s++) MOON_TRY(moon_tape_new(&f->tapes[s]));
+  moon_rows rows = rows_of(f);
+  return moon_block_alloc(&f->valid, &rows, f->batch);
+}
+
+static void finish(moon_fit_state *f) {
+  moon_feed_free(f->feed); /* first: its thread reads from the rest */
+  moon_crew_free(f->crew);
+  for (size_t s = 0; s < MOON_MOST_SHARDS; s++) moon_tape_free(f->tapes[s]);
+  moon_optimizer_free(f->optimizer);
+  moon_block_free(&f->valid);
+  moon_buf_free(&f->best);
+  moon_free(f->weight);
+  moon_free(f->order[0]);
+  moon_free(f->order[1]);
+}
+
+/* ---- a batch ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct batch_job {
+  moon_fit_state *f;
+  const moon_block *block;
+  const uint32_t *order; /* examples to lay out first; NULL: the block holds them */
+  size_t at, n, shards;
+  bool learn;
+  moon_rows rows;
+  double loss[MOON_MOST_SHARDS]; /* means over the shards */
+  moon_status status[MOON_MOST_SHARDS];
+} batch_job;
+
+static moon_status put_loss(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
+  size_t n = piece->inputs.n;
+  moon_var target, weight;
+  MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->target, &target));
+  if (piece->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->weight, &weight));
+  const moon_var *weights = piece->weight ? &weight : NULL;
+  if (f->bce && !weights && f->positive_weight == 1) return moon_op_bce_logits(tape, out, target, loss);
+  if (f->bce) return moon_op_bce_logits_weighted(tape, out, target, weights, f->positive_weight, loss);
+  if (!weights) return moon_op_mse(tape, out, target, loss);
+  moon_var miss;
+  MOON_TRY(moon_op_reshape(tape, out, 1, &n, &out));
+  MOON_TRY(moon_op_sub(tape, out, target, &miss));
+  MOON_TRY(moon_op_mul(tape, miss, miss, &miss));
+  MOON_TRY(moon_op_mul(tape, miss, weight, &miss));
+  return moon_op_mean(tape, miss, loss);
+}
+
+static moon_status run_shard(batch_job *job, size_t shard) {
+  moon_fit_state *f = job->f;
+  moon_tape *tape = f->tapes[shard];
+  size_t start = moon_shard_start(job->n, job->shards, shard), n = moon_shard_start(job->n, job->shards, shard + 1) - start;
+  moon_piece piece = moon_block_piece(job->block, &job->rows, job->at + start, n);
+  moon_var out, loss;
+  if (job->order) moon_piece_fill(&piece, &job->rows, job->order + start);
+  moon_tape_reset(tape);
+  moon_tape_set_grad(tape, job->learn);
+  moon_tape_hold(tape, job->shards > 1);
+  piece.inputs.training = job->learn, piece.inputs.seed = f->seed;
+  piece.inputs.step = f->report->steps * MOON_MOST_SHARDS + shard;
+  MOON_TRY(moon_model_forward(f->model, tape, &piece.inputs, &out));
+  MOON_TRY(put_loss(f, tape, &piece, out, &loss));
+  job->loss[shard] = *(const float *)moon_var_data(tape, loss);
+  if (!job->learn || !isfinite(job->loss[shard])) return moon_ok();
+  bool any;
+  moon_var penalty;
+  MOON_TRY(moon_model_penalty(f->model, tape, &any, &penalty));
+  if (any) MOON_TRY(moon_op_add(tape, loss, penalty, &loss));
+  if (job->shards > 1) MOON_TRY(moon_op_scale(tape, loss, (double)n / (double)job->n, &loss)); /* its share of the batch's mean */
+  return moon_tape_backward(tape, loss);
+}
+
+static void work_shard(void *self, size_t shard) {
+  batch_job *job = self;
+  job->status[shard] = run_shard(job, shard);
+}
+
+/* The mean loss of a batch; with `learn` its gradients are in the parameters afterwards, where the loss is finite. */
+static moon_status run_batch(batch_job *job, double *loss) {
+  moon_fit_state *f = job->f;
+  job->shards = shards_of(f, job->n);
+  job->rows = rows_of(f);
+  moon_crew_run(f->crew, job->shards, work_shard, job);
+  *loss = 0;
+  for (size_t s = 0; s < job->shards; s++) {
+    size_t n = moon_shard_start(job->n, job->shards, s + 1) - moon_shard_start(job->n, job->shards, s);
+    MOON_TRY(job->status[s]);
+    *loss += job->loss[s] * (double)n / (double)job->n;
+  }
+  for (size_t s = 0; s < job->shards && job->learn && isfinite(*loss); s++) moon_tape_deliver(f->tapes[s]);
+  return moon_ok();
+}
+
+/* ---- what went wrong -------------------------------------------------------------------------------------------------------------- */
+
+static bool all_finite(const moon_tensor *t, size_t *at) {
+  const float *x = moon_tensor_data(t);
+  size_t n = moon_tensor_dtype(t) == MOON_F32 ? moon_tensor_count(t) : 0;
+  for (*at = 0; *at < n; ++*at)
+    if (!isfinite(x[*at])) return false;
+  return true;
+}
+
+/* Looks for the first thing that is not finite: an input, a weight, or what an op makes of them in a second run of the batch. */
+static moon_status find_cause(batch_job *job) {
+  moon_fit_state *f = job->f;
+  size_t slots = f->data->plan->dense_slots, at;
+  for (size_t i = 0; i < job->n * slots; i++) {
+    float x = job->block->dense[job->at * slots + i];
+    if (!isfinite(x))
+      return moon_fail(MOON_EINVAL, "number %zu of the inputs of row %zu of the batch is %g", i % slots + 1, i / slots + 1,
+                       (double)x);
+  }
+  for (size_t i = 0; i < f->model->param_count; i++)
+    if (!all_finite(f->model->params[i]->value, &at))
+      return moon_fail(MOON_EINVAL, "the weights \"%s\" are not finite after the step before (at %zu): lr is too large",
+                       f->model->params[i]->name, at);
+  moon_status status = moon_ok();
+  for (size_t s = 0; s < job->shards && !status.code; s++) {
+    moon_tape_set_checks(f->tapes[s], true);
+    status = run_shard(job, s);
+    moon_tape_set_checks(f->tapes[s], false);
+  }
+  return status.code ? status : moon_fail(MOON_EINVAL, "the sum of the losses");
+}
+
+static moon_status broken_loss(batch_job *job, double loss) {
+  moon_status cause = find_cause(job);
+  return moon_fail(MOON_EINVAL, "the loss is %f in epoch %zu, step %zu: %s", loss, job->f->epoch, job->f->report->steps + 1,
+                   cause.message);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------------------------------------- */
+
+static double seconds_since(int64_t start) {
+  return (double)(moon_monotonic() - start) / MOON_SECOND;
+}
+
+static double speed(const moon_fit_state *f) {
+  double seconds = seconds_since(f->started);
+  return seconds > 0 ? (double)f->rows_fitted / seconds : 0;
+}
+
+static bool tell(const moon_fit_state *f) {
+  size_t n = f->count[MOON_TRAIN];
+  double rate = speed(f), left = (double)((f->epochs - f->epoch) * n + n - f->done),
+         fraction = 1 - left / ((double)f->epochs * (double)n);
+  double wait = rate > 0 ? left / rate : 0;
+  char note[160];
+  snprintf(note, sizeof note, "epoch %zu/%zu  loss %.4f  lr %.2g  %.0f examples/s  %d:%02d left", f->epoch, f->epochs,
+           f->sum / (double)f->done, moon_optimizer_lr(f->optimizer), rate, (int)(wait / 60), (int)fmod(wait, 60));
+  return moon_progress_step(f->options.progress, "fit", fraction, note);
+}
+
+static moon_status call(const moon_fit_state *f, uint32_t fn, double loss, double valid, bool *stop) {
+  moon_fit_info info = {.epoch = f->epoch,
+                        .epochs = f->epochs,
+                        .step = f->report->steps,
+                        .loss = loss,
+                        .validation_loss = valid,
+                        .lr = moon_optimizer_lr(f->optimizer),
+                        .examples_per_second = speed(f)};
+  return f->options.functions->call(f->options.functions->self, fn, &info, stop);
+}
+
+static moon_status save_checkpoint(moon_fit_state *f) {
+  MOON_TRY(moon_checkpoint_write(f, f->options.checkpoint));
+  f->report->checkpoints++;
+  return moon_ok();
+}
+
+static moon_status interrupted(moon_fit_state *f) {
+  if (!f->options.checkpoint || !f->checkpoint_every)
+    return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; nothing was written", f->epoch);
+  MOON_TRY(save_checkpoint(f));
+  return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; %s holds what was done", f->epoch, f->options.checkpoint);
 }
 
 /* ---- epochs ----------------------------------------------------------------------------------------------------------------- */
 
-static moon_status train_epoch(fit *f, size_t epoch, int64_t started, double *mean) {
-  size_t n = f->count[MOON_TRAIN], done = 0;
-  double sum = 0;
-  moon_rng rng;
-  moon_rng_seed(&rng, f->seed, epoch);
-  moon_rng_shuffle(&rng, f->order[MOON_TRAIN], n);
-  for (size_t step = 0; done < n; step++) {
-    size_t rows = n - done < f->batch ? n - done : f->batch;
-    double loss;
-    MOON_TRY(run_batch(f, f->order[MOON_TRAIN] + done, rows, true, &loss));
-    if (!isfinite(loss))
-      return moon_fail(MOON_EINVAL, "the loss is %f in epoch %zu, step %zu: a number in the data is not finite, or lr is too large", loss, epoch, step + 1);
-    sum += loss * (double)rows;
-    done += rows;
-    f->report->steps++;
-    if (step % 64 && done < n) continue;
-    char note[120];
-    double seconds = (double)(moon_monotonic() - started) / MOON_SECOND;
-    snprintf(note, sizeof note, "epoch %zu/%zu  loss %.4f  %.0f examples/s", epoch, f->epochs, sum / (double)done,
-             seconds > 0 ? (double)((epoch - 1) * n + done) / seconds : 0);
-    double fraction = ((double)(epoch - 1) + (double)done / (double)n) / (double)f->epochs;
-    if (!moon_progress_step(f->progress, "fit", fraction, note)) return moon_fail(MOON_ECANCELED, "interrupted in epoch %zu; nothing was written", epoch);
+/* One step of the optimiser, and what is due after it. */
+static moon_status step(moon_fit_state *f, const moon_block *block, size_t at, size_t n, bool *stop) {
+  batch_job job = {.f = f, .block = block, .at = at, .n = n, .learn = true};
+  double loss;
+  MOON_TRY(run_batch(&job, &loss));
+  if (!isfinite(loss)) return broken_loss(&job, loss);
+  moon_status status = moon_optimizer_step(f->optimizer);
+  if (status.code) return moon_wrap(status, "epoch %zu, step %zu", f->epoch, f->report->steps + 1);
+  f->sum += loss * (double)n;
+  f->done += n, f->rows_fitted += n;
+  f->report->steps++;
+  if (f->on_step && f->report->steps % f->step_every == 0) MOON_TRY(call(f, f->on_step, f->sum / (double)f->done, NAN, stop));
+  if (f->options.checkpoint && f->checkpoint_every && f->report->steps % f->checkpoint_every == 0) MOON_TRY(save_checkpoint(f));
+  bool due = f->done / NOTE_ROWS != (f->done - n) / NOTE_ROWS || f->done == f->count[MOON_TRAIN];
+  return !due || tell(f) ? moon_ok() : interrupted(f);
+}
+
+static moon_status train_epoch(moon_fit_state *f, double *mean, bool *stop) {
+  while (f->done < f->count[MOON_TRAIN] && !*stop) {
+    const moon_block *block;
+    moon_feed_next(f->feed, &block);
+    for (size_t at = 0; at < block->n && !*stop; at += f->batch)
+      MOON_TRY(step(f, block, at, block->n - at < f->batch ? block->n - at : f->batch, stop));
   }
-  *mean = sum / (double)n;
+  *mean = f->sum / (double)f->done;
   return moon_ok();
 }
 
-static moon_status validate(fit *f, double *mean) {
+static moon_status validate(moon_fit_state *f, double *mean) {
   size_t n = f->count[MOON_VALIDATION];
   double sum = 0, loss;
   for (size_t done = 0; done < n; done += f->batch) {
     size_t rows = n - done < f->batch ? n - done : f->batch;
-    MOON_TRY(run_batch(f, f->order[MOON_VALIDATION] + done, rows, false, &loss));
+    batch_job job = {.f = f, .block = &f->valid, .order = f->order[MOON_VALIDATION] + done, .n = rows};
+    MOON_TRY(run_batch(&job, &loss));
     sum += loss * (double)rows;
   }
   *mean = n ? sum / (double)n : NAN;
   return moon_ok();
 }
 
-static moon_status keep_best(fit *f) {
-  moon_buf buf = {0};
-  moon_status status = moon_model_save(f->model, &buf);
-  if (status.code) {
-    moon_buf_free(&buf);
-    return status;
+/* Whether the epoch is the best so far; with patience its weights are kept. */
+static moon_status judge(moon_fit_state *f, bool *over) {
+  moon_fit_report *report = f->report;
+  bool patient = f->patience && moon_fit_validates(f);
+  if (patient && report->best_epoch && !(report->valid_loss[f->epoch - 1] < report->valid_loss[report->best_epoch - 1])) {
+    *over = f->epoch - report->best_epoch >= f->patience;
+    return moon_ok();
   }
-  moon_free(f->best);
-  f->best = buf.data;
-  f->best_n = buf.n;
+  report->best_epoch = f->epoch;
+  if (!patient) return moon_ok();
+  moon_buf fresh = {0};
+  moon_status status = moon_model_save(f->model, &fresh);
+  moon_buf *old = status.code ? &fresh : &f->best;
+  moon_buf_free(old);
+  if (!status.code) f->best = fresh;
   return status;
 }
 
-static moon_status run(fit *f) {
-  int64_t started = moon_monotonic();
+static moon_status run(moon_fit_state *f) {
   moon_fit_report *report = f->report;
-  bool stops_early = f->patience && f->count[MOON_VALIDATION];
-  for (size_t epoch = 1; epoch <= f->epochs; epoch++) {
-    double *loss = &report->train_loss[epoch - 1], *valid = &report->valid_loss[epoch - 1];
-    MOON_TRY(train_epoch(f, epoch, started, loss));
+  bool over = false, stop = false;
+  f->started = moon_monotonic();
+  moon_feed_options feed = {.rows = rows_of(f),
+                            .examples = f->order[MOON_TRAIN],
+                            .n = f->count[MOON_TRAIN],
+                            .batch = f->batch,
+                            .epochs = f->epochs,
+                            .ahead = f->ahead,
+                            .seed = f->seed,
+                            .epoch = f->epoch,
+                            .done = f->done};
+  MOON_TRY(moon_feed_new(&feed, &f->feed));
+  for (; f->epoch <= f->epochs; f->epoch++, f->done = 0, f->sum = 0) {
+    double *loss = &report->train_loss[f->epoch - 1], *valid = &report->valid_loss[f->epoch - 1];
+    MOON_TRY(train_epoch(f, loss, &stop));
     MOON_TRY(validate(f, valid));
-    report->epochs_run = epoch;
-    if (!stops_early || report->best_epoch == 0 || *valid < report->valid_loss[report->best_epoch - 1]) {
-      report->best_epoch = epoch;
-      if (stops_early) MOON_TRY(keep_best(f));
-    } else if (epoch - report->best_epoch >= f->patience) {
-      break;
-    }
+    report->epochs_run = f->epoch;
+    MOON_TRY(judge(f, &over));
+    if (f->on_epoch && !stop) MOON_TRY(call(f, f->on_epoch, *loss, *valid, &stop));
+    if (over || stop) break;
   }
-  report->seconds = (double)(moon_monotonic() - started) / MOON_SECOND;
-  report->examples_per_second = report->seconds > 0 ? (double)(report->epochs_run * f->count[MOON_TRAIN]) / report->seconds : 0;
-  moon_progress_step(f->progress, "fit", 1, NULL);
-  if (f->best && report->best_epoch != report->epochs_run) return moon_model_load(f->model, f->best, f->best_n);
+  moon_feed_free(f->feed); /* it reads what the model knows of the data, which loading the best weights writes */
+  f->feed = NULL;
+  report->seconds = seconds_since(f->started);
+  report->examples_per_second = speed(f);
+  moon_progress_step(f->options.progress, "fit", 1, NULL);
+  if (f->best.data && report->best_epoch != report->epochs_run) return moon_model_load(f->model, f->best.data, f->best.n);
   return moon_model_compile(f->model);
 }
 
-moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_progress *progress, moon_fit_report *report) {
+static moon_status begin(moon_fit_state *f) {
+  f->epoch = 1;
+  if (f->options.checkpoint && (f->checkpoint_every || f->options.resume))
+    MOON_TRY(moon_checkpoint_may_write(f->options.checkpoint));
+  if (!f->options.resume || !f->options.checkpoint) return moon_ok();
+  moon_status status = moon_checkpoint_read(f, f->options.checkpoint);
+  f->report->resumed = !status.code;
+  return status.code == MOON_ENOTFOUND ? moon_ok() : status;
+}
+
+moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options,
+                     moon_fit_report *report) {
   *report = (moon_fit_report){0};
-  fit f = {.model = model, .data = dataset, .progress = progress, .report = report};
-  moon_status status = parse(&f, train);
+  moon_fit_state f = {.model = model, .data = dataset, .train = train, .report = report};
+  if (options) f.options = *options;
+  moon_status status = parse(&f);
   if (!status.code) status = prepare(&f);
-  if (!status.code) status = standardise(&f);
+  if (!status.code) status = begin(&f);
   if (!status.code) status = run(&f);
   finish(&f);
   return status;

@@ -1,17 +1,19 @@
-/* model.c - a model over features: its inputs side by side through a stack of dense layers.
+/* model.c - a model over features: their inputs (inputs.c) through a tree of layers (nn/module.h) to one score a row.
  *
- *   [ standardised numbers | embedding of each id | mean embedding of each bag ]  ->  dense layers  ->  probability
+ *   [ standardised numbers | embedding of each id | mean embedding of each bag ]  ->  layers  ->  probability
  *
- * A history looks its items up in the table of the item id feature, so what is learned of an item as a candidate is also known of it
- * as a part of somebody's past. Fitting goes over a tape (moon_model_forward), scoring over a compiled copy (score.c). */
+ * A sigmoid at the end is taken off the tree: the loss takes logits, exact also where a sigmoid would round to 0 or 1. Fitting
+ * goes over a tape (moon_model_forward), scoring over a compiled copy where there can be one (score.c). */
 #include <stdio.h>
 #include <string.h>
 
 #include "rank/model.h"
 
-/* ---- making one ------------------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------------------------- */
 
-static bool has_table(const moon_feature *feature) { return feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY; }
+static bool has_table(const moon_feature *feature) {
+  return feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY;
+}
 
 static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moon_rng *rng) {
   const moon_feature_plan *plan = model->plan;
@@ -33,43 +35,50 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
     if (feature->op != MOON_FEATURE_HISTORY) continue;
-    if (!model->of_item) return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
+    if (!model->of_item)
+      return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
     model->of_bag[feature->slot] = model->of_item;
     model->in += moon_tensor_shape(model->of_item->weight->value)[1];
   }
   return moon_ok();
 }
 
-static moon_status make_layer(moon_model *model, const json_t *spec, size_t in, size_t *out, moon_rng *rng) {
-  const char *where = json_string_value(json_object_get(spec, "where")), *type = json_string_value(json_object_get(spec, "type"));
-  const char *name = json_string_value(json_object_get(spec, "activation"));
-  json_int_t units = json_integer_value(json_object_get(spec, "units"));
-  if (!where) where = "model";
-  if (!type || strcmp(type, "dense")) return moon_fail(MOON_EINVAL, "%s: there is no layer of type '%s'; there is dense", where, type ? type : "?");
-  if (units < 1 || units > 65536) return moon_fail(MOON_EINVAL, "%s: a dense layer has 1 to 65536 units, not %lld", where, (long long)units);
-  moon_activation activation;
-  MOON_TRY(moon_wrap(moon_activation_parse(name ? name : "linear", &activation), "%s", where));
-  char key[32];
-  snprintf(key, sizeof key, "dense.%zu", model->layer_count);
-  MOON_TRY(moon_wrap(moon_dense_new(key, in, (size_t)units, activation, rng, &model->layers[model->layer_count]), "%s", where));
-  model->layer_count++;
-  *out = (size_t)units;
-  return moon_ok();
+/* The plan's layers as one sequential, without the sigmoid of the last. New reference, or NULL. */
+static json_t *without_sigmoid(const json_t *spec, bool *sigmoid) {
+  json_t *copy = json_deep_copy(spec), *layers = json_object_get(copy, "layers");
+  json_t *last = json_array_get(layers, json_array_size(layers) ? json_array_size(layers) - 1 : 0);
+  const char *activation = json_string_value(json_object_get(last, "activation"));
+  *sigmoid = activation && !strcmp(activation, "sigmoid");
+  bool failed = *sigmoid && json_object_set_new(last, "activation", json_string("linear"));
+  if (!failed && copy && !json_object_set_new(copy, "type", json_string("sequential"))) return copy;
+  json_decref(copy);
+  return NULL;
 }
 
-static moon_status make_layers(moon_model *model, const json_t *spec, moon_rng *rng) {
-  const json_t *layers = json_object_get(spec, "layers");
-  size_t n = json_array_size(layers), width = model->in;
-  if (!n) return moon_fail(MOON_EINVAL, "the model has no layers");
-  if (!width) return moon_fail(MOON_EINVAL, "the model has no inputs");
-  model->layers = moon_calloc(n, sizeof *model->layers);
-  if (!model->layers) return moon_fail(MOON_ENOMEM, "no memory for %zu layers", n);
-  for (size_t i = 0; i < n; i++) MOON_TRY(make_layer(model, json_array_get(layers, i), width, &width, rng));
-  moon_activation last = model->layers[n - 1]->activation;
-  if (width != 1 || (last != MOON_SIGMOID && last != MOON_LINEAR))
-    return moon_fail(MOON_EINVAL, "the model's last layer must have 1 unit and be sigmoid or linear, it has %zu and is %s", width,
-                     moon_activation_name(last));
-  return moon_ok();
+/* One number a row, of any size. */
+static moon_status check_end(const json_t *spec, const moon_module *module) {
+  const json_t *layers = json_object_get(spec, "layers"), *last = json_array_get(layers, json_array_size(layers) - 1);
+  const char *where = json_string_value(json_object_get(last, "where")),
+             *activation = json_string_value(json_object_get(last, "activation"));
+  const moon_form *out = moon_module_out(module);
+  if (!out->ids && out->dims == 1 && out->shape[0] == 1 && (!activation || !strcmp(activation, "linear"))) return moon_ok();
+  return moon_fail(MOON_EINVAL, "%s: the model's last layer must have 1 unit and be sigmoid or linear, it gives %s and is %s",
+                   where ? where : "model", moon_form_write(out).text, activation ? activation : "linear");
+}
+
+static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *rng) {
+  if (!model->in) return moon_fail(MOON_EINVAL, "the model has no inputs");
+  if (!json_is_object(spec)) return moon_fail(MOON_EINVAL, "the model has no layers");
+  moon_arena names = {0};
+  moon_form *forms;
+  json_t *tree = NULL;
+  moon_status status = moon_model_list_inputs(model, &names, &forms);
+  if (!status.code && !(tree = without_sigmoid(spec, &model->sigmoid))) status = moon_fail(MOON_ENOMEM, "no memory for a model");
+  if (!status.code) status = moon_module_new(tree, MOON_F32, forms, model->input_count, rng, &model->module);
+  if (!status.code) status = check_end(tree, model->module);
+  json_decref(tree);
+  moon_arena_free(&names);
+  return status;
 }
 
 static moon_status make_normal(moon_model *model) {
@@ -82,19 +91,18 @@ static moon_status make_normal(moon_model *model) {
 }
 
 static moon_status list_params(moon_model *model) {
-  size_t most = model->plan->feature_count + 2 * model->layer_count;
-  model->params = moon_calloc(most, sizeof *model->params);
-  if (!model->params) return moon_fail(MOON_ENOMEM, "no memory for %zu parameters", most);
+  size_t n;
+  moon_param *const *layers = moon_module_params(model->module, &n);
+  model->params = moon_calloc(model->plan->feature_count + n, sizeof *model->params);
+  if (!model->params) return moon_fail(MOON_ENOMEM, "no memory for the parameters of a model");
   for (size_t i = 0; i < model->plan->feature_count; i++)
     if (model->tables[i]) model->params[model->param_count++] = model->tables[i]->weight;
-  for (size_t i = 0; i < model->layer_count; i++) {
-    model->params[model->param_count++] = model->layers[i]->weight;
-    model->params[model->param_count++] = model->layers[i]->bias;
-  }
+  for (size_t i = 0; i < n; i++) model->params[model->param_count++] = layers[i];
   return moon_ok();
 }
 
-moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out) {
+moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed,
+                           moon_model **out) {
   *out = NULL;
   moon_model *model = moon_calloc(1, sizeof *model);
   if (!model) return moon_fail(MOON_ENOMEM, "no memory for a model");
@@ -102,7 +110,7 @@ moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, co
   moon_rng rng;
   moon_rng_seed(&rng, seed, 0x6d6f64656c); /* a stream of its own: "model" */
   moon_status status = make_tables(model, vocab_sizes, &rng);
-  if (!status.code) status = make_layers(model, spec, &rng);
+  if (!status.code) status = make_module(model, spec, &rng);
   if (!status.code) status = make_normal(model);
   if (!status.code) status = list_params(model);
   if (status.code) moon_model_free(model);
@@ -113,15 +121,16 @@ moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, co
 void moon_model_free(moon_model *model) {
   if (!model) return;
   for (size_t i = 0; model->tables && i < model->plan->feature_count; i++) moon_embedding_free(model->tables[i]);
-  for (size_t i = 0; i < model->layer_count; i++) moon_dense_free(model->layers[i]);
+  moon_module_free(model->module);
   moon_free(model->tables);
   moon_free(model->of_id);
   moon_free(model->of_bag);
-  moon_free(model->layers);
+  moon_free(model->inputs);
   moon_free(model->params);
   moon_tensor_free(model->mean);
   moon_tensor_free(model->scale);
   moon_infer_free(model->infer);
+  moon_model_free_scorers(model->scorers);
   moon_free(model);
 }
 
@@ -139,34 +148,47 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
   }
 }
 
-/* ---- the forward pass of fitting -------------------------------------------------------------------------------------------- */
+/* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
+
+bool moon_model_splits(const moon_model *model) { return moon_module_splits(model->module); }
 
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out) {
-  enum { MOST = 256 };
-  const moon_feature_plan *plan = model->plan;
-  moon_var parts[MOST];
-  size_t n = 0;
-  if (1 + plan->id_slots + plan->bag_slots > MOST) return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
-  if (plan->dense_slots)
-    MOON_TRY(moon_tape_constant(tape, MOON_F32, 2, (size_t[]){batch->n, plan->dense_slots}, batch->dense, &parts[n++]));
-  for (size_t i = 0; i < plan->id_slots; i++)
-    MOON_TRY(moon_embedding_forward(tape, model->of_id[i], batch->ids + i * batch->n, batch->n, &parts[n++]));
-  for (size_t i = 0; i < plan->bag_slots; i++)
-    MOON_TRY(moon_embedding_mean(tape, model->of_bag[i], batch->bags + i * batch->n * plan->bag_length, batch->n, plan->bag_length, &parts[n++]));
-  moon_var x = parts[0];
-  if (n > 1) MOON_TRY(moon_op_concat(tape, parts, n, &x));
-  for (size_t i = 0; i + 1 < model->layer_count; i++) MOON_TRY(moon_dense_forward(tape, model->layers[i], x, &x));
-  moon_dense head = *model->layers[model->layer_count - 1];
-  head.activation = MOON_LINEAR; /* the loss takes logits: exact also where a sigmoid would round to 0 or 1 */
-  return moon_dense_forward(tape, &head, x, out);
+  moon_value *values = moon_tape_take(tape, model->input_count * sizeof *values);
+  if (!values) return moon_fail(MOON_ENOMEM, "no memory for the inputs of a model");
+  MOON_TRY(moon_model_put_inputs(model, tape, batch, values));
+  const moon_pass pass = {tape, batch->n, values, batch->training, batch->seed, batch->step};
+  return moon_module_forward(model->module, &pass, out);
 }
 
-/* ---- weights as safetensors ------------------------------------------------------------------------------------------------- */
+moon_status moon_model_penalty(const moon_model *model, moon_tape *tape, bool *any, moon_var *penalty) {
+  return moon_module_penalty(model->module, tape, any, penalty);
+}
 
-/* Everything that is saved: params, then mean and scale. named: [param_count + 2]. */
+/* ---- drawing ------------------------------------------------------------------------------------------------------------- */
+
+moon_status moon_model_summary(const moon_model *model, moon_buf *out) {
+  for (size_t i = 0; i < model->plan->feature_count; i++) {
+    if (!model->tables[i]) continue;
+    const size_t *shape = moon_tensor_shape(model->tables[i]->weight->value);
+    moon_buf_printf(out, "%-32.32s %zu x %zu\n", model->tables[i]->weight->name, shape[0], shape[1]);
+  }
+  return out->failed ? moon_fail(MOON_ENOMEM, "no memory for a summary") : moon_module_summary(model->module, out);
+}
+
+/* ---- weights as safetensors ---------------------------------------------------------------------------------------------- */
+
+static size_t saved_most(const moon_model *model) {
+  size_t buffers;
+  moon_module_buffers(model->module, &buffers);
+  return model->param_count + buffers + 2;
+}
+
+/* Everything that is saved: params, running statistics, mean and scale. named: [saved_most]. */
 static size_t saved(const moon_model *model, moon_named_tensor *named) {
-  size_t n = 0;
+  size_t n = 0, buffers;
+  const moon_named_tensor *running = moon_module_buffers(model->module, &buffers);
   for (; n < model->param_count; n++) named[n] = (moon_named_tensor){model->params[n]->name, model->params[n]->value};
+  for (size_t i = 0; i < buffers; i++) named[n++] = running[i];
   if (model->mean) {
     named[n++] = (moon_named_tensor){"normalise.mean", model->mean};
     named[n++] = (moon_named_tensor){"normalise.scale", model->scale};
@@ -175,7 +197,7 @@ static size_t saved(const moon_model *model, moon_named_tensor *named) {
 }
 
 moon_status moon_model_save(const moon_model *model, moon_buf *safetensors) {
-  moon_named_tensor *named = moon_alloc((model->param_count + 2) * sizeof *named);
+  moon_named_tensor *named = moon_alloc(saved_most(model) * sizeof *named);
   if (!named) return moon_fail(MOON_ENOMEM, "no memory to save a model");
   moon_status status = moon_safetensors_write(named, saved(model, named), safetensors);
   moon_free(named);
@@ -193,7 +215,7 @@ static moon_status read_all(const moon_safetensors *file, const moon_named_tenso
 
 moon_status moon_model_load(moon_model *model, const char *bytes, size_t n) {
   moon_safetensors *file = NULL;
-  size_t most = model->param_count + 2, count = 0;
+  size_t most = saved_most(model), count = 0;
   moon_named_tensor *named = moon_alloc(most * sizeof *named);
   moon_tensor **fresh = moon_calloc(most, sizeof *fresh);
   moon_status status = named && fresh ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to load a model");
@@ -201,7 +223,8 @@ moon_status moon_model_load(moon_model *model, const char *bytes, size_t n) {
   if (!status.code) count = saved(model, named), status = read_all(file, named, fresh, count);
   for (size_t i = 0; i < count && !status.code; i++) {
     const moon_tensor *into = named[i].tensor;
-    memcpy(moon_tensor_data(into), moon_tensor_data(fresh[i]), moon_tensor_count(into) * moon_dtype_size(moon_tensor_dtype(into)));
+    memcpy(moon_tensor_data(into), moon_tensor_data(fresh[i]),
+           moon_tensor_count(into) * moon_dtype_size(moon_tensor_dtype(into)));
   }
   for (size_t i = 0; fresh && i < most; i++) moon_tensor_free(fresh[i]);
   moon_free(fresh);

@@ -1,20 +1,42 @@
 /* model.h - the inside of a model that fitting needs: its parameters, and its forward pass on a tape. */
 #ifndef MOON_RANK_MODEL_H
 #define MOON_RANK_MODEL_H
+#include "nn/module.h"
 #include "rank/rank.h"
+
+/* What a layer may name as its "input"; x, the first, is what flows into the model. */
+typedef enum model_input_kind {
+  MODEL_X,           /* "x": numbers, embeddings of ids and means of bags side by side */
+  MODEL_NUMBERS,     /* "numbers": standardised */
+  MODEL_FIELDS,      /* "fields": embeddings of ids and means of bags, one below the other, where all have one width */
+  MODEL_VECTOR,      /* an id's embedding, by the feature's name */
+  MODEL_ID,          /* the id itself, "NAME.id" */
+  MODEL_HISTORY,     /* "history", "history.2" ...: embeddings step by step, oldest first */
+  MODEL_HISTORY_IDS, /* "history.ids" ... */
+} model_input_kind;
+typedef struct model_input {
+  model_input_kind kind;
+  size_t slot; /* of the id or the bag */
+} model_input;
+
+typedef struct model_scorers model_scorers; /* tapes for scoring what does not compile, one a thread (score.c) */
 
 struct moon_model {
   const moon_feature_plan *plan;
-  size_t in;                   /* width of the first layer's input: [dense | embeddings of ids | means of bags] */
+  size_t in;                   /* width of x */
   moon_embedding **tables;     /* [feature_count] owned; NULL where a feature has none of its own */
   moon_embedding **of_id, **of_bag; /* by id slot, by bag slot: which table is looked up; borrowed from tables */
   moon_embedding *of_item;          /* the table of the item's id, borrowed; NULL: there is none */
-  moon_dense **layers;         /* [layer_count] */
-  size_t layer_count;
+  model_input *inputs;         /* [input_count] of the module, x first */
+  size_t input_count;
+  moon_module *module;         /* [n, 1]: the score, or where `sigmoid`, its logit */
+  bool sigmoid;
   moon_tensor *mean, *scale;   /* [dense_slots] of the standardisation: (x - mean) * scale; NULL without dense slots */
   moon_param **params;         /* [param_count] all of the above that is trained; borrowed */
   size_t param_count;
-  moon_infer *infer;           /* after compiling */
+  bool compiled;
+  moon_infer *infer;           /* after compiling; NULL: the module is no plain stack and runs on a tape */
+  model_scorers *scorers;
 };
 
 typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
@@ -22,8 +44,22 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   float *dense;   /* [n, dense_slots], standardised */
   uint32_t *ids;  /* [id_slots, n] */
   uint32_t *bags; /* [bag_slots, n, bag_length] */
+  bool training;  /* dropout and batch_norm learn; false: as in scoring */
+  uint64_t seed, step; /* training: of dropout's draws */
 } moon_batch;
-/* [n, 1]: the last layer before its sigmoid, or its output where it is linear. The batch must live until the backward pass. */
+/* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a
+ * forward pass. Each part needs a `step` of its own, so that its dropout is its own. */
+bool moon_model_splits(const moon_model *model);
+/* [n, 1]: the logit of the score, or the score itself where the last layer is linear. The batch must live until the backward
+ * pass. */
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out);
+/* What the layers' "l2" adds to the loss; *any is false where no layer has one. */
+moon_status moon_model_penalty(const moon_model *model, moon_tape *tape, bool *any, moon_var *penalty);
+
+/* The inputs that the module uses, put on a tape (inputs.c). */
+moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_form **forms);
+moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_value *values);
+
+void moon_model_free_scorers(model_scorers *scorers);
 
 #endif

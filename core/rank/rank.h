@@ -15,13 +15,16 @@
 
 /* ---- the model (model.c) -------------------------------------------------------------------------------------------------- */
 
-/* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> dense layers -> probability. */
+/* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> layers -> probability. */
 typedef struct moon_model moon_model;
-/* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]}; the last layer has 1 unit, sigmoid (or linear with
- * loss "mse"). vocab_sizes: [feature_count] rows of each embedding table (0: none); the plan is borrowed for the model's life. */
+/* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]} of the kinds of nn/module.h, one after the other; the
+ * last gives one number, by a sigmoid (or linear with loss "mse"). A layer's "input" may be "x" (the above), "numbers", "fields", "history",
+ * the name of an id or category, or that and ".id": see lua/README.md. vocab_sizes: [feature_count] rows of each embedding table (0:
+ * none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
 void moon_model_free(moon_model *model);
 size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
+moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
 /* Mean and deviation of each dense slot; before fitting. [dense_slots] each. */
 void moon_model_normalise(moon_model *model, const float *mean, const float *deviation);
 moon_status moon_model_save(const moon_model *model, moon_buf *safetensors);
@@ -74,17 +77,45 @@ typedef struct moon_dataset_options {
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
 void moon_dataset_free(moon_dataset *dataset);
 
-/* ---- fitting (fit.c) ------------------------------------------------------------------------------------------------------ */
+/* ---- fitting (fit*.c) ----------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_fit_report {
   size_t epochs_run, best_epoch, steps;
+  size_t checkpoints; /* written */
+  bool resumed;
   double seconds, examples_per_second; /* not written into the bundle: they are not reproducible */
   double train_loss[512], valid_loss[512]; /* per epoch; NaN where there is no validation part */
 } moon_fit_report;
-/* train: {"loss":"bce","optimizer":{"type":"adam","lr":..},"epochs":10,"batch":32,"seed":42,"patience":0}. Deterministic for a seed.
- * patience > 0: stops after that many epochs without a better validation loss and restores the best weights. NaN loss: an error naming
- * epoch and step. */
-moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_progress *progress, moon_fit_report *report);
+
+/* What functions of the recipe are told. */
+typedef struct moon_fit_info {
+  size_t epoch, epochs, step;   /* step: of the whole training */
+  double loss, validation_loss; /* of the epoch, so far in a step; NaN where there is none */
+  double lr, examples_per_second;
+} moon_fit_info;
+typedef struct moon_fit_functions { /* numbered functions of a script, as moon_row_functions */
+  void *self;
+  moon_status (*call)(void *self, uint32_t fn, const moon_fit_info *info, bool *stop);
+} moon_fit_functions;
+
+typedef struct moon_fit_options {
+  const moon_progress *progress;
+  const moon_fit_functions *functions;
+  size_t threads;          /* 0: the plan's; without one there, as many as there are cores and shards to a batch */
+  const char *checkpoint;  /* a file; NULL: none */
+  size_t checkpoint_every; /* steps; 0: the plan's, and without one there none but at an interruption */
+  bool resume;             /* go on from the file; where there is none, begin */
+  const json_t *plan;      /* the whole plan, by which a checkpoint knows its recipe; may be NULL */
+} moon_fit_options;
+/* train: {"loss":"bce","optimizer":{...},"epochs":10,"batch":32,"seed":42,"patience":0} and, all optional, "positive_weight" (bce), "weight"
+ * (a column of the events: what each example counts for), "threads", "ahead" (blocks of batches laid out ahead: 2), "checkpoint" (steps),
+ * "on_epoch": fn, "on_step": {"fn":..,"every":..}. options may be NULL.
+ *
+ * The weights are a function of the plan, the data and the seed; not of threads, of `ahead`, or of how often the fit was broken off and resumed.
+ * patience > 0: stops after that many epochs without a better validation loss and restores the best weights. A loss that is not finite
+ * is an error that names epoch, step, and what in the step is broken. A function that asks to stop ends the fit as if the epochs were over. */
+moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options, moon_fit_report *report);
+void moon_checkpoint_remove(const char *path); /* also what a kill in the middle of writing one left */
 
 /* ---- metrics (metrics.c): pure functions over arrays ---------------------------------------------------------------------- */
 

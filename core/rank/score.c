@@ -1,20 +1,68 @@
 /* score.c - scoring rows of inputs with a compiled model: what every ranked slot of a page waits for.
  *
- * Rows go through in tiles: their inputs are laid side by side where the first layer reads them at once, while they are in the cache. The
- * candidates of a page share their user, so a bag equal to the one of the row before is not averaged again. */
+ * A plain stack of layers runs compiled. Rows go through in tiles: their inputs are laid side by side where the first layer
+ * reads them at once, while they are in the cache. The candidates of a page share their user, so a bag equal to the one of the
+ * row before is not averaged again. Any other tree of layers runs on a tape that keeps nothing for a way back; a thread takes
+ * one from the model's pool for a call, so after the first calls none is made. */
+#include <pthread.h>
 #include <string.h>
 
 #include "rank/model.h"
 
 enum { TILE = 128 };
 
-moon_status moon_model_compile(moon_model *model) {
-  moon_infer *fresh = NULL;
-  MOON_TRY(moon_infer_new(model->layers, model->layer_count, &fresh));
-  moon_infer_free(model->infer);
-  model->infer = fresh;
+struct model_scorers {
+  pthread_mutex_t lock;
+  moon_tape **idle;
+  size_t n, cap;
+};
+
+/* ---- compiling, and the tapes of what does not compile ------------------------------------------------------------------- */
+
+static moon_status make_scorers(model_scorers **out) {
+  *out = moon_calloc(1, sizeof **out);
+  if (!*out) return moon_fail(MOON_ENOMEM, "no memory to compile a model");
+  pthread_mutex_init(&(*out)->lock, NULL);
   return moon_ok();
 }
+
+void moon_model_free_scorers(model_scorers *scorers) {
+  if (!scorers) return;
+  for (size_t i = 0; i < scorers->n; i++) moon_tape_free(scorers->idle[i]);
+  moon_free(scorers->idle);
+  pthread_mutex_destroy(&scorers->lock);
+  moon_free(scorers);
+}
+
+moon_status moon_model_compile(moon_model *model) {
+  moon_infer *fresh = NULL;
+  MOON_TRY(moon_module_compile(model->module, model->sigmoid ? MOON_SIGMOID : MOON_LINEAR, &fresh));
+  if (!fresh && !model->scorers) MOON_TRY(make_scorers(&model->scorers));
+  moon_infer_free(model->infer);
+  model->infer = fresh;
+  model->compiled = true;
+  return moon_ok();
+}
+
+static moon_status take_tape(model_scorers *scorers, moon_tape **tape) {
+  pthread_mutex_lock(&scorers->lock);
+  *tape = scorers->n ? scorers->idle[--scorers->n] : NULL;
+  pthread_mutex_unlock(&scorers->lock);
+  if (*tape) return moon_ok();
+  MOON_TRY(moon_tape_new(tape));
+  moon_tape_set_grad(*tape, false);
+  return moon_ok();
+}
+
+static void give_tape(model_scorers *scorers, moon_tape *tape) {
+  pthread_mutex_lock(&scorers->lock);
+  bool kept = !moon_grow(&scorers->idle, &scorers->cap, scorers->n + 1, sizeof *scorers->idle).code;
+  if (kept) scorers->idle[scorers->n++] = tape;
+  pthread_mutex_unlock(&scorers->lock);
+  if (!kept) moon_tape_free(tape);
+}
+
+/* ---- the compiled stack -------------------------------------------------------------------------------------------------- */
 
 static const float *row_of(const moon_embedding *table, uint32_t id, size_t *dim) {
   const size_t *shape = moon_tensor_shape(table->weight->value);
@@ -54,8 +102,7 @@ static void put_row(const moon_model *model, const moon_inputs *inputs, size_t r
   }
 }
 
-moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
-  if (!model->infer) return moon_fail(MOON_EINVAL, "the model has to be compiled before it scores");
+static moon_status score_stack(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
   size_t tile = n < TILE ? n : TILE;
   float *x = moon_arena_alloc_aligned(arena, tile * model->in * sizeof *x);
   float *scratch = moon_arena_alloc_aligned(arena, moon_infer_scratch(model->infer, tile) * sizeof *scratch);
@@ -66,6 +113,58 @@ moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs,
     moon_infer_run(model->infer, x, rows, scratch, scores + start);
   }
   return moon_ok();
+}
+
+/* ---- the tape ------------------------------------------------------------------------------------------------------------ */
+
+static moon_status make_batch(const moon_feature_plan *plan, size_t n, moon_arena *arena, moon_batch *batch) {
+  batch->dense = moon_arena_alloc_aligned(arena, n * plan->dense_slots * sizeof(float));
+  batch->ids = moon_arena_alloc_aligned(arena, n * plan->id_slots * sizeof(uint32_t));
+  batch->bags = moon_arena_alloc_aligned(arena, n * plan->bag_slots * plan->bag_length * sizeof(uint32_t));
+  return batch->dense && batch->ids && batch->bags ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);
+}
+
+/* Rows start.. of the inputs, by slot. */
+static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_t start, moon_batch *batch) {
+  const moon_feature_plan *plan = model->plan;
+  size_t dense = plan->dense_slots, ids = plan->id_slots, bags = plan->bag_slots, length = plan->bag_length, n = batch->n;
+  const float *mean = dense ? moon_tensor_data(model->mean) : NULL, *scale = dense ? moon_tensor_data(model->scale) : NULL;
+  for (size_t r = 0; r < n; r++) {
+    size_t row = start + r;
+    for (size_t s = 0; s < dense; s++) batch->dense[r * dense + s] = (inputs->dense[row * dense + s] - mean[s]) * scale[s];
+    for (size_t s = 0; s < ids; s++) batch->ids[s * n + r] = inputs->ids[row * ids + s];
+    for (size_t s = 0; s < bags; s++)
+      memcpy(batch->bags + (s * n + r) * length, inputs->bags + (row * bags + s) * length, length * sizeof(uint32_t));
+  }
+}
+
+static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena,
+                            float *scores) {
+  moon_batch batch = {.n = n < TILE ? n : TILE};
+  moon_value *values = moon_arena_alloc(arena, model->input_count * sizeof *values);
+  if (!values) return moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);
+  MOON_TRY(make_batch(model->plan, batch.n, arena, &batch));
+  for (size_t start = 0; start < n; start += batch.n) {
+    moon_var y;
+    if (n - start < batch.n) batch.n = n - start;
+    fill_batch(model, inputs, start, &batch);
+    moon_tape_reset(tape);
+    MOON_TRY(moon_model_put_inputs(model, tape, &batch, values));
+    MOON_TRY(moon_module_forward(model->module, &(moon_pass){.tape = tape, .rows = batch.n, .inputs = values}, &y));
+    if (model->sigmoid) MOON_TRY(moon_op_sigmoid(tape, y, &y));
+    memcpy(scores + start, moon_var_data(tape, y), batch.n * sizeof *scores);
+  }
+  return moon_ok();
+}
+
+moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
+  if (!model->compiled) return moon_fail(MOON_EINVAL, "the model has to be compiled before it scores");
+  if (model->infer) return score_stack(model, inputs, n, arena, scores);
+  moon_tape *tape;
+  MOON_TRY(take_tape(model->scorers, &tape));
+  moon_status status = score_on(tape, model, inputs, n, arena, scores);
+  give_tape(model->scorers, tape);
+  return status;
 }
 
 const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim) {

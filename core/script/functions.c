@@ -1,7 +1,8 @@
-/* functions.c - a plan's numbered Lua functions, lent to core/data (filter, map) and core/page (policy, gate).
+/* functions.c - a plan's numbered Lua functions, lent to core/data (filter, map), core/rank (on_epoch, on_step) and core/page (policy, gate).
  *
  * Each call gets a fresh budget and a call number; when it is over, everything the script kept of it is dead. A policy that fails leaves
  * the slate as it found it, so that "skipped" is the truth. */
+#include <math.h>
 #include <string.h>
 
 #include "script/internal.h"
@@ -256,5 +257,59 @@ static moon_status gate(void *self, uint32_t fn, const moon_request *request, bo
 
 moon_page_functions moon_host_page_functions(moon_host *host) {
   moon_page_functions functions = {host, policy, gate};
+  return functions;
+}
+
+/* ---- functions that watch a training */
+
+typedef struct fit_args {
+  moon_host *host;
+  uint32_t fn;
+  const moon_fit_info *info;
+  bool stop;
+} fit_args;
+
+static void set_number(lua_State *L, const char *key, double value) {
+  if (isnan(value)) return; /* nil */
+  lua_pushnumber(L, value);
+  lua_setfield(L, -2, key);
+}
+
+static void set_count(lua_State *L, const char *key, size_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, key);
+}
+
+static int fit_body(lua_State *L) {
+  fit_args *args = lua_touserdata(L, 1);
+  const moon_fit_info *info = args->info;
+  moon_host_push_function(L, args->host, args->fn);
+  lua_createtable(L, 0, 7);
+  set_count(L, "epoch", info->epoch);
+  set_count(L, "epochs", info->epochs);
+  set_count(L, "step", info->step);
+  set_number(L, "loss", info->loss);
+  set_number(L, "validation_loss", info->validation_loss);
+  set_number(L, "lr", info->lr);
+  set_number(L, "examples_per_second", info->examples_per_second);
+  lua_call(L, 1, 1);
+  const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (word && strcmp(word, "stop")) luaL_error(L, "a function that watches the training answers false or \"stop\" to end it, not \"%s\"", word);
+  args->stop = word || (lua_isboolean(L, -1) && !lua_toboolean(L, -1));
+  return 0;
+}
+
+static moon_status watch(void *self, uint32_t fn, const moon_fit_info *info, bool *stop) {
+  moon_host *host = self;
+  fit_args args = {.host = host, .fn = fn, .info = info};
+  moon_host_begin(host);
+  moon_status st = moon_host_protect(host, fit_body, &args);
+  moon_host_end(host);
+  *stop = !st.code && args.stop;
+  return st;
+}
+
+moon_fit_functions moon_host_fit_functions(moon_host *host) {
+  moon_fit_functions functions = {host, watch};
   return functions;
 }

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "data/data.h"
 #include "page/page.h"
+#include "rank/rank.h"
 
 struct lua_State;
 
@@ -37,6 +38,7 @@ moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan
 moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
+moon_fit_functions moon_host_fit_functions(moon_host *host);
 
 /* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share; the public
  * part is include/moonshelf/runtime.h ------------------------------------------------------------------------------------------ */

@@ -48,8 +48,22 @@ end
 
 local function default_split() return { by = "time", parts = words.array { 0.8, 0.1, 0.1 } } end
 
+--- on_step = { every = 100, function(info) ... end }
+local function on_step(where, what, value)
+  local fn, options = type(value) == "table" and value[1], {}
+  if type(fn) ~= "function" then words.expect(where, what, "{ every = 100, function(info) ... end }", value) end
+  for key, option in pairs(value) do
+    if key ~= 1 then options[key] = option end
+  end
+  options = words.options(where, what, options, { every = { words.integer(1), default = 1 } })
+  options.fn = fn
+  return options
+end
+
 local TRAIN = {
   loss = { words.one_of { "bce", "mse" }, default = "bce" },
+  positive_weight = { words.number { above = 0 } },
+  weight = { words.text },
   optimizer = { a("an optimizer", "m.nn.adam { lr = 1e-3 }") },
   epochs = { words.integer(1, 512), default = 10 },
   batch = { words.integer(1, 1048576), default = 32 },
@@ -57,19 +71,25 @@ local TRAIN = {
   validation = { words.number { above = 0, below = 1 } },
   seed = { words.integer(0), default = 42 },
   patience = { words.integer(0), default = 0 },
+  threads = { words.integer(1, 64) },
+  ahead = { words.integer(0, 8) },
+  checkpoint = { words.integer(1) },
+  on_epoch = { words.func },
+  on_step = { on_step },
 }
 
 local function train(where, what, value)
   local o = words.options(where, what, value, TRAIN)
   if o.split and o.validation then words.fail(where, "%s: give split or validation, not both", what) end
+  if o.positive_weight and o.loss ~= "bce" then words.fail(where, '%s: positive_weight is for the loss "bce"', what) end
   local parts = o.split or (o.validation and { by = "time", parts = words.array { 1 - o.validation, o.validation, 0.0 } })
     or default_split()
-  local optimizer = o.optimizer or nn.adam {}
-  return {
-    loss = o.loss, epochs = o.epochs, batch = o.batch, seed = o.seed, patience = o.patience,
-    optimizer = { type = optimizer.type, lr = optimizer.lr, beta1 = optimizer.beta1, beta2 = optimizer.beta2, epsilon = optimizer.epsilon },
-    split = { by = parts.by, parts = parts.parts },
-  }
+  local optimizer = {}
+  for key, option in pairs(o.optimizer or nn.adam {}) do
+    if key ~= "where" then optimizer[key] = option end
+  end
+  o.optimizer, o.split, o.validation = optimizer, { by = parts.by, parts = parts.parts }, nil
+  return o
 end
 
 local RECIPE = {
@@ -153,10 +173,48 @@ local function check_features(features, items, events)
   end
 end
 
+--- The last layer gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core checks.
 local function check_output(where, model, loss)
   local last = model.layers[#model.layers]
-  if loss == "bce" and last.activation ~= "sigmoid" then
-    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, last.activation)
+  local activation = last.activation or "linear"
+  if last.units and last.units ~= 1 then
+    words.fail(last.where, "the last layer must have 1 unit (the probability), got %d", last.units)
+  end
+  if activation ~= "sigmoid" and activation ~= "linear" then
+    words.fail(last.where, "the last layer must be \"sigmoid\" (or \"linear\" with loss \"mse\"), got %q", activation)
+  end
+  if loss == "bce" and activation ~= "sigmoid" then
+    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
+  end
+end
+
+--- The names that a layer may read: see rank/inputs.c.
+local function input_names(features)
+  local set, histories = { x = true }, 0
+  for _, feature in ipairs(features) do
+    if feature.op == "history" then
+      histories = histories + 1
+      local name = histories > 1 and "history." .. histories or "history"
+      set[name], set[name .. ".ids"], set.fields = true, true, true
+    elseif feature.op == "id" or feature.op == "category" then
+      set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
+    else
+      set.numbers = true
+    end
+  end
+  return set
+end
+
+local function check_inputs(layers, names)
+  for _, layer in ipairs(layers) do
+    for _, option in ipairs { "input", "history" } do
+      local name = layer[option]
+      if name and not names[name] then
+        words.fail(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.type or "sequential", name,
+          words.hint(name, words.keys(names)))
+      end
+    end
+    if type(layer.layers) == "table" then check_inputs(layer.layers, names) end
   end
 end
 
@@ -170,6 +228,14 @@ local function plain(word, functions)
     functions[#functions + 1] = out.fn
     out.fn = #functions
   end
+  return out
+end
+
+--- The training options with their functions as numbers.
+local function plain_train(options, functions)
+  local out = plain(options, functions)
+  if options.on_epoch then out.on_epoch = plain({ fn = options.on_epoch }, functions).fn end
+  if options.on_step then out.on_step = plain(options.on_step, functions) end
   return out
 end
 
@@ -189,8 +255,10 @@ local function compile(where, name, given)
   end
   if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
   check_label(o.label, columns)
+  if training.weight then need(where, "train: weight", columns, training.weight, "the events have") end
   check_features(o.features, o.items, columns)
   check_output(where, o.model, training.loss)
+  check_inputs({ o.model }, input_names(o.features))
   local functions = {}
   local plan = {
     name = name, version = 1, where = where,
@@ -199,7 +267,7 @@ local function compile(where, name, given)
     label = plain(o.label, functions),
     features = plain_list(o.features, functions),
     model = plain(o.model, functions),
-    train = training,
+    train = plain_train(training, functions),
     evaluate = o.evaluate,
   }
   return native.result("recipe", name, plan, functions)

@@ -6,8 +6,9 @@
 ---@class moonshelf.Label    what counts as a success
 ---@class moonshelf.Feature  what the model sees
 ---@class moonshelf.Layer    one layer
----@class moonshelf.Model    a stack of layers
+---@class moonshelf.Model    layers one after the other; also a layer of others
 ---@class moonshelf.Optimizer
+---@class moonshelf.Schedule how the learning rate goes
 ---@class moonshelf.Split    which examples train, validate, test
 ---@class moonshelf.Source   where candidates come from
 ---@class moonshelf.Policy   what reorders or thins out a slate
@@ -16,6 +17,10 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
+---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
+---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.EmbeddingOptions { dim: integer?, min_count: integer? }
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
@@ -49,6 +54,30 @@
 ---@field validation? number
 ---@field seed? integer
 ---@field patience? integer
+---@field positive_weight? number
+---@field weight? string
+---@field threads? integer
+---@field ahead? integer
+---@field checkpoint? integer
+---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil
+---@field on_step? { every: integer?, [1]: fun(info: moonshelf.FitInfo): boolean|string|nil }
+
+---@class moonshelf.FitInfo
+---@field epoch integer
+---@field epochs integer
+---@field step integer  of the whole training
+---@field loss number
+---@field validation_loss? number
+---@field lr number
+---@field examples_per_second number
+
+---@class moonshelf.OptimizerOptions
+---@field lr? number
+---@field weight_decay? number
+---@field clip_norm? number
+---@field clip_value? number
+---@field groups? { params: string, lr: number?, weight_decay: number? }[]
+---@field schedule? moonshelf.Schedule
 
 ---@class moonshelf.SlotOptions
 ---@field title? string

@@ -20,7 +20,7 @@ typedef struct bench {
   moon_dense *layers[LAYERS];
   moon_param *params[2 * LAYERS];
   moon_tape *tape;
-  moon_adam adam;
+  moon_optimizer *adam;
   float *batch_x, *batch_y;
 } bench;
 
@@ -63,7 +63,9 @@ static void make_model(bench *b, moon_rng *rng) {
     b->params[2 * i] = b->layers[i]->weight, b->params[2 * i + 1] = b->layers[i]->bias;
   }
   need(moon_tape_new(&b->tape));
-  b->adam = (moon_adam){1e-3, 0.9, 0.999, 1e-7, 0};
+  json_t *spec = json_pack("{s:s, s:f, s:f, s:f, s:f}", "type", "adam", "lr", 1e-3, "beta1", 0.9, "beta2", 0.999, "epsilon", 1e-7);
+  need(moon_optimizer_new(spec, b->params, 2 * LAYERS, 0, &b->adam));
+  json_decref(spec);
 }
 
 static void gather(bench *b, size_t n) {
@@ -88,7 +90,7 @@ static float step(bench *b, size_t n) {
   need(moon_op_bce_logits(b->tape, x, y, &loss));
   float value = *(const float *)moon_var_data(b->tape, loss);
   need(moon_tape_backward(b->tape, loss));
-  need(moon_adam_step(&b->adam, b->params, 2 * LAYERS));
+  need(moon_optimizer_step(b->adam));
   return value;
 }
 
@@ -166,6 +168,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < 4; i++) score(&b, infer, rows[i], seconds);
   moon_infer_free(infer);
   for (size_t i = 0; i < LAYERS; i++) moon_dense_free(b.layers[i]);
+  moon_optimizer_free(b.adam);
   moon_tape_free(b.tape);
   moon_free(b.x), moon_free(b.y), moon_free(b.order);
   return 0;

@@ -54,14 +54,16 @@ static inline moon_tensor *converted(const moon_tensor *from, moon_dtype dtype) 
   moon_tensor *to;
   OK(moon_tensor_new(dtype, moon_tensor_dims(from), moon_tensor_shape(from), &to));
   for (size_t i = 0; i < moon_tensor_count(from); i++) {
-    double value = moon_tensor_dtype(from) == MOON_F32 ? ((float *)moon_tensor_data(from))[i] : ((double *)moon_tensor_data(from))[i];
+    double value =
+        moon_tensor_dtype(from) == MOON_F32 ? ((float *)moon_tensor_data(from))[i] : ((double *)moon_tensor_data(from))[i];
     if (dtype == MOON_F32) ((float *)moon_tensor_data(to))[i] = (float)value;
     else ((double *)moon_tensor_data(to))[i] = value;
   }
   return to;
 }
 
-static inline void same_numbers(const char *name, const char *what, size_t n, const float *single, const double *wide, double tolerance) {
+static inline void same_numbers(const char *name, const char *what, size_t n, const float *single, const double *wide,
+                                double tolerance) {
   double top = 1; /* sums cancel: what counts is the size of the terms */
   for (size_t i = 0; i < n; i++) top = fmax(top, fabs(wide[i]));
   for (size_t i = 0; i < n; i++)
@@ -87,9 +89,11 @@ static inline void check_single(const op_case *c, moon_tensor *const *wide, cons
     OK(build_graph(tape[d], in, (size_t)c->n, &g[d], &loss));
     OK(moon_tape_backward(tape[d], loss));
   }
-  same_numbers(c->name, "value", moon_var_count(tape[0], g[0].y), moon_var_data(tape[0], g[0].y), moon_var_data(tape[1], g[1].y), tolerance);
+  same_numbers(c->name, "value", moon_var_count(tape[0], g[0].y), moon_var_data(tape[0], g[0].y), moon_var_data(tape[1], g[1].y),
+               tolerance);
   for (int i = 0; i < c->n; i++)
-    same_numbers(c->name, "gradient", moon_tensor_count(grad[0][i]), moon_tensor_data(grad[0][i]), moon_tensor_data(grad[1][i]), 5 * tolerance);
+    same_numbers(c->name, "gradient", moon_tensor_count(grad[0][i]), moon_tensor_data(grad[0][i]), moon_tensor_data(grad[1][i]),
+                 5 * tolerance);
   for (int d = 0; d < 2; d++) {
     for (int i = 0; i < c->n; i++) moon_tensor_free(leaf[d][i]), moon_tensor_free(grad[d][i]);
     moon_tensor_free(w[d]);

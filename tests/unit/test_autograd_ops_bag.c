@@ -20,7 +20,8 @@ static double bag_loss(const bagged *b, moon_tape *tape, bool back) {
   OK(moon_op_mul(tape, y, w, &y));
   OK(moon_op_sum(tape, y, &loss));
   if (back) OK(moon_tape_backward(tape, loss));
-  return moon_tensor_dtype(b->table) == MOON_F64 ? *(const double *)moon_var_data(tape, loss) : (double)*(const float *)moon_var_data(tape, loss);
+  return moon_tensor_dtype(b->table) == MOON_F64 ? *(const double *)moon_var_data(tape, loss)
+                                                 : (double)*(const float *)moon_var_data(tape, loss);
 }
 
 /* By definition, from scratch. */
@@ -42,7 +43,8 @@ static void check_bag(moon_bag_mode mode, bool weighted) {
   moon_rng_seed(&rng, 5, (uint64_t)mode);
   bagged wide = {random_tensor(&rng, MOON_F64, SHAPE(ROWS, DIM), -2, 2), NULL, random_tensor(&rng, MOON_F64, SHAPE(IDS), 0.2, 2),
                  random_tensor(&rng, MOON_F64, SHAPE(BAGS, DIM), -1, 1), {ids, offsets, BAGS, NULL, mode}};
-  bagged single = {converted(wide.table, MOON_F32), NULL, converted(wide.weights, MOON_F32), converted(wide.out, MOON_F32), wide.bag};
+  bagged single = {converted(wide.table, MOON_F32), NULL, converted(wide.weights, MOON_F32), converted(wide.out, MOON_F32),
+                   wide.bag};
   if (weighted) wide.bag.weights = moon_tensor_data(wide.weights), single.bag.weights = moon_tensor_data(single.weights);
   OK(moon_tensor_new(MOON_F64, SHAPE(ROWS, DIM), &wide.grad));
   OK(moon_tensor_new(MOON_F32, SHAPE(ROWS, DIM), &single.grad));
@@ -90,7 +92,8 @@ static void a_mean_bag_is_gather_mean(void **state) {
   OK(moon_tape_new(&tape));
   OK(moon_op_gather_mean(tape, table, NULL, padded, 2, 3, NULL, NULL, &a));
   OK(moon_op_embedding_bag(tape, table, NULL, &(moon_bag){padded, even, 2, NULL, MOON_BAG_MEAN}, NULL, NULL, &b));
-  for (size_t i = 0; i < 2 * DIM; i++) NEAR(((const float *)moon_var_data(tape, a))[i], ((const float *)moon_var_data(tape, b))[i], 1e-6);
+  for (size_t i = 0; i < 2 * DIM; i++)
+    NEAR(((const float *)moon_var_data(tape, a))[i], ((const float *)moon_var_data(tape, b))[i], 1e-6);
   moon_tape_free(tape);
   moon_tensor_free(table);
 }
@@ -139,7 +142,8 @@ static void wrong_bags_are_refused(void **state) {
           moon_op_embedding_bag(tape, table, grad, &bag, NULL, NULL, &y));
   REFUSED(MOON_EINVAL, "embedding_bag: the table [5, 5, 1]", moon_op_embedding_bag(tape, grad, NULL, &bag, NULL, NULL, &y));
   bag.offsets = (size_t[]){0, 3, 2, 4, 4, 4};
-  REFUSED(MOON_EINVAL, "offset 3 at position 1 is after the next, 2", moon_op_embedding_bag(tape, table, NULL, &bag, NULL, NULL, &y));
+  REFUSED(MOON_EINVAL, "offset 3 at position 1 is after the next, 2",
+          moon_op_embedding_bag(tape, table, NULL, &bag, NULL, NULL, &y));
   bag.offsets = offsets, bag.mode = MOON_BAG_MAX, bag.weights = ids;
   REFUSED(MOON_EINVAL, "max takes no weights", moon_op_embedding_bag(tape, table, NULL, &bag, NULL, NULL, &y));
   bag.mode = (moon_bag_mode)3;

@@ -46,7 +46,8 @@ static void shapes_are_named_by_ops_on_elements(void **state) {
   NO("stack: [2, 3] cannot get a dimension 3", moon_op_stack(t, &v.m23, 1, 3, &out));
   NO("stack: no parts", moon_op_stack(t, NULL, 0, 0, &out));
   NO("pad: [3] by 18446744073709551615 and 0 in dimension 0", moon_op_pad(t, v.v3, (size_t[]){SIZE_MAX}, (size_t[]){0}, &out));
-  NO("select_rows: id 2 at position 1 is out of range: the rows are [2, 3]", moon_op_select_rows(t, v.m23, (uint32_t[]){0, 2}, 2, &out));
+  NO("select_rows: id 2 at position 1 is out of range: the rows are [2, 3]",
+     moon_op_select_rows(t, v.m23, (uint32_t[]){0, 2}, 2, &out));
   NO("select_rows: a scalar", moon_op_select_rows(t, v.scalar, NULL, 0, &out));
   NO("sum_along: [2, 3] has no dimension 2", moon_op_sum_along(t, v.m23, 2, false, &out));
   NO("mean_along: [2, 0] has no elements in dimension 1", moon_op_mean_along(t, constant(t, SHAPE(2, 0)), 1, false, &out));
@@ -62,12 +63,13 @@ static void shapes_are_named_by_layers(void **state) {
   (void)state;
   vars v = open_vars();
   moon_tape *t = v.tape;
-  moon_var out = {77}, head = constant(t, SHAPE(1, 2, 3, 4)), other = constant(t, SHAPE(1, 2, 5, 4)), w = constant(t, SHAPE(3, 6)),
-           u = constant(t, SHAPE(2, 6)), c = constant(t, SHAPE(6)), s = constant(t, SHAPE(2, 4, 3));
+  moon_var out = {77}, head = constant(t, SHAPE(1, 2, 3, 4)), other = constant(t, SHAPE(1, 2, 5, 4)),
+           w = constant(t, SHAPE(3, 6)), u = constant(t, SHAPE(2, 6)), c = constant(t, SHAPE(6)), s = constant(t, SHAPE(2, 4, 3));
   NO("bmm: [2, 3] against [4, 4]: [.., n, k] by [.., k, m] is needed", moon_op_bmm(t, v.m23, v.m44, false, false, &out));
   NO("bmm: [2, 3] against [3, 4]: [.., k, n] turned", moon_op_bmm(t, v.m23, v.m34, true, false, &out));
   NO("bmm: [3] against [3, 4]", moon_op_bmm(t, v.v3, v.m34, false, false, &out));
-  NO("bmm: [2, 3, 4] against [3, 4, 1]: the batch dimensions", moon_op_bmm(t, v.t234, constant(t, SHAPE(3, 4, 1)), false, false, &out));
+  NO("bmm: [2, 3, 4] against [3, 4, 1]: the batch dimensions",
+     moon_op_bmm(t, v.t234, constant(t, SHAPE(3, 4, 1)), false, false, &out));
   NO("layer_norm: [2, 3] against [4]", moon_op_layer_norm(t, v.m23, v.v3, v.v4, 0, &out));
   NO("layer_norm: a scalar", moon_op_layer_norm(t, v.scalar, v.v3, v.v4, 0, &out));
   NO("attention: [1, 2, 3, 4] against [2, 3]", moon_op_attention(t, head, v.m23, head, &(moon_attention){0}, &out));
@@ -97,10 +99,13 @@ static void batch_norm_refuses_what_it_cannot_count(void **state) {
   OK(moon_tensor_new(MOON_F32, SHAPE(4), &four));
   OK(moon_tensor_new(MOON_F64, SHAPE(3), &wide));
   moon_var out = {77};
-  NO("batch_norm: the running mean is f32 [4], not a contiguous f32 [3]", moon_op_batch_norm(v.tape, v.m23, v.v3, v.v3, four, three, 0.1, 0, true, &out));
-  NO("batch_norm: the running variance is f64 [3]", moon_op_batch_norm(v.tape, v.m23, v.v3, v.v3, three, wide, 0.1, 0, true, &out));
+  NO("batch_norm: the running mean is f32 [4], not a contiguous f32 [3]",
+     moon_op_batch_norm(v.tape, v.m23, v.v3, v.v3, four, three, 0.1, 0, true, &out));
+  NO("batch_norm: the running variance is f64 [3]",
+     moon_op_batch_norm(v.tape, v.m23, v.v3, v.v3, three, wide, 0.1, 0, true, &out));
   NO("batch_norm: [2, 3] against [4]", moon_op_batch_norm(v.tape, v.m23, v.v3, v.v4, three, three, 0.1, 0, true, &out));
-  NO("batch_norm: [3] has 1 rows: statistics of a batch need 2", moon_op_batch_norm(v.tape, v.v3, v.v3, v.v3, three, three, 0.1, 0, true, &out));
+  NO("batch_norm: [3] has 1 rows: statistics of a batch need 2",
+     moon_op_batch_norm(v.tape, v.v3, v.v3, v.v3, three, three, 0.1, 0, true, &out));
   assert_int_equal(out.id, 77);
   moon_tape_free(v.tape);
   moon_tensor_free(three), moon_tensor_free(four), moon_tensor_free(wide);
@@ -119,15 +124,19 @@ static void shapes_are_named_by_losses(void **state) {
   NO("hinge: [2, 3] against [3]", moon_op_hinge(t, v.m23, v.v3, 1, NULL, &out));
   NO("bce_logits_weighted: [0] has no elements", moon_op_bce_logits_weighted(t, none, none, NULL, 1, &out));
   NO("cross_entropy: [3] is not [n, c]", moon_op_cross_entropy(t, v.v3, NULL, MOON_NONE, NULL, &out));
-  NO("cross_entropy: class 3 at position 1 is out of range: the logits are [2, 3]", moon_op_cross_entropy(t, v.m23, (uint32_t[]){0, 3}, 2, NULL, &out));
-  NO("cross_entropy: [2, 3] against weights of [3]: 2 are needed", moon_op_cross_entropy(t, v.m23, (uint32_t[]){0, 1}, 2, &v.v3, &out));
+  NO("cross_entropy: class 3 at position 1 is out of range: the logits are [2, 3]",
+     moon_op_cross_entropy(t, v.m23, (uint32_t[]){0, 3}, 2, NULL, &out));
+  NO("cross_entropy: [2, 3] against weights of [3]: 2 are needed",
+     moon_op_cross_entropy(t, v.m23, (uint32_t[]){0, 1}, 2, &v.v3, &out));
   NO("cross_entropy: f32 [2, 3] against f64 [3]", moon_op_cross_entropy(t, v.m23, (uint32_t[]){0, 1}, 2, &wide, &out));
   NO("sampled_softmax: [4] against [3, 4]", moon_op_sampled_softmax(t, v.v4, v.m34, (moon_log_q){NULL, NULL}, NULL, &out));
-  NO("sampled_softmax: [3, 4] against [4, 4]: log q", moon_op_sampled_softmax(t, v.v3, v.m34, (moon_log_q){NULL, &v.m44}, NULL, &out));
+  NO("sampled_softmax: [3, 4] against [4, 4]: log q",
+     moon_op_sampled_softmax(t, v.v3, v.m34, (moon_log_q){NULL, &v.m44}, NULL, &out));
   NO("sampled_softmax: [3] against log q of [4]", moon_op_sampled_softmax(t, v.v3, v.m34, (moon_log_q){&v.v4, NULL}, NULL, &out));
   NO("info_nce: [2, 3] against [3, 4]", moon_op_info_nce(t, v.m23, v.m34, &(moon_info_nce){.temperature = 1}, &out));
   NO("info_nce: a temperature of 0", moon_op_info_nce(t, v.m23, v.m23, &(moon_info_nce){.temperature = 0}, &out));
-  NO("info_nce: [2, 3] against log q of [3]", moon_op_info_nce(t, v.m23, v.m23, &(moon_info_nce){.temperature = 1, .log_q = &v.v3}, &out));
+  NO("info_nce: [2, 3] against log q of [3]",
+     moon_op_info_nce(t, v.m23, v.m23, &(moon_info_nce){.temperature = 1, .log_q = &v.v3}, &out));
   assert_int_equal(out.id, 77);
   moon_tape_free(t);
 }
@@ -135,8 +144,8 @@ static void shapes_are_named_by_losses(void **state) {
 /* An input's NaN must be seen in the value and come back in the gradient, or training goes on with broken data. */
 static void nan_stays_visible(void **state) {
   (void)state;
-  static moon_status (*const ops[])(moon_tape *, moon_var, moon_var *) = {moon_op_neg, moon_op_abs, moon_op_sqrt, moon_op_softplus,
-                                                                          moon_op_gelu, moon_op_log_softmax, moon_op_l2_normalise};
+  static moon_status (*const ops[])(moon_tape *, moon_var, moon_var *) = {
+      moon_op_neg, moon_op_abs, moon_op_sqrt, moon_op_softplus, moon_op_gelu, moon_op_log_softmax, moon_op_l2_normalise};
   static const uint32_t class[1] = {0};
   float data[3] = {0.5f, NAN, 0.25f}, weight[3] = {1, NAN, 2};
   moon_tensor *x, *grad;
@@ -145,7 +154,7 @@ static void nan_stays_visible(void **state) {
   moon_tape *t;
   moon_var a, y, w;
   OK(moon_tape_new(&t));
-  for (size_t i = 0; i < 14; i++) {
+  for (size_t i = 0; i < 15; i++) {
     moon_tape_reset(t);
     moon_tensor_fill(grad, 0);
     OK(moon_tape_leaf(t, x, grad, &a));
@@ -154,15 +163,17 @@ static void nan_stays_visible(void **state) {
     if (i == 7) OK(moon_op_clip(t, a, -1, 1, &y));
     if (i == 8) OK(moon_op_leaky_relu(t, a, 0.1, &y));
     if (i == 9) OK(moon_op_maximum(t, a, constant(t, SHAPE(3)), &y));
+    if (i == 14) OK(moon_op_minimum(t, constant(t, SHAPE(3)), a, &y)); /* NaN on the other side */
     if (i == 10) OK(moon_op_max_along(t, a, 1, true, &y));
     if (i == 11) OK(moon_op_cross_entropy(t, a, class, MOON_NONE, NULL, &y));
     if (i == 12) OK(moon_op_bpr(t, a, constant(t, SHAPE(1, 3)), NULL, &y));
     if (i == 13) OK(moon_op_hinge(t, a, constant(t, SHAPE(1, 3)), 1, NULL, &y));
-    if (i < 11) OK(moon_op_mul(t, y, w, &y));
+    if (i < 11 || i == 14) OK(moon_op_mul(t, y, w, &y));
     OK(moon_op_sum(t, y, &y));
     if (!isnan(*(const float *)moon_var_data(t, y))) fail_msg("op %zu loses a NaN", i);
     OK(moon_tape_backward(t, y));
-    if (i != 13 && !isnan(((float *)moon_tensor_data(grad))[1])) fail_msg("op %zu loses a NaN on its way back", i); /* hinge's slope is a step */
+    if (i != 13 && !isnan(((float *)moon_tensor_data(grad))[1]))
+      fail_msg("op %zu loses a NaN on its way back", i); /* hinge's slope is a step */
   }
   moon_tape_free(t);
   moon_tensor_free(x), moon_tensor_free(grad);

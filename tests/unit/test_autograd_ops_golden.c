@@ -72,7 +72,8 @@ static void back(golden *g, moon_var y, const float *dy) {
 static void layers_agree_with_pytorch(void **state) {
   (void)state;
   golden g = golden_open();
-  moon_var x = leaf(&g, layer_norm_x, SHAPE(3, 2, 7)), gamma = leaf(&g, layer_norm_gamma, SHAPE(7)), beta = leaf(&g, layer_norm_beta, SHAPE(7)), y;
+  moon_var x = leaf(&g, layer_norm_x, SHAPE(3, 2, 7)), gamma = leaf(&g, layer_norm_gamma, SHAPE(7)),
+           beta = leaf(&g, layer_norm_beta, SHAPE(7)), y;
   OK(moon_op_layer_norm(g.tape, x, gamma, beta, 1e-5, &y));
   VALUE(g, y, layer_norm_y);
   back(&g, y, layer_norm_dy);
@@ -105,7 +106,8 @@ static void batch_norm_agrees_with_pytorch(void **state) {
   OK(moon_tensor_new(MOON_F32, SHAPE(3), &mean));
   OK(moon_tensor_new(MOON_F32, SHAPE(3), &var));
   moon_tensor_fill(mean, 0.5), moon_tensor_fill(var, 2);
-  moon_var x = leaf(&g, batch_norm_x, SHAPE(6, 3)), gamma = leaf(&g, batch_norm_gamma, SHAPE(3)), beta = leaf(&g, batch_norm_beta, SHAPE(3)), y;
+  moon_var x = leaf(&g, batch_norm_x, SHAPE(6, 3)), gamma = leaf(&g, batch_norm_gamma, SHAPE(3)),
+           beta = leaf(&g, batch_norm_beta, SHAPE(3)), y;
   OK(moon_op_batch_norm(g.tape, x, gamma, beta, mean, var, 0.1, 1e-5, true, &y));
   VALUE(g, y, batch_norm_y);
   back(&g, y, batch_norm_dy);
@@ -121,7 +123,8 @@ static void batch_norm_agrees_with_pytorch(void **state) {
 static void attention_agrees_with_pytorch(void **state) {
   (void)state;
   golden g = golden_open();
-  moon_var q = leaf(&g, attention_q, SHAPE(2, 2, 4, 3)), k = leaf(&g, attention_k, SHAPE(2, 2, 4, 3)), v = leaf(&g, attention_v, SHAPE(2, 2, 4, 3)), y;
+  moon_var q = leaf(&g, attention_q, SHAPE(2, 2, 4, 3)), k = leaf(&g, attention_k, SHAPE(2, 2, 4, 3)),
+           v = leaf(&g, attention_v, SHAPE(2, 2, 4, 3)), y;
   OK(moon_op_attention(g.tape, q, k, v, &(moon_attention){.causal = true, .lengths = attention_lengths}, &y));
   VALUE(g, y, attention_y);
   back(&g, y, attention_dy);
@@ -134,8 +137,8 @@ static void attention_agrees_with_pytorch(void **state) {
 static void gru_agrees_with_pytorch(void **state) {
   (void)state;
   golden g = golden_open();
-  moon_var x = leaf(&g, gru_x, SHAPE(3, 4, 2)), w = leaf(&g, gru_w, SHAPE(2, 9)), u = leaf(&g, gru_u, SHAPE(3, 9)), b = leaf(&g, gru_b, SHAPE(9)),
-           c = leaf(&g, gru_c, SHAPE(9)), y;
+  moon_var x = leaf(&g, gru_x, SHAPE(3, 4, 2)), w = leaf(&g, gru_w, SHAPE(2, 9)), u = leaf(&g, gru_u, SHAPE(3, 9)),
+           b = leaf(&g, gru_b, SHAPE(9)), c = leaf(&g, gru_c, SHAPE(9)), y;
   OK(moon_op_gru(g.tape, x, w, u, b, c, gru_lengths, &y));
   VALUE(g, y, gru_y);
   back(&g, y, gru_dy);
@@ -165,7 +168,8 @@ static void losses_agree_with_pytorch(void **state) {
   golden_close(&g);
 
   g = golden_open();
-  moon_var q = leaf(&g, info_nce_q, SHAPE(5, 3)), k = leaf(&g, info_nce_k, SHAPE(5, 3)), log_q = constant(&g, info_nce_log_q, SHAPE(5));
+  moon_var q = leaf(&g, info_nce_q, SHAPE(5, 3)), k = leaf(&g, info_nce_k, SHAPE(5, 3)),
+           log_q = constant(&g, info_nce_log_q, SHAPE(5));
   OK(moon_op_info_nce(g.tape, q, k, &(moon_info_nce){.temperature = 0.2, .log_q = &log_q}, &y));
   VALUE(g, y, info_nce_y);
   OK(moon_tape_backward(g.tape, y));
@@ -174,8 +178,8 @@ static void losses_agree_with_pytorch(void **state) {
   golden_close(&g);
 
   g = golden_open();
-  moon_var pos = leaf(&g, sampled_pos, SHAPE(4)), neg = leaf(&g, sampled_neg, SHAPE(4, 3)), q_pos = constant(&g, sampled_q_pos, SHAPE(4)),
-           q_neg = constant(&g, sampled_q_neg, SHAPE(3));
+  moon_var pos = leaf(&g, sampled_pos, SHAPE(4)), neg = leaf(&g, sampled_neg, SHAPE(4, 3)),
+           q_pos = constant(&g, sampled_q_pos, SHAPE(4)), q_neg = constant(&g, sampled_q_neg, SHAPE(3));
   OK(moon_op_sampled_softmax(g.tape, pos, neg, (moon_log_q){&q_pos, &q_neg}, NULL, &y));
   VALUE(g, y, sampled_y);
   OK(moon_tape_backward(g.tape, y));

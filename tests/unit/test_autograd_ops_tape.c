@@ -96,7 +96,8 @@ static void parts_of_a_batch_add_up_to_the_batch(void **state) {
   for (int i = 0; i < 30; i++) x[i] = (float)moon_rng_normal(&rng);
   moon_tape *tape = fresh();
   double all = part_loss(tape, &whole, x, 10, 1);
-  double sum = part_loss(tape, &parts, x, 4, 0.4) + part_loss(tape, &parts, x + 12, 4, 0.4) + part_loss(tape, &parts, x + 24, 2, 0.2);
+  double sum =
+      part_loss(tape, &parts, x, 4, 0.4) + part_loss(tape, &parts, x + 12, 4, 0.4) + part_loss(tape, &parts, x + 24, 2, 0.2);
   NEAR(sum, all, 1e-6);
   for (size_t i = 0; i < 6; i++) NEAR(grad_at(&parts, i), grad_at(&whole, i), 1e-6);
   moon_tape_free(tape);
@@ -139,7 +140,9 @@ static moon_status block_build(moon_tape *tape, const moon_var *in, size_t n, vo
 static void block_open(block *b) {
   moon_rng rng;
   moon_rng_seed(&rng, 5, 5);
-  *b = (block){.w = param_of(&rng, MOON_F32, SHAPE(6, 6)), .gamma = param_of(&rng, MOON_F32, SHAPE(6)), .beta = param_of(&rng, MOON_F32, SHAPE(6))};
+  *b = (block){.w = param_of(&rng, MOON_F32, SHAPE(6, 6)),
+               .gamma = param_of(&rng, MOON_F32, SHAPE(6)),
+               .beta = param_of(&rng, MOON_F32, SHAPE(6))};
   OK(moon_tensor_new(MOON_F32, SHAPE(6), &b->mean));
   OK(moon_tensor_new(MOON_F32, SHAPE(6), &b->var));
   moon_rng_seed(&b->key, 8, 8);
@@ -211,7 +214,8 @@ static void a_checkpoint_keeps_no_intermediates(void **state) {
     moon_tape *tape = fresh();
     moon_var y;
     OK(moon_tape_leaf(tape, x.value, x.grad, &y));
-    for (int i = 0; i < 10; i++) OK(checkpointed ? moon_op_checkpoint(tape, long_chain, NULL, &y, 1, &y) : long_chain(tape, &y, 1, NULL, &y));
+    for (int i = 0; i < 10; i++)
+      OK(checkpointed ? moon_op_checkpoint(tape, long_chain, NULL, &y, 1, &y) : long_chain(tape, &y, 1, NULL, &y));
     OK(moon_op_sum(tape, y, &y));
     OK(moon_tape_backward(tape, y));
     held[checkpointed] = moon_tape_bytes(tape);
@@ -353,7 +357,8 @@ static void the_first_value_that_is_not_finite_is_named(void **state) {
   OK(moon_tape_scope_push(tape, "tower"));
   OK(moon_op_exp(tape, a, &y));
   OK(moon_tape_scope_push(tape, "layer 3 dense"));
-  REFUSED(MOON_EINVAL, "log: the value is -inf at element 2 of [2, 3] (node 3, in tower / layer 3 dense)", moon_op_log(tape, a, &y));
+  REFUSED(MOON_EINVAL, "log: the value is -inf at element 2 of [2, 3] (node 3, in tower / layer 3 dense)",
+          moon_op_log(tape, a, &y));
   moon_tape_scope_pop(tape);
   REFUSED(MOON_EINVAL, "sqrt: the value is nan at element 4 of [2, 3] (node 3, in tower)", moon_op_sqrt(tape, a, &y));
   moon_tape_scope_pop(tape);
@@ -499,12 +504,14 @@ static moon_status layers(moon_tape *tape, everything *e, moon_var x, moon_var *
   MOON_TRY(moon_op_stack(tape, (moon_var[]){x, y, z}, 3, 1, &z));
   MOON_TRY(moon_op_fm(tape, z, &z));
   MOON_TRY(moon_op_clip(tape, z, -3, 3, &z));
-  MOON_TRY(moon_op_custom(tape, &(moon_custom){"cube", cube_forward, cube_backward, &e->custom}, (moon_var[]){z, y}, 2, SHAPE(N, D), &y));
+  MOON_TRY(moon_op_custom(tape, &(moon_custom){"cube", cube_forward, cube_backward, &e->custom}, (moon_var[]){z, y}, 2,
+                          SHAPE(N, D), &y));
   return moon_op_l2_normalise(tape, y, out);
 }
 
 static moon_status bag_of(moon_tape *tape, everything *e, moon_bag_mode mode, moon_var *out) {
-  return moon_op_embedding_bag(tape, e->table.value, e->table.grad, &(moon_bag){e->ids, e->offsets, N, NULL, mode}, NULL, NULL, out);
+  return moon_op_embedding_bag(tape, e->table.value, e->table.grad, &(moon_bag){e->ids, e->offsets, N, NULL, mode}, NULL, NULL,
+                               out);
 }
 
 static moon_status everything_step(moon_tape *tape, everything *e, double *loss) {
@@ -606,7 +613,8 @@ static void an_op_without_memory_leaves_the_tape_as_it_was(void **state) {
   STARVED(moon_op_log_softmax(tape, a, &out));
   STARVED(moon_op_l2_normalise(tape, a, &out));
   STARVED(moon_op_attention(tape, cube, cube, cube, &how, &out));
-  STARVED(moon_op_embedding_bag(tape, table, NULL, &(moon_bag){ids, (size_t[]){0, 1, 2, 3, 4}, 4, NULL, MOON_BAG_SUM}, NULL, NULL, &out));
+  STARVED(moon_op_embedding_bag(tape, table, NULL, &(moon_bag){ids, (size_t[]){0, 1, 2, 3, 4}, 4, NULL, MOON_BAG_SUM}, NULL, NULL,
+                                &out));
 #undef STARVED
   moon_tape_free(tape);
   moon_tensor_free(table);

@@ -1,0 +1,77 @@
+/* module.h - a tree of layers: named parameters with one forward verb.
+ *
+ * A module is made from the plan's JSON for a list of named inputs, the first of which is called "x" and flows into the root.
+ * What flows is numbers or ids, and may be a sequence with lengths; its shape is known when the module is made, so whatever
+ * does not fit is found then, at the user's line. Any layer may say {"input":"history"}: it then reads that input and not what
+ * flowed to it. A layer of two inputs (din) names both. That is the whole wiring; parallel brings branches together again.
+ *
+ *   {"type":"sequential","layers":[{"type":"dense","units":64,"activation":"relu","where":"recipe.lua:12"}, ...]}
+ *
+ * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
+ * statistics) and "share" (layers of one name and one type have one set of parameters). Parameters are called by their path:
+ * "1.attention.query.weight". The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
+#ifndef MOON_NN_MODULE_H
+#define MOON_NN_MODULE_H
+#include <jansson.h>
+
+#include "nn/nn.h"
+
+typedef struct moon_module moon_module;
+
+/* What a module knows of an input, or of what flows between layers, when it is made. */
+typedef struct moon_form {
+  const char *name; /* of an input; copied */
+  size_t ids;       /* 0: numbers; else ids below this, to look up in a table of so many rows */
+  int dims;
+  size_t shape[MOON_MAX_DIMS]; /* [dims] without the batch; a sequence's first is its steps */
+} moon_form;
+typedef struct moon_form_text { char text[200]; } moon_form_text;
+moon_form_text moon_form_write(const moon_form *form); /* "[n, 5, 16]", "ids [n, 5]": the batch is n */
+
+/* And in a forward pass. */
+typedef struct moon_value {
+  moon_var x;              /* [n, shape...] numbers, */
+  const uint32_t *ids;     /* or ids [n, shape...] */
+  const uint32_t *lengths; /* [n], of a sequence: steps from there on are padding; NULL: none is */
+} moon_value;
+
+typedef struct moon_pass {
+  moon_tape *tape;
+  size_t rows;              /* n */
+  const moon_value *inputs; /* as many as the module was made for and in that order; ids and lengths stay until backward */
+  bool training;            /* dropout drops, batch_norm takes the batch's statistics and moves its own */
+  uint64_t seed, step;      /* training: dropout's draws are a function of both and of the layer */
+} moon_pass;
+
+/* count >= 1 inputs; dtype is that of the parameters and of all numbers that flow. Errors begin with the "where" of the layer. */
+moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_form *inputs, size_t count, moon_rng *rng,
+                            moon_module **out);
+void moon_module_free(moon_module *module);
+const moon_form *moon_module_out(const moon_module *module); /* borrowed */
+/* Whether a layer names the input; x counts as used. One that is not need not be there in a pass. */
+bool moon_module_uses(const moon_module *module, size_t input);
+
+/* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
+ * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its
+ * dropout. */
+bool moon_module_splits(const moon_module *module);
+
+/* The value of the root. Threads may run one module at once, each on its own tape, while none trains it. */
+moon_status moon_module_forward(const moon_module *module, const moon_pass *pass, moon_var *y);
+/* Sum over layers with "l2" of l2 times the sum of squares of their weights, to be added to the loss; *any is false where there
+ * are none, and *penalty is then not written. */
+moon_status moon_module_penalty(const moon_module *module, moon_tape *tape, bool *any, moon_var *penalty);
+
+/* Borrowed, each once however often it is shared, in the order of the tree. */
+moon_param *const *moon_module_params(const moon_module *module, size_t *n);
+/* What is saved beside the parameters: running statistics, by path ("2.mean"). */
+const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *n);
+
+/* A line for each layer: path, type, output and parameters of its own; then their sum. Appends. */
+moon_status moon_module_summary(const moon_module *module, moon_buf *out);
+
+/* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
+ * the activation after the root. *out is NULL where the module is anything else, and no error. */
+moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out);
+
+#endif

@@ -1,0 +1,116 @@
+/* fit.h - what the files of fitting share: batches that are laid out ahead (fit_batches.c), threads that work through the shards of a batch
+ * (fit_crew.c), checkpoints (fit_checkpoint.c), and the loop over all of it (fit.c). */
+#ifndef MOON_RANK_FIT_H
+#define MOON_RANK_FIT_H
+#include "rank/model.h"
+
+enum { MOON_MOST_EPOCHS = 512, MOON_MOST_SHARDS = 8, MOON_MOST_THREADS = 64, MOON_MOST_AHEAD = 8 };
+
+/* ---- batches (fit_batches.c) -------------------------------------------------------------------------------------------------- */
+
+/* A batch is cut into shards by its size alone, so that the weights do not depend on how many threads there are. A shard has rows enough to be
+ * worth a tape of its own; a small batch is one shard. */
+size_t moon_shard_count(size_t batch);
+static inline size_t moon_shard_start(size_t batch, size_t shards, size_t shard) {
+  return batch * shard / shards;
+}
+
+/* Where rows come from. */
+typedef struct moon_rows {
+  const moon_dataset *data;
+  const float *mean, *scale; /* [dense_slots] */
+  const float *weight;       /* [examples.n] or NULL: all 1 */
+} moon_rows;
+
+/* A shard as the tape wants it. */
+typedef struct moon_piece {
+  moon_batch inputs;
+  float *target, *weight; /* [n]; weight NULL: all 1 */
+} moon_piece;
+
+/* Room for some rows, and the rows of one or more whole batches in it, each batch shard by shard. */
+typedef struct moon_block {
+  size_t epoch, start, n; /* rows start..start+n of the epoch's order */
+  float *dense, *target, *weight;
+  uint32_t *ids, *bags;
+} moon_block;
+moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t room);
+void moon_block_free(moon_block *block);
+/* The n rows from `at` on in the block as a piece: where they lie. */
+moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size_t at, size_t n);
+/* Lays the examples at `order` out as that piece. */
+void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *order);
+
+/* The batches of a fit in their order, from a position on, `ahead` blocks laid out by a thread of its own while the current one is trained
+ * on (0: no thread). What comes does not depend on it. An epoch's order is a function of the seed and its number. */
+typedef struct moon_feed moon_feed;
+typedef struct moon_feed_options {
+  moon_rows rows;
+  const uint32_t *examples; /* [n] those to train on, borrowed */
+  size_t n, batch, epochs, ahead;
+  uint64_t seed;
+  size_t epoch, done; /* where to begin: epoch 1.., rows done of it, in whole batches */
+} moon_feed_options;
+moon_status moon_feed_new(const moon_feed_options *options, moon_feed **out);
+void moon_feed_free(moon_feed *feed); /* also in the middle */
+/* The next block, good until the next call; *out is NULL after the last epoch. */
+void moon_feed_next(moon_feed *feed, const moon_block **out);
+
+/* ---- threads (fit_crew.c) ------------------------------------------------------------------------------------------------------ */
+
+/* Threads that wait for work. run calls work(self, i) for i in [0, n), each once, on the caller's thread and on theirs, and returns when all
+ * are done. A crew of one has no threads. */
+typedef struct moon_crew moon_crew;
+typedef void (*moon_crew_fn)(void *self, size_t i);
+moon_status moon_crew_new(size_t threads, moon_crew **out);
+void moon_crew_free(moon_crew *crew);
+void moon_crew_run(moon_crew *crew, size_t n, moon_crew_fn work, void *self);
+size_t moon_cores(void); /* that this process may use */
+
+/* ---- the fit ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_fit_state {
+  moon_model *model;
+  const moon_dataset *data;
+  const json_t *train;
+  moon_fit_options options;
+  moon_fit_report *report;
+  /* from the plan */
+  size_t epochs, batch, patience, threads, ahead, checkpoint_every, step_every;
+  uint64_t seed;
+  bool bce;
+  double positive_weight;
+  uint32_t on_epoch, on_step; /* functions, 0: none */
+  /* made for it */
+  moon_optimizer *optimizer;
+  moon_crew *crew;
+  moon_tape *tapes[MOON_MOST_SHARDS];
+  moon_feed *feed;
+  moon_block valid; /* one batch to validate on */
+  float *weight;    /* [examples.n]; NULL: all 1 */
+  uint32_t *order[2];
+  size_t count[2]; /* examples to train on, and to validate on */
+  /* where it stands; what a checkpoint holds */
+  size_t epoch, done; /* rows done of the epoch */
+  double sum;         /* of the losses of those rows */
+  moon_buf best;      /* the best weights so far, as moon_model_save writes them */
+  /* for progress */
+  int64_t started;
+  size_t rows_fitted; /* in this process */
+} moon_fit_state;
+
+static inline bool moon_fit_validates(const moon_fit_state *f) {
+  return f->count[MOON_VALIDATION] > 0;
+}
+
+/* ---- checkpoints (fit_checkpoint.c) --------------------------------------------------------------------------------------------- */
+
+/* All of the fit's state, written beside the file and moved over it in one step. */
+moon_status moon_checkpoint_write(const moon_fit_state *f, const char *path);
+/* MOON_EINVAL where something is there that is no checkpoint: no file of the user's is ever replaced by one. */
+moon_status moon_checkpoint_may_write(const char *path);
+/* Goes on from there. MOON_ENOTFOUND where there is none; MOON_EINVAL where it is of another fit, naming what differs; MOON_EFORMAT where it is
+ * broken. The fit is then as it was. */
+moon_status moon_checkpoint_read(moon_fit_state *f, const char *path);
+
+#endif

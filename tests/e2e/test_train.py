@@ -1,0 +1,160 @@
+"""Training as a user meets it: threads, checkpoints that survive a kill, functions of the recipe that watch."""
+import filecmp
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import shoplet
+from shoplet import MOONSHELF, run, write
+
+TRAIN = """train = { loss = "bce", epochs = 6, batch = 300, seed = 1, patience = 2, checkpoint = 5,
+            optimizer = m.nn.adamw { lr = 0.02, clip_norm = 1, schedule = m.nn.schedule("cosine", { warmup = 10 }) },
+            %s split = m.split.by_time { 0.8, 0.1, 0.1 } },"""
+
+
+def recipe_with(extra=""):
+    start = shoplet.RECIPE.index("train = {")
+    end = shoplet.RECIPE.index("evaluate = {")
+    return shoplet.RECIPE[:start] + TRAIN % extra + "\n  " + shoplet.RECIPE[end:]
+
+
+class Base(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.top = tempfile.mkdtemp(prefix="moonshelf-train-")
+        cls.data = os.path.join(cls.top, "data")
+        os.mkdir(cls.data)
+        shoplet.make(cls.data, events=9000)
+        cls.recipe = write(cls.top, "recipe.lua", recipe_with())
+        cls.bundle = os.path.join(cls.top, "bundle")
+        run("train", cls.recipe, "--data", cls.data, "--out", cls.bundle, "--threads", "1")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.top)
+
+    def out(self):
+        return os.path.join(tempfile.mkdtemp(dir=self.top), "out")
+
+    def command(self, out, *more, recipe=None):
+        return ["train", recipe or self.recipe, "--data", self.data, "--out", out, *more]
+
+    def assert_same_bundle(self, out):
+        names = sorted(os.listdir(self.bundle))
+        self.assertEqual(names, sorted(os.listdir(out)))
+        for name in names:
+            self.assertTrue(filecmp.cmp(os.path.join(self.bundle, name), os.path.join(out, name), shallow=False), name)
+
+
+class Threads(Base):
+    def test_threads_give_the_same_bundle(self):
+        for threads in ("2", "3"):
+            out = self.out()
+            run(*self.command(out, "--threads", threads))
+            self.assert_same_bundle(out)
+        self.assertIn("at most 64", run(*self.command(self.out(), "--threads", "65"), ok=2).stderr)
+
+
+class Checkpoints(Base):
+    def start(self, out, *more):
+        return subprocess.Popen([MOONSHELF, *self.command(out, *more)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def test_killed_again_and_again_it_ends_with_the_same_bundle(self):
+        rng = random.Random(7)
+        resumed = 0
+        for every in ("1", "4", "9"):
+            out = self.out()
+            checkpoint = out + ".checkpoint"
+            for _ in range(4):
+                process = self.start(out, "--checkpoint-every", every, "--resume", "--threads", rng.choice("12"))
+                deadline = time.monotonic() + 60
+                before = os.stat(checkpoint).st_mtime_ns if os.path.exists(checkpoint) else 0
+                while process.poll() is None and time.monotonic() < deadline:
+                    try:
+                        if os.stat(checkpoint).st_mtime_ns != before:
+                            break
+                    except FileNotFoundError:
+                        pass
+                    time.sleep(0.0005)
+                time.sleep(rng.random() * 0.01)  # in the middle of a step, or of writing
+                process.kill()
+                process.wait()
+                resumed += os.path.exists(checkpoint)
+            done = run(*self.command(out, "--checkpoint-every", every, "--resume"))
+            self.assert_same_bundle(out)
+            self.assertEqual(os.listdir(os.path.dirname(out)), ["out"], done.stderr)  # the checkpoint has gone
+        self.assertGreater(resumed, 2)
+
+    def test_interrupted_it_says_where_it_is_kept(self):
+        out = self.out()
+        process = subprocess.Popen([MOONSHELF, *self.command(out, "--checkpoint-every", "1000000", "--epochs", "500")],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        seen = ""
+        for line in process.stderr:
+            seen += line
+            if "fit:" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        seen += process.stderr.read()
+        self.assertEqual(process.wait(), 1)
+        process.stderr.close()
+        self.assertIn("out.checkpoint holds what was done", seen)
+        self.assertTrue(os.path.exists(out + ".checkpoint"))
+        self.assertFalse(os.path.exists(out))
+        refusal = run(*self.command(out, "--resume", "--epochs", "499"), ok=1).stderr
+        self.assertIn("epochs was 500 and is 499 now", refusal)
+
+    def test_another_recipe_is_refused_and_a_diary_is_spared(self):
+        out = self.out()
+        process = self.start(out, "--checkpoint-every", "1", "--epochs", "500")
+        while not os.path.exists(out + ".checkpoint"):
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        other = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with().replace('within = "24h"', 'within = "2h"'))
+        stderr = run(*self.command(out, "--resume", "--epochs", "500", recipe=other), ok=1).stderr
+        self.assertIn("label", stderr)
+        diary = write(os.path.dirname(out), "diary.txt", "dear diary")
+        self.assertIn("is not a checkpoint", run(*self.command(out, "--checkpoint", diary), ok=1).stderr)
+        with open(diary, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "dear diary")
+
+    def test_resume_without_a_checkpoint_begins(self):
+        out = self.out()
+        self.assertIn("begins anew", run(*self.command(out, "--resume")).stderr)
+        self.assert_same_bundle(out)
+
+
+class Functions(Base):
+    def train_with(self, extra, ok=0):
+        recipe = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with(extra))
+        return run(*self.command(self.out(), "--json", recipe=recipe), ok=ok)
+
+    def test_they_see_the_training(self):
+        done = self.train_with('on_epoch = function(i) print("E", i.epoch, i.epochs, i.loss < 1, i.validation_loss < 1, i.lr > 0) end,'
+                               'on_step = { every = 10, function(i) print("S", i.step, i.validation_loss) end },')
+        self.assertIn("E\t1\t6\ttrue\ttrue\ttrue\n", done.stderr)
+        self.assertIn("S\t10\tnil\n", done.stderr)
+        self.assertNotIn("S\t11", done.stderr)
+
+    def test_they_can_stop_it(self):
+        for answer in ("false", '"stop"'):
+            done = self.train_with("on_epoch = function(i) if i.epoch == 2 then return %s end end," % answer)
+            self.assertIn('"epochs": 2', done.stdout)
+        done = self.train_with("on_step = { function(i) return i.step < 3 end },")
+        self.assertIn('"steps": 3', done.stdout)
+
+    def test_their_mistakes_name_the_line(self):
+        self.assertRegex(self.train_with("on_epoch = function(i) return i.los + 1 end,", ok=1).stderr, r"recipe\.lua:\d+: .*los")
+        self.assertIn('not "halt"', self.train_with('on_epoch = function() return "halt" end,', ok=1).stderr)
+        self.assertIn("every = 100", self.train_with("on_step = 3,", ok=1).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,67 @@
+-- Training: optimisers and their groups, schedules, and the options of train = { ... }.
+local t = require "harness"
+local m = require "moonshelf"
+
+local function train(options) return t.plan(t.recipe { train = options }).train end
+local parts = {
+  events = m.csv "events.csv" { user = "u", item = "i", event = "e", time = "t" },
+  label = m.label { positive = "purchase", of = "view", within = "24h" }, features = { m.id "item" },
+  model = m.nn.sequential { m.nn.dense(1, "sigmoid") },
+}
+local function refused(options, ...)
+  parts.train = options
+  t.fails(function() m.recipe "small" (parts) end, ...)
+end
+local function optimizer(word) return train({ optimizer = word }).optimizer end
+
+t.test("each optimiser has its paper's defaults", function()
+  t.equal(optimizer(m.nn.sgd()), { type = "sgd", lr = 0.01, momentum = 0, nesterov = false })
+  t.equal(optimizer(m.nn.adamw()), { type = "adamw", lr = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7, weight_decay = 0.01 })
+  t.equal(optimizer(m.nn.adagrad()), { type = "adagrad", lr = 0.01, epsilon = 1e-7, initial = 0.1 })
+  t.equal(optimizer(m.nn.ftrl()), { type = "ftrl", lr = 0.1, beta = 1, l1 = 0, l2 = 0, initial = 0.1 })
+end)
+
+t.test("groups, clipping and a schedule stand in the plan", function()
+  local got = optimizer(m.nn.adam {
+    clip_norm = 1, clip_value = 0.5, weight_decay = 0.1, schedule = m.nn.schedule("cosine", { warmup = 100, floor = 0.01 }),
+    groups = { { params = "embedding.*", lr = 0.01 }, { params = "*.bias", weight_decay = 0 } },
+  })
+  t.has(got, { clip_norm = 1, clip_value = 0.5, weight_decay = 0.1 })
+  t.equal(got.schedule, { type = "cosine", warmup = 100, floor = 0.01 })
+  t.equal(got.groups, { { params = "embedding.*", lr = 0.01 }, { params = "*.bias", weight_decay = 0 } })
+  t.equal(optimizer(m.nn.sgd { schedule = m.nn.schedule "step" }).schedule, { type = "step", factor = 0.5, every = 1000 })
+end)
+
+t.test("optimisers and schedules say what is wrong with them", function()
+  t.fails(function() m.nn.sgd { nesterov = true } end, "nesterov needs a momentum above 0")
+  t.fails(function() m.nn.sgd { momentum = 1 } end, "momentum must be a number at least 0 and below 1, got 1")
+  t.fails(function() m.nn.ftrl { schedule = m.nn.schedule "cosine" } end, "unknown option 'schedule'")
+  t.fails(function() m.nn.adam { schedule = "cosine" } end, 'a schedule such as m.nn.schedule("cosine"', 'got the string "cosine"')
+  t.fails(function() m.nn.adam { groups = { { lr = 1 } } } end, "groups[1]: 'params' is missing")
+  t.fails(function() m.nn.adam { groups = { { params = "x", decay = 1 } } } end, "groups[1]: unknown option 'decay'")
+  t.fails(function() m.nn.adam { clip_norm = 0 } end, "clip_norm must be a number above 0")
+  t.fails(function() m.nn.schedule("cosin") end, "did you mean 'cosine'?")
+  t.fails(function() m.nn.schedule("step", { floor = 1 }) end, "unknown option 'floor'")
+  t.fails(function() m.nn.schedule("linear", { floor = 2 }) end, "floor must be a number at least 0 and at most 1")
+end)
+
+t.test("options that only sometimes are there are left out of the plan", function()
+  t.has(train { positive_weight = 3, threads = 2, ahead = 0, checkpoint = 500 },
+    { positive_weight = 3, threads = 2, ahead = 0, checkpoint = 500 })
+  refused({ positive_weight = 2, loss = "mse" }, 'positive_weight is for the loss "bce"')
+  refused({ threads = 0 }, "threads must be a whole number from 1 to 64, got 0")
+  refused({ weight = "wieght" }, "train: weight: the events have no column 'wieght'")
+end)
+
+t.test("functions that watch become numbers", function()
+  local got = train { on_epoch = function() end, on_step = { every = 100, function() end } }
+  t.equal(got.on_epoch, 1)
+  t.equal(got.on_step, { fn = 2, every = 100 })
+  t.equal(train { on_step = { function() end } }.on_step, { fn = 1, every = 1 })
+  refused({ on_epoch = 3 }, "on_epoch must be a function, got 3")
+  refused({ on_step = { every = 2 } }, "on_step must be { every = 100, function(info) ... end }")
+  refused({ on_step = { evry = 2, function() end } }, "unknown option 'evry'", "did you mean 'every'?")
+  refused({ on_step = { every = 0, function() end } }, "every must be a whole number, 1 or more, got 0")
+end)
+
+t.done()
