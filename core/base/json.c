@@ -86,8 +86,9 @@ void moon_json_number(moon_buf *out, double value) {
     put_decimal(out, value < 0, (uint64_t)scaled, 4);
     return;
   }
-  moon_number_text(value, 15, text);
-  if (strtod(text, NULL) != value) moon_number_text(value, 17, text);
+  int digits = 15; /* every double has come back by 17 */
+  do moon_number_text(value, digits, text);
+  while (strtod(text, NULL) != value && ++digits < 18);
   moon_buf_puts(out, text);
 }
 

@@ -1,4 +1,5 @@
 /* test_base_json.c - what goes out is JSON, whatever came in. */
+#include <locale.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,14 +65,16 @@ static void numbers_come_back_the_same(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 6, 1);
   moon_buf out = {0};
-  moon_json_number(&out, 12.34);
+  moon_json_number(&out, 12.34); /* in as few digits as do */
   moon_json_number(&out, NAN);
   moon_json_number(&out, -INFINITY);
-  assert_string_equal(out.data, "12.34nullnull");
+  moon_json_number(&out, 1.0 / 3);
+  assert_string_equal(out.data, "12.34nullnull0.3333333333333333");
   for (int round = 0; round < 10000; round++) {
     uint64_t bits = moon_rng_u64(&rng);
     double value;
     memcpy(&value, &bits, sizeof value);
+    if (round % 2) value = round * 1.37e-3 * (1 + round % 99999); /* what catalogues hold, too */
     if (!isfinite(value)) continue;
     moon_buf_reset(&out);
     moon_json_number(&out, value);
@@ -110,11 +113,20 @@ static void scores_are_those_of_printf(void **state) {
   moon_buf_free(&out);
 }
 
+static void numbers_do_not_follow_the_locale(void **state) {
+  (void)state;
+  if (!setlocale(LC_NUMERIC, "de_DE.UTF-8") && !setlocale(LC_NUMERIC, "fr_FR.UTF-8")) skip();
+  char text[32];
+  moon_number_text(0.5, 6, text);
+  setlocale(LC_NUMERIC, "C");
+  assert_string_equal(text, "0.5");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(texts_are_escaped),          cmocka_unit_test(any_bytes_become_json_and_valid_ones_come_back),
       cmocka_unit_test(numbers_come_back_the_same), cmocka_unit_test(integers_and_null_are_json),
-      cmocka_unit_test(scores_are_those_of_printf),
+      cmocka_unit_test(scores_are_those_of_printf), cmocka_unit_test(numbers_do_not_follow_the_locale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
