@@ -82,14 +82,26 @@ __attribute__((format(printf, 2, 3))) void moon_buf_printf(moon_buf *buf, const 
 void moon_buf_reset(moon_buf *buf);
 void moon_buf_free(moon_buf *buf);
 
-/* How many bytes from the start are UTF-8 (well-formed, no zero byte): n where all are. (text.c) */
+/* Bytes of the UTF-8 character that `text` begins with (RFC 3629: no surrogates, nothing overlong); 0 where it is none, a zero
+ * byte, or n is 0. (text.c) */
+size_t moon_utf8_length(const char *text, size_t n);
+/* How many bytes from the start are such characters: n where all are. */
 size_t moon_utf8_prefix(const char *text, size_t n);
 /* Fit for JSON and a terminal: bytes that are not UTF-8, and control characters but line ends and tabs, become '?'. */
 void moon_text_tidy(char *text);
+/* "%.<digits>g" with a decimal point whatever the locale. */
+void moon_number_text(double value, int digits, char out[32]);
 
 /* The nearest of `names` to `name` by edit distance (Damerau-Levenshtein, case aside; at most a third of its length + 1), or
  * NULL. */
 const char *moon_nearest(const char *name, const char *const *names, size_t count);
+
+/* JSON into a buffer (json.c): whatever comes in, JSON goes out. */
+void moon_json_text(moon_buf *out, const char *text, size_t n); /* quoted and escaped; a broken byte becomes U+FFFD */
+void moon_json_string(moon_buf *out, const char *text);         /* null for NULL */
+void moon_json_integer(moon_buf *out, int64_t value);
+void moon_json_number(moon_buf *out, double value); /* reads back the same; null for what JSON cannot say */
+void moon_json_score(moon_buf *out, float value);   /* six digits of it */
 
 /* ---- hashing and interning (dict.c, map.c) ------------------------------------------------------------------------------ */
 

@@ -1,10 +1,14 @@
-/* text.c - is it UTF-8? Whatever comes from outside and may end in a message, in JSON or on a terminal passes here. */
+/* text.c - is it UTF-8? Whatever comes from outside and may end in a message, in JSON or on a terminal passes here. And numbers as
+ * text. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
 
-/* One character: well-formed, without surrogates or overlong forms (Unicode 15, table 3-7). Answers its bytes, or 0. */
-static size_t character(const unsigned char *at, size_t n) {
+/* The second byte's range keeps out surrogates, overlong forms and what lies past U+10FFFF (Unicode 15, table 3-7). */
+size_t moon_utf8_length(const char *text, size_t n) {
+  const unsigned char *at = (const unsigned char *)text;
+  if (!n) return 0;
   unsigned c = at[0], low = 0x80, high = 0xbf;
   size_t bytes;
   if (c < 0x80) return c != 0;
@@ -32,7 +36,7 @@ size_t moon_utf8_prefix(const char *text, size_t n) {
       at += 8;
       continue;
     }
-    size_t bytes = character((const unsigned char *)text + at, n - at);
+    size_t bytes = moon_utf8_length(text + at, n - at);
     if (!bytes) break;
     at += bytes;
   }
@@ -44,4 +48,10 @@ void moon_text_tidy(char *text) {
   for (size_t i = 0; i < n; i++)
     if (((unsigned char)text[i] < 0x20 && text[i] != '\n' && text[i] != '\t') || text[i] == 0x7f) text[i] = '?';
   for (size_t at = 0; (at += moon_utf8_prefix(text + at, n - at)) < n;) text[at] = '?';
+}
+
+void moon_number_text(double value, int digits, char out[32]) {
+  snprintf(out, 32, "%.*g", digits, value);
+  for (char *c = out; *c; c++)
+    if (*c == ',') *c = '.'; /* a host may have chosen a locale */
 }

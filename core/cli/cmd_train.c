@@ -186,6 +186,7 @@ static int run(int argc, char **argv) {
   if (status.code) code = cli_fail(status);
   else if (json) code = print_json(&job);
   else print_text(&job), code = CLI_DONE;
+  if (status.code && moon_file_exists(job.out)) fprintf(stderr, "%s is as it was\n", job.out);
   job_close(&job);
   return code;
 }

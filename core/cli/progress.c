@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -13,14 +14,27 @@ static void on_interrupt(int signal_number) {
   interrupted = 1;
 }
 
+/* How many bytes of a line fit the terminal: one that wraps could not be drawn over. */
+static size_t fitting(const char *line) {
+  struct winsize window = {0};
+  size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) || !window.ws_col ? 80 : window.ws_col;
+  size_t n = strlen(line), at = 0;
+  for (size_t shown = 1; at < n && shown < columns; shown++) {
+    size_t character = moon_utf8_length(line + at, n - at);
+    at += character ? character : 1;
+  }
+  return at;
+}
+
 static void draw_bar(cli_progress *bar, double fraction, const char *note) {
   enum { WIDTH = 24 };
-  char cells[WIDTH + 1];
+  char cells[WIDTH + 1], line[300];
   int full = fraction < 0 ? 0 : (int)(fraction * WIDTH + 0.5);
   for (int i = 0; i < WIDTH; i++) cells[i] = i < full ? '#' : '.';
   cells[WIDTH] = 0;
-  if (fraction < 0) fprintf(stderr, "\r\033[K%-12s %s", bar->stage, note ? note : "");
-  else fprintf(stderr, "\r\033[K%-12s [%s] %3d%%  %s", bar->stage, cells, (int)(fraction * 100), note ? note : "");
+  if (fraction < 0) snprintf(line, sizeof line, "%-10s %s", bar->stage, note ? note : "");
+  else snprintf(line, sizeof line, "%-10s [%s] %3d%%  %s", bar->stage, cells, (int)(fraction * 100), note ? note : "");
+  fprintf(stderr, "\r\033[K%.*s", (int)fitting(line), line);
   fflush(stderr);
   bar->drawn = true;
 }

@@ -270,7 +270,7 @@ static moon_status report_progress(const reader *r, size_t records) {
   double fraction = r->packed > 0 && r->in->file ? (double)gzoffset(r->in->file) / (double)r->packed : -1;
   snprintf(note, sizeof note, "%.40s: %zu rows", r->in->name, records);
   if (moon_progress_step(r->options->progress, "reading", fraction > 1 ? 1 : fraction, note)) return moon_ok();
-  return moon_fail(MOON_ECANCELED, "reading %s was stopped", r->in->name);
+  return moon_fail(MOON_ECANCELED, "interrupted while reading %s", r->in->name);
 }
 
 static moon_status read_rows(reader *r) {

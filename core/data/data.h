@@ -52,6 +52,7 @@ moon_status moon_column_push_null(moon_column *column);
 bool moon_column_is_null(const moon_column *column, size_t row);
 double moon_column_number(const moon_column *column, size_t row); /* NaN for null and for strings */
 const char *moon_column_text(const moon_column *column, size_t row); /* strings only; NULL for null */
+void moon_column_json(const moon_column *column, size_t row, moon_buf *out); /* the cell as JSON; null also past the last row */
 /* Keep the rows with keep[row] != 0, in order. keep: [rows]. */
 void moon_table_keep(moon_table *table, const uint8_t *keep);
 /* Reorder rows: new row i is old row order[i]. order: [rows]. */

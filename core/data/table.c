@@ -131,6 +131,22 @@ const char *moon_column_text(const moon_column *column, size_t row) {
   return moon_dict_text(column->dict, column->code[row]);
 }
 
+void moon_column_json(const moon_column *column, size_t row, moon_buf *out) {
+  char time[32];
+  if (row >= column->n || moon_column_is_null(column, row)) {
+    moon_json_string(out, NULL);
+  } else if (column->type == MOON_STRING) {
+    moon_json_text(out, moon_column_text(column, row), moon_dict_length(column->dict, column->code[row]));
+  } else if (column->type == MOON_NUMBER) {
+    moon_json_number(out, column->f64[row]);
+  } else if (column->type == MOON_INTEGER) {
+    moon_json_integer(out, column->i64[row]);
+  } else {
+    moon_time_format(column->i64[row], time);
+    moon_json_string(out, time);
+  }
+}
+
 /* memcpy with a constant size compiles to one move and respects the element's type, whichever of the union it is. */
 static void move_cell(const moon_column *column, const void *from, size_t source, size_t target) {
   if (column->type == MOON_STRING) memcpy(column->code + target, (const uint32_t *)from + source, sizeof(uint32_t));

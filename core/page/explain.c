@@ -4,31 +4,6 @@
 
 #include "page/render.h"
 
-/* ---- characters and numbers */
-
-size_t moon_utf8_length(const char *text, size_t n) {
-  const unsigned char *c = (const unsigned char *)text;
-  if (!n) return 0;
-  if (c[0] < 0x80) return 1;
-  size_t length = c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : (c[0] & 0xf0) == 0xe0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
-  if (!length || length > n) return 0;
-  for (size_t i = 1; i < length; i++)
-    if ((c[i] & 0xc0) != 0x80) return 0;
-  if (c[0] == 0xe0 && c[1] < 0xa0) return 0; /* longer than needed */
-  if (c[0] == 0xed && c[1] > 0x9f) return 0; /* half of a surrogate pair */
-  if (c[0] == 0xf0 && c[1] < 0x90) return 0;
-  if (c[0] == 0xf4 && c[1] > 0x8f) return 0; /* past U+10FFFF */
-  return length;
-}
-
-void moon_number_text(double value, int digits, char out[32]) {
-  snprintf(out, 32, "%.*g", digits, value);
-  for (char *c = out; *c; c++)
-    if (*c == ',') *c = '.'; /* a host may have chosen a locale */
-}
-
-/* ---- reasons */
-
 size_t moon_explain_effects(const moon_slate *slate, size_t position, const moon_reason *out[MOON_EFFECTS_SHOWN]) {
   size_t n = 0;
   for (const moon_reason *reason = slate->reason[position]; reason && n < MOON_EFFECTS_SHOWN; reason = reason->next)

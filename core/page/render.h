@@ -11,9 +11,4 @@ void moon_explain_why(const moon_slate *slate, size_t position, const moon_reque
 /* The last effects on an item, oldest first; returns how many. */
 size_t moon_explain_effects(const moon_slate *slate, size_t position, const moon_reason *out[MOON_EFFECTS_SHOWN]);
 
-/* Length of the UTF-8 character at `text` (of at most `n` bytes), 0 where it is none. */
-size_t moon_utf8_length(const char *text, size_t n);
-/* "%.<digits>g" with a decimal point whatever the locale. */
-void moon_number_text(double value, int digits, char out[32]);
-
 #endif

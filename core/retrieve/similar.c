@@ -119,7 +119,7 @@ static moon_status fill(moon_similar *s, counting *c, size_t limit, double shrin
       char note[64];
       snprintf(note, sizeof note, "%zu of %zu items", item, s->items);
       if (!moon_progress_step(progress, "similar", (double)item / (double)s->items, note))
-        return moon_fail(MOON_ECANCELED, "similar items were stopped after %zu of %zu", item, s->items);
+        return moon_fail(MOON_ECANCELED, "interrupted at similar items, %zu of %zu", item, s->items);
     }
     MOON_TRY(add_neighbours(s, c, (uint32_t)item, limit, shrink));
   }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "serve/internal.h"
-#include "serve/text.h"
 
 moon_status moon_commit_apply(moon_server *server, const moon_log_event *event) {
   uint32_t user, kind;
@@ -38,7 +37,7 @@ static void answer_waiter(moon_server *server, const moon_commit *commit, const 
   if (!moon_connection_release(waiter->connection)) return;
   moon_buf_reset(&server->body);
   if (status != 200)
-    moon_json_error(&server->body, "unavailable", "the events could not be stored; none was accepted, so send them again");
+    moon_routes_error(&server->body, "unavailable", "the events could not be stored; none was accepted, so send them again");
   else if (duplicates)
     moon_buf_printf(&server->body, "{\"accepted\":%zu,\"duplicates\":%zu}\n", waiter->count, duplicates);
   else

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "serve/internal.h"
-#include "serve/text.h"
 
 enum { LINGER_MS = 1000, LINGER_BYTES = 8 << 20, KEEP = 64 << 10, TARGET_LIMIT = 8 << 10, HEAD_LIMIT = 16 << 10, OVERFLOW = 64 };
 
@@ -228,7 +227,7 @@ static void refuse(moon_connection *c) {
   moon_buf *body = &c->server->body;
   c->server->metrics.connections_refused++;
   moon_buf_reset(body);
-  moon_json_error(body, "unavailable", "there are too many connections; try again soon");
+  moon_routes_error(body, "unavailable", "there are too many connections; try again soon");
   moon_connection_answer(c, 503, "application/json", "Cache-Control: no-store\r\nRetry-After: 1\r\n",
                          body); /* and closes: nothing said stay */
 }

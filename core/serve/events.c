@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "serve/text.h"
 
 #define DAY (86400 * MOON_SECOND)
 #define EARLIEST (INT64_C(631152000) * MOON_SECOND) /* 1990: smaller numbers are seconds or milliseconds by mistake */
@@ -27,7 +26,7 @@ static void add_value(moon_buf *out, const json_t *value) {
     moon_buf_add(out, text, n);
   } else {
     size_t cut = 0;
-    for (size_t step; (step = moon_text_step(text + cut, n - cut)) && cut + step <= LONG;) cut += step;
+    for (size_t step; (step = moon_utf8_length(text + cut, n - cut)) && cut + step <= LONG;) cut += step;
     memcpy(text + cut, "...", 4);
     moon_json_string(out, text);
   }

@@ -124,6 +124,7 @@ struct moon_exchange { /* one request being answered, on its handler's stack */
 };
 
 void moon_routes_answer(moon_connection *c);             /* http.request, whole */
+void moon_routes_error(moon_buf *out, const char *code, const char *message); /* {"error":{"code":..,"message":..}} */
 void moon_routes_answer_fault(moon_connection *c);       /* http.fault */
 void moon_routes_count(moon_server *server, const moon_route *route, int status);
 size_t moon_routes_labels(const char *labels[MOON_METRIC_ROUTES]);

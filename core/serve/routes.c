@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "serve/internal.h"
-#include "serve/text.h"
 
 static const moon_route routes[] = {
     {MOON_HTTP_GET, "/v1/page/<surface>", moon_route_page},
@@ -91,12 +90,20 @@ static moon_status dispatch(moon_exchange *x) {
   return route->answer(x);
 }
 
+void moon_routes_error(moon_buf *out, const char *code, const char *message) {
+  moon_buf_puts(out, "{\"error\":{\"code\":");
+  moon_json_string(out, code);
+  moon_buf_puts(out, ",\"message\":");
+  moon_json_string(out, message);
+  moon_buf_puts(out, "}}\n");
+}
+
 static void answer_failure(moon_exchange *x, moon_status failure) {
   if (!x->status) x->status = status_of(failure.code);
   const moon_route *route = x->connection->route;
   if (x->status >= 500) moon_server_log_quietly(x->server, "error", "%s: %s", route ? route->path : "a request", failure.message);
   moon_buf_reset(x->body);
-  moon_json_error(x->body, error_code(x->status), failure.message);
+  moon_routes_error(x->body, error_code(x->status), failure.message);
 }
 
 void moon_routes_answer(moon_connection *c) {
@@ -124,7 +131,7 @@ void moon_routes_answer(moon_connection *c) {
 void moon_routes_answer_fault(moon_connection *c) {
   moon_buf *body = &c->server->body;
   moon_buf_reset(body);
-  moon_json_error(body, error_code(c->http.fault), c->http.why);
+  moon_routes_error(body, error_code(c->http.fault), c->http.why);
   moon_routes_count(c->server, NULL, c->http.fault);
   moon_connection_answer(c, c->http.fault, "application/json", "Cache-Control: no-store\r\n", body);
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "serve/internal.h"
-#include "serve/text.h"
 
 moon_status moon_route_health(moon_exchange *x) {
   moon_server *server = x->server;
@@ -55,25 +54,6 @@ moon_status moon_route_users(moon_exchange *x) {
   return moon_ok();
 }
 
-static void add_cell(moon_buf *out, const moon_column *column, size_t row) {
-  char text[32];
-  switch (column->type) {
-    case MOON_STRING:
-      moon_json_string(out, moon_column_text(column, row));
-      break;
-    case MOON_INTEGER:
-      moon_buf_printf(out, "%lld", (long long)column->i64[row]);
-      break;
-    case MOON_NUMBER:
-      moon_json_number(out, column->f64[row]);
-      break;
-    case MOON_TIME:
-      moon_time_format(column->i64[row], text);
-      moon_json_string(out, text);
-      break;
-  }
-}
-
 /* One item as the catalogue has it: {"id":..., column: value, ...}; columns without a value are left out. */
 moon_status moon_route_item(moon_exchange *x) {
   const moon_catalogue *catalogue = x->server->bundle->catalogue;
@@ -87,7 +67,7 @@ moon_status moon_route_item(moon_exchange *x) {
     moon_buf_puts(x->body, ",");
     moon_json_string(x->body, column->name);
     moon_buf_puts(x->body, ":");
-    add_cell(x->body, column, row);
+    moon_column_json(column, row, x->body);
   }
   moon_buf_puts(x->body, "}\n");
   return moon_ok();

@@ -4,7 +4,6 @@
 
 #include "serve/events.h"
 #include "serve/internal.h"
-#include "serve/text.h"
 
 enum { BACKLOG = 200000 }; /* events that may wait while the disk is slow */
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "serve/text.h"
-
 static int hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   c |= 0x20;
@@ -31,7 +29,7 @@ static moon_status decode(const char *text, size_t n, bool form, moon_arena *are
     *to++ = c;
   }
   *to = 0;
-  if (!moon_text_valid(decoded, (size_t)(to - decoded)))
+  if (moon_utf8_prefix(decoded, (size_t)(to - decoded)) != (size_t)(to - decoded))
     return moon_fail(MOON_EFORMAT, "'%.*s' is not UTF-8", (int)(n < 80 ? n : 80), text);
   *out = decoded;
   return moon_ok();

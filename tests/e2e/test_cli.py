@@ -1,12 +1,16 @@
 """The command line as a user meets it: results, bad input, exit codes, and that nothing is lost."""
+import fcntl
 import filecmp
 import gzip
 import json
 import os
+import pty
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -122,6 +126,28 @@ class Results(Base):
         self.assertNotIn("\r", out.stderr)
         self.assertIn("epoch", out.stderr)
 
+    def test_progress_on_a_terminal_is_a_bar_that_fits_it(self):
+        out = os.path.join(self.top, "drawn")
+        here, there = pty.openpty()
+        fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        process = subprocess.Popen([shoplet.MOONSHELF, "train", self.recipe, "--data", self.data, "--out", out], stderr=there,
+                                   stdout=subprocess.DEVNULL)
+        os.close(there)
+        drawn = b""
+        while True:
+            try:
+                part = os.read(here, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            drawn += part
+        os.close(here)
+        self.assertEqual(process.wait(timeout=60), 0)
+        bars = [text.split(b"\r\n")[0] for text in drawn.split(b"\r\x1b[K")[1:]]
+        self.assertTrue(any(b"[####" in bar and b"epoch" in bar for bar in bars), drawn)
+        self.assertLess(max(len(bar) for bar in bars), 60)
+
 
 class BadInput(Base):
     def fails(self, *args):
@@ -215,9 +241,11 @@ class BadInput(Base):
                 break
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        process.stderr.read()
+        rest = process.stderr.read()
         process.stderr.close()
         self.assertEqual(process.wait(timeout=30), 1)
+        self.assertIn("moonshelf: interrupted", rest)
+        self.assertIn(f"{keep} is as it was", rest)
         for name in os.listdir(self.bundle):
             self.assertTrue(filecmp.cmp(os.path.join(self.bundle, name), os.path.join(keep, name), shallow=False), name)
 

@@ -47,7 +47,7 @@ class Floors(unittest.TestCase):
         self.assertIn("upwards", done.stdout)
 
     def test_sideways_is_named(self):
-        for room, other in (("data", "nn"), ("feature", "retrieve"), ("page", "experiment")):
+        for room, other in (("data", "nn"), ("feature", "retrieve"), ("nn", "data")):
             done = self.check({f"{room}/a.h": f'  #  include "{other}/{other}.h"\n'})
             self.assertEqual(done.returncode, 1, (room, other))
             self.assertIn("sideways", done.stdout)

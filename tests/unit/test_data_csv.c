@@ -551,7 +551,7 @@ static void progress_is_told_and_can_stop(void **state) {
     assert_int_equal(w.calls, 3);
     assert_true(w.last > 0.8);
     w = (watcher){.stop_at = 2};
-    REFUSED(MOON_ECANCELED, "reading data was stopped", read_path("a", &table, NULL, &progress));
+    REFUSED(MOON_ECANCELED, "interrupted while reading data", read_path("a", &table, NULL, &progress));
   }
   moon_buf_free(&text);
 }

@@ -6,6 +6,7 @@
 const $ = (id) => document.getElementById(id);
 const TITLES = ["title", "name", "movie_title", "product_title", "label"];
 const LINES = ["brand", "category", "genres", "genre", "author", "artist", "director", "year", "release_year"];
+const KINDS = ["category", "genres", "genre", "brand"];
 const HIDDEN = new Set([...TITLES, "id", "item", "product", "price", "stock", "new", "hidden", "margin", "score", "source", "why", "explain"]);
 const SOURCES = { similar: "similar to what was looked at", popular: "popular with everybody", trending: "trending now", recent: "looked at before" };
 
@@ -39,12 +40,14 @@ function query(parameters) {
   return new URLSearchParams(pairs).toString();
 }
 
+/** A short message, above whatever dialog is open. */
 function say(text) {
   const toast = $("toast");
   toast.textContent = text;
-  toast.classList.add("shown");
+  if (toast.matches(":popover-open")) toast.hidePopover();
+  toast.showPopover();
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => toast.classList.remove("shown"), 2600);
+  say.timer = setTimeout(() => toast.hidePopover(), 2600);
 }
 
 function hash(text) {
@@ -92,7 +95,7 @@ function keepCart() {
 }
 
 function showCount() {
-  $("cart-count").textContent = cart.length;
+  $("cart-count").textContent = cart.length || "";
   $("open-cart").setAttribute("aria-label", `Cart, ${cart.length} ${cart.length === 1 ? "thing" : "things"}`);
 }
 
@@ -106,12 +109,13 @@ async function post(event, item) {
 
 // ---- items ------------------------------------------------------------------------------------------------------------------
 
+/** No photographs here: a colour for the kind of thing, a shade for the thing, and its initials. */
 function picture(item) {
-  const h = hash(item.id);
+  const h = hash(item.id), kind = hash(String(first(item, KINDS) ?? item.id)) % 360;
   const letters = titleOf(item).split(/[^\p{L}\p{N}]+/u).filter(Boolean).slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
   const node = make("div", { className: "picture", "aria-hidden": "true" }, make("span", {}, letters || "?"));
-  node.style.setProperty("--a", `hsl(${h % 360} 62% 58%)`);
-  node.style.setProperty("--b", `hsl(${(h % 360) + 40 + ((h >>> 9) % 70)} 58% 42%)`);
+  node.style.setProperty("--a", `hsl(${kind + (h % 30)} ${44 + ((h >>> 5) % 16)}% ${62 + ((h >>> 9) % 8)}%)`);
+  node.style.setProperty("--b", `hsl(${kind + 24 + (h % 40)} 46% ${42 + ((h >>> 12) % 8)}%)`);
   node.style.setProperty("--turn", `${(h >>> 16) % 180}deg`);
   return node;
 }
@@ -133,21 +137,20 @@ function actionButton(item) {
 }
 
 function whyButton(item) {
-  return make("button", { type: "button", className: "why-button", "aria-haspopup": "dialog", "aria-label": `Why this item: ${titleOf(item)}`,
-    onclick: () => explain(item) }, "Why this item");
+  return make("button", { type: "button", className: "why-button", title: "Why this item", "aria-haspopup": "dialog",
+    "aria-label": `Why this item: ${titleOf(item)}`, onclick: () => explain(item) }, "why?");
 }
 
-function card(item) {
+function card(item, index, all) {
   known.set(item.id, { ...known.get(item.id), ...item });
-  const price = priceOf(item);
+  const price = priceOf(item), alone = all.length === 1;
   return make("li", { className: "card" },
     make("a", { className: "card-link", href: "#/item/" + encodeURIComponent(item.id) }, picture(item),
       make("span", { className: "card-title" }, titleOf(item))),
-    badges(item),
+    badges(item), whyButton(item),
     make("span", { className: "line" }, lineOf(item)),
-    make("div", { className: "card-foot" },
-      price === null ? null : make("span", { className: "price" }, money(price)),
-      make("span", { className: "buttons" }, whyButton(item), actionButton(item))));
+    alone && item.why ? make("span", { className: "line" }, item.why) : null,
+    make("div", { className: "card-foot" }, price === null ? null : make("span", { className: "price" }, money(price)), actionButton(item)));
 }
 
 function row(slot) {
@@ -270,7 +273,9 @@ async function attempt(action, done) {
   }
 }
 
-async function refreshHome() {
+/** What has happened shows in the rows: of the open cart, and of the front page. */
+async function refresh() {
+  if ($("cart").open) await showCart();
   if (!location.hash.startsWith("#/item/")) await show();
 }
 
@@ -278,11 +283,11 @@ async function addToCart(item) {
   if (!(await attempt(() => post("cart", item.id), `In the cart: ${titleOf(item)}`))) return;
   if (!cart.includes(item.id)) cart.push(item.id);
   keepCart();
-  await refreshHome();
+  await refresh();
 }
 
 async function like(item) {
-  if (await attempt(() => post("like", item.id), `You like ${titleOf(item)}`)) await refreshHome();
+  if (await attempt(() => post("like", item.id), `You like ${titleOf(item)}`)) await refresh();
 }
 
 async function buy(ids) {
@@ -292,7 +297,7 @@ async function buy(ids) {
   keepCart();
   $("cart").close();
   location.hash = "#/";
-  await refreshHome();
+  await refresh();
 }
 
 async function showCart() {

@@ -1,4 +1,5 @@
-/* test_serve_text.c - what goes out is JSON whatever came in, and the metrics are what Prometheus reads. */
+/* test_base_json.c - what goes out is JSON, whatever came in. */
+#include <locale.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +12,7 @@
 
 #include <jansson.h>
 
-#include "serve/metrics.h"
-#include "serve/text.h"
+#include "base/base.h"
 
 static void assert_json(const char *text, size_t n, const char *want) {
   moon_buf out = {0};
@@ -49,7 +49,7 @@ static void any_bytes_become_json_and_valid_ones_come_back(void **state) {
     moon_json_text(&out, bytes, n);
     json_t *back = json_loadb(out.data, out.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     assert_non_null(back);
-    if (moon_text_valid(bytes, n)) {
+    if (moon_utf8_prefix(bytes, n) == n) {
       assert_int_equal(json_string_length(back), n);
       assert_memory_equal(json_string_value(back), bytes, n);
     } else {
@@ -65,14 +65,16 @@ static void numbers_come_back_the_same(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 6, 1);
   moon_buf out = {0};
-  moon_json_number(&out, 12.34);
+  moon_json_number(&out, 12.34); /* in as few digits as do */
   moon_json_number(&out, NAN);
   moon_json_number(&out, -INFINITY);
-  assert_string_equal(out.data, "12.34nullnull");
+  moon_json_number(&out, 1.0 / 3);
+  assert_string_equal(out.data, "12.34nullnull0.3333333333333333");
   for (int round = 0; round < 10000; round++) {
     uint64_t bits = moon_rng_u64(&rng);
     double value;
     memcpy(&value, &bits, sizeof value);
+    if (round % 2) value = round * 1.37e-3 * (1 + round % 99999); /* what catalogues hold, too */
     if (!isfinite(value)) continue;
     moon_buf_reset(&out);
     moon_json_number(&out, value);
@@ -81,42 +83,50 @@ static void numbers_come_back_the_same(void **state) {
   moon_buf_free(&out);
 }
 
-static void metrics_add_up(void **state) {
+static void integers_and_null_are_json(void **state) {
   (void)state;
-  moon_metrics *m = calloc(1, sizeof *m);
-  const char *routes[] = {"/v1/page/<surface>", "none"};
-  moon_gauges gauges = {.connections = 2, .users = 60, .events = 4000, .uptime = 1.5};
   moon_buf out = {0};
-  m->requests[0][200] = 7;
-  m->requests[1][404] = 1;
-  for (int i = 0; i <= 10; i++) moon_metrics_page(m, i * 1000);
-  moon_metrics_page(m, 60 * 1000000);
-  moon_metrics_text(m, routes, 2, &gauges, &out);
-  static const char *const lines[] = {"moonshelf_http_requests_total{route=\"/v1/page/<surface>\",code=\"200\"} 7\n",
-                                      "moonshelf_http_requests_total{route=\"none\",code=\"404\"} 1\n",
-                                      "moonshelf_page_seconds_bucket{le=\"0.0005\"} 1\n",
-                                      "moonshelf_page_seconds_bucket{le=\"0.005\"} 6\n", /* a bound belongs to its bucket */
-                                      "moonshelf_page_seconds_bucket{le=\"2.5\"} 11\n",
-                                      "moonshelf_page_seconds_bucket{le=\"+Inf\"} 12\n",
-                                      "moonshelf_page_seconds_sum 60.055000\n",
-                                      "moonshelf_page_seconds_count 12\n",
-                                      "moonshelf_connections 2\n",
-                                      "moonshelf_state_users 60\n",
-                                      "moonshelf_state_events 4000\n",
-                                      "# TYPE moonshelf_page_seconds histogram\n"};
-  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-    if (!strstr(out.data, lines[i])) fail_msg("%s is not in\n%s", lines[i], out.data);
-  assert_null(strstr(out.data, "code=\"500\""));
+  moon_json_integer(&out, INT64_MIN);
+  moon_json_integer(&out, 0);
+  moon_json_integer(&out, INT64_MAX);
+  moon_json_string(&out, NULL);
+  assert_string_equal(out.data, "-922337203685477580809223372036854775807null");
   moon_buf_free(&out);
-  free(m);
+}
+
+static void scores_are_those_of_printf(void **state) {
+  (void)state;
+  static const float edges[] = {999999.5f, 999999.44f, 99999.95f, 9.999996f, 0.9999996f, 0.1f, 1e-4f, 9.99999e-5f, -0.5f, 1e10f, 0};
+  moon_rng rng;
+  moon_rng_seed(&rng, 8, 1);
+  moon_buf out = {0};
+  for (size_t round = 0; round < 20000; round++) {
+    double power = pow(10, (double)moon_rng_below(&rng, 24) - 10);
+    float score = round < sizeof edges / sizeof *edges ? edges[round] : (float)((moon_rng_uniform(&rng) - 0.3) * power);
+    char want[32];
+    snprintf(want, sizeof want, "%.*g", fabsf(score) < 1e15f && score == truncf(score) ? 16 : 6, (double)score);
+    moon_buf_reset(&out);
+    moon_json_score(&out, score);
+    if (strtod(out.data, NULL) != strtod(want, NULL)) fail_msg("%s, not %s", out.data, want);
+    if (!strchr(want, 'e')) assert_string_equal(out.data, want);
+  }
+  moon_buf_free(&out);
+}
+
+static void numbers_do_not_follow_the_locale(void **state) {
+  (void)state;
+  if (!setlocale(LC_NUMERIC, "de_DE.UTF-8") && !setlocale(LC_NUMERIC, "fr_FR.UTF-8")) skip();
+  char text[32];
+  moon_number_text(0.5, 6, text);
+  setlocale(LC_NUMERIC, "C");
+  assert_string_equal(text, "0.5");
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_are_escaped),
-      cmocka_unit_test(any_bytes_become_json_and_valid_ones_come_back),
-      cmocka_unit_test(numbers_come_back_the_same),
-      cmocka_unit_test(metrics_add_up),
+      cmocka_unit_test(texts_are_escaped),          cmocka_unit_test(any_bytes_become_json_and_valid_ones_come_back),
+      cmocka_unit_test(numbers_come_back_the_same), cmocka_unit_test(integers_and_null_are_json),
+      cmocka_unit_test(scores_are_those_of_printf), cmocka_unit_test(numbers_do_not_follow_the_locale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
