@@ -25,6 +25,8 @@ int moon_tensor_raise(lua_State *L, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
+  for (char *p = text; *p; p++)
+    if (*p == '\n' || *p == '\r') *p = ' '; /* of a string that was given: an error is one line */
   moon_push_place(L);
   lua_pushstring(L, text);
   lua_concat(L, 2);
