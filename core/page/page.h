@@ -70,9 +70,6 @@ void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_k
 /* Writes down what happened to the item at `position`, where slate->explain is set. A note that finds no memory is left out. */
 void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from,
                      uint32_t to);
-/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" (from 1) work too.
- * MOON_ENOTFOUND names the nearest; MOON_EINVAL for strings. */
-moon_status moon_slate_numbers(const moon_slate *slate, const char *column, float *out);
 
 /* Operators. Each keeps order stable where it does not say otherwise, and costs at most n log n but for MMR. policy/text: names
  * for the reasons, borrowed; notes are written for items that an operator moved (boost: for those that it boosted). */

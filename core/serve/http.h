@@ -53,6 +53,5 @@ void moon_http_next(moon_http *http);
 void moon_http_head(moon_http *http, int status, const char *type, const char *headers, size_t n, const char *date);
 /* Whether the body itself follows: not for HEAD and 304. */
 bool moon_http_has_body(const moon_http *http, int status);
-const char *moon_http_reason(int status); /* "Not Found" */
 
 #endif

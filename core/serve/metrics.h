@@ -5,7 +5,6 @@
 #include "base/base.h"
 
 enum { MOON_METRIC_ROUTES = 32, MOON_METRIC_BUCKETS = 12 };
-extern const double moon_metric_bounds[MOON_METRIC_BUCKETS]; /* seconds, rising; beyond the last there is +Inf */
 
 typedef struct moon_metrics {
   uint64_t requests[MOON_METRIC_ROUTES][600]; /* by route (see moon_metrics_text) and status */

@@ -29,10 +29,9 @@ typedef struct moon_server_options {
 typedef struct moon_server moon_server;
 /* Loads everything, replays the event log and binds. A busy port: MOON_EIO that says so. */
 moon_status moon_server_open(const moon_server_options *options, moon_server **out);
-/* Runs until SIGINT/SIGTERM or moon_server_stop, then finishes what is in flight; a second signal ends the process as if nobody had
- * listened. A server runs once. */
+/* Runs until SIGINT or SIGTERM, then finishes what is in flight; a second signal ends the process as if nobody had listened. A server
+ * runs once. */
 moon_status moon_server_run(moon_server *server);
-void moon_server_stop(moon_server *server); /* from any thread or signal handler */
 void moon_server_close(moon_server *server);
 
 #endif
