@@ -36,7 +36,13 @@ typedef struct moon_request {
 
 /* ---- slates (slate.c) ----------------------------------------------------------------------------------------------------- */
 
-typedef enum moon_source_kind { MOON_SOURCE_POPULAR, MOON_SOURCE_TRENDING, MOON_SOURCE_SIMILAR, MOON_SOURCE_RECENT, MOON_SOURCE_KINDS } moon_source_kind;
+typedef enum moon_source_kind {
+  MOON_SOURCE_POPULAR,
+  MOON_SOURCE_TRENDING,
+  MOON_SOURCE_SIMILAR,
+  MOON_SOURCE_RECENT,
+  MOON_SOURCE_KINDS
+} moon_source_kind;
 const char *moon_source_name(moon_source_kind kind);
 
 typedef struct moon_reason { /* one effect on one item; newest first in the list */
@@ -101,7 +107,7 @@ moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catal
 void moon_condition_free(moon_condition *condition);
 bool moon_condition_holds(const moon_condition *condition, const moon_catalogue *catalogue, uint32_t item);
 
-/* ---- the site (site.c): a plan made by site.lua, checked against a bundle ---------------------------------------------------- */
+/* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
 /* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100}],"rank":true|false,
  *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
@@ -114,7 +120,7 @@ typedef struct moon_site moon_site;
 moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out);
 void moon_site_free(moon_site *site);
 
-/* ---- pages (assemble.c and around it, render_json.c, render_text.c) ------------------------------------------------------------ */
+/* ---- pages (assemble.c and around it, render_json.c, render_text.c) -------------------------------------------------------- */
 
 typedef struct moon_page_slot {
   const char *name, *title;
@@ -135,12 +141,12 @@ typedef struct moon_page {
 typedef struct moon_assembler moon_assembler;
 moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out);
 void moon_assembler_free(moon_assembler *assembler);
-/* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's scores
- * where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes the same
- * way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is left out.
- * Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state).
- * A surface that the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items
- * of a cart are passed over, an unknown item shown is MOON_ENOTFOUND. */
+/* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
+ * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes
+ * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
+ * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
+ * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are
+ * passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
                                const moon_page_functions *functions, moon_arena *arena, moon_page **out);
 /* Appends {"surface","user","cold","slots":[{"name","title","fallback":true?,"items":[{"id","score","source", <the catalogue's

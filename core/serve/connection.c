@@ -1,8 +1,8 @@
 /* connection.c - bytes between libuv and http.c.
  *
- * A connection is in one state at a time and reads only in MOON_READING, so the answers of pipelined requests keep their order and a
- * client that does not read cannot make us buffer. Each turn of the loop answers at most one request a connection; what is left of its
- * input waits in a queue, so a long pipeline does not hold up the others. Every state has a deadline. */
+ * A connection is in one state at a time and reads only in MOON_READING, so the answers of pipelined requests keep their order
+ * and a client that does not read cannot make us buffer. Each turn of the loop answers at most one request a connection; what is
+ * left of its input waits in a queue, so a long pipeline does not hold up the others. Every state has a deadline. */
 #include <string.h>
 
 #include "serve/internal.h"

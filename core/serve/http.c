@@ -1,7 +1,7 @@
 /* http.c - llhttp with limits, and only the headers that somebody reads.
  *
- * llhttp calls back with pieces of the target, of headers and of the body, cut wherever the network cut them. They are collected in two
- * buffers that live as long as the connection, so that a request allocates nothing once the buffers have grown. */
+ * llhttp calls back with pieces of the target, of headers and of the body, cut wherever the network cut them. They are collected
+ * in two buffers that live as long as the connection, so that a request allocates nothing once the buffers have grown. */
 #include "serve/http.h"
 
 #include <llhttp.h>

@@ -23,6 +23,7 @@ typedef struct moon_gauges { /* what is read at the moment of asking */
 
 void moon_metrics_page(moon_metrics *metrics, int64_t micros);
 /* routes: [n] the label of each index into `requests`. */
-void moon_metrics_text(const moon_metrics *metrics, const char *const *routes, size_t n, const moon_gauges *gauges, moon_buf *out);
+void moon_metrics_text(const moon_metrics *metrics, const char *const *routes, size_t n, const moon_gauges *gauges,
+                       moon_buf *out);
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "tensor/kernel.h"
 
-/* tanh in f32 within 3 ulp, by Cephes (Moshier 1989): a polynomial around 0, elsewhere by e^2x. Without a branch, so it vectorises. */
+/* tanh in f32 within 3 ulp, by Cephes (Moshier 1989): a polynomial around 0, elsewhere by e^2x. Without a branch, so it
+ * vectorises. */
 MOON_INLINE float tanh_single(float x) {
   float z = x * x, size = fabsf(x);
   float p = -5.70498872745e-3f;
@@ -23,7 +24,7 @@ MOON_INLINE float tanh_single(float x) {
 #define MOON_EACH_DTYPE "tensor/elementwise.c"
 #include "tensor/each_dtype.h"
 
-/* ---- walking operands together ------------------------------------------------------------------------------------------------- */
+/* ---- walking operands together --------------------------------------------------------------------------------------------- */
 
 enum { OPERANDS = 3 };
 
@@ -89,7 +90,8 @@ static moon_status apply(const application *work, moon_tensor **out) {
   return moon_ok();
 }
 
-/* An operand that lies exactly where the result goes is read before it is written, tile by tile; any other overlap needs a copy. */
+/* An operand that lies exactly where the result goes is read before it is written, tile by tile; any other overlap needs a copy.
+ */
 static bool needs_copy(const moon_tensor *in, const moon_tensor *into) {
   bool same = in->data == into->data && in->dtype == into->dtype &&
               moon_shape_equal(in->dims, in->shape, into->dims, into->shape) &&
@@ -119,7 +121,7 @@ static moon_status apply_into(const application *work, moon_tensor *into) {
   return st.code ? moon_wrap(st, "%s", work->name) : st;
 }
 
-/* ---- the tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the tables ------------------------------------------------------------------------------------------------------------ */
 
 #define ANY(op) {op##_f32, op##_f64, op##_i64, op##_u8}
 #define FLOATS(op) {op##_f32, op##_f64, NULL, NULL}
@@ -199,7 +201,7 @@ moon_status moon_tensor_unary_into(moon_unary op, const moon_tensor *a, moon_ten
   return apply_into(&work, into);
 }
 
-/* ---- clip ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- clip ------------------------------------------------------------------------------------------------------------------ */
 
 /* bounds [2], which live as long as the application */
 static moon_status clip_work(const moon_tensor *a, const double *bounds, application *work) {
@@ -224,7 +226,7 @@ moon_status moon_tensor_clip_into(const moon_tensor *a, double low, double high,
   return apply_into(&work, into);
 }
 
-/* ---- where ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- where ----------------------------------------------------------------------------------------------------------------- */
 
 static moon_status where_work(const char *name, const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b,
                               moon_dtype dtype, application *work) {
@@ -265,7 +267,8 @@ moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mas
   return st;
 }
 
-#else /* ---- kernels, for each T --------------------------------------------------------------------------------------------------- */
+#else /* ---- kernels, for each T \
+         --------------------------------------------------------------------------------------------------- */
 
 /* y may be a or b themselves: an element is read before it is written, and no other is looked at. */
 #define BINARY(NAME, RESULT, EXPRESSION)                                                               \

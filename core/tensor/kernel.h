@@ -1,14 +1,15 @@
 /* kernel.h - how operations walk over tensors; only core/tensor sees it.
  *
- * The idea: a kernel is one loop over contiguous elements of one dtype, and knows nothing of strides, stretching or conversion. A cursor
- * reads a tensor as a row of tiles, in row-major order of any shape that the tensor stretches to; where the memory already is what the
- * kernel wants, the tile is the memory itself. */
+ * The idea: a kernel is one loop over contiguous elements of one dtype, and knows nothing of strides, stretching or conversion. A
+ * cursor reads a tensor as a row of tiles, in row-major order of any shape that the tensor stretches to; where the memory already
+ * is what the kernel wants, the tile is the memory itself. */
 #ifndef MOON_TENSOR_KERNEL_H
 #define MOON_TENSOR_KERNEL_H
 #include "tensor/handle.h"
 
 #define MOON_INLINE static inline __attribute__((always_inline))
-/* Before a loop whose elements do not meet, though GCC cannot see it: the result may be one of the inputs. Clang looks at run time. */
+/* Before a loop whose elements do not meet, though GCC cannot see it: the result may be one of the inputs. Clang looks at run
+ * time. */
 #ifdef __clang__
 #define MOON_IVDEP
 #else
