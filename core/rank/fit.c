@@ -116,16 +116,13 @@ static moon_status standardise(moon_fit_state *f) {
   return moon_ok();
 }
 
-static size_t shards_of(const moon_fit_state *f, size_t batch) {
-  return moon_model_splits(f->model) ? moon_shard_count(batch) : 1;
-}
-
 static moon_rows rows_of(const moon_fit_state *f) {
   bool dense = f->data->plan->dense_slots > 0;
   return (moon_rows){.data = f->data,
                      .mean = dense ? moon_tensor_data(f->model->mean) : NULL,
                      .scale = dense ? moon_tensor_data(f->model->scale) : NULL,
-                     .weight = f->weight};
+                     .weight = f->weight,
+                     .whole = !moon_model_splits(f->model)};
 }
 
 static moon_status prepare(moon_fit_state *f) {
@@ -133,14 +130,14 @@ static moon_status prepare(moon_fit_state *f) {
   MOON_TRY(list_examples(f));
   MOON_TRY(read_weights(f));
   MOON_TRY(standardise(f));
-  size_t shards = shards_of(f, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
+  moon_rows rows = rows_of(f);
+  size_t shards = moon_shard_count(&rows, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
   if (!f->threads) f->threads = moon_cores();
   if (f->threads > shards) f->threads = shards;
   MOON_TRY(
       moon_optimizer_new(json_object_get(f->train, "optimizer"), f->model->params, f->model->param_count, steps, &f->optimizer));
   MOON_TRY(moon_crew_new(f->threads, &f->crew));
   for (size_t s = 0; s < shards; s++) MOON_TRY(moon_tape_new(&f->tapes[s]));
-  moon_rows rows = rows_of(f);
   return moon_block_alloc(&f->valid, &rows, f->batch);
 }
 
@@ -218,8 +215,8 @@ static void work_shard(void *self, size_t shard) {
 /* The mean loss of a batch; with `learn` its gradients are in the parameters afterwards, where the loss is finite. */
 static moon_status run_batch(batch_job *job, double *loss) {
   moon_fit_state *f = job->f;
-  job->shards = shards_of(f, job->n);
   job->rows = rows_of(f);
+  job->shards = moon_shard_count(&job->rows, job->n);
   moon_crew_run(f->crew, job->shards, work_shard, job);
   *loss = 0;
   for (size_t s = 0; s < job->shards; s++) {

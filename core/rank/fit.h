@@ -8,9 +8,6 @@ enum { MOON_MOST_EPOCHS = 512, MOON_MOST_SHARDS = 8, MOON_MOST_THREADS = 64, MOO
 
 /* ---- batches (fit_batches.c) -------------------------------------------------------------------------------------------------- */
 
-/* A batch is cut into shards by its size alone, so that the weights do not depend on how many threads there are. A shard has rows enough to be
- * worth a tape of its own; a small batch is one shard. */
-size_t moon_shard_count(size_t batch);
 static inline size_t moon_shard_start(size_t batch, size_t shards, size_t shard) {
   return batch * shard / shards;
 }
@@ -20,7 +17,12 @@ typedef struct moon_rows {
   const moon_dataset *data;
   const float *mean, *scale; /* [dense_slots] */
   const float *weight;       /* [examples.n] or NULL: all 1 */
+  bool whole;                /* the model looks at a batch as a whole (moon_model_splits): it is not cut */
 } moon_rows;
+
+/* A batch is cut into shards by its size alone, so that the weights do not depend on how many threads there are. A shard has rows enough
+ * to be worth a tape of its own; a small batch is one shard. */
+size_t moon_shard_count(const moon_rows *rows, size_t batch);
 
 /* A shard as the tape wants it. */
 typedef struct moon_piece {

@@ -173,7 +173,7 @@ static void shards_sum_to_the_whole_batch(void **state) {
   json_object_set_new(train_of(s), "batch", json_integer((json_int_t)n));
   json_object_set_new(train_of(s), "epochs", json_integer(1));
   json_object_set_new(train_of(s), "optimizer", json_pack("{s:s, s:f}", "type", "sgd", "lr", 0.5));
-  assert_true(moon_shard_count(n) > 1);
+  assert_true(moon_shard_count(&(moon_rows){0}, n) > 1);
   hook h = {.stop_at = 1};
   hook_steps(s);
   moon_model *sharded = fitted_with(s, &(moon_fit_options){.functions = &(moon_fit_functions){&h, hooked}}, &report), *whole;
@@ -602,6 +602,21 @@ static void broken_models_name_their_line(void **state) {
   assert_null(model);
 }
 
+/* A model that looks at its batch as a whole is not cut, and the batches laid out ahead are not either. */
+static void batch_statistics_are_of_the_whole_batch(void **state) {
+  setup *s = *state;
+  moon_fit_report report;
+  json_array_insert_new(json_object_get(json_object_get(s->plan, "model"), "layers"), 1, json_pack("{s:s, s:s}", "type", "batch_norm", "where", "r:12"));
+  json_object_set_new(train_of(s), "batch", json_integer(300));
+  moon_model *ahead = fitted_with(s, &(moon_fit_options){.threads = 3}, &report);
+  assert_false(moon_model_splits(ahead));
+  json_object_set_new(train_of(s), "ahead", json_integer(0));
+  moon_model *plain = fitted_with(s, &(moon_fit_options){.threads = 1}, &report);
+  assert_same_weights(ahead, plain, true);
+  moon_model_free(ahead);
+  moon_model_free(plain);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
   const struct CMUnitTest tests[] = {
@@ -610,6 +625,7 @@ int main(void) {
       CASE(patience_keeps_the_best_epoch),
       CASE(what_is_not_finite_is_named),
       CASE(threads_and_laying_ahead_do_not_show),
+      CASE(batch_statistics_are_of_the_whole_batch),
       CASE(shards_sum_to_the_whole_batch),
       CASE(a_steady_step_allocates_nothing),
       CASE(functions_see_each_epoch_and_can_stop),
