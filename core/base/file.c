@@ -122,7 +122,8 @@ moon_status moon_file_replace(const char *path, const void *bytes, size_t n) {
   moon_buf part = {0};
   moon_buf_printf(&part, "%s.part", path);
   char *parent = moon_strdup(path);
-  moon_status status = part.failed || !parent ? moon_fail(MOON_ENOMEM, "no memory for a path") : moon_file_write(part.data, bytes, n);
+  moon_status status =
+      part.failed || !parent ? moon_fail(MOON_ENOMEM, "no memory for a path") : moon_file_write(part.data, bytes, n);
   if (!status.code && rename(part.data, path)) status = moon_wrap(system_error(path), "moving %s", part.data);
   if (!status.code) sync_folder(dirname(parent));
   else if (!part.failed && part.data) unlink(part.data);

@@ -1,7 +1,8 @@
 /* json.c - JSON (RFC 8259) written straight into a buffer: every answer of the server, every page.
  *
- * What comes from outside is escaped, a byte that is not UTF-8 becomes U+FFFD, and a number that JSON cannot say becomes null, so that
- * whatever comes in, JSON goes out. printf takes a microsecond for a number; what pages are full of is written without it. */
+ * What comes from outside is escaped, a byte that is not UTF-8 becomes U+FFFD, and a number that JSON cannot say becomes null, so
+ * that whatever comes in, JSON goes out. printf takes a microsecond for a number; what pages are full of is written without it.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* text.c - is it UTF-8? Whatever comes from outside and may end in a message, in JSON or on a terminal passes here. And numbers as
- * text. */
+/* text.c - is it UTF-8? Whatever comes from outside and may end in a message, in JSON or on a terminal passes here. And numbers
+ * as text. */
 #include <stdio.h>
 #include <string.h>
 

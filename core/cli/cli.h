@@ -24,8 +24,8 @@ typedef struct cli_command {
   int (*run)(int argc, char **argv);
 } cli_command;
 
-/* Parses argv[1..]; positionals are moved to `positional` (capacity command->positionals). Handles --help. Answers -1 to go on, else
- * the exit code. */
+/* Parses argv[1..]; positionals are moved to `positional` (capacity command->positionals). Handles --help. Answers -1 to go on,
+ * else the exit code. */
 int cli_parse(const cli_command *command, const cli_option *options, size_t n, int argc, char **argv, const char **positional);
 int cli_usage_error(const cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_fail(moon_status status); /* prints "moonshelf: message" and answers CLI_FAILED */

@@ -80,8 +80,8 @@ static int run(int argc, char **argv) {
   if (code >= 0) return code;
   moon_status status = check(&job);
   if (json) {
-    code = cli_print_json(json_pack("{s:s, s:s?, s:b, s:o, s:O?}", "file", job.path, "kind", job.kind, "ok", status.code == 0, "findings",
-                                    findings_json(status), "plan", plan ? job.plan : NULL));
+    code = cli_print_json(json_pack("{s:s, s:s?, s:b, s:o, s:O?}", "file", job.path, "kind", job.kind, "ok", status.code == 0,
+                                    "findings", findings_json(status), "plan", plan ? job.plan : NULL));
     if (status.code) code = CLI_FAILED;
   } else if (status.code) {
     code = cli_fail(status);

@@ -62,7 +62,8 @@ static int run(int argc, char **argv) {
   int code = cli_parse(&cli_page, options, sizeof options / sizeof *options, argc, argv, &site_path);
   if (code >= 0) return code;
   if (!bundle_path) return cli_usage_error(&cli_page, "--bundle is missing");
-  if (at && moon_time_parse(at, strlen(at), &query.now).code) return cli_usage_error(&cli_page, "--at wants a time such as 2026-11-01T09:30:00Z, not '%s'", at);
+  if (at && moon_time_parse(at, strlen(at), &query.now).code)
+    return cli_usage_error(&cli_page, "--at wants a time such as 2026-11-01T09:30:00Z, not '%s'", at);
   moon_arena arena = {0};
   moon_status status = split_cart(&arena, cart, &query);
   if (!status.code) status = print_page(bundle_path, site_path, &query, json);

@@ -34,7 +34,8 @@ static int run(int argc, char **argv) {
       {"bundle", CLI_STRING, &server.bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},
       {"port", CLI_COUNT, &port, "N", "8080; 0 lets the system choose"},
       {"address", CLI_STRING, &server.address, "IP", "127.0.0.1"},
-      {"event-log", CLI_STRING, &server.event_log, "FILE", "where accepted events are kept (default BUNDLE.events.db; none: memory only)"},
+      {"event-log", CLI_STRING, &server.event_log, "FILE",
+       "where accepted events are kept (default BUNDLE.events.db; none: memory only)"},
       {"clock", CLI_STRING, &clock, "wall|data", "what \"now\" is; data: the newest event's time, running on (default wall)"},
       {"max-connections", CLI_COUNT, &server.max_connections, "N", "more than these are answered 503 (default 1024)"},
       {"max-body", CLI_COUNT, &server.max_body, "BYTES", "the largest request body (default 1048576)"},
@@ -45,7 +46,8 @@ static int run(int argc, char **argv) {
   if (code >= 0) return code;
   if (!server.bundle_path) return cli_usage_error(&cli_serve, "--bundle is missing");
   if (port > 65535) return cli_usage_error(&cli_serve, "--port wants a number up to 65535, not %zu", port);
-  if (strcmp(clock, "wall") && strcmp(clock, "data")) return cli_usage_error(&cli_serve, "--clock wants wall or data, not '%s'", clock);
+  if (strcmp(clock, "wall") && strcmp(clock, "data"))
+    return cli_usage_error(&cli_serve, "--clock wants wall or data, not '%s'", clock);
   server.port = (int)port;
   server.data_clock = !strcmp(clock, "data");
   moon_server *running = NULL;

@@ -83,9 +83,9 @@ typedef struct moon_csv_report {
 } moon_csv_report;
 
 /* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line,
- * column and value. An empty field is null, quoted or not, and so is one of the texts in `missing`; a blank line is skipped. A header alone is a table of 0 rows; a
- * file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows how
- * many rows it took.
+ * column and value. An empty field is null, quoted or not, and so is one of the texts in `missing`; a blank line is skipped. A
+ * header alone is a table of 0 rows; a file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever
+ * max_bad_rows says: nobody knows how many rows it took.
  *
  * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the header's, else a
  * number where nine in ten of the first 1000 rows' values are, else a string. RecBole's header types map token, token_seq,
@@ -174,7 +174,8 @@ void moon_log_free(moon_log *log);
  * label: {"positive":["purchase"],"of":["view"],"within_us":N} - every event of a kind in `of` is an example, positive where the
  *        same user does a kind in `positive` on the same item after it, at most N later (N itself counts; at equal times the
  *        log's order says what is after); an event of a kind in both is positive itself;
- *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank samples them. Each with "where". */
+ *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank
+ * samples them. Each with "where". */
 typedef struct moon_examples {
   uint32_t *event; /* [n] index into log->events */
   float *label;    /* [n] 0 or 1 */

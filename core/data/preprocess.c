@@ -106,7 +106,8 @@ moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_r
     size_t before = table->rows;
     memset(keep, 1, before);
     status = run_rule(rule, table, functions, keep);
-    if (status.code != MOON_ESCRIPT) status = moon_wrap(status, "%s", where ? where : "recipe"); /* a script's error has its own place */
+    if (status.code != MOON_ESCRIPT)
+      status = moon_wrap(status, "%s", where ? where : "recipe"); /* a script's error has its own place */
     if (status.code) break;
     moon_table_keep(table, keep);
     if (!reports) continue;

@@ -1,8 +1,9 @@
 /* feature.h - the door of core/feature: from events to model inputs, the same way in training and in serving.
  *
- * One idea: there is one state store and two verbs. `moon_state_apply` folds an event into the state; `moon_features_compute` reads
- * the state for (user, items, now). Training replays the log in time order - compute, then apply - so every feature is point-in-time by
- * construction; serving calls the same two functions on live traffic. There is no second implementation that could differ. */
+ * One idea: there is one state store and two verbs. `moon_state_apply` folds an event into the state; `moon_features_compute`
+ * reads the state for (user, items, now). Training replays the log in time order - compute, then apply - so every feature is
+ * point-in-time by construction; serving calls the same two functions on live traffic. There is no second implementation that
+ * could differ. */
 #ifndef MOON_FEATURE_H
 #define MOON_FEATURE_H
 
@@ -56,8 +57,8 @@ typedef struct moon_feature_plan {
   size_t bag_length;  /* the longest history */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
 } moon_feature_plan;
-/* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item (it
- * shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
+/* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
+ * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
 void moon_feature_plan_free(moon_feature_plan *plan);
 
@@ -75,27 +76,28 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
 
 /* ---- the state store (state.c, counters.c, history.c, snapshot.c) --------------------------------------------------------- */
 
-/* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the store
- * owns the user dictionary (grows at run time); item rows are the catalogue's, and may pass the rows that were bound.
+/* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the
+ * store owns the user dictionary (grows at run time); item rows are the catalogue's, and may pass the rows that were bound.
  *
- * Time. "In the last hour as of now" is now - 1h < time <= now: an event of this very moment counts once it is folded in, so among
- * events of the same time the order of folding decides what each sees of the others. `now` is meant to be no earlier than the newest
- * event; earlier ones are answered too: windows leave out what came after `now` (and what the store had let go by then), all-time
- * totals and histories do not.
+ * Time. "In the last hour as of now" is now - 1h < time <= now: an event of this very moment counts once it is folded in, so
+ * among events of the same time the order of folding decides what each sees of the others. `now` is meant to be no earlier than
+ * the newest event; earlier ones are answered too: windows leave out what came after `now` (and what the store had let go by
+ * then), all-time totals and histories do not.
  *
- * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an entity,
- * or with windows 20, 4 for each window, and 8 for each event in the widest. Arrays that grow have up to twice that. */
+ * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an
+ * entity, or with windows 20, 4 for each window, and 8 for each event in the widest. Arrays that grow have up to twice that. */
 typedef struct moon_state moon_state;
 /* Empty. The plan's event kinds are known to it from the start; nothing of the plan is borrowed. */
 moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out);
 void moon_state_free(moon_state *state);
 /* Finds or adds. kind and user codes are the state's own dictionaries. */
-moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row); /* MOON_NONE if absent and !add */
+/* MOON_NONE if absent and !add */
+moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row);
 moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool add, uint32_t *code);
 const char *moon_state_user_id(const moon_state *state, uint32_t user);
 size_t moon_state_users(const moon_state *state);
-/* Fold one event in. Events should come in time order; one older than a counter's newest is folded where it belongs (exact still),
- * unless older than its window. */
+/* Fold one event in. Events should come in time order; one older than a counter's newest is folded where it belongs (exact
+ * still), unless older than its window. */
 moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time);
 int64_t moon_state_clock(const moon_state *state);   /* time of the newest event */
 uint64_t moon_state_events(const moon_state *state); /* events folded in */
@@ -104,9 +106,9 @@ uint64_t moon_state_item_total(const moon_state *state, uint32_t item);
 /* Exponentially decayed count with a half-life of 3 days, as of `now`: trending. */
 double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now);
 /* The user's last items, newest first, each once, into items [limit]; returns how many.
- * A user keeps the newest event of each (item, kind), up to 256 of them or four times the plan's longest history. Where that is full,
- * the oldest of the user's most frequent kind goes: many views do not push out a purchase. So with up to four kinds of events, the
- * histories that the plan asks for are exact. */
+ * A user keeps the newest event of each (item, kind), up to 256 of them or four times the plan's longest history. Where that is
+ * full, the oldest of the user's most frequent kind goes: many views do not push out a purchase. So with up to four kinds of
+ * events, the histories that the plan asks for are exact. */
 size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items, size_t limit);
 /* Whether the user ever did an event of `kind` (MOON_NONE: any) on the item, as far as the history kept reaches. */
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind);
@@ -124,8 +126,8 @@ typedef struct moon_inputs { /* row-major, caller's memory (arena) */
 } moon_inputs;
 moon_status moon_inputs_alloc(const moon_feature_plan *plan, moon_arena *arena, size_t n, moon_inputs *out);
 
-/* Everything that computing needs; built once per bundle. Item-side ids and static numbers are looked up per row from tables made by
- * moon_features_bind, so that a request does no string work. */
+/* Everything that computing needs; built once per bundle. Item-side ids and static numbers are looked up per row from tables made
+ * by moon_features_bind, so that a request does no string work. */
 typedef struct moon_features moon_features;
 /* vocabs: [feature_count], NULL for features without one; borrowed for the life of the result, as plan and catalogue are. */
 moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalogue *catalogue, moon_vocab *const *vocabs,
@@ -133,10 +135,10 @@ moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalog
 void moon_features_free(moon_features *features);
 /* The item's row in the embedding table of the item's id; 0 for unknown items, and where no feature is the item's id. */
 uint32_t moon_features_item_id(const moon_features *features, uint32_t item);
-/* Inputs of n (user, items[i]) pairs as of `now`; state is one of the same plan. user may be MOON_NONE (cold start); `user_text` is
- * its id, or NULL: as the state knows it. An item row beyond the bound catalogue counts as unknown, its counters excepted. Every cell
- * of the n rows is written. A history's bag holds the ids of the last N items by its kinds, newest first, each item once; items
- * without an id of their own are left out. No allocation; threads may compute at once while none applies. */
+/* Inputs of n (user, items[i]) pairs as of `now`; state is one of the same plan. user may be MOON_NONE (cold start); `user_text`
+ * is its id, or NULL: as the state knows it. An item row beyond the bound catalogue counts as unknown, its counters excepted.
+ * Every cell of the n rows is written. A history's bag holds the ids of the last N items by its kinds, newest first, each item
+ * once; items without an id of their own are left out. No allocation; threads may compute at once while none applies. */
 void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
                            const uint32_t *items, size_t n, int64_t now, moon_inputs *out);
 /* One row at `row` of out: what the log executor uses. */

@@ -29,7 +29,7 @@ static const moon_file_dtype types[] = {
 };
 enum { TYPES = sizeof types / sizeof *types };
 
-const moon_file_dtype *moon_file_dtype_find(const char *name) {
+static const moon_file_dtype *find_type(const char *name) {
   for (int i = 0; i < TYPES; i++)
     if (!strcmp(types[i].name, name)) return &types[i];
   return NULL;
@@ -66,7 +66,7 @@ static moon_status read_shape(const char *name, const json_t *shape, entry *e) {
 static moon_status read_entry(const char *name, const json_t *value, size_t size, entry *e) {
   const json_t *type = json_object_get(value, "dtype"), *offsets = json_object_get(value, "data_offsets");
   if (!json_is_string(type)) return bad(name, "there is no dtype");
-  e->type = moon_file_dtype_find(json_string_value(type));
+  e->type = find_type(json_string_value(type));
   if (!e->type) return bad(name, "unknown dtype");
   MOON_TRY(read_shape(name, json_object_get(value, "shape"), e));
   if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !natural(json_array_get(offsets, 0), &e->begin) ||

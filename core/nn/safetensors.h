@@ -11,7 +11,6 @@ typedef struct moon_file_dtype {
   size_t size;
   int dtype; /* a moon_dtype, or -1 */
 } moon_file_dtype;
-const moon_file_dtype *moon_file_dtype_find(const char *name); /* NULL where unknown */
 const char *moon_file_dtype_name(moon_dtype dtype);
 
 #endif

@@ -36,7 +36,13 @@ typedef struct moon_request {
 
 /* ---- slates (slate.c) ----------------------------------------------------------------------------------------------------- */
 
-typedef enum moon_source_kind { MOON_SOURCE_POPULAR, MOON_SOURCE_TRENDING, MOON_SOURCE_SIMILAR, MOON_SOURCE_RECENT, MOON_SOURCE_KINDS } moon_source_kind;
+typedef enum moon_source_kind {
+  MOON_SOURCE_POPULAR,
+  MOON_SOURCE_TRENDING,
+  MOON_SOURCE_SIMILAR,
+  MOON_SOURCE_RECENT,
+  MOON_SOURCE_KINDS
+} moon_source_kind;
 const char *moon_source_name(moon_source_kind kind);
 
 typedef struct moon_reason { /* one effect on one item; newest first in the list */
@@ -70,9 +76,6 @@ void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_k
 /* Writes down what happened to the item at `position`, where slate->explain is set. A note that finds no memory is left out. */
 void moon_slate_note(moon_slate *slate, size_t position, const char *policy, const char *text, float factor, uint32_t from,
                      uint32_t to);
-/* A number column of the catalogue by slate position into out [n]; NaN for null. "score" and "position" (from 1) work too.
- * MOON_ENOTFOUND names the nearest; MOON_EINVAL for strings. */
-moon_status moon_slate_numbers(const moon_slate *slate, const char *column, float *out);
 
 /* Operators. Each keeps order stable where it does not say otherwise, and costs at most n log n but for MMR. policy/text: names
  * for the reasons, borrowed; notes are written for items that an operator moved (boost: for those that it boosted). */
@@ -104,7 +107,7 @@ moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catal
 void moon_condition_free(moon_condition *condition);
 bool moon_condition_holds(const moon_condition *condition, const moon_catalogue *catalogue, uint32_t item);
 
-/* ---- the site (site.c): a plan made by site.lua, checked against a bundle ---------------------------------------------------- */
+/* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
 /* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100}],"rank":true|false,
  *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
@@ -117,7 +120,7 @@ typedef struct moon_site moon_site;
 moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out);
 void moon_site_free(moon_site *site);
 
-/* ---- pages (assemble.c and around it, render_json.c, render_text.c) ------------------------------------------------------------ */
+/* ---- pages (assemble.c and around it, render_json.c, render_text.c) -------------------------------------------------------- */
 
 typedef struct moon_page_slot {
   const char *name, *title;
@@ -138,12 +141,12 @@ typedef struct moon_page {
 typedef struct moon_assembler moon_assembler;
 moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out);
 void moon_assembler_free(moon_assembler *assembler);
-/* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's scores
- * where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes the same
- * way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is left out.
- * Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state).
- * A surface that the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items
- * of a cart are passed over, an unknown item shown is MOON_ENOTFOUND. */
+/* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
+ * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes
+ * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
+ * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
+ * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are
+ * passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
                                const moon_page_functions *functions, moon_arena *arena, moon_page **out);
 /* Appends {"surface","user","cold","slots":[{"name","title","fallback":true?,"items":[{"id","score","source", <the catalogue's

@@ -1,7 +1,7 @@
 /* render_json.c - a page as JSON, written straight into a buffer.
  *
- * The same page gives the same bytes: nothing here knows of time. What a catalogue holds is not ours, so a column whose name is one
- * of our own keys is left out. */
+ * The same page gives the same bytes: nothing here knows of time. What a catalogue holds is not ours, so a column whose name is
+ * one of our own keys is left out. */
 #include <string.h>
 
 #include "page/render.h"

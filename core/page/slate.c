@@ -81,23 +81,6 @@ void moon_slate_note(moon_slate *slate, size_t position, const char *policy, con
 
 /* ---- reading */
 
-moon_status moon_slate_numbers(const moon_slate *slate, const char *name, float *out) {
-  if (!strcmp(name, "score")) {
-    if (slate->n) memcpy(out, slate->score, slate->n * sizeof *out);
-    return moon_ok();
-  }
-  if (!strcmp(name, "position")) {
-    for (size_t i = 0; i < slate->n; i++) out[i] = (float)(i + 1);
-    return moon_ok();
-  }
-  moon_column *column;
-  MOON_TRY(moon_table_require(slate->bundle->catalogue->table, name, &column));
-  if (column->type == MOON_STRING) return moon_fail(MOON_EINVAL, "column '%.100s' holds strings, not numbers", name);
-  for (size_t i = 0; i < slate->n; i++)
-    out[i] = slate->item[i] < column->n ? (float)moon_column_number(column, slate->item[i]) : NAN;
-  return moon_ok();
-}
-
 bool moon_cell_key(const moon_column *column, size_t row, uint64_t *key) {
   if (row >= column->n || moon_column_is_null(column, row)) return false;
   if (column->type == MOON_STRING) {

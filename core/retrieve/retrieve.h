@@ -29,7 +29,8 @@ moon_status moon_similar_new(const moon_log *log, size_t n, size_t items, const 
 void moon_similar_free(moon_similar *similar);
 /* Neighbours of one item, best first, borrowed; none for a row beyond the items it was built for, or where similar is NULL. */
 size_t moon_similar_of(const moon_similar *similar, uint32_t item, const uint32_t **items, const float **scores);
-/* Adds to sums [rows] what the neighbours of a few recent items (newest first) amount to: each item's scores weighted 0.9^rank. */
+/* Adds to sums [rows] what the neighbours of a few recent items (newest first) amount to: each item's scores weighted 0.9^rank.
+ */
 void moon_similar_sum(const moon_similar *similar, const uint32_t *recent, size_t recent_n, float *sums, size_t rows);
 /* Appends deterministic bytes; what loads saves to the same bytes. Load: MOON_EFORMAT for anything that save does not write. */
 moon_status moon_similar_save(const moon_similar *similar, moon_buf *out);

@@ -1,11 +1,11 @@
 /* budget.c - how long a script may run, and why it cannot talk its way out.
  *
- * A count hook looks at the budget every MOON_HOOK_STEPS instructions; coroutines inherit it, and pay for that many instructions each
- * time they are resumed, since the count starts again there. Work that library functions do in C is charged by them. When the budget is
- * spent an error is raised; the sandbox's pcall, xpcall, coroutine.resume and coroutine.close raise it again when they catch it, so it
- * always reaches the host. Lua switches hooks off in three places, and each is closed to scripts: finalisers (the sandbox's setmetatable
- * refuses __gc), message handlers of an error that a hook raised, and to-be-closed variables of a coroutine that a hook stopped: such
- * a coroutine is buried, and neither this call nor a later one can close it. */
+ * A count hook looks at the budget every MOON_HOOK_STEPS instructions; coroutines inherit it, and pay for that many instructions
+ * each time they are resumed, since the count starts again there. Work that library functions do in C is charged by them. When
+ * the budget is spent an error is raised; the sandbox's pcall, xpcall, coroutine.resume and coroutine.close raise it again when
+ * they catch it, so it always reaches the host. Lua switches hooks off in three places, and each is closed to scripts: finalisers
+ * (the sandbox's setmetatable refuses __gc), message handlers of an error that a hook raised, and to-be-closed variables of a
+ * coroutine that a hook stopped: such a coroutine is buried, and neither this call nor a later one can close it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,8 +37,9 @@ void moon_budget_start(moon_host *host, uint64_t instructions, int64_t micros) {
 static int strike(lua_State *L, moon_host *host) {
   if (!host->verdict[0]) {
     moon_push_place(L);
-    snprintf(host->verdict, sizeof host->verdict, "%sthe script did not come to an end within its budget of %" PRIu64 " instructions",
-             lua_tostring(L, -1), host->granted);
+    snprintf(host->verdict, sizeof host->verdict,
+             "%sthe script did not come to an end within its budget of %" PRIu64 " instructions", lua_tostring(L, -1),
+             host->granted);
     lua_pop(L, 1);
   }
   host->left = -1;
@@ -85,7 +86,8 @@ static int safe_pcall(lua_State *L) {
   return after_call(L, status, 0);
 }
 
-/* The user's handler is upvalue 1. For the hook's error it would run inside the hook, where hooks are off: it is left out then. */
+/* The user's handler is upvalue 1. For the hook's error it would run inside the hook, where hooks are off: it is left out then.
+ */
 static int safe_handler(lua_State *L) {
   lua_settop(L, 1);
   if (moon_host_of(L)->left < 0) return 1;
@@ -118,8 +120,8 @@ static int charged_call(lua_State *L) {
   return lua_gettop(L);
 }
 
-/* A coroutine that the hook stopped keeps hooks off, so its to-be-closed variables could run for ever. Nothing runs in it again, and its
- * extra space, which nobody else reads now, is where that is written down. */
+/* A coroutine that the hook stopped keeps hooks off, so its to-be-closed variables could run for ever. Nothing runs in it again,
+ * and its extra space, which nobody else reads now, is where that is written down. */
 static void bury(lua_State *co) { *(moon_host **)lua_getextraspace(co) = NULL; }
 static bool is_buried(lua_State *co) { return !moon_host_of(co); }
 

@@ -1,7 +1,8 @@
-/* functions.c - a plan's numbered Lua functions, lent to core/data (filter, map), core/rank (on_epoch, on_step) and core/page (policy, gate).
+/* functions.c - a plan's numbered Lua functions, lent to core/data (filter, map), core/rank (on_epoch, on_step) and core/page
+ * (policy, gate).
  *
- * Each call gets a fresh budget and a call number; when it is over, everything the script kept of it is dead. A policy that fails leaves
- * the slate as it found it, so that "skipped" is the truth. */
+ * Each call gets a fresh budget and a call number; when it is over, everything the script kept of it is dead. A policy that fails
+ * leaves the slate as it found it, so that "skipped" is the truth. */
 #include <math.h>
 #include <string.h>
 
@@ -92,9 +93,11 @@ static void check_type(lua_State *L, row_args *args, moon_table *fresh) {
   int type = lua_type(L, -1);
   if (type == LUA_TNIL) return;
   if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-    luaL_error(L, "m.map '%s': the function must answer a number, a string, a boolean or nil, got a %s", args->name, lua_typename(L, type));
+    luaL_error(L, "m.map '%s': the function must answer a number, a string, a boolean or nil, got a %s", args->name,
+               lua_typename(L, type));
   if (!args->typed) {
-    args->status = moon_table_add_column(fresh, args->name, type_of(type, moon_table_column(args->table, args->name)), &args->column);
+    args->status =
+        moon_table_add_column(fresh, args->name, type_of(type, moon_table_column(args->table, args->name)), &args->column);
     args->typed = !args->status.code;
     return;
   }
@@ -294,7 +297,8 @@ static int fit_body(lua_State *L) {
   set_number(L, "examples_per_second", info->examples_per_second);
   lua_call(L, 1, 1);
   const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  if (word && strcmp(word, "stop")) luaL_error(L, "a function that watches the training answers false or \"stop\" to end it, not \"%s\"", word);
+  if (word && strcmp(word, "stop"))
+    luaL_error(L, "a function that watches the training answers false or \"stop\" to end it, not \"%s\"", word);
   args->stop = word || (lua_isboolean(L, -1) && !lua_toboolean(L, -1));
   return 0;
 }

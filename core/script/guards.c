@@ -1,9 +1,9 @@
 /* guards.c - library functions that could do much work within one instruction, made to pay for it first.
  *
  * The hook counts instructions of the Lua machine and cannot look inside a C function: table.move over 2^60 places, string.rep of
- * nothing, or a table whose __len lies would never come back. Each guard works out what the call is about to cost, charges that to the
- * budget, and then calls Lua's own function (its upvalue). math.random draws from the host's seeded generator, so that a page can be
- * made again. */
+ * nothing, or a table whose __len lies would never come back. Each guard works out what the call is about to cost, charges that
+ * to the budget, and then calls Lua's own function (its upvalue). math.random draws from the host's seeded generator, so that a
+ * page can be made again. */
 #include "script/internal.h"
 
 #include <lua-cjson.h> /* wants lua.h before it */
@@ -76,7 +76,8 @@ static int string_rep(lua_State *L) {
   if (times > 1 && n + separator == 0) { /* nothing, often: Lua would loop */
     lua_pushinteger(L, 1);
     lua_replace(L, 2);
-  } else if (times > 1 && (uint64_t)times <= moon_host_of(L)->options.memory_limit / (n + separator)) { /* else there is no memory for it */
+  } else if (times > 1 &&
+             (uint64_t)times <= moon_host_of(L)->options.memory_limit / (n + separator)) { /* else there is no memory for it */
     charge(L, (uint64_t)times / 8);
   }
   return original(L);
@@ -125,7 +126,9 @@ static int math_random(lua_State *L) {
   return 1;
 }
 
-static int math_randomseed(lua_State *L) { return luaL_error(L, "math.randomseed: the runtime seeds random numbers, so that a page can be made again"); }
+static int math_randomseed(lua_State *L) {
+  return luaL_error(L, "math.randomseed: the runtime seeds random numbers, so that a page can be made again");
+}
 
 /* ---- cjson: encode looks at the size first, since lua-cjson's buffer is outside the host's memory limit */
 
@@ -181,8 +184,9 @@ static void install(lua_State *L, const guard *guards) {
 }
 
 void moon_guard_table(lua_State *L) {
-  static const guard guards[] = {{"insert", table_insert}, {"remove", table_remove}, {"move", table_move}, {"concat", table_concat},
-                                 {"unpack", table_unpack}, {"sort", table_sort},     {NULL, NULL}};
+  static const guard guards[] = {
+      {"insert", table_insert}, {"remove", table_remove}, {"move", table_move}, {"concat", table_concat},
+      {"unpack", table_unpack}, {"sort", table_sort},     {NULL, NULL}};
   install(L, guards);
 }
 

@@ -1,7 +1,7 @@
 /* host.c - a host's life: open, load one script, call its functions, close.
  *
- * The one rule: no Lua call that can raise runs outside moon_host_protect. Its body runs under lua_pcall, and what comes back is a
- * status whose message begins with the place in the user's file. */
+ * The one rule: no Lua call that can raise runs outside moon_host_protect. Its body runs under lua_pcall, and what comes back is
+ * a status whose message begins with the place in the user's file. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -46,10 +46,12 @@ static moon_status explain(moon_host *host, int status) {
   const char *name = host->file ? host->file : "script";
   if (host->left < 0) {
     if (host->verdict[0]) return moon_fail(MOON_ESCRIPT, "%s", host->verdict);
-    return moon_fail(MOON_ESCRIPT, "%s: the script did not come to an end within its budget of %" PRIu64 " instructions", name, host->granted);
+    return moon_fail(MOON_ESCRIPT, "%s: the script did not come to an end within its budget of %" PRIu64 " instructions", name,
+                     host->granted);
   }
   if (status == LUA_ERRMEM || (host->memory_struck && status == LUA_ERRERR))
-    return moon_fail(MOON_ESCRIPT, "%s: not enough memory: the script's limit is %zu MiB", name, host->options.memory_limit >> 20);
+    return moon_fail(MOON_ESCRIPT, "%s: not enough memory: the script's limit is %zu MiB", name,
+                     host->options.memory_limit >> 20);
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   return text ? moon_fail(MOON_ESCRIPT, "%s", text) : moon_fail(MOON_ESCRIPT, "%s: the script failed without a message", name);
 }
@@ -172,7 +174,8 @@ static int load_body(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
   lua_getiuservalue(L, -1, 1);
   char why[160];
-  if (!moon_plan_json(L, -1, &args->plan, why)) luaL_error(L, "%s: the plan cannot be written as JSON: %s", args->host->file, why);
+  if (!moon_plan_json(L, -1, &args->plan, why))
+    luaL_error(L, "%s: the plan cannot be written as JSON: %s", args->host->file, why);
   return 0;
 }
 
@@ -206,15 +209,20 @@ static moon_status load_file(moon_host *host, const char **kind, const char *pat
     char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");
     moon_free(host->folder);
     host->folder = folder;
-    st = folder ? load(host, kind, path, buf.data ? buf.data : "", buf.n, plan) : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
+    st = folder ? load(host, kind, path, buf.data ? buf.data : "", buf.n, plan)
+                : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
   }
   moon_buf_free(&buf);
   return st;
 }
 
-moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) { return load_file(host, &(const char *){"recipe"}, path, plan); }
+moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) {
+  return load_file(host, &(const char *){"recipe"}, path, plan);
+}
 
-moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan) { return load_file(host, &(const char *){"site"}, path, plan); }
+moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan) {
+  return load_file(host, &(const char *){"site"}, path, plan);
+}
 
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan) {
   return load(host, &(const char *){"recipe"}, chunk_name, source, n, plan);

@@ -1,7 +1,7 @@
 /* internal.h - what the files of core/script share: the host's inside, and how a C function finds its host.
  *
- * Every thread of a Lua state carries the host's pointer in its extra space (Lua copies it to new coroutines), so no global is needed
- * and many hosts live side by side. */
+ * Every thread of a Lua state carries the host's pointer in its extra space (Lua copies it to new coroutines), so no global is
+ * needed and many hosts live side by side. */
 #ifndef MOON_SCRIPT_INTERNAL_H
 #define MOON_SCRIPT_INTERNAL_H
 
@@ -53,7 +53,8 @@ struct moon_host {
 static inline moon_host *moon_host_of(lua_State *L) { return *(moon_host **)lua_getextraspace(L); }
 
 /* ---- host.c */
-/* Runs body(args as light userdata) under pcall; whatever happens inside comes back as a status. `name` is used where a message has no place. */
+/* Runs body(args as light userdata) under pcall; whatever happens inside comes back as a status. `name` is used where a message
+ * has no place. */
 moon_status moon_host_protect(moon_host *host, lua_CFunction body, void *args);
 /* Pushes function `fn` of the plan; raises where there is none. */
 void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn);
@@ -79,7 +80,8 @@ void moon_sandbox_open(lua_State *L);
 void moon_sandbox_push(lua_State *L);
 /* Pushes a read-only face of the table at the top in its place. name: for messages, static. */
 void moon_sandbox_protect(lua_State *L, const char *name);
-/* Puts the functions that replace Lua's own, because those could work long or much within one instruction, into the table at the top. */
+/* Puts the functions that replace Lua's own, because those could work long or much within one instruction, into the table at the
+ * top. */
 void moon_guard_string(lua_State *L);
 void moon_guard_table(lua_State *L);
 void moon_guard_utf8(lua_State *L);
@@ -94,7 +96,8 @@ void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t 
 int moon_option_line(lua_State *L);
 
 /* ---- plan.c */
-/* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the problem is in `why`. */
+/* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the
+ * problem is in `why`. */
 bool moon_plan_json(lua_State *L, int index, json_t **out, char why[160]);
 /* The same, pushed in a userdata that frees it; raises with the text of the problem after `what`. */
 json_t *moon_json_push(lua_State *L, int index, const char *what);
@@ -116,7 +119,8 @@ void moon_lua_column_register(lua_State *L);
 void moon_lua_column_push(lua_State *L, moon_host *host, const char *name);
 void moon_lua_ctx_register(lua_State *L);
 void moon_lua_ctx_push(lua_State *L, const moon_request *request);
-/* The state's home of tensors; host NULL: a stock lua5.4. push makes one where none was registered, and pushes what m.tensor is. */
+/* The state's home of tensors; host NULL: a stock lua5.4. push makes one where none was registered, and pushes what m.tensor is.
+ */
 void moon_lua_tensor_register(lua_State *L, moon_host *host);
 void moon_lua_tensor_push(lua_State *L);
 /* Raises "<place>there is no <what> '<name>'; did you mean '...'?" */

@@ -1,7 +1,7 @@
 /* lua_ctx.c - the `ctx` of policies and gates: who asks, for what, when.
  *
- * Plain tables made fresh for each call, so a script may keep or change them without harm. Misspelt fields are errors with the nearest
- * name; a field that is known and empty is nil. ctx.params is what came with the request: any name may be asked for. */
+ * Plain tables made fresh for each call, so a script may keep or change them without harm. Misspelt fields are errors with the
+ * nearest name; a field that is known and empty is nil. ctx.params is what came with the request: any name may be asked for. */
 #include <string.h>
 #include <time.h>
 
@@ -59,7 +59,9 @@ static int clock_minute(lua_State *L) { return clock_push(L, clock_parts(L).tm_m
 static int clock_day(lua_State *L) { return clock_push(L, clock_parts(L).tm_mday); }
 static int clock_month(lua_State *L) { return clock_push(L, clock_parts(L).tm_mon + 1); }
 static int clock_year(lua_State *L) { return clock_push(L, clock_parts(L).tm_year + 1900); }
-static int clock_weekday(lua_State *L) { return clock_push(L, (clock_parts(L).tm_wday + 6) % 7 + 1); } /* ISO: Monday 1, Sunday 7 */
+static int clock_weekday(lua_State *L) {
+  return clock_push(L, (clock_parts(L).tm_wday + 6) % 7 + 1);
+} /* ISO: Monday 1, Sunday 7 */
 static int clock_date(lua_State *L) {
   char text[32];
   moon_time_format(*(const int64_t *)luaL_checkudata(L, 1, CLOCK_TYPE), text);
@@ -68,8 +70,9 @@ static int clock_date(lua_State *L) {
 }
 
 static void clock_register(lua_State *L) {
-  static const luaL_Reg methods[] = {{"hour", clock_hour}, {"minute", clock_minute},   {"day", clock_day},   {"month", clock_month},
-                                     {"year", clock_year}, {"weekday", clock_weekday}, {"date", clock_date}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"hour", clock_hour}, {"minute", clock_minute},   {"day", clock_day},   {"month", clock_month},
+      {"year", clock_year}, {"weekday", clock_weekday}, {"date", clock_date}, {NULL, NULL}};
   luaL_newmetatable(L, CLOCK_TYPE);
   luaL_newlib(L, methods);
   moon_sandbox_protect(L, "clock");

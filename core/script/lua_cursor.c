@@ -1,7 +1,7 @@
 /* lua_cursor.c - the `row` of m.filter and m.map: a cursor over the rows of a table.
  *
- * One userdata serves all rows of a call: C moves the host's row number and the script reads row.price. Column names are looked up once
- * per call and kept in the cursor's own table, so that a read is one table access and one array access. */
+ * One userdata serves all rows of a call: C moves the host's row number and the script reads row.price. Column names are looked
+ * up once per call and kept in the cursor's own table, so that a read is one table access and one array access. */
 #include <string.h>
 
 #include "script/internal.h"
@@ -44,7 +44,8 @@ static int push_value(lua_State *L, const moon_column *column, size_t row) {
 static int cursor_index(lua_State *L) {
   cursor *self = luaL_checkudata(L, 1, CURSOR_TYPE);
   moon_host *host = moon_host_of(L);
-  if (self->call != host->call || !host->table) return luaL_error(L, "this row was kept after its function returned; copy its values instead");
+  if (self->call != host->call || !host->table)
+    return luaL_error(L, "this row was kept after its function returned; copy its values instead");
   lua_getiuservalue(L, 1, 1);
   lua_pushvalue(L, 2);
   lua_Integer index;

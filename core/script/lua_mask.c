@@ -1,7 +1,8 @@
 /* lua_mask.c - masks: which items of a slate. They combine with &, | and ~.
  *
- * A mask belongs to items, not to positions: it remembers the slate's order when it was made, and is turned into today's order when it
- * is used. So a mask made before a boost still means the same items after it. Items that have left the slate are forgotten. */
+ * A mask belongs to items, not to positions: it remembers the slate's order when it was made, and is turned into today's order
+ * when it is used. So a mask made before a boost still means the same items after it. Items that have left the slate are
+ * forgotten. */
 #include <string.h>
 
 #include "script/internal.h"
@@ -109,7 +110,8 @@ static int mask_tostring(lua_State *L) {
 }
 
 void moon_lua_mask_register(lua_State *L) {
-  static const luaL_Reg meta[] = {{"__band", mask_and}, {"__bor", mask_or}, {"__bnot", mask_not}, {"__tostring", mask_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__band", mask_and}, {"__bor", mask_or}, {"__bnot", mask_not}, {"__tostring", mask_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"count", mask_count}, {NULL, NULL}};
   luaL_newmetatable(L, MASK_TYPE);
   luaL_setfuncs(L, meta, 0);

@@ -1,8 +1,8 @@
 /* lua_slate.c - the `slate` of p.lua: a face of the moon_slate of the call in progress.
  *
  * The userdata holds no pointer, only the number of its call: a script that keeps a slate finds an error in it later, never freed
- * memory. slate.<column> is a view (lua_column.c), comparing a view gives a mask (lua_mask.c), and the verbs here hand masks to the
- * operators of core/page, which write down why items moved. */
+ * memory. slate.<column> is a view (lua_column.c), comparing a view gives a mask (lua_mask.c), and the verbs here hand masks to
+ * the operators of core/page, which write down why items moved. */
 #include <math.h>
 #include <string.h>
 
@@ -128,7 +128,8 @@ static int slate_mmr(lua_State *L) {
   if (lua_getfield(L, 2, "by") == LUA_TNIL) lua_pushliteral(L, "embedding"), lua_replace(L, 4);
   if (lua_getfield(L, 2, "k") == LUA_TNIL) lua_pushinteger(L, 50), lua_replace(L, 5);
   lua_Number lambda = lua_type(L, 3) == LUA_TNUMBER ? lua_tonumber(L, 3) : -1;
-  if (!(lambda >= 0 && lambda <= 1)) return luaL_error(L, "slate:mmr: lambda must be a number from 0 to 1, got %s", luaL_tolstring(L, 3, NULL));
+  if (!(lambda >= 0 && lambda <= 1))
+    return luaL_error(L, "slate:mmr: lambda must be a number from 0 to 1, got %s", luaL_tolstring(L, 3, NULL));
   if (lua_type(L, 4) != LUA_TSTRING) return luaL_error(L, "slate:mmr: by must be a string, got a %s", luaL_typename(L, 4));
   const char *by = lua_tostring(L, 4);
   lua_Integer k = lua_tointeger(L, 5);
@@ -144,7 +145,8 @@ static int slate_mmr(lua_State *L) {
 
 static size_t check_position(lua_State *L, const moon_slate *slate) {
   lua_Integer i = luaL_checkinteger(L, 2);
-  if (i < 1 || (lua_Unsigned)i > slate->n) luaL_error(L, "position %I is not in the slate (1 to %I)", (LUAI_UACINT)i, (LUAI_UACINT)slate->n);
+  if (i < 1 || (lua_Unsigned)i > slate->n)
+    luaL_error(L, "position %I is not in the slate (1 to %I)", (LUAI_UACINT)i, (LUAI_UACINT)slate->n);
   return (size_t)i - 1;
 }
 
@@ -203,7 +205,8 @@ static int slate_index(lua_State *L) {
 }
 
 static int slate_newindex(lua_State *L) {
-  return luaL_error(L, "a slate has no fields to set ('%s'); use slate:boost, slate:keep, slate:drop", luaL_tolstring(L, 2, NULL));
+  return luaL_error(L, "a slate has no fields to set ('%s'); use slate:boost, slate:keep, slate:drop",
+                    luaL_tolstring(L, 2, NULL));
 }
 
 static int slate_tostring(lua_State *L) {
@@ -223,8 +226,9 @@ void moon_lua_slate_push(lua_State *L, moon_host *host) {
 }
 
 void moon_lua_slate_register(lua_State *L) {
-  static const luaL_Reg verbs[] = {{"boost", slate_boost}, {"keep", slate_keep}, {"drop", slate_drop},     {"sort", slate_sort}, {"cap", slate_cap},
-                                   {"mmr", slate_mmr},     {"id", slate_id},     {"get", slate_get}, {"column", slate_column}, {NULL, NULL}};
+  static const luaL_Reg verbs[] = {{"boost", slate_boost},   {"keep", slate_keep}, {"drop", slate_drop}, {"sort", slate_sort},
+                                   {"cap", slate_cap},       {"mmr", slate_mmr},   {"id", slate_id},     {"get", slate_get},
+                                   {"column", slate_column}, {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__newindex", slate_newindex}, {"__len", slate_length}, {"__tostring", slate_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, SLATE_TYPE);

@@ -17,7 +17,7 @@ typedef struct box {
   moon_account *account; /* where the handle counts; NULL: nowhere yet */
 } box;
 
-/* ---- errors and budgets ---------------------------------------------------------------------------------------------------------- */
+/* ---- errors and budgets ---------------------------------------------------------------------------------------------------- */
 
 int moon_tensor_raise(lua_State *L, const char *format, ...) {
   char text[MESSAGE_MAX];
@@ -37,7 +37,7 @@ void moon_tensor_charge(lua_State *L, moon_tensor_home *home, double cost) {
   if (home->host) moon_budget_charge(L, home->host, cost < 1e18 ? (uint64_t)cost + 1 : UINT64_MAX);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
 
 /* A full collection, paid for by the size of Lua's heap. The next one is due when what is alive has doubled. */
 static void collect(lua_State *L, moon_tensor_home *home) {
@@ -71,7 +71,7 @@ moon_tensor **moon_tensor_push(lua_State *L, moon_tensor_home *home) {
   return &self->tensor;
 }
 
-/* ---- arguments --------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------------------------------------- */
 
 bool moon_tensor_is(lua_State *L, int index) {
   box *self = luaL_testudata(L, index, TENSOR_TYPE);
@@ -187,7 +187,7 @@ const moon_tensor *moon_tensor_positions(lua_State *L, moon_tensor_home *home, i
   return *out;
 }
 
-/* ---- names that are not there ------------------------------------------------------------------------------------------------------ */
+/* ---- names that are not there ---------------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
@@ -204,7 +204,7 @@ int moon_tensor_lookup(lua_State *L, int table, const char *what) {
   return moon_lua_unknown(L, what, name, names, n);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
 
 static int push_shape(lua_State *L, const moon_tensor *t, bool table) {
   int dims = moon_tensor_dims(t);
@@ -315,7 +315,7 @@ static int tensor_tostring(lua_State *L) {
   return 1;
 }
 
-/* ---- views ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------------------------------------- */
 
 /* Shape with at most one -1, which stands for what is left. */
 static int wanted_shape(lua_State *L, const moon_tensor *t, size_t *shape) {
@@ -424,7 +424,7 @@ static int tensor_newindex(lua_State *L) {
   return 0;
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- copies ---------------------------------------------------------------------------------------------------------------- */
 
 static int copy_as(lua_State *L, const moon_tensor *t, moon_dtype dtype) {
   moon_tensor_home *home = moon_tensor_home_of(L);
@@ -456,7 +456,7 @@ void moon_tensor_set_functions(lua_State *L, int home, const luaL_Reg *functions
   luaL_setfuncs(L, functions, 1);
 }
 
-/* ---- registration ------------------------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
 static int home_collect(lua_State *L) {
   moon_tensor_home *home = luaL_checkudata(L, 1, HOME_TYPE);

@@ -1,9 +1,10 @@
 /* lua_tensor.h - what the three files of m.tensor share: lua_tensor.c the type and its views, lua_tensor_ops.c what is computed,
  * lua_tensor_make.c where tensors come from.
  *
- * A tensor in Lua is a small userdata over a moon_tensor, so that the collector sees it. Two things make that safe for a script that
- * makes many large ones: every state has an account with a limit, and the collector, which sees only the small userdata, is run when the
- * account has grown much since the last time, or is full. Whatever a function allocates hangs on a userdata before anything can raise. */
+ * A tensor in Lua is a small userdata over a moon_tensor, so that the collector sees it. Two things make that safe for a script
+ * that makes many large ones: every state has an account with a limit, and the collector, which sees only the small userdata, is
+ * run when the account has grown much since the last time, or is full. Whatever a function allocates hangs on a userdata before
+ * anything can raise. */
 #ifndef MOON_SCRIPT_LUA_TENSOR_H
 #define MOON_SCRIPT_LUA_TENSOR_H
 #include "script/internal.h"
@@ -23,8 +24,8 @@ void moon_tensor_charge(lua_State *L, moon_tensor_home *home, double cost);
 
 /* Pushes a tensor that is still empty; what is stored there is the collector's. */
 moon_tensor **moon_tensor_push(lua_State *L, moon_tensor_home *home);
-/* After a call that may lack memory. True: the collector has run, call again. False: it went well. Otherwise raises "file:line: ", the
- * prefix and the message. */
+/* After a call that may lack memory. True: the collector has run, call again. False: it went well. Otherwise raises "file:line:
+ * ", the prefix and the message. */
 bool moon_tensor_again(lua_State *L, moon_tensor_home *home, const char *prefix, moon_status st, int *tries);
 #define MOON_TENSOR_CALL(L, home, prefix, call)                              \
   do {                                                                       \
@@ -66,8 +67,8 @@ moon_tensor_home *moon_lua_home_push(lua_State *L);
 int moon_tensor_load_file(lua_State *L);
 /* Pushes what m.tensor is. */
 void moon_tensor_push_makers(lua_State *L, int home);
-/* The body of an __index (self, name): pushes what the table at `table`, an upvalue, has under the name, or raises and says what is near.
- * what: "tensor method" */
+/* The body of an __index (self, name): pushes what the table at `table`, an upvalue, has under the name, or raises and says what
+ * is near. what: "tensor method" */
 int moon_tensor_lookup(lua_State *L, int table, const char *what);
 
 #endif

@@ -11,7 +11,7 @@
 #define FILE_TYPE "moonshelf.tensor.file"
 enum { HEADER_ROOM = 1 << 20 }; /* what a file may be larger than the tensors in it */
 
-/* ---- options after the fixed arguments: a dtype and a generator, in any order ------------------------------------------------------ */
+/* ---- options after the fixed arguments: a dtype and a generator, in any order ---------------------------------------------- */
 
 typedef struct options {
   moon_dtype dtype;
@@ -28,8 +28,8 @@ static options take_options(lua_State *L, moon_tensor_home *home, int from, moon
   return given;
 }
 
-/* A new tensor of zeros at the top, charged for by `each` instructions an element. The account bounds the zeroing, so that comes first: what
- * can never fit should say so, and not that the budget is spent. */
+/* A new tensor of zeros at the top, charged for by `each` instructions an element. The account bounds the zeroing, so that comes
+ * first: what can never fit should say so, and not that the budget is spent. */
 static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char *prefix, moon_dtype dtype, int dims,
                                const size_t *shape, double each) {
   moon_tensor **out = moon_tensor_push(L, home);
@@ -60,7 +60,7 @@ static lua_Integer integer_at(lua_State *L, int index, const char *what) {
   return n;
 }
 
-/* ---- from tables -------------------------------------------------------------------------------------------------------------------- */
+/* ---- from tables ----------------------------------------------------------------------------------------------------------- */
 
 /* The shape along the first elements of the value at `index`; leaves the first leaf at the top. */
 static int nested_shape(lua_State *L, int index, size_t shape[MOON_MAX_DIMS]) {
@@ -128,7 +128,7 @@ static int make_from_table(lua_State *L) {
   return 1;
 }
 
-/* ---- fills -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- fills ----------------------------------------------------------------------------------------------------------------- */
 
 static int make_zeros(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
@@ -183,7 +183,7 @@ static int make_eye(lua_State *L) {
   return 1;
 }
 
-/* ---- random numbers ------------------------------------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t seed_at(lua_State *L, int index, const char *what) {
   return lua_isnoneornil(L, index) ? 0 : (uint64_t)integer_at(L, index, what);
@@ -254,7 +254,7 @@ static int make_randperm(lua_State *L) {
   return 1;
 }
 
-/* ---- from other tensors ----------------------------------------------------------------------------------------------------------------- */
+/* ---- from other tensors ---------------------------------------------------------------------------------------------------- */
 
 /* The tensors in the table at 1, as a userdata at the top; the table keeps them alive. */
 static const moon_tensor **parts_at_1(lua_State *L, moon_tensor_home *home, const char *what, size_t *n) {
@@ -298,7 +298,7 @@ static int make_stack(lua_State *L) {
   return 1;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct file_box { /* what a load has open, freed whatever Lua raises */
   moon_buf bytes;
@@ -391,7 +391,7 @@ void moon_tensor_add_files(lua_State *L, int home) {
   moon_tensor_set_functions(L, home, files);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
 
 /* m.tensor.memory() -> bytes in use, the most so far, the limit (0: none) */
 static int memory(lua_State *L) {
@@ -409,7 +409,7 @@ static int limit_memory(lua_State *L) {
   return 0;
 }
 
-/* ---- the module ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the module ------------------------------------------------------------------------------------------------------------ */
 
 static int refuse_write(lua_State *L) {
   return moon_tensor_raise(L, "'m.tensor' is read-only ('m.tensor.%s' cannot be set)", luaL_tolstring(L, 2, NULL));

@@ -1,8 +1,8 @@
 /* lua_tensor_ops.c - what tensors compute in Lua: operators and methods.
  *
- * Each function checks, charges what the work is about to cost, calls and pushes. Positions count from 1 in Lua and from 0 in core, and
- * turn where they pass through here. Families of operations are one function each, with the operation as upvalue 2, under the names that
- * core gives them. */
+ * Each function checks, charges what the work is about to cost, calls and pushes. Positions count from 1 in Lua and from 0 in
+ * core, and turn where they pass through here. Families of operations are one function each, with the operation as upvalue 2,
+ * under the names that core gives them. */
 #include "script/lua_tensor.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ static double count_together(const moon_tensor *a, const moon_tensor *b) {
   return count;
 }
 
-/* ---- element by element ------------------------------------------------------------------------------------------------------------ */
+/* ---- element by element ---------------------------------------------------------------------------------------------------- */
 
 /* Where b is an object with this operator of its own (a var of a tape), that is what is meant. */
 static bool push_others(lua_State *L, moon_binary op) {
@@ -159,7 +159,7 @@ static int copy(lua_State *L) {
   return 1;
 }
 
-/* ---- reductions -------------------------------------------------------------------------------------------------------------------- */
+/* ---- reductions ------------------------------------------------------------------------------------------------------------ */
 
 /* t:sum() a number; t:sum(dim [, keep]) a tensor. Upvalue 2: the op */
 static int reduce(lua_State *L) {
@@ -205,7 +205,7 @@ static int topk(lua_State *L) {
   return 2;
 }
 
-/* ---- picking and joining ------------------------------------------------------------------------------------------------------------ */
+/* ---- picking and joining --------------------------------------------------------------------------------------------------- */
 
 /* t:take(positions [, dim]): rows, or slices of another dimension */
 static int take(lua_State *L) {
@@ -265,7 +265,7 @@ static int pad(lua_State *L) {
   return 1;
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------------------------------------- */
 
 /* Multiplications of a product, as far as the shapes say. */
 static double work_of(const moon_tensor *a, const moon_tensor *b) {
@@ -288,7 +288,7 @@ static int matmul(lua_State *L) {
   return 1;
 }
 
-/* ---- registration --------------------------------------------------------------------------------------------------------------------- */
+/* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
 /* A closure over the home and an op into the table at index `table`; suffix "_" marks what changes its tensor. */
 static void add_op(lua_State *L, int home, int table, const char *name, const char *suffix, lua_CFunction fn, int op) {

@@ -1,8 +1,8 @@
 /* memory.c - the allocator of a host's Lua state: counts every byte against the host's limit.
  *
- * Allocating is also work: a script that builds and drops long strings spends few instructions and much time. So bytes are charged to
- * the budget as well, and once that is spent no long block is given any more. Lua turns a refused block into an error; the budget's
- * own functions then see to it that the script cannot go on. */
+ * Allocating is also work: a script that builds and drops long strings spends few instructions and much time. So bytes are
+ * charged to the budget as well, and once that is spent no long block is given any more. Lua turns a refused block into an error;
+ * the budget's own functions then see to it that the script cannot go on. */
 #include "script/internal.h"
 
 enum { BYTES_PER_STEP = 32, LONG_BLOCK = 64 * 1024 };

@@ -1,8 +1,8 @@
 /* module.c - the Lua module `moonshelf`: the embedded Lua files over a few C primitives.
  *
- * The files of lua/moonshelf/ see an environment of their own with a private `require` and with `debug`, which the sandbox keeps from
- * users: the words need it to say where they stand. Their chunk names begin with "=moonshelf/", so that words.here can skip them.
- * Nothing here asks for a host: the same code runs in a stock lua5.4. */
+ * The files of lua/moonshelf/ see an environment of their own with a private `require` and with `debug`, which the sandbox keeps
+ * from users: the words need it to say where they stand. Their chunk names begin with "=moonshelf/", so that words.here can skip
+ * them. Nothing here asks for a host: the same code runs in a stock lua5.4. */
 #include <string.h>
 
 #include "base/embedded.h"
@@ -80,9 +80,11 @@ static int private_require(lua_State *L) {
   return 1;
 }
 
-/* Pushes the environment: what the files use of Lua, taken from the libraries themselves and not from what a user made of them. */
+/* Pushes the environment: what the files use of Lua, taken from the libraries themselves and not from what a user made of them.
+ */
 static void push_environment(lua_State *L) {
-  static const char *const base[] = {"error", "getmetatable", "ipairs", "next", "pairs", "setmetatable", "tonumber", "tostring", "type"};
+  static const char *const base[] = {"error",        "getmetatable", "ipairs",   "next", "pairs",
+                                     "setmetatable", "tonumber",     "tostring", "type"};
   static const char *const libraries[] = {"string", "table", "math", "debug"};
   lua_newtable(L);
   int env = lua_gettop(L);
@@ -106,8 +108,11 @@ int moon_lua_open(lua_State *L) {
   push_environment(L);
   int env = lua_gettop(L);
   lua_newtable(L); /* loaded */
-  static const luaL_Reg native[] = {
-      {"nearest", native_nearest}, {"duration", native_duration}, {"time", native_time}, {"option_line", moon_option_line}, {NULL, NULL}};
+  static const luaL_Reg native[] = {{"nearest", native_nearest},
+                                    {"duration", native_duration},
+                                    {"time", native_time},
+                                    {"option_line", moon_option_line},
+                                    {NULL, NULL}};
   luaL_newlib(L, native);
   moon_plan_install(L);
   lua_pushliteral(L, MOON_VERSION);

@@ -1,8 +1,8 @@
 /* patterns.c - string.find, match, gmatch and gsub with a budget.
  *
- * A pattern with several repetitions can try exponentially many ways before it fails, all inside one C call that no hook sees. So the
- * sandbox has its own matcher for Lua's pattern language (the manual's 6.4.1, after the backtracking design of Lua 5.4's lstrlib.c by
- * R. Ierusalimschy et al., MIT): the same answers, and every step is counted and charged. */
+ * A pattern with several repetitions can try exponentially many ways before it fails, all inside one C call that no hook sees. So
+ * the sandbox has its own matcher for Lua's pattern language (the manual's 6.4.1, after the backtracking design of Lua 5.4's
+ * lstrlib.c by R. Ierusalimschy et al., MIT): the same answers, and every step is counted and charged. */
 #include <ctype.h>
 #include <string.h>
 
@@ -175,7 +175,9 @@ static bool at_frontier(matcher *m, const char *s, const char *set, const char *
 static const char *match_here(matcher *m, const char *s, const char *p) {
   while (p != m->pattern_end) {
     step(m, 1);
-    if (*p == '(') return p + 1 < m->pattern_end && p[1] == ')' ? open_capture(m, s, p + 2, CAPTURE_POSITION) : open_capture(m, s, p + 1, CAPTURE_OPEN);
+    if (*p == '(')
+      return p + 1 < m->pattern_end && p[1] == ')' ? open_capture(m, s, p + 2, CAPTURE_POSITION)
+                                                   : open_capture(m, s, p + 1, CAPTURE_OPEN);
     if (*p == ')') return close_capture(m, s, p + 1);
     if (*p == '$' && p + 1 == m->pattern_end) return s == m->text_end ? s : NULL;
     char escaped = *p == '%' && p + 1 < m->pattern_end ? p[1] : 0;
@@ -402,7 +404,8 @@ static int string_gsub(lua_State *L) {
   size_t n, pn;
   const char *s = luaL_checklstring(L, 1, &n), *p = luaL_checklstring(L, 2, &pn);
   int type = lua_type(L, 3);
-  luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3, "string/function/table");
+  luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
+                   "string/function/table");
   lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)n + 1), done = 0;
   if (type == LUA_TNUMBER) luaL_tolstring(L, 3, NULL), lua_replace(L, 3);
   matcher m = matcher_of(L, s, n, p, pn);

@@ -1,8 +1,8 @@
 /* plan.c - a plan made of Lua tables becomes JSON, exactly.
  *
- * lua-cjson (2.1, as distributions have it) writes 14 digits and {} for every empty table; a plan holds times in microseconds and empty
- * lists. So the tables are walked into jansson's values: integers stay integers, reals keep all digits, and a table marked by
- * native.array is an array even where it is empty. The walk never raises: a Lua error would jump over json_t references. */
+ * lua-cjson (2.1, as distributions have it) writes 14 digits and {} for every empty table; a plan holds times in microseconds and
+ * empty lists. So the tables are walked into jansson's values: integers stay integers, reals keep all digits, and a table marked
+ * by native.array is an array even where it is empty. The walk never raises: a Lua error would jump over json_t references. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

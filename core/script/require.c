@@ -1,8 +1,8 @@
 /* require.c - how a user's chunk is loaded, and the sandbox's require.
  *
- * A script may ask for "moonshelf", "cjson", and Lua files beside itself: require "rules.winter" reads rules/winter.lua in the script's
- * folder. Names are letters, digits, '_' and '-' between single dots, so they cannot climb out of it. Chunks are text: bytecode is not
- * checked by Lua and could break the host. */
+ * A script may ask for "moonshelf", "cjson", and Lua files beside itself: require "rules.winter" reads rules/winter.lua in the
+ * script's folder. Names are letters, digits, '_' and '-' between single dots, so they cannot climb out of it. Chunks are text:
+ * bytecode is not checked by Lua and could break the host. */
 #include <ctype.h>
 #include <string.h>
 
@@ -62,7 +62,8 @@ void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t 
   lua_pushfstring(L, "@%s", name);
   int status = luaL_loadbufferx(L, source, n, lua_tostring(L, -1), "t");
   lua_remove(L, -2);
-  if (status == LUA_ERRSYNTAX && n && source[0] == LUA_SIGNATURE[0]) luaL_error(L, "%s: this is bytecode; scripts are loaded as text only", name);
+  if (status == LUA_ERRSYNTAX && n && source[0] == LUA_SIGNATURE[0])
+    luaL_error(L, "%s: this is bytecode; scripts are loaded as text only", name);
   if (status != LUA_OK) lua_error(L);
   moon_sandbox_push(L);
   lua_setupvalue(L, -2, 1);

@@ -1,7 +1,7 @@
 /* runtime.c - a bundle, a site and a Lua state that belong together: from a query to a page.
  *
- * Everything of a page lives in one arena that the next call empties, and the text of an answer in one buffer that it overwrites: after
- * the first few pages nothing is allocated any more. */
+ * Everything of a page lives in one arena that the next call empties, and the text of an answer in one buffer that it overwrites:
+ * after the first few pages nothing is allocated any more. */
 #include <string.h>
 
 #include "script/script.h"
@@ -35,7 +35,9 @@ moon_status moon_runtime_open_with(const char *bundle, const char *site, const m
   return status;
 }
 
-moon_status moon_runtime_open(const char *bundle, const char *site, moon_runtime **out) { return moon_runtime_open_with(bundle, site, NULL, out); }
+moon_status moon_runtime_open(const char *bundle, const char *site, moon_runtime **out) {
+  return moon_runtime_open_with(bundle, site, NULL, out);
+}
 
 void moon_runtime_close(moon_runtime *r) {
   if (!r) return;

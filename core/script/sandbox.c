@@ -1,8 +1,8 @@
 /* sandbox.c - what a user's script sees: an environment made by allow-list.
  *
- * Lua's libraries are opened into the registry, where a script cannot reach them, and what is harmless is copied into the environment.
- * Library tables are shown through read-only faces. A name that is not there is an error that names the nearest: a typo in a global
- * would otherwise be a silent nil. */
+ * Lua's libraries are opened into the registry, where a script cannot reach them, and what is harmless is copied into the
+ * environment. Library tables are shown through read-only faces. A name that is not there is an error that names the nearest: a
+ * typo in a global would otherwise be a silent nil. */
 #include <string.h>
 
 #include "script/internal.h"
@@ -17,8 +17,8 @@ void moon_sandbox_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &env_ke
 /* ---- read-only faces */
 
 static int refuse_write(lua_State *L) {
-  return luaL_error(L, "'%s' is read-only ('%s.%s' cannot be set)", lua_tostring(L, lua_upvalueindex(1)), lua_tostring(L, lua_upvalueindex(1)),
-                    luaL_tolstring(L, 2, NULL));
+  return luaL_error(L, "'%s' is read-only ('%s.%s' cannot be set)", lua_tostring(L, lua_upvalueindex(1)),
+                    lua_tostring(L, lua_upvalueindex(1)), luaL_tolstring(L, 2, NULL));
 }
 
 void moon_sandbox_protect(lua_State *L, const char *name) {
@@ -121,8 +121,9 @@ static void copy_fields(lua_State *L, int from, const char *const *names) {
 }
 
 static void open_libraries(lua_State *L) {
-  static const luaL_Reg libraries[] = {{LUA_STRLIBNAME, luaopen_string}, {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math},
-                                       {LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_OSLIBNAME, luaopen_os},     {LUA_DBLIBNAME, luaopen_debug},
+  static const luaL_Reg libraries[] = {{LUA_STRLIBNAME, luaopen_string},  {LUA_TABLIBNAME, luaopen_table},
+                                       {LUA_MATHLIBNAME, luaopen_math},   {LUA_UTF8LIBNAME, luaopen_utf8},
+                                       {LUA_OSLIBNAME, luaopen_os},       {LUA_DBLIBNAME, luaopen_debug},
                                        {LUA_COLIBNAME, luaopen_coroutine}};
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
   lua_pop(L, 1);
@@ -133,7 +134,8 @@ static void open_libraries(lua_State *L) {
 }
 
 /* A copy of a library for the sandbox, set as a field of the environment at `env`; `guard` replaces what is dangerous. */
-static void add_library(lua_State *L, int env, const char *name, const char *const *names, void (*guard)(lua_State *L), bool face) {
+static void add_library(lua_State *L, int env, const char *name, const char *const *names, void (*guard)(lua_State *L),
+                        bool face) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, name);
   lua_newtable(L);
@@ -158,8 +160,8 @@ static void guard_string(lua_State *L) {
 }
 
 static void add_base(lua_State *L, int env) {
-  static const char *const names[] = {"assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen",
-                                      "select", "tonumber", "tostring", "type", "_VERSION", NULL};
+  static const char *const names[] = {"assert", "error",  "getmetatable", "ipairs",   "next", "pairs",    "rawequal", "rawget",
+                                      "rawlen", "select", "tonumber",     "tostring", "type", "_VERSION", NULL};
   lua_pushglobaltable(L);
   lua_getfield(L, -1, "setmetatable");
   lua_pushcclosure(L, safe_setmetatable, 1);

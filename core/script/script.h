@@ -1,8 +1,9 @@
 /* script.h - the door of core/script: the Lua host.
  *
- * A host is one Lua state with the `moonshelf` module, a sandbox and budgets. It turns a user's script into a plan (plain JSON) plus
- * numbered Lua functions, and lends those functions to core through moon_row_functions and moon_page_functions. Nothing else of Lua
- * leaves this room: no error of a script jumps out of a call, every failure is a MOON_ESCRIPT status that begins with file:line. */
+ * A host is one Lua state with the `moonshelf` module, a sandbox and budgets. It turns a user's script into a plan (plain JSON)
+ * plus numbered Lua functions, and lends those functions to core through moon_row_functions and moon_page_functions. Nothing else
+ * of Lua leaves this room: no error of a script jumps out of a call, every failure is a MOON_ESCRIPT status that begins with
+ * file:line. */
 #ifndef MOON_SCRIPT_H
 #define MOON_SCRIPT_H
 
@@ -28,9 +29,9 @@ typedef struct moon_host_options {
 moon_status moon_host_open(const moon_host_options *options, moon_host **out);
 void moon_host_close(moon_host *host);
 
-/* Runs a recipe (or site) script in the sandbox: text chunks only, allow-listed libraries, `require` of "moonshelf" and of files beside
- * the script only. It must return m.recipe {...} (m.site {...}). *plan is a new reference. Errors are Lua's with file:line. A host
- * loads one script in its life. */
+/* Runs a recipe (or site) script in the sandbox: text chunks only, allow-listed libraries, `require` of "moonshelf" and of files
+ * beside the script only. It must return m.recipe {...} (m.site {...}). *plan is a new reference. Errors are Lua's with
+ * file:line. A host loads one script in its life. */
 moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan);
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan);
 moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
@@ -40,12 +41,14 @@ moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
 moon_fit_functions moon_host_fit_functions(moon_host *host);
 
-/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share; the public
- * part is include/moonshelf/runtime.h ------------------------------------------------------------------------------------------ */
+/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share;
+ * the public part is include/moonshelf/runtime.h
+ * ------------------------------------------------------------------------------------------ */
 
 /* Lets the caller print (see moon_host_options); otherwise as moon_runtime_open. */
 moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
-/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for rendering. */
+/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for
+ * rendering. */
 moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);
 const moon_bundle *moon_runtime_bundle(const moon_runtime *runtime);
 /* The live state: the bundle's, with the events since. */

@@ -1,7 +1,8 @@
 /* commit.c - group commit: one batch fills while the other is on its way to the disk.
  *
- * The first event after a quiet time is committed at once; what arrives during that commit makes up the next. So an event waits for two
- * syncs at the most, however many senders there are. The thread pool touches only the flying batch, the loop only the filling one. */
+ * The first event after a quiet time is committed at once; what arrives during that commit makes up the next. So an event waits
+ * for two syncs at the most, however many senders there are. The thread pool touches only the flying batch, the loop only the
+ * filling one. */
 #include <string.h>
 
 #include "serve/internal.h"

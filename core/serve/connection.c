@@ -1,8 +1,8 @@
 /* connection.c - bytes between libuv and http.c.
  *
- * A connection is in one state at a time and reads only in MOON_READING, so the answers of pipelined requests keep their order and a
- * client that does not read cannot make us buffer. Each turn of the loop answers at most one request a connection; what is left of its
- * input waits in a queue, so a long pipeline does not hold up the others. Every state has a deadline. */
+ * A connection is in one state at a time and reads only in MOON_READING, so the answers of pipelined requests keep their order
+ * and a client that does not read cannot make us buffer. Each turn of the loop answers at most one request a connection; what is
+ * left of its input waits in a queue, so a long pipeline does not hold up the others. Every state has a deadline. */
 #include <string.h>
 
 #include "serve/internal.h"
@@ -53,9 +53,7 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
   *out = uv_buf_init(server->read_buffer, sizeof server->read_buffer); /* emptied before the next read */
 }
 
-static void on_turns(uv_idle_t *idle) {
-  moon_connection_take_turns(idle->data);
-}
+static void on_turns(uv_idle_t *idle);
 
 static void wait_turn(moon_connection *c) {
   moon_server *server = c->server;
@@ -130,7 +128,9 @@ static void read_more(moon_connection *c) {
   if (code && code != UV_EALREADY) moon_connection_close(c);
 }
 
-void moon_connection_take_turns(moon_server *server) {
+/* One request of each connection that has input left over. */
+static void on_turns(uv_idle_t *idle) {
+  moon_server *server = idle->data;
   moon_connection *c = server->turn_first;
   server->turn_first = server->turn_last = NULL;
   while (c) {

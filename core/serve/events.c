@@ -1,4 +1,5 @@
-/* events.c - events are looked at twice: once to find everything that is wrong, and only if nothing is, once more to keep them. */
+/* events.c - events are looked at twice: once to find everything that is wrong, and only if nothing is, once more to keep them.
+ */
 #include "serve/events.h"
 
 #include <string.h>

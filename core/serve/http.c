@@ -1,7 +1,7 @@
 /* http.c - llhttp with limits, and only the headers that somebody reads.
  *
- * llhttp calls back with pieces of the target, of headers and of the body, cut wherever the network cut them. They are collected in two
- * buffers that live as long as the connection, so that a request allocates nothing once the buffers have grown. */
+ * llhttp calls back with pieces of the target, of headers and of the body, cut wherever the network cut them. They are collected
+ * in two buffers that live as long as the connection, so that a request allocates nothing once the buffers have grown. */
 #include "serve/http.h"
 
 #include <llhttp.h>
@@ -236,7 +236,7 @@ void moon_http_next(moon_http *http) {
   http->request = (moon_http_request){0};
 }
 
-const char *moon_http_reason(int status) {
+static const char *reason_of(int status) {
   static const struct {
     int status;
     const char *reason;
@@ -267,7 +267,7 @@ bool moon_http_has_body(const moon_http *http, int status) {
 void moon_http_head(moon_http *http, int status, const char *type, const char *headers, size_t n, const char *date) {
   moon_buf *out = &http->out;
   moon_buf_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n", status,
-                  moon_http_reason(status), type, n);
+                  reason_of(status), type, n);
   if (date) moon_buf_printf(out, "Date: %s\r\n", date);
   if (headers) moon_buf_puts(out, headers);
   if (!http->keep_alive)

@@ -7,8 +7,8 @@
  *     BAD:   answer with http->fault and http->why, and close
  *   }
  *
- * A request that has begun is read to its end before the next one is looked at, so answers leave in the order of their requests. What
- * is read does not depend on how the bytes were cut into pieces. */
+ * A request that has begun is read to its end before the next one is looked at, so answers leave in the order of their requests.
+ * What is read does not depend on how the bytes were cut into pieces. */
 #ifndef MOON_SERVE_HTTP_H
 #define MOON_SERVE_HTTP_H
 
@@ -48,11 +48,10 @@ void moon_http_free(moon_http *http); /* a zeroed one is fine */
 moon_http_step moon_http_read(moon_http *http, const char *bytes, size_t n, size_t *used);
 void moon_http_next(moon_http *http);
 
-/* Appends status line and headers of an answer with a body of n bytes to http->out. headers: further whole lines, or NULL; date: an
- * HTTP date, or NULL. */
+/* Appends status line and headers of an answer with a body of n bytes to http->out. headers: further whole lines, or NULL; date:
+ * an HTTP date, or NULL. */
 void moon_http_head(moon_http *http, int status, const char *type, const char *headers, size_t n, const char *date);
 /* Whether the body itself follows: not for HEAD and 304. */
 bool moon_http_has_body(const moon_http *http, int status);
-const char *moon_http_reason(int status); /* "Not Found" */
 
 #endif

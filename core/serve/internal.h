@@ -17,7 +17,8 @@ typedef enum moon_connection_state {
   MOON_READING,   /* a request, or the wait for one */
   MOON_ANSWERING, /* a handler has it, perhaps until a commit is done */
   MOON_WRITING,   /* the peer takes the answer slowly */
-  MOON_LINGERING, /* all is said; what still comes is thrown away, so that closing does not tear the answer out of the peer's hands */
+  MOON_LINGERING, /* all is said; what still comes is thrown away, so that closing does not tear the answer out of the peer's
+                     hands */
   MOON_CLOSED     /* waiting for libuv, or for a commit, to let go */
 } moon_connection_state;
 
@@ -41,7 +42,6 @@ typedef struct moon_connection {
 void moon_connection_accept(moon_server *server);
 /* Sends an answer and goes on to the next request. `body` may be reused afterwards. */
 void moon_connection_answer(moon_connection *c, int status, const char *type, const char *headers, const moon_buf *body);
-void moon_connection_take_turns(moon_server *server); /* one request of each connection that has input left over */
 void moon_connections_sweep(moon_server *server);     /* closes those past their deadline */
 void moon_connections_drain(moon_server *server);     /* no next request: idle ones close */
 void moon_connection_close(moon_connection *c);
@@ -62,7 +62,8 @@ typedef struct moon_commit {
   moon_status status;
 } moon_commit;
 
-/* The events of server->filling from `first` on are c's: it is answered when they are on disk. On failure they are taken out again. */
+/* The events of server->filling from `first` on are c's: it is answered when they are on disk. On failure they are taken out
+ * again. */
 moon_status moon_commit_join(moon_server *server, moon_connection *c, size_t first);
 moon_status moon_commit_apply(moon_server *server, const moon_log_event *event); /* into the state */
 
@@ -75,7 +76,6 @@ struct moon_server {
   uv_loop_t loop;
   uv_tcp_t listener;
   uv_signal_t interrupt, terminate, broken_pipe;
-  uv_async_t stop;
   uv_timer_t tick;
   uv_idle_t turns; /* runs while connections are queued */
   uv_work_t work;
@@ -105,9 +105,9 @@ struct moon_server {
 int64_t moon_server_now(const moon_server *server); /* the one source of "now" */
 const char *moon_server_date(moon_server *server);  /* of the wall clock, for the Date header */
 void moon_server_finish(moon_server *server);       /* ends the loop where it is stopping and nothing is in flight */
-__attribute__((format(printf, 3, 4))) void moon_server_log(moon_server *server, const char *level, const char *format, ...);
 /* For what may go wrong on every request: the same line is written once in ten seconds, with how often it was held back. */
-__attribute__((format(printf, 3, 4))) void moon_server_log_quietly(moon_server *server, const char *level, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void moon_server_log_quietly(moon_server *server, const char *level, const char *format,
+                                                                   ...);
 
 /* ---- routes (routes.c, routes_*.c) ---------------------------------------------------------------------------------------- */
 

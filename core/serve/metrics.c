@@ -1,13 +1,14 @@
 /* metrics.c - counters that only the loop's thread touches. */
 #include "serve/metrics.h"
 
-const double moon_metric_bounds[MOON_METRIC_BUCKETS] = {0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075,
+/* Seconds, rising; beyond the last there is +Inf. */
+static const double bounds[MOON_METRIC_BUCKETS] = {0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075,
                                                         0.01,   0.025, 0.05,  0.1,   0.5,   2.5};
 
 void moon_metrics_page(moon_metrics *metrics, int64_t micros) {
   double seconds = (double)micros / 1e6;
   size_t bucket = 0;
-  while (bucket < MOON_METRIC_BUCKETS && seconds > moon_metric_bounds[bucket]) bucket++;
+  while (bucket < MOON_METRIC_BUCKETS && seconds > bounds[bucket]) bucket++;
   metrics->page_buckets[bucket]++;
   metrics->page_seconds += seconds;
   metrics->pages++;
@@ -38,7 +39,7 @@ void moon_metrics_text(const moon_metrics *m, const char *const *routes, size_t 
   uint64_t sum = 0;
   for (size_t i = 0; i < MOON_METRIC_BUCKETS; i++) {
     sum += m->page_buckets[i];
-    moon_buf_printf(out, "moonshelf_page_seconds_bucket{le=\"%g\"} %llu\n", moon_metric_bounds[i], (unsigned long long)sum);
+    moon_buf_printf(out, "moonshelf_page_seconds_bucket{le=\"%g\"} %llu\n", bounds[i], (unsigned long long)sum);
   }
   moon_buf_printf(
       out,

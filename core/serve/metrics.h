@@ -5,7 +5,6 @@
 #include "base/base.h"
 
 enum { MOON_METRIC_ROUTES = 32, MOON_METRIC_BUCKETS = 12 };
-extern const double moon_metric_bounds[MOON_METRIC_BUCKETS]; /* seconds, rising; beyond the last there is +Inf */
 
 typedef struct moon_metrics {
   uint64_t requests[MOON_METRIC_ROUTES][600]; /* by route (see moon_metrics_text) and status */
@@ -24,6 +23,7 @@ typedef struct moon_gauges { /* what is read at the moment of asking */
 
 void moon_metrics_page(moon_metrics *metrics, int64_t micros);
 /* routes: [n] the label of each index into `requests`. */
-void moon_metrics_text(const moon_metrics *metrics, const char *const *routes, size_t n, const moon_gauges *gauges, moon_buf *out);
+void moon_metrics_text(const moon_metrics *metrics, const char *const *routes, size_t n, const moon_gauges *gauges,
+                       moon_buf *out);
 
 #endif

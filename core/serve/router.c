@@ -13,7 +13,8 @@ static bool fits(const moon_route *route, const char *path, const char **tail) {
   return !strncmp(route->path, path, fixed) && path[fixed];
 }
 
-/* "/v1/pages/home" means "/v1/page/<surface>": the path is compared whole and without its last part with what is fixed in a route. */
+/* "/v1/pages/home" means "/v1/page/<surface>": the path is compared whole and without its last part with what is fixed in a
+ * route. */
 static const moon_route *nearest(const moon_route *routes, size_t n, const char *path) {
   char fixed[MAX_ROUTES][MAX_PATH], given[MAX_PATH];
   const char *names[MAX_ROUTES];

@@ -13,8 +13,9 @@ typedef struct moon_route {
   moon_status (*answer)(moon_exchange *exchange);
 } moon_route;
 
-/* *status: 200, 404 or 405. With 200 the answer is the route and *tail what stands for its <name> (in `path`), else NULL; with 405 the
- * answer is a route of that path, for Allow; with 404 the one with the nearest path, or NULL. */
-const moon_route *moon_route_find(const moon_route *routes, size_t n, moon_http_method method, const char *path, const char **tail, int *status);
+/* *status: 200, 404 or 405. With 200 the answer is the route and *tail what stands for its <name> (in `path`), else NULL; with
+ * 405 the answer is a route of that path, for Allow; with 404 the one with the nearest path, or NULL. */
+const moon_route *moon_route_find(const moon_route *routes, size_t n, moon_http_method method, const char *path,
+                                  const char **tail, int *status);
 
 #endif

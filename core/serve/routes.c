@@ -1,4 +1,5 @@
-/* routes.c - from a whole request to an answer: take the target apart, find the route, call its handler, turn failures into JSON. */
+/* routes.c - from a whole request to an answer: take the target apart, find the route, call its handler, turn failures into JSON.
+ */
 #include <stdio.h>
 #include <string.h>
 

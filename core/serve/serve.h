@@ -1,8 +1,8 @@
 /* serve.h - the door of core/serve: pages over HTTP, on one libuv loop.
  *
- * One thread makes pages, because a page takes a millisecond and the state then needs no lock. Only the disk is waited for elsewhere:
- * events are committed on libuv's thread pool, all that arrive during one commit in the next one, and are folded into the state when
- * they are on disk; then their senders get an answer. */
+ * One thread makes pages, because a page takes a millisecond and the state then needs no lock. Only the disk is waited for
+ * elsewhere: events are committed on libuv's thread pool, all that arrive during one commit in the next one, and are folded into
+ * the state when they are on disk; then their senders get an answer. */
 #ifndef MOON_SERVE_H
 #define MOON_SERVE_H
 
@@ -15,7 +15,8 @@ typedef struct moon_server_options {
   int port;                 /* 0: the system chooses */
   const char *bundle_path;
   const char *site_path;
-  const char *event_log;    /* SQLite file of accepted events, replayed at start; NULL: BUNDLE.events.db; "none": events live in memory only */
+  const char *event_log;    /* SQLite file of accepted events, replayed at start; NULL: BUNDLE.events.db; "none": events live in
+                               memory only */
   size_t max_body;          /* bytes, 0: 1 MiB */
   size_t max_connections;   /* 0: 1024; beyond it a connection is answered 503 */
   size_t request_seconds;   /* 0: 20; how long a request may take to arrive, and its answer to leave */
@@ -29,10 +30,9 @@ typedef struct moon_server_options {
 typedef struct moon_server moon_server;
 /* Loads everything, replays the event log and binds. A busy port: MOON_EIO that says so. */
 moon_status moon_server_open(const moon_server_options *options, moon_server **out);
-/* Runs until SIGINT/SIGTERM or moon_server_stop, then finishes what is in flight; a second signal ends the process as if nobody had
- * listened. A server runs once. */
+/* Runs until SIGINT or SIGTERM, then finishes what is in flight; a second signal ends the process as if nobody had listened. A
+ * server runs once. */
 moon_status moon_server_run(moon_server *server);
-void moon_server_stop(moon_server *server); /* from any thread or signal handler */
 void moon_server_close(moon_server *server);
 
 #endif

@@ -32,7 +32,7 @@ static void write_line(moon_server *server, const char *level, const char *text)
   if (server->options.on_log) server->options.on_log(server->options.self, level, text);
 }
 
-void moon_server_log(moon_server *server, const char *level, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static void write_log(moon_server *server, const char *level, const char *format, ...) {
   char text[700];
   va_list args;
   va_start(args, format);
@@ -81,12 +81,8 @@ static void begin_stop(moon_server *server) {
   uv_signal_stop(&server->terminate);
   close_handle((uv_handle_t *)&server->listener, NULL);
   moon_connections_drain(server);
-  moon_server_log(server, "info", "stopping; %zu connections open", server->connection_count);
+  write_log(server, "info", "stopping; %zu connections open", server->connection_count);
   moon_server_finish(server);
-}
-
-static void on_stop(uv_async_t *async) {
-  begin_stop(async->data);
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
@@ -103,10 +99,6 @@ static void on_tick(uv_timer_t *tick) {
   if (!server->stopping || uv_now(&server->loop) < server->drain_until) return;
   for (moon_connection *c = server->connections; c; c = c->next)
     if (c->state != MOON_CLOSED) moon_connection_close(c);
-}
-
-void moon_server_stop(moon_server *server) {
-  uv_async_send(&server->stop);
 }
 
 /* ---- opening -------------------------------------------------------------------------------------------------------------- */
@@ -128,12 +120,11 @@ static moon_status open_loop(moon_server *server) {
   if (!code) code = uv_signal_init(loop, &server->interrupt);
   if (!code) code = uv_signal_init(loop, &server->terminate);
   if (!code) code = uv_signal_init(loop, &server->broken_pipe);
-  if (!code) code = uv_async_init(loop, &server->stop, on_stop);
   if (!code) code = uv_timer_init(loop, &server->tick);
   if (!code) code = uv_idle_init(loop, &server->turns);
   if (code) return moon_fail(MOON_EIO, "no event loop: %s", uv_strerror(code));
   server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server;
-  server->stop.data = server->tick.data = server->turns.data = server;
+  server->tick.data = server->turns.data = server;
   return moon_ok();
 }
 
@@ -165,7 +156,7 @@ static moon_status bind_port(moon_server *server) {
 
 static void print_line(void *self, const char *line, size_t n) {
   moon_server *server = self;
-  moon_server_log(server, "info", "script: %.*s", (int)(n < 500 ? n : 500), line);
+  write_log(server, "info", "script: %.*s", (int)(n < 500 ? n : 500), line);
 }
 
 static moon_status load_runtime(moon_server *server) {
@@ -213,11 +204,11 @@ static moon_status open_log(moon_server *server) {
   MOON_TRY(bundle_identity(server->bundle, identity));
   MOON_TRY(moon_eventlog_open(strcmp(path, "none") ? path : NULL, identity, moon_state_clock(server->state), &server->log));
   MOON_TRY(moon_eventlog_replay(server->log, replay_event, &r, &skipped));
-  if (r.applied) moon_server_log(server, "info", "%zu events of %s are back", r.applied, path);
+  if (r.applied) write_log(server, "info", "%zu events of %s are back", r.applied, path);
   if (skipped)
-    moon_server_log(server, "info", "%zu events of %s are older than this new bundle, which has seen them", skipped, path);
+    write_log(server, "info", "%zu events of %s are older than this new bundle, which has seen them", skipped, path);
   if (r.unknown)
-    moon_server_log(server, "warning", "%zu events of %s are of items that this bundle does not have; they are left out",
+    write_log(server, "warning", "%zu events of %s are of items that this bundle does not have; they are left out",
                     r.unknown, path);
   server->clock_base = moon_state_clock(server->state);
   return moon_ok();
@@ -276,7 +267,7 @@ static void say_ready(moon_server *server) {
   int port =
       ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
   snprintf(shown, sizeof shown, strchr(address, ':') ? "[%s]" : "%s", address);
-  moon_server_log(server, "info", "bundle %s: %zu items, %zu users, %llu events", server->bundle->name,
+  write_log(server, "info", "bundle %s: %zu items, %zu users, %llu events", server->bundle->name,
                   moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
                   (unsigned long long)moon_state_events(server->state));
   if (server->options.on_ready) server->options.on_ready(server->options.self, shown, port);

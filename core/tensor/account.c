@@ -1,7 +1,7 @@
 /* account.c - how much memory tensors take, counted and bounded.
  *
- * One number goes up and down by compare-and-swap, so that two threads cannot both take the last bytes. The account is held by its
- * owner's handle and by every charge; whoever lets go last frees it, so tensors may outlive their owner. */
+ * One number goes up and down by compare-and-swap, so that two threads cannot both take the last bytes. The account is held by
+ * its owner's handle and by every charge; whoever lets go last frees it, so tensors may outlive their owner. */
 #include <stdatomic.h>
 
 #include "tensor/tensor.h"

@@ -50,7 +50,7 @@ static convert_fn *const convert[4][4] = {{f32_f32, f32_f64, f32_i64, f32_u8},
                                           {i64_f32, i64_f64, i64_i64, i64_u8},
                                           {u8_f32, u8_f64, u8_i64, u8_u8}};
 
-/* ---- cursors ------------------------------------------------------------------------------------------------------------------ */
+/* ---- cursors --------------------------------------------------------------------------------------------------------------- */
 
 void moon_cursor_open(moon_cursor *cursor, const moon_tensor *t, int dims, const size_t *shape, moon_dtype as) {
   *cursor = (moon_cursor){.data = t->data, .dtype = t->dtype, .as = as};
@@ -110,7 +110,7 @@ void moon_cursor_write(moon_cursor *cursor, size_t n, const void *from) {
   else move(cursor, n, (char *)(uintptr_t)from, false);                   /* only read */
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------------------- */
+/* ---- copies ---------------------------------------------------------------------------------------------------------------- */
 
 static void copy_all(const moon_tensor *from, moon_tensor *into) {
   moon_cursor reader, writer;
@@ -156,7 +156,7 @@ moon_status moon_tensor_dense(const moon_tensor *t, moon_dtype dtype, moon_tenso
   return moon_tensor_alias(t, out);
 }
 
-/* ---- small things --------------------------------------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------------------------------------- */
 
 moon_dtype moon_dtype_common(moon_dtype a, moon_dtype b) {
   if (a == b) return a;

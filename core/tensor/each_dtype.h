@@ -1,8 +1,9 @@
 /* each_dtype.h - compiles the kernels of a file for every dtype.
  *
- * A file of operations has two halves: with T undefined the operations, which first name the file in MOON_EACH_DTYPE and include this;
- * with T defined the kernels, written once. T is the element, WIDE what sums of it are kept in (unsigned, so that they wrap around),
- * K(name) the kernel's name, M(fn) libm's function of the type, REAL whether T is a float. No include guard: that is the point. */
+ * A file of operations has two halves: with T undefined the operations, which first name the file in MOON_EACH_DTYPE and include
+ * this; with T defined the kernels, written once. T is the element, WIDE what sums of it are kept in (unsigned, so that they wrap
+ * around), K(name) the kernel's name, M(fn) libm's function of the type, REAL whether T is a float. No include guard: that is the
+ * point. */
 #define T float
 #define WIDE double
 #define REAL 1

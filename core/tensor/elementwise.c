@@ -1,6 +1,6 @@
 /* elementwise.c - operations that look at one element of each operand at a time.
  *
- * Kernels are plain loops over tiles; moon_apply brings the tiles. What an operation is called, and which kernel computes it for which
+ * Kernels are plain loops over tiles; apply brings the tiles. What an operation is called, and which kernel computes it for which
  * dtype, stands in one table for two operands and one for one. */
 #ifndef T
 #include <math.h>
@@ -8,7 +8,8 @@
 
 #include "tensor/kernel.h"
 
-/* tanh in f32 within 3 ulp, by Cephes (Moshier 1989): a polynomial around 0, elsewhere by e^2x. Without a branch, so it vectorises. */
+/* tanh in f32 within 3 ulp, by Cephes (Moshier 1989): a polynomial around 0, elsewhere by e^2x. Without a branch, so it
+ * vectorises. */
 MOON_INLINE float tanh_single(float x) {
   float z = x * x, size = fabsf(x);
   float p = -5.70498872745e-3f;
@@ -23,26 +24,39 @@ MOON_INLINE float tanh_single(float x) {
 #define MOON_EACH_DTYPE "tensor/elementwise.c"
 #include "tensor/each_dtype.h"
 
-/* ---- walking ------------------------------------------------------------------------------------------------------------------- */
+/* ---- walking operands together --------------------------------------------------------------------------------------------- */
 
-static void walk(const moon_application *work, moon_tensor *into) {
-  moon_cursor reader[MOON_OPERANDS], writer;
-  _Alignas(64) char tiles[MOON_OPERANDS + 1][MOON_TILE_BYTES];
+enum { OPERANDS = 3 };
+
+/* y[i] = f(x[0][i], x[1][i], ...); y may be one of the inputs. numbers: the application's. */
+typedef void kernel_fn(size_t n, const void *const *x, void *y, const double *numbers);
+typedef struct application {
+  const char *name;
+  kernel_fn *kernel;
+  int n;                           /* operands */
+  const moon_tensor *in[OPERANDS]; /* stretch to each other */
+  moon_dtype as[OPERANDS], yields; /* what the kernel takes and gives */
+  const double *numbers;
+} application;
+
+static void walk(const application *work, moon_tensor *into) {
+  moon_cursor reader[OPERANDS], writer;
+  _Alignas(64) char tiles[OPERANDS + 1][MOON_TILE_BYTES];
   for (int i = 0; i < work->n; i++) moon_cursor_open(&reader[i], work->in[i], into->dims, into->shape, work->as[i]);
   moon_cursor_open(&writer, into, into->dims, into->shape, work->yields);
   for (size_t left = into->count; left;) {
     size_t n = left < MOON_TILE ? left : MOON_TILE;
-    const void *x[MOON_OPERANDS];
+    const void *x[OPERANDS];
     for (int i = 0; i < work->n; i++) x[i] = moon_cursor_read(&reader[i], n, tiles[i]);
-    void *y = moon_cursor_target(&writer, tiles[MOON_OPERANDS]);
+    void *y = moon_cursor_target(&writer, tiles[OPERANDS]);
     work->kernel(n, x, y, work->numbers);
     moon_cursor_write(&writer, n, y);
     left -= n;
   }
 }
 
-static moon_status mismatch(const moon_application *work) {
-  moon_shape_text shape[MOON_OPERANDS];
+static moon_status mismatch(const application *work) {
+  moon_shape_text shape[OPERANDS];
   for (int i = 0; i < work->n; i++) shape[i] = moon_shape_of(work->in[i]);
   if (work->n == 3)
     return moon_fail(MOON_EINVAL, "%s: %s, %s and %s do not stretch to one shape", work->name, shape[0].text, shape[1].text,
@@ -51,7 +65,7 @@ static moon_status mismatch(const moon_application *work) {
                    shape[1].text);
 }
 
-static moon_status common_shape(const moon_application *work, int *dims, size_t *shape) {
+static moon_status common_shape(const application *work, int *dims, size_t *shape) {
   *dims = work->in[0]->dims;
   memcpy(shape, work->in[0]->shape, sizeof(size_t) * MOON_MAX_DIMS);
   for (int i = 1; i < work->n; i++) {
@@ -62,7 +76,7 @@ static moon_status common_shape(const moon_application *work, int *dims, size_t 
   return moon_ok();
 }
 
-moon_status moon_apply(const moon_application *work, moon_tensor **out) {
+static moon_status apply(const application *work, moon_tensor **out) {
   int dims;
   size_t shape[MOON_MAX_DIMS];
   moon_account *account = NULL;
@@ -76,7 +90,8 @@ moon_status moon_apply(const moon_application *work, moon_tensor **out) {
   return moon_ok();
 }
 
-/* An operand that lies exactly where the result goes is read before it is written, tile by tile; any other overlap needs a copy. */
+/* An operand that lies exactly where the result goes is read before it is written, tile by tile; any other overlap needs a copy.
+ */
 static bool needs_copy(const moon_tensor *in, const moon_tensor *into) {
   bool same = in->data == into->data && in->dtype == into->dtype &&
               moon_shape_equal(in->dims, in->shape, into->dims, into->shape) &&
@@ -84,7 +99,7 @@ static bool needs_copy(const moon_tensor *in, const moon_tensor *into) {
   return !same && moon_tensor_overlap(in, into);
 }
 
-moon_status moon_apply_into(const moon_application *work, moon_tensor *into) {
+static moon_status apply_into(const application *work, moon_tensor *into) {
   int dims;
   size_t shape[MOON_MAX_DIMS];
   MOON_TRY(common_shape(work, &dims, shape));
@@ -93,8 +108,8 @@ moon_status moon_apply_into(const moon_application *work, moon_tensor *into) {
                      moon_shape_write(dims, shape).text, moon_dtype_name(into->dtype), moon_shape_of(into).text);
   MOON_TRY(moon_check_writable(work->name, into));
   if (!into->count) return moon_ok();
-  moon_application safe = *work;
-  moon_tensor *copies[MOON_OPERANDS] = {NULL};
+  application safe = *work;
+  moon_tensor *copies[OPERANDS] = {NULL};
   moon_status st = moon_ok();
   for (int i = 0; i < work->n && !st.code; i++) {
     if (!needs_copy(work->in[i], into)) continue;
@@ -106,13 +121,13 @@ moon_status moon_apply_into(const moon_application *work, moon_tensor *into) {
   return st.code ? moon_wrap(st, "%s", work->name) : st;
 }
 
-/* ---- the tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the tables ------------------------------------------------------------------------------------------------------------ */
 
 #define ANY(op) {op##_f32, op##_f64, op##_i64, op##_u8}
 #define FLOATS(op) {op##_f32, op##_f64, NULL, NULL}
 typedef struct op_entry {
   const char *name;
-  moon_kernel *kernel[4]; /* by dtype; NULL: through f64 */
+  kernel_fn *kernel[4]; /* by dtype; NULL: through f64 */
   bool masks;             /* yields u8, whatever it takes */
   bool swapped;           /* its operands change places: a > b is b < a */
 } op_entry;
@@ -147,10 +162,10 @@ static const op_entry clip = {"clip", ANY(clip)};
 const char *moon_binary_name(moon_binary op) { return (unsigned)op < MOON_BINARY_COUNT ? binaries[op].name : NULL; }
 const char *moon_unary_name(moon_unary op) { return (unsigned)op < MOON_UNARY_COUNT ? unaries[op].name : NULL; }
 
-static moon_application apply_entry(const op_entry *op, const moon_tensor *a, const moon_tensor *b) {
+static application apply_entry(const op_entry *op, const moon_tensor *a, const moon_tensor *b) {
   moon_dtype dtype = b ? moon_dtype_common(a->dtype, b->dtype) : a->dtype;
   if (!op->kernel[dtype]) dtype = MOON_F64;
-  return (moon_application){.name = op->name,
+  return (application){.name = op->name,
                             .kernel = op->kernel[dtype],
                             .n = b ? 2 : 1,
                             .in = {op->swapped ? b : a, op->swapped ? a : b},
@@ -163,33 +178,33 @@ static moon_status no_op(int op) { return moon_fail(MOON_EINVAL, "there is no op
 moon_status moon_tensor_binary(moon_binary op, const moon_tensor *a, const moon_tensor *b, moon_tensor **out) {
   *out = NULL;
   if (!moon_binary_name(op)) return no_op((int)op);
-  moon_application work = apply_entry(&binaries[op], a, b);
-  return moon_apply(&work, out);
+  application work = apply_entry(&binaries[op], a, b);
+  return apply(&work, out);
 }
 
 moon_status moon_tensor_binary_into(moon_binary op, const moon_tensor *a, const moon_tensor *b, moon_tensor *into) {
   if (!moon_binary_name(op)) return no_op((int)op);
-  moon_application work = apply_entry(&binaries[op], a, b);
-  return moon_apply_into(&work, into);
+  application work = apply_entry(&binaries[op], a, b);
+  return apply_into(&work, into);
 }
 
 moon_status moon_tensor_unary(moon_unary op, const moon_tensor *a, moon_tensor **out) {
   *out = NULL;
   if (!moon_unary_name(op)) return no_op((int)op);
-  moon_application work = apply_entry(&unaries[op], a, NULL);
-  return moon_apply(&work, out);
+  application work = apply_entry(&unaries[op], a, NULL);
+  return apply(&work, out);
 }
 
 moon_status moon_tensor_unary_into(moon_unary op, const moon_tensor *a, moon_tensor *into) {
   if (!moon_unary_name(op)) return no_op((int)op);
-  moon_application work = apply_entry(&unaries[op], a, NULL);
-  return moon_apply_into(&work, into);
+  application work = apply_entry(&unaries[op], a, NULL);
+  return apply_into(&work, into);
 }
 
-/* ---- clip ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- clip ------------------------------------------------------------------------------------------------------------------ */
 
 /* bounds [2], which live as long as the application */
-static moon_status clip_work(const moon_tensor *a, const double *bounds, moon_application *work) {
+static moon_status clip_work(const moon_tensor *a, const double *bounds, application *work) {
   if (!(bounds[0] <= bounds[1])) return moon_fail(MOON_EINVAL, "clip: %g to %g is not a range", bounds[0], bounds[1]);
   *work = apply_entry(&clip, a, NULL);
   work->numbers = bounds;
@@ -198,45 +213,45 @@ static moon_status clip_work(const moon_tensor *a, const double *bounds, moon_ap
 
 moon_status moon_tensor_clip(const moon_tensor *a, double low, double high, moon_tensor **out) {
   double bounds[2] = {low, high};
-  moon_application work;
+  application work;
   *out = NULL;
   MOON_TRY(clip_work(a, bounds, &work));
-  return moon_apply(&work, out);
+  return apply(&work, out);
 }
 
 moon_status moon_tensor_clip_into(const moon_tensor *a, double low, double high, moon_tensor *into) {
   double bounds[2] = {low, high};
-  moon_application work;
+  application work;
   MOON_TRY(clip_work(a, bounds, &work));
-  return moon_apply_into(&work, into);
+  return apply_into(&work, into);
 }
 
-/* ---- where ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- where ----------------------------------------------------------------------------------------------------------------- */
 
 static moon_status where_work(const char *name, const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b,
-                              moon_dtype dtype, moon_application *work) {
-  static moon_kernel *const kernels[4] = ANY(where);
+                              moon_dtype dtype, application *work) {
+  static kernel_fn *const kernels[4] = ANY(where);
   if (mask->dtype != MOON_U8) return moon_fail(MOON_EINVAL, "%s: a mask is u8, not %s", name, moon_dtype_name(mask->dtype));
-  *work = (moon_application){
+  *work = (application){
       .name = name, .kernel = kernels[dtype], .n = 3, .in = {mask, a, b}, .as = {MOON_U8, dtype, dtype}, .yields = dtype};
   return moon_ok();
 }
 
 moon_status moon_tensor_where(const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b, moon_tensor **out) {
-  moon_application work;
+  application work;
   *out = NULL;
   MOON_TRY(where_work("where", mask, a, b, moon_dtype_common(a->dtype, b->dtype), &work));
-  return moon_apply(&work, out);
+  return apply(&work, out);
 }
 
 moon_status moon_tensor_where_into(const moon_tensor *mask, const moon_tensor *a, const moon_tensor *b, moon_tensor *into) {
-  moon_application work;
+  application work;
   MOON_TRY(where_work("where", mask, a, b, moon_dtype_common(a->dtype, b->dtype), &work));
-  return moon_apply_into(&work, into);
+  return apply_into(&work, into);
 }
 
 moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mask, double value, moon_tensor **out) {
-  moon_application work;
+  application work;
   moon_tensor *number = NULL;
   *out = NULL;
   int dims;
@@ -247,12 +262,13 @@ moon_status moon_tensor_masked_fill(const moon_tensor *a, const moon_tensor *mas
                      moon_shape_of(a).text);
   MOON_TRY(moon_tensor_borrow(MOON_F64, 0, NULL, &value, &number));
   moon_status st = where_work("masked_fill", mask, number, a, a->dtype, &work);
-  if (!st.code) st = moon_apply(&work, out);
+  if (!st.code) st = apply(&work, out);
   moon_tensor_free(number);
   return st;
 }
 
-#else /* ---- kernels, for each T --------------------------------------------------------------------------------------------------- */
+#else /* ---- kernels, for each T \
+         --------------------------------------------------------------------------------------------------- */
 
 /* y may be a or b themselves: an element is read before it is written, and no other is looked at. */
 #define BINARY(NAME, RESULT, EXPRESSION)                                                               \

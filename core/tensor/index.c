@@ -26,7 +26,7 @@ static moon_status open_index(const char *name, const moon_tensor *index, size_t
   return moon_ok();
 }
 
-/* ---- take and gather ------------------------------------------------------------------------------------------------------------ */
+/* ---- take and gather ------------------------------------------------------------------------------------------------------- */
 
 typedef void pick_fn(moon_axis axis, size_t n, const char *x, const int64_t *at, char *y, size_t each);
 
@@ -81,7 +81,7 @@ moon_status moon_tensor_gather(const moon_tensor *a, int dim, const moon_tensor 
   return pick("gather", pick_elements, a, dim, index, index->dims, index->shape, out);
 }
 
-/* ---- scatter_add ------------------------------------------------------------------------------------------------------------------ */
+/* ---- scatter_add ----------------------------------------------------------------------------------------------------------- */
 
 static moon_status check_scatter(const moon_tensor *into, const moon_tensor *index, const moon_tensor *rows) {
   bool agree = into->dims > 0 && index->dims == 1 && rows->dims == into->dims && rows->shape[0] == index->shape[0];
@@ -114,7 +114,8 @@ moon_status moon_tensor_scatter_add(moon_tensor *into, const moon_tensor *index,
   return st.code ? moon_wrap(st, "scatter_add") : st;
 }
 
-#else /* ---- kernels, for each T --------------------------------------------------------------------------------------------------- */
+#else /* ---- kernels, for each T \
+         --------------------------------------------------------------------------------------------------- */
 
 MOON_CLONES static void K(scatter)(size_t m, size_t width, const int64_t *at, const void *in, void *out) {
   const T *row = in;

@@ -1,21 +1,22 @@
 /* kernel.h - how operations walk over tensors; only core/tensor sees it.
  *
- * The idea: a kernel is one loop over contiguous elements of one dtype, and knows nothing of strides, stretching or conversion. A cursor
- * reads a tensor as a row of tiles, in row-major order of any shape that the tensor stretches to; where the memory already is what the
- * kernel wants, the tile is the memory itself. */
+ * The idea: a kernel is one loop over contiguous elements of one dtype, and knows nothing of strides, stretching or conversion. A
+ * cursor reads a tensor as a row of tiles, in row-major order of any shape that the tensor stretches to; where the memory already
+ * is what the kernel wants, the tile is the memory itself. */
 #ifndef MOON_TENSOR_KERNEL_H
 #define MOON_TENSOR_KERNEL_H
 #include "tensor/handle.h"
 
 #define MOON_INLINE static inline __attribute__((always_inline))
-/* Before a loop whose elements do not meet, though GCC cannot see it: the result may be one of the inputs. Clang looks at run time. */
+/* Before a loop whose elements do not meet, though GCC cannot see it: the result may be one of the inputs. Clang looks at run
+ * time. */
 #ifdef __clang__
 #define MOON_IVDEP
 #else
 #define MOON_IVDEP _Pragma("GCC ivdep")
 #endif
 
-enum { MOON_TILE = 512, MOON_TILE_BYTES = MOON_TILE * 8, MOON_OPERANDS = 3 };
+enum { MOON_TILE = 512, MOON_TILE_BYTES = MOON_TILE * 8 };
 
 /* ---- cursors (cursor.c) */
 
@@ -37,21 +38,6 @@ const void *moon_cursor_read(moon_cursor *cursor, size_t n, void *tile);
 /* Where a kernel is to write the next n elements; then moon_cursor_write puts them there and steps on. */
 void *moon_cursor_target(const moon_cursor *cursor, void *tile);
 void moon_cursor_write(moon_cursor *cursor, size_t n, const void *from);
-
-/* ---- walking operands together (elementwise.c) */
-
-/* y[i] = f(x[0][i], x[1][i], ...); y may be one of the inputs. numbers: what the caller of moon_apply passed. */
-typedef void moon_kernel(size_t n, const void *const *x, void *y, const double *numbers);
-typedef struct moon_application {
-  const char *name;
-  moon_kernel *kernel;
-  int n;                                /* operands */
-  const moon_tensor *in[MOON_OPERANDS]; /* stretch to each other */
-  moon_dtype as[MOON_OPERANDS], yields; /* what the kernel takes and gives */
-  const double *numbers;
-} moon_application;
-moon_status moon_apply(const moon_application *work, moon_tensor **out);
-moon_status moon_apply_into(const moon_application *work, moon_tensor *into);
 
 /* ---- small things that operations share (cursor.c) */
 

@@ -1,7 +1,7 @@
 /* matmul.c - matrix products, one or a batch.
  *
- * BLAS wants dense matrices, and takes one that is dense the other way round as its transpose; only what is neither is copied. Where the
- * right side is one matrix for the whole batch, the rows of all left sides are one tall matrix and one product. */
+ * BLAS wants dense matrices, and takes one that is dense the other way round as its transpose; only what is neither is copied.
+ * Where the right side is one matrix for the whole batch, the rows of all left sides are one tall matrix and one product. */
 #include <stdio.h>
 
 #include "tensor/kernel.h"
@@ -34,10 +34,10 @@ static moon_status open_side(const moon_tensor *t, moon_dtype dtype, bool as_col
 
 static void close_side(side *s) { moon_tensor_free(s->t); }
 
-/* ---- running over the batch ------------------------------------------------------------------------------------------------------ */
+/* ---- running over the batch ------------------------------------------------------------------------------------------------ */
 
-/* Elements between the matrix of one batch index and of the next, per batch dimension of the result; 0 where the side repeats. Row-major
- * sizes do, as the last two dimensions are dense one way or the other. */
+/* Elements between the matrix of one batch index and of the next, per batch dimension of the result; 0 where the side repeats.
+ * Row-major sizes do, as the last two dimensions are dense one way or the other. */
 static void batch_steps(const moon_tensor *t, int dims, size_t *steps) {
   int lead = dims - (t->dims - 2);
   size_t step = t->shape[t->dims - 2] * t->shape[t->dims - 1];
@@ -67,7 +67,7 @@ static void multiply(const side *a, const side *b, int dims, const size_t *batch
   }
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- shapes ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct product {
   moon_dtype dtype;

@@ -1,7 +1,7 @@
 /* npy.c - numpy's .npy: a magic, a version, a header that is a Python dict, then the elements.
  *
- * The file comes from outside. The header is read by a parser that knows just this dict, and the data must be exactly as many bytes as
- * shape and dtype say. What numpy has and we have not is widened to i64, or refused by name. */
+ * The file comes from outside. The header is read by a parser that knows just this dict, and the data must be exactly as many
+ * bytes as shape and dtype say. What numpy has and we have not is widened to i64, or refused by name. */
 #include <string.h>
 
 #include "tensor/kernel.h"
@@ -54,7 +54,7 @@ static const struct npy_type {
     {"<i4", 4, MOON_I64, from_i4}, {"<u4", 4, MOON_I64, from_u4}, {"<u8", 8, MOON_I64, from_u8},
 };
 
-/* ---- the header ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the header ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct header {
   const struct npy_type *type;
@@ -168,7 +168,7 @@ static moon_status read_header(const unsigned char *bytes, size_t n, header *h, 
   return parse_header((const char *)bytes + before, size, h);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
 
 /* Fortran order is the row-major order of the dimensions backwards: a view with them turned round, made contiguous. */
 static moon_status turn_round(moon_tensor **t) {
@@ -220,7 +220,7 @@ moon_status moon_tensor_load(const char *path, size_t limit, moon_account *accou
   return st;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
 
 static void write_header(const moon_tensor *t, moon_buf *out) {
   static const char *const names[] = {"<f4", "<f8", "<i8", "|u1"};

@@ -1,12 +1,14 @@
-/* product_kernel.h - the kernels of product.c for one type and vector width; it includes this once for each (so: no include guard). REAL is
- * the type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name, COMPILED for what processor. */
+/* product_kernel.h - the kernels of product.c for one type and vector width; it includes this once for each (so: no include
+ * guard). REAL is the type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name,
+ * COMPILED for what processor. */
 enum { K(PANEL) = 2 * LANES };
 typedef REAL K(lanes) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef BITS K(masks) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 
 /* `rows` rows from a by `panels` panels into c; all of rows, panels and turned are constant in each inlined copy, so the sums are
  * registers: by panel, then by row. */
-INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c, size_t c_row) {
+INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c,
+                     size_t c_row) {
   K(lanes) low[BLOCK], high[BLOCK];
   const REAL *b = (const REAL *)p->b + panel * p->b_panel, *bias = p->bias ? (const REAL *)p->bias + panel * K(PANEL) : NULL;
   size_t row = turned ? 1 : p->a_row, step = turned ? p->a_row : 1;
@@ -35,8 +37,8 @@ INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, c
   }
 }
 
-/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes through a
- * buffer. */
+/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes
+ * through a buffer. */
 INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, size_t r, size_t first, size_t end) {
   const REAL *a = (const REAL *)p->a + (turned ? r : r * p->a_row);
   REAL *c = (REAL *)p->c + r * p->c_row, cut[BLOCK * K(PANEL)];
@@ -54,8 +56,8 @@ INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, s
   }
 }
 
-/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone would
- * leave the adders waiting for one another. */
+/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone
+ * would leave the adders waiting for one another. */
 INLINE void K(tile)(const moon_product *p, bool turned, size_t start, size_t end) {
   size_t panels = (p->columns + K(PANEL) - 1) / K(PANEL), r = start;
   for (size_t panel = 0; panel < panels; panel++) {
@@ -74,8 +76,8 @@ COMPILED static void K(product)(const moon_product *p) {
   }
 }
 
-/* Columns from..to of b as one panel [inner, PANEL], filled up with zeros. A full panel is a constant size, which makes the copies plain
- * moves. Turned, b's rows are read in order and written across. */
+/* Columns from..to of b as one panel [inner, PANEL], filled up with zeros. A full panel is a constant size, which makes the
+ * copies plain moves. Turned, b's rows are read in order and written across. */
 INLINE void K(pack_panel)(bool turned, size_t inner, size_t columns, size_t from, size_t keep, const REAL *restrict b,
                           REAL *restrict out) {
   if (turned) {
@@ -94,7 +96,7 @@ COMPILED static void K(pack)(bool turned, size_t inner, size_t columns, const RE
   }
 }
 
-/* ---- the way back of an activation ---------------------------------------------------------------------------------------------- */
+/* ---- the way back of an activation ----------------------------------------------------------------------------------------- */
 
 /* One panel of columns, whose sums stay in registers; activation is constant in each inlined copy. */
 INLINE void K(panel_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y, REAL *dz,
@@ -134,8 +136,8 @@ INLINE void K(all_back)(moon_activation activation, size_t rows, size_t columns,
   for (size_t i = 0; i < rows && j < dz_row; i++) memset(dz + i * dz_row + j, 0, (dz_row - j) * sizeof *dz);
 }
 
-COMPILED static void K(activate_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y, REAL *dz,
-                                      size_t dz_row, REAL *sums) {
+COMPILED static void K(activate_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y,
+                                      REAL *dz, size_t dz_row, REAL *sums) {
   switch (activation) {
     case MOON_LINEAR: K(all_back)(MOON_LINEAR, rows, columns, dy, y, dz, dz_row, sums); break;
     case MOON_RELU: K(all_back)(MOON_RELU, rows, columns, dy, y, dz, dz_row, sums); break;

@@ -1,8 +1,8 @@
 /* reduce.c - sums, means, extremes and their positions, over one dimension or all.
  *
- * A row-major tensor is [outer, n, inner] around the dimension that goes. Where inner is 1 the elements of one result lie side by side:
- * eight lanes add up blocks, and the blocks are added pairwise, so that the error grows with log n. Otherwise neighbours belong to
- * neighbouring results, and strips of results grow together, in f64, one row after the other. */
+ * A row-major tensor is [outer, n, inner] around the dimension that goes. Where inner is 1 the elements of one result lie side by
+ * side: eight lanes add up blocks, and the blocks are added pairwise, so that the error grows with log n. Otherwise neighbours
+ * belong to neighbouring results, and strips of results grow together, in f64, one row after the other. */
 #ifndef T
 #include <math.h>
 #include <string.h>
@@ -69,7 +69,8 @@ moon_status moon_tensor_reduce(moon_reduction op, const moon_tensor *a, int dim,
   return st;
 }
 
-#else /* ---- kernels, for each T --------------------------------------------------------------------------------------------------- */
+#else /* ---- kernels, for each T \
+         --------------------------------------------------------------------------------------------------- */
 
 #if REAL
 #define SUM_TYPE T

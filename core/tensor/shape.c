@@ -14,7 +14,8 @@ moon_shape_text moon_shape_write(int dims, const size_t *shape) {
 }
 
 moon_status moon_shape_count(moon_dtype dtype, int dims, const size_t *shape, size_t *count) {
-  if (dims < 0 || dims > MOON_MAX_DIMS) return moon_fail(MOON_EINVAL, "a tensor has 0 to %d dimensions, not %d", MOON_MAX_DIMS, dims);
+  if (dims < 0 || dims > MOON_MAX_DIMS)
+    return moon_fail(MOON_EINVAL, "a tensor has 0 to %d dimensions, not %d", MOON_MAX_DIMS, dims);
   size_t each = moon_dtype_size(dtype), n = 1, limit;
   if (!each) return moon_fail(MOON_EINVAL, "dtype %d does not exist", (int)dtype);
   limit = (size_t)PTRDIFF_MAX / each;

@@ -1,7 +1,7 @@
 /* softmax.c - softmax and its logarithm over one dimension.
  *
- * The dimension is brought to the end, so that each distribution is one row; the largest element is taken away first, which changes
- * nothing of the answer and keeps exp from overflowing. A row of nothing but -inf has no distribution, and gives NaN. */
+ * The dimension is brought to the end, so that each distribution is one row; the largest element is taken away first, which
+ * changes nothing of the answer and keeps exp from overflowing. A row of nothing but -inf has no distribution, and gives NaN. */
 #include <math.h>
 
 #include "tensor/kernel.h"

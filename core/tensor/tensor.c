@@ -17,7 +17,7 @@ const char *moon_dtype_name(moon_dtype dtype) {
   return (unsigned)dtype < 4 ? names[dtype] : "?";
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------------------ */
 
 moon_status moon_tensor_handle(moon_dtype dtype, int dims, const size_t *shape, moon_tensor **out) {
   *out = NULL;
@@ -68,7 +68,8 @@ moon_status moon_tensor_new_in(moon_account *account, moon_dtype dtype, int dims
   moon_status st = give_storage(t, account);
   if (st.code) {
     moon_free(t);
-    return moon_fail(st.code, "no memory for a %s tensor of %s: %s", moon_dtype_name(dtype), moon_shape_write(dims, shape).text, st.message);
+    return moon_fail(st.code, "no memory for a %s tensor of %s: %s", moon_dtype_name(dtype), moon_shape_write(dims, shape).text,
+                     st.message);
   }
   *out = t;
   return moon_ok();
@@ -105,7 +106,7 @@ void moon_tensor_free(moon_tensor *tensor) {
   moon_free(tensor);
 }
 
-/* ---- reading the handle ------------------------------------------------------------------------------------------------------- */
+/* ---- reading the handle ---------------------------------------------------------------------------------------------------- */
 
 moon_dtype moon_tensor_dtype(const moon_tensor *tensor) { return tensor->dtype; }
 int moon_tensor_dims(const moon_tensor *tensor) { return tensor->dims; }
@@ -126,7 +127,7 @@ bool moon_tensor_is_contiguous(const moon_tensor *tensor) {
   return true;
 }
 
-/* ---- elements ----------------------------------------------------------------------------------------------------------------- */
+/* ---- elements -------------------------------------------------------------------------------------------------------------- */
 
 static double load(moon_dtype dtype, const void *data, ptrdiff_t at) {
   switch (dtype) {

@@ -1,6 +1,6 @@
-/* tensor.h - room of core/tensor. The public part is include/moonshelf/tensor.h; this adds what only core sees: shapes as text and
- * under broadcasting, random fills, .npy and text in buffers, the BLAS behind one call, and the small arithmetic that the kernels of the
- * floors above share. */
+/* tensor.h - room of core/tensor. The public part is include/moonshelf/tensor.h; this adds what only core sees: shapes as text
+ * and under broadcasting, random fills, .npy and text in buffers, the BLAS behind one call, and the small arithmetic that the
+ * kernels of the floors above share. */
 #ifndef MOON_TENSOR_ROOM_H
 #define MOON_TENSOR_ROOM_H
 #include <math.h>
@@ -21,9 +21,9 @@ bool moon_shape_broadcast(int a_dims, const size_t *a, int b_dims, const size_t 
 
 /* ---- accounts (account.c) -------------------------------------------------------------------------------------------------- */
 
-/* For what belongs to tensors without being in their buffers. MOON_ENOMEM past the limit: "64 bytes asked, 32 of at most 80 in use";
- * the account is then as it was. NULL accounts take everything. release gives back what charge took, after which the account may be
- * gone. */
+/* For what belongs to tensors without being in their buffers. MOON_ENOMEM past the limit: "64 bytes asked, 32 of at most 80 in
+ * use"; the account is then as it was. NULL accounts take everything. release gives back what charge took, after which the
+ * account may be gone. */
 moon_status moon_account_charge(moon_account *account, size_t bytes);
 void moon_account_release(moon_account *account, size_t bytes);
 /* What this thread's moon_tensor_new counts in from now on (NULL: nothing, as at the start); answers what it was, to be put back. For who
@@ -31,7 +31,7 @@ void moon_account_release(moon_account *account, size_t bytes);
 moon_account *moon_account_enter(moon_account *account);
 moon_account *moon_account_here(void);
 
-/* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ------------------------------------------- */
+/* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ----------------------------------------- */
 
 /* [low, high), also after rounding to f32. f32 or f64. MOON_EINVAL where the range is empty or not finite. */
 moon_status moon_tensor_fill_uniform(moon_tensor *tensor, moon_rng *rng, double low, double high);
@@ -41,14 +41,14 @@ moon_status moon_tensor_fill_randint(moon_tensor *tensor, moon_rng *rng, int64_t
 /* 0 .. n - 1 in random order; i64 [n]. */
 moon_status moon_tensor_fill_permutation(moon_tensor *tensor, moon_rng *rng);
 
-/* ---- .npy (npy.c) and text (text.c) ------------------------------------------------------------------------------------------ */
+/* ---- .npy (npy.c) and text (text.c) ---------------------------------------------------------------------------------------- */
 
 /* See moon_tensor_load. The bytes must be one file, no more and no less. */
 moon_status moon_npy_read(const void *bytes, size_t n, moon_account *account, moon_tensor **out);
 /* Appends the file: format 1.0, C order, header padded to 64 bytes, as numpy writes it. MOON_ENOMEM. */
 moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out);
-/* Appends the tensor as numpy would print it, after its dtype and shape; of more than 1000 elements three from each end of a dimension.
- * Failure latches in the buffer. */
+/* Appends the tensor as numpy would print it, after its dtype and shape; of more than 1000 elements three from each end of a
+ * dimension. Failure latches in the buffer. */
 void moon_tensor_print(const moon_tensor *tensor, moon_buf *out);
 
 /* ---- BLAS (blas.c) -------------------------------------------------------------------------------------------------------- */
@@ -68,8 +68,8 @@ typedef enum moon_activation { MOON_LINEAR, MOON_RELU, MOON_SIGMOID, MOON_TANH }
 /* How many columns a panel has on this processor, and `columns` rounded up to whole panels. */
 size_t moon_panel(moon_dtype dtype);
 size_t moon_panel_round(moon_dtype dtype, size_t columns);
-/* b [inner, columns] (turned: stored [columns, inner]) as panels of moon_panel columns, each [inner, panel], zero-padded; packed has
- * inner x moon_panel_round(columns) elements. f32 or f64. */
+/* b [inner, columns] (turned: stored [columns, inner]) as panels of moon_panel columns, each [inner, panel], zero-padded; packed
+ * has inner x moon_panel_round(columns) elements. f32 or f64. */
 void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, void *packed);
 
 /* C [rows, columns] = A [rows, inner] B [inner, columns] + bias, or C += A B; then relu. Sizes and steps are in elements.
@@ -93,10 +93,10 @@ void moon_product_run(moon_dtype dtype, const moon_product *product);
 void moon_product_unit(moon_dtype dtype, size_t rows, size_t inner, const void *a, size_t a_row, const void *b, const void *bias,
                        void *c);
 void moon_activate(moon_dtype dtype, moon_activation activation, size_t n, void *y); /* in place; f32 or f64 */
-/* Its way back from the output y: dz = dy act'(z). dy and y are [rows, columns], dz has rows of dz_row elements, zero beyond `columns`;
- * sums [columns], where it is not NULL, gains the columns' sums of dz. */
-void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y, void *dz,
-                        size_t dz_row, void *sums);
+/* Its way back from the output y: dz = dy act'(z). dy and y are [rows, columns], dz has rows of dz_row elements, zero beyond
+ * `columns`; sums [columns], where it is not NULL, gains the columns' sums of dz. */
+void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y,
+                        void *dz, size_t dz_row, void *sums);
 
 /* ---- numbers (inline, so that loops over them vectorise) ------------------------------------------------------------------ */
 
@@ -109,9 +109,9 @@ void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t row
 #define MOON_CLONES
 #endif
 
-/* e^x in f32 within 2 ulp where the result is a normal number; 0 below -87.3, infinity above 88.72, NaN for NaN. Cephes' polynomial
- * (Moshier 1989): x = k ln 2 + r, e^r by degree 6, times 2^k by the exponent bits. No branch and no table, so it vectorises and
- * answers the same under any libm. */
+/* e^x in f32 within 2 ulp where the result is a normal number; 0 below -87.3, infinity above 88.72, NaN for NaN. Cephes'
+ * polynomial (Moshier 1989): x = k ln 2 + r, e^r by degree 6, times 2^k by the exponent bits. No branch and no table, so it
+ * vectorises and answers the same under any libm. */
 static inline float moon_expf(float x) {
   float clipped = x > 88.72283f ? 88.72283f : x;
   clipped = clipped > -87.3f ? clipped : -87.3f;          /* NaN also ends here, so that the conversion below is defined */
@@ -134,8 +134,8 @@ static inline float moon_expf(float x) {
 }
 static inline float moon_sigmoidf(float x) { return 1.f / (1.f + moon_expf(-x)); }
 
-/* log(1 + x) in f32 for x in [0, 1] within 2 ulp: what a logistic loss needs. Cephes' logf without the loss of forming 1 + x: above
- * sqrt(2) - 1 it is log((1 + x) / 2) + log 2. NaN for NaN. */
+/* log(1 + x) in f32 for x in [0, 1] within 2 ulp: what a logistic loss needs. Cephes' logf without the loss of forming 1 + x:
+ * above sqrt(2) - 1 it is log((1 + x) / 2) + log 2. NaN for NaN. */
 static inline float moon_log1pf(float x) {
   bool upper = x > 0.41421356f;
   float r = upper ? 0.5f * x - 0.5f : x, z = r * r;
@@ -152,8 +152,8 @@ static inline float moon_log1pf(float x) {
   return upper ? y + 0.693147181f : y;
 }
 
-/* tanh in f32 within 3 ulp, as Cephes does it: a polynomial near 0, 1 - 2 / (e^2|x| + 1) elsewhere. Both are computed and one is taken, so
- * it vectorises too. */
+/* tanh in f32 within 3 ulp, as Cephes does it: a polynomial near 0, 1 - 2 / (e^2|x| + 1) elsewhere. Both are computed and one is
+ * taken, so it vectorises too. */
 static inline float moon_tanhf(float x) {
   float size = fabsf(x), z = x * x;
   float p = -5.70498872745e-3f;

@@ -1,7 +1,7 @@
 /* top_k.c - the k largest of each row, in order.
  *
- * A heap of k positions with the worst of them on top: most elements lose against it and cost one comparison. At the end the heap is
- * emptied from the worst to the best, which is the order backwards. */
+ * A heap of k positions with the worst of them on top: most elements lose against it and cost one comparison. At the end the heap
+ * is emptied from the worst to the best, which is the order backwards. */
 #ifndef T
 #include "tensor/kernel.h"
 
@@ -33,7 +33,8 @@ moon_status moon_tensor_top_k(const moon_tensor *a, size_t k, moon_tensor **valu
   return st;
 }
 
-#else /* ---- kernels, for each T --------------------------------------------------------------------------------------------------- */
+#else /* ---- kernels, for each T \
+         --------------------------------------------------------------------------------------------------- */
 
 /* Whether position i belongs before j. */
 MOON_INLINE bool K(before)(const T *x, int64_t i, int64_t j) {

@@ -76,7 +76,8 @@ moon_status moon_tensor_broadcast(const moon_tensor *tensor, int dims, const siz
   bool fits = lead >= 0;
   for (int d = 0; fits && d < tensor->dims; d++) fits = tensor->shape[d] == shape[lead + d] || tensor->shape[d] == 1;
   if (!fits)
-    return moon_fail(MOON_EINVAL, "broadcast: %s does not stretch to %s", shape_of(tensor).text, moon_shape_write(dims, shape).text);
+    return moon_fail(MOON_EINVAL, "broadcast: %s does not stretch to %s", shape_of(tensor).text,
+                     moon_shape_write(dims, shape).text);
   MOON_TRY(moon_tensor_alias(tensor, out));
   moon_tensor *view = *out;
   view->dims = dims;
@@ -89,4 +90,6 @@ moon_status moon_tensor_broadcast(const moon_tensor *tensor, int dims, const siz
   return moon_ok();
 }
 
-moon_status moon_tensor_contiguous(const moon_tensor *tensor, moon_tensor **out) { return moon_tensor_cast(tensor, tensor->dtype, out); }
+moon_status moon_tensor_contiguous(const moon_tensor *tensor, moon_tensor **out) {
+  return moon_tensor_cast(tensor, tensor->dtype, out);
+}

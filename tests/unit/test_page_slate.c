@@ -273,31 +273,7 @@ static void operators_never_invent_or_double_an_item(void **state) {
   }
 }
 
-/* ---- numbers */
-
-static void slate_numbers_read_scores_positions_and_columns(void **state) {
-  (void)state;
-  moon_arena arena = {0};
-  moon_bundle bundle = {.catalogue = shop_catalogue()};
-  moon_slate *slate = chairs_and_tables(&bundle, &arena);
-  float x[8];
-  moon_slate_keep(slate, (uint8_t[]){0, 1, 0, 0, 0, 0, 0, 1});
-  OK(moon_slate_numbers(slate, "score", x));
-  assert_true(x[0] == 7 && x[1] == 1);
-  OK(moon_slate_numbers(slate, "position", x));
-  assert_true(x[0] == 1 && x[1] == 2);
-  OK(moon_slate_numbers(slate, "price", x));
-  assert_true(x[0] == 12.5f && x[1] == 5);
-  OK(moon_slate_numbers(slate, "stock", x));
-  assert_true(x[0] == 5 && isnan(x[1]));
-  REFUSED(MOON_EINVAL, "strings", moon_slate_numbers(slate, "brand", x));
-  REFUSED(MOON_ENOTFOUND, "did you mean 'price'", moon_slate_numbers(slate, "prise", x));
-  slate->item[0] = 4000; /* a row that the catalogue does not have */
-  OK(moon_slate_numbers(slate, "price", x));
-  assert_true(isnan(x[0]) && x[1] == 5);
-  moon_catalogue_free(bundle.catalogue);
-  moon_arena_free(&arena);
-}
+/* ---- memory */
 
 static void failing_memory_leaves_the_slate_as_it_was(void **state) {
   (void)state;
@@ -340,7 +316,6 @@ int main(void) {
       cmocka_unit_test(minus_zero_and_zero_are_one_value),
       cmocka_unit_test(two_moves_by_one_policy_are_one),
       cmocka_unit_test(operators_never_invent_or_double_an_item),
-      cmocka_unit_test(slate_numbers_read_scores_positions_and_columns),
       cmocka_unit_test(failing_memory_leaves_the_slate_as_it_was),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
