@@ -6,7 +6,7 @@
  * this is well ahead of a general BLAS, which packs both sides at every call.
  *
  * Each element is summed over k in order, whatever block it falls into: a row's result does not depend on its neighbours, nor on the
- * width of vectors. The kernels are in product_kernel.h, once. */
+ * width of vectors. The kernels are in product_kernel.h and panel_kernel.h, once. */
 #include <string.h>
 
 #include "tensor/tensor.h"
@@ -20,6 +20,7 @@ enum { BLOCK = 6, TILE = 48 };
 #define K(name) name##_f32
 #define COMPILED MOON_CLONES
 #include "tensor/product_kernel.h"
+#include "tensor/panel_kernel.h"
 
 #define REAL double
 #define BITS int64_t
@@ -27,6 +28,7 @@ enum { BLOCK = 6, TILE = 48 };
 #define K(name) name##_f64
 #define COMPILED MOON_CLONES
 #include "tensor/product_kernel.h"
+#include "tensor/panel_kernel.h"
 
 /* Vectors of 64 bytes where the processor has them; and under sanitizers, in plain instructions, so that tests reach this width. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
@@ -42,6 +44,7 @@ static bool has_wide(void) { return true; }
 static bool has_wide(void) { return __builtin_cpu_supports("x86-64-v4"); }
 #endif
 #include "tensor/product_kernel.h"
+#include "tensor/panel_kernel.h"
 #else
 static bool has_wide(void) { return false; }
 static void product_f32_wide(const moon_product *p) { product_f32(p); }
