@@ -111,7 +111,7 @@ moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const ch
 /* Copies tensor `name` into `into`; dtype and shape must agree (the error gives both). MOON_ENOTFOUND where absent. */
 moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into);
 
-/* ---- compiled inference (infer.c) ----------------------------------------------------------------------------------------- */
+/* ---- compiled inference (infer.c, infer_quantise.c) ------------------------------------------------------------------------- */
 
 /* A stack of dense layers compiled for serving: packed copies of the weights, fused bias + activation, no allocation per call; one
  * plan may be shared between threads, each with its own scratch. */
@@ -123,5 +123,23 @@ size_t moon_infer_out(const moon_infer *infer);
 size_t moon_infer_scratch(const moon_infer *infer, size_t rows); /* floats needed for `rows` rows */
 /* x [rows, in] -> y [rows, out]; scratch: moon_infer_scratch floats, 64-byte aligned. */
 void moon_infer_run(const moon_infer *infer, const float *x, size_t rows, float *scratch, float *y);
+
+/* In which numbers a plan keeps its weights and multiplies.
+ *   MOON_FULL  f32
+ *   MOON_BF16  weights rounded to bf16, sums in f32: half the memory
+ *   MOON_INT8  weights as -127..127 with a scale for each output, each row as 0..127 by its own range: a quarter of the memory, the
+ *              same bits on every processor; a row with NaN or an infinity in it answers NaN */
+typedef enum moon_precision { MOON_FULL, MOON_BF16, MOON_INT8 } moon_precision;
+moon_status moon_precision_parse(const char *name, moon_precision *out); /* "f32" "bf16" "int8"; names the nearest */
+const char *moon_precision_name(moon_precision precision);
+
+typedef struct moon_infer_difference { double most, mean; } moon_infer_difference; /* of outputs, absolute; NaN where one is NaN */
+/* A copy of an f32 plan in another precision. Where `difference` is not NULL, it says how far the two are apart on rows x [rows, in] that
+ * are typical. MOON_EINVAL where the plan is not f32, a weight is not finite, or an int8 layer has more than MOON_INT8_INNER inputs. */
+moon_status moon_infer_quantise(const moon_infer *infer, moon_precision precision, const float *x, size_t rows, moon_infer **out,
+                                moon_infer_difference *difference);
+moon_status moon_infer_compare(const moon_infer *a, const moon_infer *b, const float *x, size_t rows, moon_infer_difference *out);
+moon_precision moon_infer_precision(const moon_infer *infer);
+size_t moon_infer_bytes(const moon_infer *infer); /* of weights, biases and scales */
 
 #endif

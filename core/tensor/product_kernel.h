@@ -1,16 +1,23 @@
-/* product_kernel.h - the kernels of product.c for one type and vector width; it includes this once for each (so: no include
- * guard). REAL is the type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name,
- * COMPILED for what processor. */
+/* product_kernel.h - the product of product.c for one type and vector width, included once for each (so: no include guard). REAL is the
+ * type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name, COMPILED for what processor; RIGHT
+ * is what the right side is stored in and K(right) (low, high, from) reads a panel's row of it, where that is not REAL. BLOCK and TILE are
+ * product.c's. */
 enum { K(PANEL) = 2 * LANES };
 typedef REAL K(lanes) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef BITS K(masks) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#ifndef RIGHT
+#define RIGHT REAL
+INLINE void K(right)(K(lanes) *low, K(lanes) *high, const REAL *from) {
+  *low = *(const K(lanes) *)from, *high = *(const K(lanes) *)(from + LANES);
+}
+#endif
 
 /* `rows` rows from a by `panels` panels into c; all of rows, panels and turned are constant in each inlined copy, so the sums are
  * registers: by panel, then by row. */
-INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c,
-                     size_t c_row) {
+INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c, size_t c_row) {
   K(lanes) low[BLOCK], high[BLOCK];
-  const REAL *b = (const REAL *)p->b + panel * p->b_panel, *bias = p->bias ? (const REAL *)p->bias + panel * K(PANEL) : NULL;
+  const RIGHT *b = (const RIGHT *)p->b + panel * p->b_panel;
+  const REAL *bias = p->bias ? (const REAL *)p->bias + panel * K(PANEL) : NULL;
   size_t row = turned ? 1 : p->a_row, step = turned ? p->a_row : 1;
 #pragma GCC unroll 6
   for (int s = 0; s < rows * panels; s++) {
@@ -21,9 +28,11 @@ INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, c
   for (size_t k = 0; k < p->inner; k++, a += step, b += p->b_step) {
 #pragma GCC unroll 6
     for (int s = 0; s < rows * panels; s++) {
-      const REAL *part = b + (size_t)(s / rows) * p->b_panel;
+      const RIGHT *part = b + (size_t)(s / rows) * p->b_panel;
       REAL value = a[(size_t)(s % rows) * row];
-      low[s] += value * *(const K(lanes) *)part, high[s] += value * *(const K(lanes) *)(part + LANES);
+      K(lanes) left, right; /* read once for all rows */
+      K(right)(&left, &right, part);
+      low[s] += value * left, high[s] += value * right;
     }
   }
 #pragma GCC unroll 6
@@ -37,8 +46,8 @@ INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, c
   }
 }
 
-/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes
- * through a buffer. */
+/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes through a
+ * buffer. */
 INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, size_t r, size_t first, size_t end) {
   const REAL *a = (const REAL *)p->a + (turned ? r : r * p->a_row);
   REAL *c = (REAL *)p->c + r * p->c_row, cut[BLOCK * K(PANEL)];
@@ -56,8 +65,8 @@ INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, s
   }
 }
 
-/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone
- * would leave the adders waiting for one another. */
+/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone would
+ * leave the adders waiting for one another. */
 INLINE void K(tile)(const moon_product *p, bool turned, size_t start, size_t end) {
   size_t panels = (p->columns + K(PANEL) - 1) / K(PANEL), r = start;
   for (size_t panel = 0; panel < panels; panel++) {
@@ -75,78 +84,3 @@ COMPILED static void K(product)(const moon_product *p) {
     else K(tile)(p, false, r, end);
   }
 }
-
-/* Columns from..to of b as one panel [inner, PANEL], filled up with zeros. A full panel is a constant size, which makes the
- * copies plain moves. Turned, b's rows are read in order and written across. */
-INLINE void K(pack_panel)(bool turned, size_t inner, size_t columns, size_t from, size_t keep, const REAL *restrict b,
-                          REAL *restrict out) {
-  if (turned) {
-    for (size_t j = 0; j < keep; j++)
-      for (size_t k = 0; k < inner; k++) out[k * K(PANEL) + j] = b[(from + j) * inner + k];
-  } else {
-    for (size_t k = 0; k < inner; k++) memcpy(out + k * K(PANEL), b + k * columns + from, keep * sizeof *b);
-  }
-  for (size_t k = 0; keep < K(PANEL) && k < inner; k++) memset(out + k * K(PANEL) + keep, 0, (K(PANEL) - keep) * sizeof *b);
-}
-
-COMPILED static void K(pack)(bool turned, size_t inner, size_t columns, const REAL *restrict b, REAL *restrict packed) {
-  for (size_t from = 0; from < columns; from += K(PANEL), packed += inner * K(PANEL)) {
-    if (from + K(PANEL) <= columns) K(pack_panel)(turned, inner, columns, from, K(PANEL), b, packed);
-    else K(pack_panel)(turned, inner, columns, from, columns - from, b, packed);
-  }
-}
-
-/* ---- the way back of an activation ----------------------------------------------------------------------------------------- */
-
-/* One panel of columns, whose sums stay in registers; activation is constant in each inlined copy. */
-INLINE void K(panel_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y, REAL *dz,
-                          size_t dz_row, REAL *sums) {
-  K(lanes) sum[2] = {{0}, {0}};
-  for (size_t i = 0; i < rows; i++, dy += columns, y += columns, dz += dz_row)
-    for (int half = 0; half < 2; half++) {
-      K(lanes) d = *(const K(lanes) *)(dy + half * LANES), v = *(const K(lanes) *)(y + half * LANES);
-      if (activation == MOON_RELU) d = (K(lanes))((K(masks))d & ~(K(masks))(v <= 0)); /* NaN stays visible */
-      if (activation == MOON_SIGMOID) d = d * v * (1 - v);
-      if (activation == MOON_TANH) d = d * (1 - v * v);
-      *(K(lanes) *)(dz + half * LANES) = d;
-      sum[half] += d;
-    }
-  for (int half = 0; sums && half < 2; half++) *(K(lanes) *)(sums + half * LANES) += sum[half];
-}
-
-/* A last column by itself, and the zeros beyond. */
-INLINE void K(column_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y, REAL *dz,
-                           size_t dz_row, REAL *sums) {
-  for (size_t i = 0; i < rows; i++) {
-    REAL d = dy[i * columns], v = y[i * columns];
-    if (activation == MOON_RELU) d = v <= 0 ? 0 : d;
-    if (activation == MOON_SIGMOID) d = d * v * (1 - v);
-    if (activation == MOON_TANH) d = d * (1 - v * v);
-    dz[i * dz_row] = d;
-    if (sums) *sums += d;
-  }
-}
-
-INLINE void K(all_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y, REAL *dz,
-                        size_t dz_row, REAL *sums) {
-  size_t j = 0;
-  for (; j + K(PANEL) <= columns; j += K(PANEL))
-    K(panel_back)(activation, rows, columns, dy + j, y + j, dz + j, dz_row, sums ? sums + j : NULL);
-  for (; j < columns; j++) K(column_back)(activation, rows, columns, dy + j, y + j, dz + j, dz_row, sums ? sums + j : NULL);
-  for (size_t i = 0; i < rows && j < dz_row; i++) memset(dz + i * dz_row + j, 0, (dz_row - j) * sizeof *dz);
-}
-
-COMPILED static void K(activate_back)(moon_activation activation, size_t rows, size_t columns, const REAL *dy, const REAL *y,
-                                      REAL *dz, size_t dz_row, REAL *sums) {
-  switch (activation) {
-    case MOON_LINEAR: K(all_back)(MOON_LINEAR, rows, columns, dy, y, dz, dz_row, sums); break;
-    case MOON_RELU: K(all_back)(MOON_RELU, rows, columns, dy, y, dz, dz_row, sums); break;
-    case MOON_SIGMOID: K(all_back)(MOON_SIGMOID, rows, columns, dy, y, dz, dz_row, sums); break;
-    case MOON_TANH: K(all_back)(MOON_TANH, rows, columns, dy, y, dz, dz_row, sums); break;
-  }
-}
-#undef REAL
-#undef BITS
-#undef LANES
-#undef K
-#undef COMPILED

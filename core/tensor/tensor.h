@@ -98,6 +98,49 @@ void moon_activate(moon_dtype dtype, moon_activation activation, size_t n, void 
 void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y,
                         void *dz, size_t dz_row, void *sums);
 
+/* ---- products in fewer bits (kernels_bf16.c, kernels_int8.c) ------------------------------------------------------------------ */
+
+/* moon_product_run in f32 with `b` in bf16, as moon_pack_bf16 lays it; its steps are in words of two weights. */
+void moon_product_run_bf16(const moon_product *product);
+/* What moon_pack laid in f32 -> half as many words as there were floats. */
+void moon_pack_bf16(size_t inner, size_t columns, const float *panels, uint32_t *packed);
+uint16_t moon_bf16(float value); /* to nearest, ties to even */
+float moon_bf16_float(uint16_t half);
+
+/* A row of f32 as whole numbers: x ~ scale (q - zero). NaN or an infinity in it makes the scale NaN, and so all results. */
+typedef struct moon_int8_range {
+  float scale;
+  int32_t zero;
+} moon_int8_range;
+/* C [rows, columns] = A B + bias, then relu; the bits are the same by every kernel and on every processor. inner <= MOON_INT8_INNER. */
+enum { MOON_INT8_INNER = 1 << 17 }; /* 127 * 127 * that, the largest sum, is below 2^31 */
+typedef struct moon_int8_product {
+  size_t rows, inner, columns;
+  const uint8_t *a; /* [rows, a_row], by moon_int8_rows */
+  size_t a_row;
+  const moon_int8_range *how; /* [rows] */
+  const int8_t *b;            /* by moon_int8_pack */
+  const float *scale, *bias;  /* [columns], in whole panels; so is sums */
+  const int32_t *sums;
+  bool relu;
+  float *c;
+  size_t c_row;
+} moon_int8_product;
+typedef struct moon_int8_kernel {
+  const char *name;
+  size_t panel; /* columns */
+  bool (*usable)(void);
+  void (*product)(const moon_int8_product *product);
+} moon_int8_kernel;
+const moon_int8_kernel *moon_int8_best(void);             /* on this processor */
+const moon_int8_kernel *moon_int8_kernels(size_t *n);     /* all, for tests and benchmarks */
+void moon_int8_unit(const moon_int8_product *product);    /* for one column, packed with panel = 1 */
+size_t moon_int8_row(size_t inner);                       /* bytes of a quantised row */
+/* w [inner, columns], finite -> b: moon_int8_row(inner) * columns in whole panels, zeroed; scale and sums of each column. */
+void moon_int8_pack(size_t panel, size_t inner, size_t columns, const float *w, size_t w_row, int8_t *b, float *scale, int32_t *sums);
+void moon_int8_rows(size_t rows, size_t inner, const float *x, size_t x_row, uint8_t *q, moon_int8_range *how);
+void moon_int8_activate(moon_activation activation, size_t n, float *y); /* sigmoid and tanh by the same bits everywhere; else nothing */
+
 /* ---- numbers (inline, so that loops over them vectorise) ------------------------------------------------------------------ */
 
 /* A function compiled for several x86-64 levels; the loader picks one. Elsewhere, and under sanitizers (which dislike resolvers

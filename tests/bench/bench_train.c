@@ -146,7 +146,7 @@ static void score(const bench *b, const moon_infer *infer, size_t n, double seco
     if (run >= 0) calls[run] = (end - start) / (double)count;
   }
   double each = median(calls);
-  printf("score  %5zu rows  %9.2f us/call  (best %.2f)  %10.2f M rows/s\n", n, each * 1e6, calls[0] * 1e6,
+  printf("score %4s  %5zu rows  %9.2f us/call  (best %.2f)  %10.2f M rows/s\n", moon_precision_name(moon_infer_precision(infer)), n, each * 1e6, calls[0] * 1e6,
          (double)n / each * 1e-6);
   moon_free(scratch);
   moon_free(y);
@@ -161,11 +161,18 @@ int main(int argc, char **argv) {
   make_model(&b, &rng);
   train(&b, 32, seconds);
   train(&b, 1024, seconds);
-  moon_infer *infer;
+  moon_infer *infer, *small;
   b.layers[LAYERS - 1]->activation = MOON_SIGMOID;
   need(moon_infer_new(b.layers, LAYERS, &infer));
   static const size_t rows[] = {1, 100, 1000, 5000};
-  for (size_t i = 0; i < 4; i++) score(&b, infer, rows[i], seconds);
+  for (moon_precision p = MOON_FULL; p <= MOON_INT8; p++) {
+    moon_infer_difference difference;
+    need(moon_infer_quantise(infer, p, b.x, 10000, &small, &difference));
+    for (size_t i = 0; i < 4; i++) score(&b, small, rows[i], seconds);
+    printf("       %4s  %zu bytes; differs by at most %.2g, on average %.2g\n", moon_precision_name(p), moon_infer_bytes(small),
+           difference.most, difference.mean);
+    moon_infer_free(small);
+  }
   moon_infer_free(infer);
   for (size_t i = 0; i < LAYERS; i++) moon_dense_free(b.layers[i]);
   moon_optimizer_free(b.adam);
