@@ -1,12 +1,12 @@
 /* product.c - dense products whose right side lies in panels, with bias, relu or addition folded in.
  *
- * A block of 6 rows by one panel of the right side is summed in registers over the whole inner dimension, and only then meets memory: no
- * second pass for bias and activation, no temporary, no call inside. A panel is two vectors wide, so that each number of the left side,
- * once loaded, feeds two multiply-adds. Rows go in tiles that stay in the first cache while the panels pass by. At the sizes of rankers
- * this is well ahead of a general BLAS, which packs both sides at every call.
+ * A block of 6 rows by one panel of the right side is summed in registers over the whole inner dimension, and only then meets
+ * memory: no second pass for bias and activation, no temporary, no call inside. A panel is two vectors wide, so that each number
+ * of the left side, once loaded, feeds two multiply-adds. Rows go in tiles that stay in the first cache while the panels pass by.
+ * At the sizes of rankers this is well ahead of a general BLAS, which packs both sides at every call.
  *
- * Each element is summed over k in order, whatever block it falls into: a row's result does not depend on its neighbours, nor on the
- * width of vectors. The kernels are in product_kernel.h and panel_kernel.h, once. */
+ * Each element is summed over k in order, whatever block it falls into: a row's result does not depend on its neighbours, nor on
+ * the width of vectors. The kernels are in product_kernel.h and panel_kernel.h, once. */
 #include <string.h>
 
 #include "tensor/tensor.h"
@@ -30,7 +30,8 @@ enum { BLOCK = 6, TILE = 48 };
 #include "tensor/product_kernel.h"
 #include "tensor/panel_kernel.h"
 
-/* Vectors of 64 bytes where the processor has them; and under sanitizers, in plain instructions, so that tests reach this width. */
+/* Vectors of 64 bytes where the processor has them; and under sanitizers, in plain instructions, so that tests reach this width.
+ */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define REAL float
 #define BITS int32_t
@@ -48,8 +49,8 @@ static bool has_wide(void) { return __builtin_cpu_supports("x86-64-v4"); }
 #else
 static bool has_wide(void) { return false; }
 static void product_f32_wide(const moon_product *p) { product_f32(p); }
-static void activate_back_f32_wide(moon_activation activation, size_t rows, size_t columns, const float *dy, const float *y, float *dz,
-                                   size_t dz_row, float *sums) {
+static void activate_back_f32_wide(moon_activation activation, size_t rows, size_t columns, const float *dy, const float *y,
+                                   float *dz, size_t dz_row, float *sums) {
   activate_back_f32(activation, rows, columns, dy, y, dz, dz_row, sums);
 }
 static void pack_f32_wide(bool turned, size_t inner, size_t columns, const float *b, float *packed) {
@@ -70,11 +71,12 @@ void moon_product_run(moon_dtype dtype, const moon_product *p) {
   else product_f32(p);
 }
 
-/* ---- one column ----------------------------------------------------------------------------------------------------------------- */
+/* ---- one column ------------------------------------------------------------------------------------------------------------ */
 
-/* A panel for one column would be wasted: a dot product a row, in sixteen running sums, or the additions would wait for one another. */
-MOON_CLONES static void unit_f32(size_t rows, size_t inner, const float *restrict a, size_t a_row, const float *restrict b, float bias,
-                                 float *restrict c) {
+/* A panel for one column would be wasted: a dot product a row, in sixteen running sums, or the additions would wait for one
+ * another. */
+MOON_CLONES static void unit_f32(size_t rows, size_t inner, const float *restrict a, size_t a_row, const float *restrict b,
+                                 float bias, float *restrict c) {
   for (size_t r = 0; r < rows; r++, a += a_row) {
     lanes_f32 low = {0}, high = {0};
     float sum[8], rest = bias;
@@ -103,7 +105,7 @@ void moon_product_unit(moon_dtype dtype, size_t rows, size_t inner, const void *
   else unit_f64(rows, inner, a, a_row, b, *(const double *)bias, c);
 }
 
-/* ---- packing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- packing --------------------------------------------------------------------------------------------------------------- */
 
 void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, void *packed) {
   if (dtype == MOON_F64) pack_f64(turned, inner, columns, b, packed);
@@ -111,7 +113,7 @@ void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, cons
   else pack_f32(turned, inner, columns, b, packed);
 }
 
-/* ---- activations ---------------------------------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------------------------------------- */
 
 MOON_CLONES static void activate_f32(moon_activation activation, size_t n, float *y) {
   switch (activation) {
@@ -136,8 +138,8 @@ void moon_activate(moon_dtype dtype, moon_activation activation, size_t n, void 
   else activate_f64(activation, n, y);
 }
 
-void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y, void *dz,
-                        size_t dz_row, void *sums) {
+void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y,
+                        void *dz, size_t dz_row, void *sums) {
   if (dtype == MOON_F64) activate_back_f64(activation, rows, columns, dy, y, dz, dz_row, sums);
   else if (has_wide()) activate_back_f32_wide(activation, rows, columns, dy, y, dz, dz_row, sums);
   else activate_back_f32(activation, rows, columns, dy, y, dz, dz_row, sums);

@@ -1,7 +1,7 @@
-/* product_kernel.h - the product of product.c for one type and vector width, included once for each (so: no include guard). REAL is the
- * type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name, COMPILED for what processor; RIGHT
- * is what the right side is stored in and K(right) (low, high, from) reads a panel's row of it, where that is not REAL. BLOCK and TILE are
- * product.c's. */
+/* product_kernel.h - the product of product.c for one type and vector width, included once for each (so: no include guard). REAL
+ * is the type, BITS the integer of its size, LANES how many of it a vector holds, K(name) the kernel's name, COMPILED for what
+ * processor; RIGHT is what the right side is stored in and K(right) (low, high, from) reads a panel's row of it, where that is
+ * not REAL. BLOCK and TILE are product.c's. */
 enum { K(PANEL) = 2 * LANES };
 typedef REAL K(lanes) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 typedef BITS K(masks) __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
@@ -14,7 +14,8 @@ INLINE void K(right)(K(lanes) *low, K(lanes) *high, const REAL *from) {
 
 /* `rows` rows from a by `panels` panels into c; all of rows, panels and turned are constant in each inlined copy, so the sums are
  * registers: by panel, then by row. */
-INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c, size_t c_row) {
+INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, const REAL *a, size_t panel, REAL *c,
+                     size_t c_row) {
   K(lanes) low[BLOCK], high[BLOCK];
   const RIGHT *b = (const RIGHT *)p->b + panel * p->b_panel;
   const REAL *bias = p->bias ? (const REAL *)p->bias + panel * K(PANEL) : NULL;
@@ -46,8 +47,8 @@ INLINE void K(block)(const moon_product *p, int rows, int panels, bool turned, c
   }
 }
 
-/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes through a
- * buffer. */
+/* Rows r..r + rows of panels first..end, up to `panels` (1, 2 or 4) at a time. A last panel wider than what is left of c goes
+ * through a buffer. */
 INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, size_t r, size_t first, size_t end) {
   const REAL *a = (const REAL *)p->a + (turned ? r : r * p->a_row);
   REAL *c = (REAL *)p->c + r * p->c_row, cut[BLOCK * K(PANEL)];
@@ -65,8 +66,8 @@ INLINE void K(strip)(const moon_product *p, int rows, int panels, bool turned, s
   }
 }
 
-/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone would
- * leave the adders waiting for one another. */
+/* A tile of rows: blocks of six and of four panel by panel, then what is left, several panels at once, since a row or two alone
+ * would leave the adders waiting for one another. */
 INLINE void K(tile)(const moon_product *p, bool turned, size_t start, size_t end) {
   size_t panels = (p->columns + K(PANEL) - 1) / K(PANEL), r = start;
   for (size_t panel = 0; panel < panels; panel++) {

@@ -26,8 +26,8 @@ bool moon_shape_broadcast(int a_dims, const size_t *a, int b_dims, const size_t 
  * account may be gone. */
 moon_status moon_account_charge(moon_account *account, size_t bytes);
 void moon_account_release(moon_account *account, size_t bytes);
-/* What this thread's moon_tensor_new counts in from now on (NULL: nothing, as at the start); answers what it was, to be put back. For who
- * calls something that makes tensors of its own, such as a model. */
+/* What this thread's moon_tensor_new counts in from now on (NULL: nothing, as at the start); answers what it was, to be put back.
+ * For who calls something that makes tensors of its own, such as a model. */
 moon_account *moon_account_enter(moon_account *account);
 moon_account *moon_account_here(void);
 
@@ -98,7 +98,7 @@ void moon_activate(moon_dtype dtype, moon_activation activation, size_t n, void 
 void moon_activate_back(moon_dtype dtype, moon_activation activation, size_t rows, size_t columns, const void *dy, const void *y,
                         void *dz, size_t dz_row, void *sums);
 
-/* ---- products in fewer bits (kernels_bf16.c, kernels_int8.c) ------------------------------------------------------------------ */
+/* ---- products in fewer bits (kernels_bf16.c, kernels_int8.c) --------------------------------------------------------------- */
 
 /* moon_product_run in f32 with `b` in bf16, as moon_pack_bf16 lays it; its steps are in words of two weights. */
 void moon_product_run_bf16(const moon_product *product);
@@ -112,7 +112,8 @@ typedef struct moon_int8_range {
   float scale;
   int32_t zero;
 } moon_int8_range;
-/* C [rows, columns] = A B + bias, then relu; the bits are the same by every kernel and on every processor. inner <= MOON_INT8_INNER. */
+/* C [rows, columns] = A B + bias, then relu; the bits are the same by every kernel and on every processor. inner <=
+ * MOON_INT8_INNER. */
 enum { MOON_INT8_INNER = 1 << 17 }; /* 127 * 127 * that, the largest sum, is below 2^31 */
 typedef struct moon_int8_product {
   size_t rows, inner, columns;
@@ -137,9 +138,11 @@ const moon_int8_kernel *moon_int8_kernels(size_t *n);     /* all, for tests and 
 void moon_int8_unit(const moon_int8_product *product);    /* for one column, packed with panel = 1 */
 size_t moon_int8_row(size_t inner);                       /* bytes of a quantised row */
 /* w [inner, columns], finite -> b: moon_int8_row(inner) * columns in whole panels, zeroed; scale and sums of each column. */
-void moon_int8_pack(size_t panel, size_t inner, size_t columns, const float *w, size_t w_row, int8_t *b, float *scale, int32_t *sums);
+void moon_int8_pack(size_t panel, size_t inner, size_t columns, const float *w, size_t w_row, int8_t *b, float *scale,
+                    int32_t *sums);
 void moon_int8_rows(size_t rows, size_t inner, const float *x, size_t x_row, uint8_t *q, moon_int8_range *how);
-void moon_int8_activate(moon_activation activation, size_t n, float *y); /* sigmoid and tanh by the same bits everywhere; else nothing */
+/* sigmoid and tanh by the same bits everywhere; else nothing */
+void moon_int8_activate(moon_activation activation, size_t n, float *y);
 
 /* ---- numbers (inline, so that loops over them vectorise) ------------------------------------------------------------------ */
 
