@@ -62,6 +62,7 @@ static bool make_rows(batch *b, const moon_rows *all, moon_rows *one) {
 static moon_status batch_new(const moon_module *module, const moon_rows *inputs, const moon_rows *target, size_t rows, batch *b) {
   *b = (batch){.module = module, .rows = rows};
   MOON_TRY(moon_tape_new(&b->tape));
+  moon_tape_keep_grads(b->tape, false);
   moon_tape_set_account(b->tape, moon_account_here());
   b->inputs = moon_arena_calloc(&b->arena, module->input_count * sizeof *b->inputs);
   b->values = moon_arena_calloc(&b->arena, module->input_count * sizeof *b->values);
