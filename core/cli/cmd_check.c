@@ -28,12 +28,13 @@ static moon_status check_recipe_data(const check_job *job) {
   moon_table *table = NULL, *events = NULL;
   moon_catalogue *catalogue = NULL;
   moon_feature_plan *features = NULL;
-  moon_csv_report report = {0};
+  moon_read_report report = {0};
+  const moon_source_options options = {.data_dir = job->data_dir, .max_bad_rows = job->max_bad_rows};
   moon_status status = moon_ok();
-  if (items) MOON_GOTO(status, moon_source_read(items, job->data_dir, job->max_bad_rows, NULL, &table, &report), done);
+  if (items) MOON_GOTO(status, moon_source_read(items, &options, &table, &report), done);
   MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
   MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
-  status = moon_source_read(json_object_get(sources, "events"), job->data_dir, job->max_bad_rows, NULL, &events, &report);
+  status = moon_source_read(json_object_get(sources, "events"), &options, &events, &report);
 done:
   moon_feature_plan_free(features);
   moon_catalogue_free(catalogue);

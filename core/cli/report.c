@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void report_file(const char *what, const moon_csv_report *report) {
+static void report_file(const char *what, const moon_read_report *report) {
   if (!report->rows && !report->bad_rows) return;
   fprintf(stderr, "%s: %zu rows", what, report->rows);
   if (report->bad_rows) fprintf(stderr, ", %zu malformed rows left out", report->bad_rows);
@@ -19,7 +19,7 @@ void cli_report_data(const moon_dataset *dataset) {
     fprintf(stderr, "  %s: %zu -> %zu rows\n", dataset->rules[i].rule, dataset->rules[i].before, dataset->rules[i].after);
 }
 
-static json_t *file_json(const moon_csv_report *report) {
+static json_t *file_json(const moon_read_report *report) {
   return json_pack("{s:I, s:I}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows);
 }
 

@@ -67,6 +67,29 @@ bool moon_value_integer(const char *text, size_t n, int64_t *out) {
   return true;
 }
 
+static size_t digits_at(const char *text, size_t n, size_t at) {
+  size_t from = at;
+  while (at < n && digit(text[at])) at++;
+  return at - from;
+}
+
+bool moon_value_is_number(const char *text, size_t n, bool whole) {
+  size_t at = n && (*text == '-' || *text == '+'), digits = digits_at(text, n, at);
+  at += digits;
+  if (!whole && at < n && text[at] == '.') {
+    size_t decimals = digits_at(text, n, at + 1);
+    digits += decimals, at += 1 + decimals;
+  }
+  if (!digits) return false;
+  if (!whole && at < n && (text[at] == 'e' || text[at] == 'E')) {
+    at += 1 + (at + 1 < n && (text[at + 1] == '-' || text[at + 1] == '+'));
+    digits = digits_at(text, n, at);
+    if (!digits) return false;
+    at += digits;
+  }
+  return at == n;
+}
+
 bool moon_value_time(const char *text, size_t n, moon_time_unit *unit, int64_t *out) {
   double number;
   if (n >= 10 && digit(text[3]) && text[4] == '-') return moon_time_read(text, n, out);

@@ -14,10 +14,15 @@ const char *moon_part_name(moon_part part) {
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------- */
 
+static moon_status read_source(const json_t *source, const moon_dataset_options *options, moon_table **out, moon_read_report *report) {
+  const moon_source_options given = {options->data_dir, options->max_bad_rows, options->rejects, options->progress};
+  return moon_source_read(source, &given, out, report);
+}
+
 static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
   moon_table *table = NULL;
-  if (source) MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->items_report));
+  if (source) MOON_TRY(read_source(source, options, &table, &d->items_report));
   if (table && !table->rows) {
     moon_status status = moon_fail(MOON_EFORMAT, "%s holds no items", table->name);
     moon_table_free(table);
@@ -30,7 +35,7 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "events"), *rules = json_object_get(plan, "preprocess");
   moon_table *table = NULL;
   if (!source) return moon_fail(MOON_EINVAL, "the plan has no events");
-  MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->events_report));
+  MOON_TRY(read_source(source, options, &table, &d->events_report));
   d->rules = moon_calloc(json_array_size(rules), sizeof *d->rules);
   d->rule_count = json_array_size(rules);
   moon_status status = d->rules ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu rules", d->rule_count);

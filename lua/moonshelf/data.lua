@@ -19,37 +19,57 @@ end
 
 local FILE = { missing = { words.strings } }
 
-local function reader(word, delimiter)
-  return function(file, options)
+--- One file or a list of them, for messages: "a.csv", or "a.csv" and 2 more.
+local function files_text(list)
+  return #list == 1 and ("%q"):format(list[1]) or ("%q and %d more"):format(list[1], #list - 1)
+end
+
+local function column_list(where, what, columns)
+  if type(columns) ~= "table" or words.kind(columns) then
+    words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
+  end
+  local list = words.array {}
+  for i, name in ipairs(words.keys(columns)) do
+    if type(name) ~= "string" then
+      words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
+    end
+    list[i] = column(where, what, name, columns[name])
+  end
+  if #list == 0 then words.fail(where, "%s: at least one column", what) end
+  return list
+end
+
+--- A word for text files. fields: what the plan says beside files and columns.
+local function reader(word, fields)
+  return function(files, options)
     local where = words.where(word)
-    words.text(where, word, file)
-    local what = ("%s %q"):format(word, file)
+    local list = words.strings(where, word, files)
+    local what = word .. " " .. files_text(list)
     local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(columns)
-      if type(columns) ~= "table" or words.kind(columns) then
-        words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
-      end
-      local list = words.array {}
-      for i, name in ipairs(words.keys(columns)) do
-        if type(name) ~= "string" then
-          words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
-        end
-        list[i] = column(where, what, name, columns[name])
-      end
-      if #list == 0 then words.fail(where, "%s: at least one column", what) end
-      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list, missing = missing })
+      return words.new("a table", where, {
+        file = #list == 1 and list[1] or list, format = fields.format, delimiter = fields.delimiter,
+        columns = column_list(where, what, columns), missing = missing,
+      })
     end)
   end
 end
 
+---@alias moonshelf.Reader fun(files: moonshelf.Text, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
+
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
+--- Several: m.csv { "a.csv", "b.csv" } { ... }, m.csv "events-*.csv" { ... }.
 --- Texts that mean "no value" beside the empty one: m.csv("items.csv", { missing = { "NA", "unknown" } }) { ... }.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.csv = reader("m.csv", ",")
+---@type moonshelf.Reader
+data.csv = reader("m.csv", { delimiter = "," })
 
 --- The same with tabs.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.tsv = reader("m.tsv", "\t")
+---@type moonshelf.Reader
+data.tsv = reader("m.tsv", { delimiter = "\t" })
+
+--- JSON Lines: m.jsonl "events.jsonl" { user = "user.id", price = "price:number" }; a dot leads into an object.
+---@type moonshelf.Reader
+data.jsonl = reader("m.jsonl", { format = "jsonl" })
 
 ---------------------------------------------------------------------------------------------------- rules
 

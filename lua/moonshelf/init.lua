@@ -13,6 +13,7 @@ local m = {
 
   csv = data.csv,
   tsv = data.tsv,
+  jsonl = data.jsonl,
   drop_missing = data.drop_missing,
   filter = data.filter,
   map = data.map,

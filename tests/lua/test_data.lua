@@ -24,6 +24,16 @@ t.test("a table gives file, delimiter and columns in the order of their names", 
   t.has(tabs, { file = "e.tsv", delimiter = "\t" })
 end)
 
+t.test("several files stand in the plan as a list", function()
+  t.equal(t.plan(t.recipe { events = m.csv { "a.csv", "b-*.csv" } (WHOLE) }).sources.events.file, { "a.csv", "b-*.csv" })
+end)
+
+t.test("JSON Lines are a format of their own", function()
+  local source = t.plan(t.recipe { events = m.jsonl "e.jsonl" { user = "who.id", item = "i", time = "t:time_ms", event = "e" } }).sources.events
+  t.has(source, { format = "jsonl", file = "e.jsonl" })
+  t.equal(column(source, "user"), { name = "user", from = "who.id" })
+end)
+
 t.test("only what follows the last colon is a type", function()
   for _, kind in ipairs { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" } do
     t.equal(column(events { user = "a:b:" .. kind, item = "i", time = "t", event = "e" }, "user"), { name = "user", from = "a:b", type = kind })
@@ -33,8 +43,11 @@ t.test("only what follows the last colon is a type", function()
 end)
 
 t.test("a table says what is wrong with it", function()
-  t.fails(function() m.csv(5) end, "m.csv must be a string, got 5")
+  t.fails(function() m.csv(5) end, "m.csv must be a string or a list of strings, got 5")
   t.fails(function() m.csv "" end, "empty")
+  t.fails(function() m.csv {} end, "m.csv must not be empty")
+  t.fails(function() m.csv { "a.csv", "a.csv" } end, "names 'a.csv' twice")
+  t.fails(function() m.jsonl { "a", "b", "c" } {} end, 'm.jsonl "a" and 2 more: at least one column')
   t.fails(function() m.csv "e.csv"() end, 'm.csv "e.csv" must be given a table of columns', "got nothing")
   t.fails(function() m.csv "e.csv" {} end, "at least one column")
   t.fails(function() m.csv "e.csv" { "user_id" } end, 'columns are written name = "header", got the string "user_id" alone')
