@@ -6,14 +6,14 @@
 #include "data/intake.h"
 #include "data/records.h"
 
-enum { SAMPLE_BYTES = 1 << 17, MOST_NAMES = 64 };
+enum { SAMPLE_BYTES = 1 << 17 };
 
 /* ---- header ------------------------------------------------------------------------------------------------------------ */
 
 static moon_status no_such_column(const moon_intake *in, const moon_records *r, const char *wanted) {
-  const char *names[MOST_NAMES];
-  char copies[MOST_NAMES][64];
-  size_t n = r->count < MOST_NAMES ? r->count : MOST_NAMES;
+  const char *names[MOON_MOST_NAMES];
+  char copies[MOON_MOST_NAMES][64];
+  size_t n = r->count < MOON_MOST_NAMES ? r->count : MOON_MOST_NAMES;
   for (size_t i = 0; i < n; i++) {
     const moon_field *f = &r->fields[i];
     snprintf(copies[i], sizeof copies[i], "%.*s", (int)(f->n < 63 ? f->n : 63), f->text);
@@ -33,6 +33,7 @@ static moon_status find_column(const moon_intake *in, const moon_records *r, moo
                        t->index + 1, i + 1);
     t->index = i;
   }
+  t->seen = found;
   return found ? moon_ok() : no_such_column(in, r, t->spec->from);
 }
 

@@ -132,6 +132,16 @@ moon_status moon_csv_read(const moon_input *inputs, size_t count, const moon_rea
 moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_read_options *options,
                                  moon_table **out, moon_read_report *report);
 
+/* ---- JSON Lines (jsonl.c) ----------------------------------------------------------------------------------------------------- */
+
+/* One object a line; blank lines are skipped. A column's `from` is a path: "user.id" is the key "user.id", or else the key "id" of
+ * the object "user". A key that a line lacks is null there, wherever it appears first; a key that no row has is MOON_ENOTFOUND. Values
+ * are read as their texts would be in a CSV: "12.5" is a number where one is asked for, and 7 a text where that is; true and false
+ * are 1 and 0 there, and "true" and "false" here. A list or an object is no value. Without any type a column is of numbers where all
+ * values of the first 1000 rows are numbers or booleans, and not none. */
+moon_status moon_jsonl_read(const moon_input *inputs, size_t count, const moon_read_options *options, moon_table **out,
+                            moon_read_report *report);
+
 /* ---- functions written by users ------------------------------------------------------------------------------------------- */
 
 /* How core reaches a recipe's Lua functions without knowing Lua; core/script fills it in. `fn` is the number in the plan. */
@@ -152,7 +162,7 @@ typedef struct moon_source_options {
   const moon_progress *progress;
 } moon_source_options;
 
-/* Read the table that a plan's source names. source: {"file":"a.csv"|["a.csv","b-*.csv"],"delimiter":","|"\t",
+/* Read the table that a plan's source names. source: {"format"?:"jsonl","file":"a.csv"|["a.csv","b-*.csv"],"delimiter":","|"\t",
  * "columns":[{"name","from","type"?}],"missing"?:["NA"],"where"}. "where" is "recipe.lua:12" and prefixes errors.
  *
  * A name with *, ? or [ in it is a pattern for files, which are read in the order of their names; MOON_ENOTFOUND where there is

@@ -26,6 +26,7 @@ moon_status moon_intake_end(moon_intake *in, moon_status status, moon_table **ou
   moon_free(in->targets);
   moon_free(in->cells);
   moon_arena_free(&in->arena);
+  moon_arena_free(&in->kept);
   return status;
 }
 
@@ -216,6 +217,13 @@ static moon_status read_input(moon_intake *in, const moon_input *input, moon_rea
   return status;
 }
 
+/* A column that not one row had is a slip in the recipe and no column of nulls. */
+static moon_status all_seen(const moon_intake *in) {
+  for (size_t i = 0; i < in->n && in->table->rows; i++)
+    if (!in->targets[i].seen) return moon_intake_missing(in, in->targets[i].spec->from, "the first row has", in->names, in->name_count);
+  return moon_ok();
+}
+
 moon_status moon_read_inputs(const moon_input *inputs, size_t count, moon_read_stream *read, const moon_read_options *options,
                              moon_table **out, moon_read_report *report) {
   moon_read_report unwanted;
@@ -229,5 +237,6 @@ moon_status moon_read_inputs(const moon_input *inputs, size_t count, moon_read_s
     status = read_input(&in, &inputs[i], read);
     in.before += size_of(&inputs[i]);
   }
+  if (!status.code) status = all_seen(&in);
   return moon_intake_end(&in, status, out);
 }

@@ -8,14 +8,14 @@
 #include "data/stream.h"
 #include "data/value.h"
 
-enum { MOON_SAMPLE_ROWS = 1000, MOON_LONGEST_TEXT = 1 << 20 };
+enum { MOON_SAMPLE_ROWS = 1000, MOON_LONGEST_TEXT = 1 << 20, MOON_MOST_NAMES = 64 };
 
 typedef struct moon_target { /* a wanted column */
   const moon_read_column *spec;
   size_t index; /* the reader's: its place in a row */
   moon_type type;
   bool typed, inferred; /* somebody said the type; nobody did and the values decided */
-  bool seen;            /* the reader's: some row had it */
+  bool seen;            /* the input has it: by its header, or by a row of its own */
   moon_time_unit unit;
   moon_column *column;
 } moon_target;
@@ -38,6 +38,9 @@ typedef struct moon_intake {
   const moon_read_options *options;
   moon_read_report *report;
   moon_table *table;
+  moon_arena kept;  /* of the whole reading */
+  const char *names[MOON_MOST_NAMES]; /* what the input's columns are called, as far as the reader kept it */
+  size_t name_count;
   /* the row at hand, for messages and samples */
   const char *source; /* the file's name */
   size_t line;

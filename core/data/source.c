@@ -55,6 +55,7 @@ static moon_status take_files(request *r, const json_t *file, const char *data_d
 
 static moon_status read_source(request *r, const json_t *source, const moon_source_options *given, moon_table **out,
                                moon_read_report *report) {
+  const char *format = text_of(source, "format", "csv");
   r->options = (moon_read_options){.delimiter = text_of(source, "delimiter", ",")[0],
                                    .max_bad_rows = given->max_bad_rows,
                                    .rejects = given->rejects,
@@ -62,6 +63,7 @@ static moon_status read_source(request *r, const json_t *source, const moon_sour
   MOON_TRY(take_columns(r, json_object_get(source, "columns")));
   MOON_TRY(take_missing(r, json_object_get(source, "missing")));
   MOON_TRY(take_files(r, json_object_get(source, "file"), given->data_dir));
+  if (!strcmp(format, "jsonl")) return moon_jsonl_read(r->files.list, r->files.n, &r->options, out, report);
   return moon_csv_read(r->files.list, r->files.n, &r->options, out, report);
 }
 

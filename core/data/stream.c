@@ -56,9 +56,8 @@ static packing packing_of(const unsigned char *head, size_t n) {
 
 /* ---- unpacking -------------------------------------------------------------------------------------------------------------- */
 
-static moon_status broken(const moon_stream *s, const char *why) {
-  return moon_fail(MOON_EFORMAT, "%s: the compressed file is broken: %s", s->name, why);
-}
+/* What an unpacker makes of broken bytes depends on the pieces it got them in, so its own words are left out. */
+static moon_status broken(const moon_stream *s) { return moon_fail(MOON_EFORMAT, "%s: the compressed file is broken", s->name); }
 
 /* Both steps take some of raw and give some to `to`; *gave may be 0. */
 static moon_status step_gzip(const moon_stream *s, char *to, size_t room, size_t *gave) {
@@ -79,7 +78,7 @@ static moon_status step_gzip(const moon_stream *s, char *to, size_t room, size_t
     code = inflateReset(z);
   }
   if (code == Z_MEM_ERROR) return moon_fail(MOON_ENOMEM, "%s: no memory to unpack it", s->name);
-  return code == Z_OK || code == Z_BUF_ERROR ? moon_ok() : broken(s, z->msg ? z->msg : "no gzip");
+  return code == Z_OK || code == Z_BUF_ERROR ? moon_ok() : broken(s);
 }
 
 static moon_status step_zstd(const moon_stream *s, char *to, size_t room, size_t *gave) {
@@ -90,7 +89,9 @@ static moon_status step_zstd(const moon_stream *s, char *to, size_t room, size_t
   if (ZSTD_isError(hint)) {
     if (ZSTD_getErrorCode(hint) == ZSTD_error_memory_allocation)
       return moon_fail(MOON_ENOMEM, "%s: no memory to unpack it", s->name);
-    return broken(s, ZSTD_getErrorName(hint));
+    if (ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge)
+      return moon_fail(MOON_EFORMAT, "%s: unpacking it needs over 128 MiB; was it packed with --long?", s->name);
+    return broken(s);
   }
   u->at = in.pos;
   u->inside = hint != 0;

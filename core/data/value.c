@@ -4,6 +4,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,16 @@ bool moon_value_integer(const char *text, size_t n, int64_t *out) {
   if (value == INT64_MIN) return false; /* is the null, and has no negative */
   *out = negative ? value : -value;
   return true;
+}
+
+size_t moon_value_text(double value, char out[32]) {
+  double back = 0;
+  if (fabs(value) < 1e15 && value == trunc(value)) return (size_t)snprintf(out, 32, "%lld", (long long)value);
+  for (int digits = 15; digits < 18; digits++) { /* every double has come back by 17 */
+    moon_number_text(value, digits, out);
+    if (moon_value_number(out, strlen(out), &back) && back == value) break;
+  }
+  return strlen(out);
 }
 
 static size_t digits_at(const char *text, size_t n, size_t at) {
