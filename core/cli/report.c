@@ -8,8 +8,22 @@ static void report_file(const char *what, const moon_read_report *report) {
   if (!report->rows && !report->bad_rows) return;
   fprintf(stderr, "%s: %zu rows", what, report->rows);
   if (report->bad_rows) fprintf(stderr, ", %zu malformed rows left out", report->bad_rows);
+  const char *before = " (";
+  for (moon_reject why = 0; why < MOON_REJECTS; why++) {
+    if (!report->reasons[why]) continue;
+    fprintf(stderr, "%s%s %zu", before, moon_reject_name(why), report->reasons[why]);
+    before = ", ";
+  }
+  if (report->bad_rows) fputc(')', stderr);
   fputc('\n', stderr);
   for (size_t i = 0; i < 3 && i < report->bad_rows; i++) fprintf(stderr, "  %s\n", report->first_bad[i]);
+}
+
+static void report_log(const moon_log_report *r) {
+  if (r->out_of_order) fprintf(stderr, "  %zu events out of order; they were sorted by time\n", r->out_of_order);
+  if (r->duplicates) fprintf(stderr, "  %zu events are the same as another in every column; m.dedupe would drop them\n", r->duplicates);
+  if (r->before_1970) fprintf(stderr, "  warning: %zu events are from before 1970: an unset clock, or a wrong unit of time?\n", r->before_1970);
+  if (r->after_gap) fprintf(stderr, "  warning: %zu events follow a gap of over a year: a clock that jumped ahead?\n", r->after_gap);
 }
 
 void cli_report_data(const moon_dataset *dataset) {
@@ -17,10 +31,19 @@ void cli_report_data(const moon_dataset *dataset) {
   report_file("events", &dataset->events_report);
   for (size_t i = 0; i < dataset->rule_count; i++)
     fprintf(stderr, "  %s: %zu -> %zu rows\n", dataset->rules[i].rule, dataset->rules[i].before, dataset->rules[i].after);
+  report_log(&dataset->log->report);
 }
 
 static json_t *file_json(const moon_read_report *report) {
-  return json_pack("{s:I, s:I}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows);
+  json_t *reasons = json_object();
+  for (moon_reject why = 0; why < MOON_REJECTS; why++)
+    if (report->reasons[why]) json_object_set_new(reasons, moon_reject_name(why), json_integer((json_int_t)report->reasons[why]));
+  return json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows, "reasons", reasons);
+}
+
+static json_t *log_json(const moon_log_report *r) {
+  return json_pack("{s:I, s:I, s:I, s:I}", "out_of_order", (json_int_t)r->out_of_order, "duplicates", (json_int_t)r->duplicates,
+                   "before_1970", (json_int_t)r->before_1970, "after_gap", (json_int_t)r->after_gap);
 }
 
 json_t *cli_data_json(const moon_dataset *dataset) {
@@ -28,7 +51,7 @@ json_t *cli_data_json(const moon_dataset *dataset) {
   for (size_t i = 0; i < dataset->rule_count; i++)
     json_array_append_new(rules, json_pack("{s:s, s:I, s:I}", "rule", dataset->rules[i].rule, "before",
                                            (json_int_t)dataset->rules[i].before, "after", (json_int_t)dataset->rules[i].after));
-  return json_pack("{s:o, s:o, s:o}", "items", file_json(&dataset->items_report), "events", file_json(&dataset->events_report),
+  return json_pack("{s:o, s:o, s:o, s:o}", "log", log_json(&dataset->log->report), "items", file_json(&dataset->items_report), "events", file_json(&dataset->events_report),
                    "rules", rules);
 }
 

@@ -210,11 +210,20 @@ typedef struct moon_event {
   int64_t time;
 } moon_event;
 
+/* What is odd about a log, none of which stops it. */
+typedef struct moon_log_report {
+  size_t out_of_order; /* events that stood after a later one in the source */
+  size_t duplicates;   /* events that say what an earlier one says, in every column; m.dedupe would drop them */
+  size_t before_1970;  /* clocks that were never set, or a wrong unit of time */
+  size_t after_gap;    /* events after the first gap of over a year between two neighbours: a clock that jumped ahead */
+} moon_log_report;
+
 typedef struct moon_log {
   moon_event *events; /* sorted by (time, source order) */
   size_t n;
   moon_table *table;  /* owned; the preprocessed rows, in the same order */
   moon_dict *users, *kinds; /* owned */
+  moon_log_report report;
 } moon_log;
 /* Takes ownership of `table` (columns user, item, time; event optional: kind "event"). Item rows are added to `catalogue`, which
  * keeps those that it got before a failure. Rows with a null user, item or time: MOON_EFORMAT that names the first and advises

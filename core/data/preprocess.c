@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/data.h"
+#include "data/repeats.h"
 
 enum { MOST_COLUMNS = 64 };
 
@@ -29,49 +29,12 @@ static moon_status drop_missing(const json_t *rule, moon_table *table, uint8_t *
   return moon_ok();
 }
 
-static bool same_cells(moon_column *const *columns, size_t n, size_t a, size_t b) {
-  for (size_t i = 0; i < n; i++) {
-    const moon_column *c = columns[i];
-    bool same = c->type == MOON_STRING ? c->code[a] == c->code[b] : !memcmp((char *)c->raw + a * 8, (char *)c->raw + b * 8, 8);
-    if (!same) return false;
-  }
-  return true;
-}
-
-static uint64_t row_hash(moon_column *const *columns, size_t n, size_t row) {
-  uint64_t hash = 0;
-  for (size_t i = 0; i < n; i++) {
-    uint64_t bits = 0;
-    if (columns[i]->type == MOON_STRING) bits = columns[i]->code[row];
-    else memcpy(&bits, (char *)columns[i]->raw + row * 8, 8);
-    hash = moon_mix64(hash ^ moon_mix64(bits + i));
-  }
-  return hash;
-}
-
-/* Keeps the first of rows with equal cells. A map from hash to row; a rare collision of hashes probes on with the next hash. */
+/* Keeps the first of rows with equal cells. */
 static moon_status dedupe(const json_t *rule, moon_table *table, uint8_t *keep) {
   moon_column *columns[MOST_COLUMNS];
   size_t n;
   MOON_TRY(rule_columns(rule, table, columns, &n));
-  moon_map seen = {0};
-  moon_status status = moon_ok();
-  for (size_t row = 0; row < table->rows && !status.code; row++) {
-    uint64_t hash = row_hash(columns, n, row), other = 0;
-    for (;; hash = moon_mix64(hash + 1)) {
-      if (hash == UINT64_MAX) continue;
-      if (!moon_map_get(&seen, hash, &other)) {
-        status = moon_map_put(&seen, hash, row);
-        break;
-      }
-      if (same_cells(columns, n, row, other)) {
-        keep[row] = 0;
-        break;
-      }
-    }
-  }
-  moon_map_free(&seen);
-  return status;
+  return moon_rows_repeated(table, (const moon_column *const *)columns, n, NULL, keep);
 }
 
 static moon_status run_rule(const json_t *rule, moon_table *table, const moon_row_functions *functions, uint8_t *keep) {

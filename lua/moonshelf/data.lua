@@ -56,7 +56,8 @@ local function reader(word, fields)
 end
 
 ---@alias moonshelf.Columns table<string, string>
----@alias moonshelf.Reader fun(files: moonshelf.Text, options?: { missing: moonshelf.Text? }): fun(columns: moonshelf.Columns): moonshelf.Table
+---@alias moonshelf.TableOptions { missing: moonshelf.Text? }
+---@alias moonshelf.Reader fun(files: moonshelf.Text, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
 
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
 --- Several: m.csv { "a.csv", "b.csv" } { ... }, m.csv "events-*.csv" { ... }.
