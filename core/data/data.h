@@ -142,6 +142,21 @@ moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, 
 moon_status moon_jsonl_read(const moon_input *inputs, size_t count, const moon_read_options *options, moon_table **out,
                             moon_read_report *report);
 
+/* ---- databases (sqlite.c, postgres.c) ---------------------------------------------------------------------------------------- */
+
+typedef struct moon_database {
+  const char *database;    /* SQLite: a path; PostgreSQL: "host=... dbname=..." or a URI, without a password */
+  const char *table, *sql; /* one of them */
+  const char *name;        /* for messages */
+} moon_database;
+
+/* One statement, which must only read; a column's `from` is the name of one of its columns. SQLite's values are treated as those of
+ * JSON Lines; PostgreSQL says its columns' types (numbers, booleans: number; dates, timestamps: time, in UTC where they have no
+ * zone; all else: string). Blobs are no values. Messages count the rows from 1. */
+moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report);
+/* MOON_EINVAL where it was built without libpq. */
+moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report);
+
 /* ---- functions written by users ------------------------------------------------------------------------------------------- */
 
 /* How core reaches a recipe's Lua functions without knowing Lua; core/script fills it in. `fn` is the number in the plan. */
@@ -162,7 +177,8 @@ typedef struct moon_source_options {
   const moon_progress *progress;
 } moon_source_options;
 
-/* Read the table that a plan's source names. source: {"format"?:"jsonl","file":"a.csv"|["a.csv","b-*.csv"],"delimiter":","|"\t",
+/* Read the table that a plan's source names. source: {"format"?:"csv"|"jsonl"|"sqlite"|"postgres",
+ * "file":"a.csv"|["a.csv","b-*.csv"],"delimiter":","|"\t","table"|"query":"..." (databases; PostgreSQL's "file" says where to connect),
  * "columns":[{"name","from","type"?}],"missing"?:["NA"],"where"}. "where" is "recipe.lua:12" and prefixes errors.
  *
  * A name with *, ? or [ in it is a pattern for files, which are read in the order of their names; MOON_ENOTFOUND where there is

@@ -73,6 +73,46 @@ data.tsv = reader("m.tsv", { delimiter = "\t" })
 ---@type moonshelf.Reader
 data.jsonl = reader("m.jsonl", { format = "jsonl" })
 
+---------------------------------------------------------------------------------------------------- databases
+
+--- What is to be read, taken out of the table of columns: a table's name or a query.
+local function take_query(where, what, given)
+  if type(given) ~= "table" or words.kind(given) then
+    words.expect(where, what, 'given { table = "events", user = "user_id" }', given)
+  end
+  if (given.table == nil) == (given.query == nil) then words.fail(where, "%s: either table = or query = is needed", what) end
+  local key = given.table ~= nil and "table" or "query"
+  local text, columns = words.text(where, ("%s: %s"):format(what, key), given[key]), {}
+  for name, header in pairs(given) do
+    if name ~= key then columns[name] = header end
+  end
+  return key, text, columns
+end
+
+local function database(word, format)
+  return function(file, options)
+    local where = words.where(word)
+    words.text(where, word, file)
+    local what = format == "sqlite" and ("%s %q"):format(word, file) or word
+    local missing = words.options(where, what, options, FILE).missing
+    return words.pending(what .. " without its columns", function(given)
+      local key, text, columns = take_query(where, what, given)
+      return words.new("a table", where,
+        { file = file, format = format, [key] = text, columns = column_list(where, what, columns), missing = missing })
+    end)
+  end
+end
+
+---@alias moonshelf.Database fun(name: string, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
+
+--- A table or a query of an SQLite database: m.sqlite "shop.db" { table = "events", user = "user_id", time = "at:time_s" }.
+---@type moonshelf.Database
+data.sqlite = database("m.sqlite", "sqlite")
+
+--- The same of PostgreSQL: m.postgres "host=db dbname=shop" { query = "select ...", user = "user_id" }.
+---@type moonshelf.Database
+data.postgres = database("m.postgres", "postgres")
+
 ---------------------------------------------------------------------------------------------------- rules
 
 local function rule(where, fields)
