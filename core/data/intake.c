@@ -108,6 +108,13 @@ bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n) {
 
 void moon_intake_null(moon_intake *in, size_t target) { in->cells[target].null = true; }
 
+bool moon_intake_number(moon_intake *in, size_t target, double value) {
+  if (in->targets[target].type != MOON_NUMBER || in->options->missing_count) return false;
+  in->cells[target].null = false;
+  in->cells[target].number = value;
+  return true;
+}
+
 /* What is in the dictionary was checked when it came. */
 static bool understand_text(const moon_target *t, moon_cell *out, moon_reject *why) {
   out->code = moon_dict_find(t->column->dict, out->text, out->n);

@@ -74,6 +74,8 @@ moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const
 bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n);
 /* Understands a cell; the text must live until the push. False: *why. */
 bool moon_intake_cell(moon_intake *in, size_t target, const char *text, size_t n, moon_reject *why);
+/* The same for what is a number already; false where its text has to be looked at. */
+bool moon_intake_number(moon_intake *in, size_t target, double value);
 void moon_intake_null(moon_intake *in, size_t target);
 moon_status moon_intake_push(moon_intake *in);
 /* Counts and samples the row at hand, which is left out; fails where there are more of them than allowed. target: NULL where it

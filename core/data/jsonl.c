@@ -126,7 +126,7 @@ static moon_status take_object(moon_intake *in, const json_t *object) {
     } else if (json_is_object(value) || json_is_array(value)) {
       const char *what = json_is_array(value) ? "a list" : "an object";
       return moon_intake_reject_cell(in, why, i, what, strlen(what));
-    } else {
+    } else if (!json_is_number(value) || !moon_intake_number(in, i, json_number_value(value))) {
       size_t n = 0;
       const char *text = text_of(in, value, t->type, &n);
       if (!text) return moon_fail(MOON_ENOMEM, "no memory for a value");

@@ -100,6 +100,8 @@ static moon_status take_row(moon_intake *in, sqlite3_stmt *statement) {
       moon_intake_null(in, i);
       continue;
     }
+    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+    if (number && moon_intake_number(in, i, sqlite3_column_double(statement, column))) continue;
     if (type == SQLITE_BLOB) return moon_intake_reject_cell(in, why, i, "a blob", 6);
     const char *text = text_of(in, statement, column, &n);
     if (!text) return moon_fail(MOON_ENOMEM, "%s: no memory for a value", in->source);
