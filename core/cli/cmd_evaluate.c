@@ -13,7 +13,7 @@ const cli_command cli_evaluate = {
     "measure a bundle's model on data, beside baselines",
     "Replays the data with the bundle's own recipe and vocabularies, splits it as the recipe says and measures the test part:\n"
     "accuracy, AUC, log loss over its examples; recall@k and NDCG@k over the full catalogue for its users.",
-    1, run};
+    1, run, true};
 
 typedef struct evaluate_job {
   const char *path, *data_dir;

@@ -19,7 +19,7 @@ const cli_command cli_train = {
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
     "data and seed give the same bundle, byte for byte, on any number of threads. With checkpoints a train that was killed goes on by\n"
     "--resume, and ends with the bundle that it would have written.",
-    1, run};
+    1, run, true};
 
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
