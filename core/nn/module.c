@@ -24,6 +24,11 @@ bool moon_module_splits(const moon_module *module) {
   return true;
 }
 
+void moon_module_freeze(moon_module *module, bool frozen) {
+  for (size_t i = 0; i < module->layer_count; i++) module->layers[i]->frozen = frozen;
+  for (size_t i = 0; i < module->param_count; i++) module->params[i]->frozen = frozen;
+}
+
 moon_param *const *moon_module_params(const moon_module *module, size_t *n) {
   *n = module->param_count;
   return module->params;

@@ -56,6 +56,10 @@ bool moon_module_uses(const moon_module *module, size_t input);
  * dropout. */
 bool moon_module_splits(const moon_module *module);
 
+/* Freezes all layers, or lets them all go again, also those that their plan froze. As in Keras a frozen batch_norm is in use, not in
+ * training: it takes its running statistics and leaves them alone. */
+void moon_module_freeze(moon_module *module, bool frozen);
+
 /* The value of the root. Threads may run one module at once, each on its own tape, while none trains it. */
 moon_status moon_module_forward(const moon_module *module, const moon_pass *pass, moon_var *y);
 /* Sum over layers with "l2" of l2 times the sum of squares of their weights, to be added to the loss; *any is false where there

@@ -127,12 +127,9 @@ static int net_summary(lua_State *L) {
   return 1;
 }
 
-/* net:freeze([on]): all parameters */
+/* net:freeze([on]): all parameters and running statistics */
 static int net_freeze(lua_State *L) {
-  const moon_module *module = moon_net_check(L, "net:freeze");
-  size_t n;
-  moon_param *const *params = moon_module_params(module, &n);
-  for (size_t i = 0; i < n; i++) params[i]->frozen = lua_isnone(L, 2) || lua_toboolean(L, 2);
+  moon_module_freeze(moon_net_check(L, "net:freeze"), lua_isnone(L, 2) || lua_toboolean(L, 2));
   lua_settop(L, 1);
   return 1;
 }

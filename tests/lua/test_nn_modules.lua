@@ -167,6 +167,25 @@ t.test("a net draws itself", function()
   assert(tostring(mlp():freeze()):find "33 parameters, 0 of them trained")
 end)
 
+t.test("a frozen net's batch_norm keeps its statistics, on a tape and in fit", function()
+  local net = nn.build(nn.sequential { nn.dense(3), nn.batch_norm(), nn.dense(1) }, { inputs = { 2 }, seed = 1 })
+  local x = T.randn({ 20, 2 }, T.rng(1)) + 3
+  local function moved(how)
+    local before = net:state()["1.mean"]
+    how()
+    return (net:state()["1.mean"] - before):abs():max() > 0
+  end
+  local function call() net(m.grad(), x) end
+  local function fit() net:fit { x = x, y = x:sum(2), loss = "mse", epochs = 1 } end
+  t.equal({ moved(call), moved(fit) }, { true, true })
+  net:freeze()
+  local state = net:state()
+  t.equal({ moved(call), moved(fit) }, { false, false })
+  for name, tensor in pairs(state) do same(tensor, net:state()[name]) end
+  net:freeze(false)
+  t.equal({ moved(call), moved(fit) }, { true, true })
+end)
+
 t.test("state goes out and comes back, and files too", function()
   local a, b = mlp(1), mlp(2)
   assert((a:predict(XOR_X) - b:predict(XOR_X)):abs():max() > 1e-3)
