@@ -4,20 +4,6 @@
 #include "nn/module.h"
 #include "script/lua_tape.h"
 
-#define BYTES_TYPE "moonshelf.net.bytes"
-
-/* Text or a file on its way, freed whatever Lua raises; pushed. */
-static moon_buf *push_buf(lua_State *L) {
-  moon_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  memset(buf, 0, sizeof *buf);
-  luaL_setmetatable(L, BYTES_TYPE);
-  return buf;
-}
-static int buf_collect(lua_State *L) {
-  moon_buf_free(luaL_checkudata(L, 1, BYTES_TYPE));
-  return 0;
-}
-
 static int net_params(lua_State *L) {
   const moon_module *module = moon_net_check(L, "net:params");
   size_t n;
@@ -100,26 +86,24 @@ static int net_load(lua_State *L) {
 
 /* net:save(path), as safetensors */
 static int net_save(lua_State *L) {
+  moon_tensor_home *home = moon_tensor_home_of(L);
   const moon_module *module = moon_net_check(L, "net:save");
-  if (moon_tensor_home_of(L)->host) return moon_tensor_raise(L, "net:save: a script in the sandbox writes no files");
-  if (lua_type(L, 2) != LUA_TSTRING) return moon_tensor_raise(L, "net:save: a path is wanted, got %s", luaL_typename(L, 2));
+  moon_bytes_may_write(L, home, 2, "net:save");
   size_t n = 0;
   moon_named_tensor one;
   while (saved_at(module, n, &one)) n++;
   moon_named_tensor *all = lua_newuserdatauv(L, (n + 1) * sizeof *all, 0);
   for (size_t i = 0; i < n; i++) saved_at(module, i, &all[i]);
-  moon_buf *bytes = push_buf(L);
-  moon_status st = moon_safetensors_write(all, n, bytes);
-  if (!st.code) st = moon_file_write(lua_tostring(L, 2), bytes->data, bytes->n);
-  moon_buf_free(bytes);
-  if (st.code) return moon_tensor_raise(L, "net:save: %s", st.message);
+  moon_buf *bytes = moon_bytes_push(L);
+  MOON_TENSOR_CALL(L, home, "net:save: ", moon_safetensors_write(all, n, bytes));
+  moon_bytes_write(L, bytes, 2, "net:save");
   return 0;
 }
 
 /* net:summary(): a line for each layer */
 static int net_summary(lua_State *L) {
   const moon_module *module = moon_net_check(L, "net:summary");
-  moon_buf *text = push_buf(L);
+  moon_buf *text = moon_bytes_push(L);
   moon_status st = moon_module_summary(module, text);
   if (st.code) return moon_tensor_raise(L, "net:summary: %s", st.message);
   lua_pushlstring(L, text->data, text->n);
@@ -143,8 +127,5 @@ void moon_net_add_state(lua_State *L, int home, const char *type) {
   lua_pushvalue(L, home);
   lua_pushcclosure(L, net_summary, 1);
   lua_setfield(L, -2, "__tostring");
-  luaL_newmetatable(L, BYTES_TYPE);
-  lua_pushcfunction(L, buf_collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
