@@ -252,6 +252,12 @@ function stepper:zero() end
 function stepper:lr() end
 ---@return integer
 function stepper:steps() end
+---@param path string
+---@return moonshelf.Stepper
+function stepper:save(path) end
+---@param path string
+---@return moonshelf.Stepper
+function stepper:load(path) end
 
 ---@class moonshelf.FitOptions
 ---@field x moonshelf.Inputs

@@ -207,6 +207,77 @@ t.test("state goes out and comes back, and files too", function()
   same(before, b:predict(XOR_X))
 end)
 
+t.test("a loop that was broken off goes on as if it had not been, to the bit", function()
+  local x = T.randn({ 64, 3 }, T.rng(1))
+  local y = x:sum(2, true)
+  local function new(spec)
+    local net = nn.build(nn.sequential { nn.dense(8, "tanh"), nn.batch_norm(), nn.dropout(0.2), nn.dense(1) }, { inputs = { 3 }, seed = 1 })
+    return net, nn.make_optimizer(spec, net:params(), 60)
+  end
+  local function train(net, opt, first, last)
+    for step = first, last do
+      local g, rows = m.grad { seed = step }, T.randint({ 16 }, 1, 64, T.rng(step)) -- all that is random follows from the step
+      g:backward(g:mse(net(g, x:take(rows)), y:take(rows)))
+      opt:step()
+    end
+  end
+  local weights, state = os.tmpname(), os.tmpname()
+  for _, spec in ipairs { nn.adam { lr = 0.01, schedule = nn.schedule "cosine" }, nn.adamw {}, nn.sgd { momentum = 0.9 }, nn.adagrad {}, nn.ftrl {} } do
+    local whole, opt = new(spec)
+    train(whole, opt, 1, 60)
+    local half, before = new(spec)
+    train(half, before, 1, 30)
+    half:save(weights)
+    before:save(state)
+    local rest, after = new(spec)
+    rest:load(weights)
+    t.equal(after:load(state):steps(), 30)
+    train(rest, after, 31, 60)
+    for name, tensor in pairs(whole:state()) do t.equal(rest:state()[name]:to_table(), tensor:to_table(), name) end
+    t.equal({ after:steps(), after:lr() }, { opt:steps(), opt:lr() })
+  end
+  os.remove(weights)
+  os.remove(state)
+end)
+
+t.test("an optimiser refuses the state of another, and keeps its own", function()
+  local path, kept = os.tmpname(), os.tmpname()
+  local function opt(spec, ...)
+    local params = {}
+    for i, name in ipairs { ... } do params[i] = nn.param(T.ones { 2 }, { name = name }) end
+    local made, g = nn.make_optimizer(spec, params), m.grad()
+    for _, p in ipairs(params) do g:backward(g:leaf(p):sum()) end
+    return made:step()
+  end
+  local function text(file)
+    local open = assert(io.open(file, "rb"))
+    local bytes = open:read "a"
+    open:close()
+    return bytes
+  end
+  local mine = opt(nn.adam {}, "w")
+  mine:save(kept)
+  local function refused(other, ...)
+    other:save(path)
+    t.fails(function() mine:load(path) end, "optimizer:load: ", ...)
+    mine:save(path)
+    t.equal(text(path) == text(kept), true)
+  end
+  refused(opt(nn.adam {}, "v"), 'there is no tensor "w/m"')
+  refused(opt(nn.adam {}, "w", "v"), 'the state holds "v/m"')
+  refused(opt(nn.adamw {}, "w"), "the state is of the optimizer adamw, and this is adam")
+  refused(nn.make_optimizer(nn.adam {}, { nn.param({ 3 }, { name = "w" }) }), 'tensor "w/m" is F32 [3] in the file, but F32 [2] is needed')
+  T.save(path, T { 1 })
+  t.fails(function() mine:load(path) end, "optimizer:load: safetensors: ")
+  t.fails(function() mine:load(5) end, "optimizer:load: a path is wanted, got number")
+  t.fails(function() opt(nn.adam {}, "w", "w"):save(path) end, 'two tensors are called "w/m"')
+  local plain = opt(nn.sgd {}, "w")
+  opt(nn.sgd { momentum = 0.5 }, "w"):save(path)
+  t.fails(function() plain:load(path) end, 'the state holds "w/velocity"')
+  os.remove(path)
+  os.remove(kept)
+end)
+
 t.test("named inputs of numbers and ids meet in one net", function()
   local net = nn.build(nn.sequential {
     nn.parallel { nn.dense(4, "relu"), nn.embedding(3, { input = "item" }),
