@@ -39,6 +39,13 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
   return module->buffers;
 }
 
+uint64_t moon_module_version(const moon_module *module) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < module->param_count; i++) sum += moon_tensor_version(module->params[i]->value);
+  for (size_t i = 0; i < module->buffer_count; i++) sum += moon_tensor_version(module->buffers[i].tensor);
+  return sum;
+}
+
 /* ---- running ------------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_layer_leaf(const moon_layer *layer, const moon_pass *pass, size_t param, moon_var *out) {

@@ -75,7 +75,11 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
 moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 
 /* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
- * the activation after the root. *out is NULL where the module is anything else, and no error. */
-moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out);
+ * the activation after the root. *out is NULL where the module is anything else, and no error; *why, which may be NULL, then says what
+ * does not fold, beginning with the layer's line. */
+moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out, moon_status *why);
+/* Goes up with every step of an optimiser, batch of a batch_norm or other write to parameters and running statistics that is noted
+ * (moon_tensor_touch): two plans compiled at one version are the same. */
+uint64_t moon_module_version(const moon_module *module);
 
 #endif

@@ -161,11 +161,12 @@ moon_status moon_optimizer_step(moon_optimizer *o) {
   for (size_t i = 0; i < o->n; i++) {
     const moon_slot *slot = &o->slots[i];
     double lr = slot->lr * factor;
-    if (slot->param->frozen)
+    if (slot->param->frozen) {
       moon_param_zero_grad(slot->param);
-    else
-      moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale},
-                      slot);
+      continue;
+    }
+    moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale}, slot);
+    moon_tensor_touch(slot->param->value);
   }
   return moon_ok();
 }

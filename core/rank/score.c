@@ -36,7 +36,7 @@ void moon_model_free_scorers(model_scorers *scorers) {
 
 moon_status moon_model_compile(moon_model *model) {
   moon_infer *fresh = NULL;
-  MOON_TRY(moon_module_compile(model->module, model->sigmoid ? MOON_SIGMOID : MOON_LINEAR, &fresh));
+  MOON_TRY(moon_module_compile(model->module, model->sigmoid ? MOON_SIGMOID : MOON_LINEAR, &fresh, NULL));
   if (!fresh && !model->scorers) MOON_TRY(make_scorers(&model->scorers));
   moon_infer_free(model->infer);
   model->infer = fresh;

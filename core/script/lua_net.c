@@ -5,14 +5,17 @@
 #include <string.h>
 
 #include "nn/fit_tensor.h"
-#include "script/lua_tape.h"
+#include "script/lua_plan.h"
 
 #define NET_TYPE "moonshelf.net"
 enum { INPUTS_MAX = 64, FIT_PASSES = 3 };
 
-typedef struct net_box {
+typedef struct net_box { /* user value 1: the plan */
   moon_module *module;
   bool training;
+  bool planned;              /* there was a look whether it compiles */
+  const moon_lua_plan *plan; /* of the weights at `version`; NULL: it does not compile */
+  uint64_t version;
 } net_box;
 
 static net_box *check_net(lua_State *L, const char *what) {
@@ -119,8 +122,8 @@ static int build(lua_State *L) {
   uint64_t seeded = seed ? moon_tensor_size(L, seed, "m.nn.build: seed") : 0;
   moon_dtype real = dtype ? moon_tensor_dtype_arg(L, dtype, "m.nn.build") : MOON_F32;
   json_t *spec = moon_json_push(L, 1, "m.nn.build: the model");
-  net_box *self = lua_newuserdatauv(L, sizeof *self, 0);
-  *self = (net_box){NULL, true};
+  net_box *self = lua_newuserdatauv(L, sizeof *self, 1);
+  *self = (net_box){.training = true};
   luaL_setmetatable(L, NET_TYPE);
   int tries = 0;
   for (moon_status st = new_module(home->account, spec, real, forms, n, seeded, &self->module); st.code;
@@ -476,6 +479,23 @@ static int net_fit(lua_State *L) {
   return 1;
 }
 
+/* ---- running --------------------------------------------------------------------------------------------------------------- */
+
+/* Pushes the plan of the net's weights as they are now, compiled where they have changed since; NULL: the net does not compile. */
+static const moon_lua_plan *push_plan(lua_State *L, moon_tensor_home *home, net_box *self) {
+  uint64_t version = moon_module_version(self->module);
+  if (self->planned && (!self->plan || self->version == version)) {
+    lua_getiuservalue(L, 1, 1);
+    return self->plan;
+  }
+  self->planned = false;
+  const moon_lua_plan *fresh = moon_plan_push(L, home, self->module, "net:predict", NULL);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, 1);
+  self->plan = fresh, self->version = version, self->planned = true;
+  return fresh;
+}
+
 static moon_status run_predict(moon_account *account, const moon_module *module, const moon_rows *inputs, size_t rows, void *y) {
   moon_account *before = moon_account_enter(account);
   moon_status st = moon_tensor_predict(module, inputs, rows, y);
@@ -483,22 +503,67 @@ static moon_status run_predict(moon_account *account, const moon_module *module,
   return st;
 }
 
+/* Pushes room for the answer. */
+static moon_tensor *push_answer(lua_State *L, moon_tensor_home *home, const moon_module *module, size_t rows) {
+  const moon_form *out = moon_module_out(module);
+  size_t shape[MOON_MAX_DIMS] = {rows};
+  if (out->ids || out->dims + 1 > MOON_MAX_DIMS)
+    moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
+  for (int d = 0; d < out->dims; d++) shape[d + 1] = out->shape[d];
+  return moon_numbers_push(L, home, moon_module_dtype(module), out->dims + 1, shape, NULL);
+}
+
 /* net:predict(inputs) -> a tensor [n, ...]; nothing drops and no statistics move */
 static int net_predict(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
-  const net_box *self = check_net(L, "net:predict");
+  net_box *self = check_net(L, "net:predict");
   lua_settop(L, 2);
-  size_t rows = SIZE_MAX, shape[MOON_MAX_DIMS];
+  size_t rows = SIZE_MAX;
   if (lua_isnil(L, 2)) return moon_tensor_raise(L, "net:predict: inputs are wanted: net:predict(x)");
+  const moon_lua_plan *plan = push_plan(L, home, self);
+  if (plan && moon_tensor_is(L, 2) && moon_plan_takes(plan, moon_tensor_check(L, 2, "net:predict"))) {
+    const moon_tensor *x = moon_tensor_check(L, 2, "net:predict");
+    moon_tensor *y = push_answer(L, home, self->module, moon_tensor_shape(x)[0]);
+    moon_plan_run(L, home, plan, moon_tensor_data(x), moon_tensor_shape(x)[0], moon_tensor_data(y));
+    return 1;
+  }
   const moon_rows *inputs = tensor_inputs(L, home, 2, self->module, &rows, "net:predict");
-  const moon_form *out = moon_module_out(self->module);
-  if (out->ids || out->dims + 1 > MOON_MAX_DIMS)
-    return moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
-  shape[0] = rows;
-  for (int d = 0; d < out->dims; d++) shape[d + 1] = out->shape[d];
+  moon_tensor *y = push_answer(L, home, self->module, rows);
+  if (plan) {
+    moon_plan_run(L, home, plan, inputs->numbers, rows, moon_tensor_data(y));
+    return 1;
+  }
   moon_tensor_charge(L, home, row_work(self->module) * (double)rows);
-  moon_tensor *y = moon_numbers_push(L, home, moon_module_dtype(self->module), out->dims + 1, shape, NULL);
   MOON_TENSOR_CALL(L, home, "net:predict: ", run_predict(home->account, self->module, inputs, rows, moon_tensor_data(y)));
+  return 1;
+}
+
+static moon_precision precision_option(moon_use *use) {
+  int index = moon_use_option(use, 2, "precision");
+  moon_precision precision = MOON_FULL;
+  if (!index) return precision;
+  if (lua_type(use->L, index) != LUA_TSTRING)
+    moon_tensor_raise(use->L, "net:compile: 'precision' must be f32, bf16 or int8, got %s", luaL_typename(use->L, index));
+  moon_status st = moon_precision_parse(lua_tostring(use->L, index), &precision);
+  if (st.code) moon_tensor_raise(use->L, "net:compile: %s", st.message);
+  return precision;
+}
+
+/* net:compile { precision =, calibrate = } -> a plan of the weights as they are */
+static int net_compile(lua_State *L) {
+  static const char *const names[] = {"precision", "calibrate", NULL};
+  moon_tensor_home *home = moon_tensor_home_of(L);
+  const net_box *self = check_net(L, "net:compile");
+  lua_settop(L, 2);
+  moon_use use = {.L = L, .op = "net:compile"};
+  if (!moon_use_options(&use, 2, names)) lua_newtable(L), lua_replace(L, 2);
+  moon_precision precision = precision_option(&use);
+  int calibrate = moon_use_option(&use, 2, "calibrate");
+  size_t rows = SIZE_MAX;
+  const moon_rows *x = calibrate ? tensor_inputs(L, home, calibrate, self->module, &rows, "net:compile") : NULL;
+  moon_status why;
+  if (!moon_plan_push(L, home, self->module, "net:compile", &why)) return moon_tensor_raise(L, "net:compile: %s", why.message);
+  if (precision != MOON_FULL || x) moon_plan_quantise(L, home, lua_gettop(L), precision, x ? x->numbers : NULL, x ? rows : 0);
   return 1;
 }
 
@@ -518,7 +583,9 @@ static int net_index(lua_State *L) {
 void moon_lua_net_set(lua_State *L, int home) {
   static const luaL_Reg meta[] = {{"__gc", net_collect}, {"__call", net_call}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"fit", net_fit},
-                                     {"predict", net_predict}, {"train", net_train},     {NULL, NULL}};
+                                     {"predict", net_predict}, {"compile", net_compile}, {"train", net_train},
+                                     {NULL, NULL}};
+  moon_plan_register(L, home);
   moon_object_register(L, home, NET_TYPE, meta, methods, moon_net_add_state, net_index);
   lua_pushvalue(L, home);
   lua_pushcclosure(L, build, 1);

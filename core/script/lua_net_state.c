@@ -79,6 +79,7 @@ static int net_load(lua_State *L) {
     lua_getfield(L, 2, one.name);
     moon_tensor *into = (moon_tensor *)(uintptr_t)one.tensor; /* the net's own */
     MOON_TENSOR_CALL(L, home, "net:load: ", moon_tensor_copy(moon_tensor_check(L, -1, "net:load"), into));
+    moon_tensor_touch(into);
   }
   lua_settop(L, 1);
   return 1;

@@ -156,6 +156,7 @@ static int param_set(lua_State *L) {
   const moon_tensor *value = moon_tensor_operand(L, home, 2, p->value, "param:set");
   moon_tensor_charge(L, home, (double)moon_tensor_count(p->value) * MOON_COST_CHEAP);
   MOON_TENSOR_CALL(L, home, "param:set: ", moon_tensor_copy(value, p->value));
+  moon_tensor_touch(p->value);
   lua_settop(L, 1);
   return 1;
 }

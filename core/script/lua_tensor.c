@@ -421,6 +421,7 @@ static int tensor_newindex(lua_State *L) {
   const moon_tensor *value = moon_tensor_operand(L, home, 3, t, "tensor[i] =");
   moon_tensor_charge(L, home, (double)moon_tensor_count(row) / 16);
   MOON_TENSOR_CALL(L, home, "tensor[i] = ", moon_tensor_copy(value, row));
+  moon_tensor_touch(row);
   return 0;
 }
 

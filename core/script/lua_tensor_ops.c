@@ -70,6 +70,7 @@ static int binary_in_place(lua_State *L) {
   const moon_tensor *b = moon_tensor_operand(L, home, 2, t, name.text);
   moon_tensor_charge(L, home, count_of(t) * (op == MOON_OP_POW ? DEAR : CHEAP));
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_binary_into(op, t, b, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -97,6 +98,7 @@ static int unary_in_place(lua_State *L) {
   moon_tensor *t = moon_tensor_check(L, 1, name.text);
   moon_tensor_charge(L, home, unary_cost(op, t));
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_unary_into(op, t, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -155,6 +157,7 @@ static int copy(lua_State *L) {
   const moon_tensor *from = moon_tensor_operand(L, home, 2, t, "tensor:copy");
   moon_tensor_charge(L, home, count_of(t) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_copy(from, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -240,6 +243,7 @@ static int scatter_add(lua_State *L) {
                     *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
   moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_scatter_add(t, at, rows));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }

@@ -270,6 +270,21 @@ function stepper:load(path) end
 ---@field seed? integer
 ---@field on_epoch? fun(epoch: moonshelf.Epoch): boolean?
 
+--- What net:compile gives.
+---@class moonshelf.Plan
+local plan = {}
+---@param x moonshelf.Tensor
+---@param out? moonshelf.Tensor
+---@return moonshelf.Tensor
+function plan:predict(x, out) end
+---@return integer
+function plan:bytes() end
+---@return "f32"|"bf16"|"int8"
+function plan:precision() end
+---@return number? most
+---@return number? mean
+function plan:difference() end
+
 --- What m.nn.build gives.
 ---@class moonshelf.Net
 ---@overload fun(tape: moonshelf.Tape, inputs: moonshelf.Inputs): moonshelf.Var
@@ -280,6 +295,9 @@ function net:fit(options) end
 ---@param inputs moonshelf.Inputs
 ---@return moonshelf.Tensor
 function net:predict(inputs) end
+---@param options? { precision: "f32"|"bf16"|"int8"|nil, calibrate: moonshelf.Tensor? }
+---@return moonshelf.Plan
+function net:compile(options) end
 ---@return moonshelf.Param[]
 function net:params() end
 ---@param tape moonshelf.Tape

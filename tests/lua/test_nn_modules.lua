@@ -160,6 +160,141 @@ t.test("fit says what does not fit", function()
   end
 end)
 
+local function wide(layers, width)
+  return nn.build(nn.sequential(layers), { inputs = { width or 3 }, seed = 1 })
+end
+--- What the net answers layer by layer.
+local function on_tape(net, x) return net(m.grad { training = false }, x):value() end
+local function near(a, b)
+  local worst = (a - b):abs():max()
+  assert(worst < 1e-5, worst)
+end
+
+t.test("predict is what the tape says, whoever wrote to the weights last", function()
+  local net = wide { nn.dense(8, "relu"), nn.batch_norm(), nn.dropout(0.5), nn.dense(4), nn.batch_norm(), nn.activation "tanh", nn.dense(2) }
+  local x = T.randn({ 70, 3 }, T.rng(1))
+  local p, opt = net:params(), nn.make_optimizer(nn.adam { lr = 0.1 }, net:params())
+  local other = wide({ nn.dense(8, "relu"), nn.batch_norm(), nn.dropout(0.5), nn.dense(4), nn.batch_norm(), nn.activation "tanh", nn.dense(2) })
+  local weight, state = p[1]:value(), other:state()
+  local view = weight:transpose():slice(1, 2, 5)
+  local writers = {
+    step = function()
+      local g = m.grad { seed = 1 }
+      g:backward((net(g, x) ^ 2):mean())
+      opt:step()
+    end,
+    statistics = function() net(m.grad(), x + 5) end,
+    fit = function() net:fit { x = x, y = x:slice(2, 1, 2), loss = "mse", epochs = 1 } end,
+    load = function() net:load(state) end,
+    set = function() p[2]:set(0.5) end,
+    add = function() weight:add_(1) end,
+    exp = function() p[2]:value():exp_() end,
+    row = function() weight[2] = T { 1, 2, 3, 4, 5, 6, 7, 8 } end,
+    element = function() weight[1][3] = 7 end,
+    copy = function() weight:copy(T.full({ 3, 8 }, 0.1)) end,
+    scatter = function() weight:scatter_add({ 1, 1 }, T.ones { 2, 8 }) end,
+    view = function() view:mul_(2) end,
+    on_its_own = function() m.grad():constant(x):batch_norm(T.ones { 3 }, T.zeros { 3 }, p[2]:value():slice(1, 1, 3), p[2]:value():slice(1, 4, 6)) end,
+  }
+  near(net:predict(x), on_tape(net, x))
+  for name, write in pairs(writers) do
+    local before = net:predict(x)
+    same(net:predict(x), before)
+    write()
+    assert((net:predict(x) - before):abs():max() > 0, name)
+    near(net:predict(x), on_tape(net, x))
+    same(net:predict { x = x }, net:predict(x))
+    same(net:predict(x:to "f64"), net:predict(x))
+    same(net:predict(x:slice(1, 3, 3)), net:predict(x):slice(1, 3, 3))
+  end
+end)
+
+t.test("nets that do not compile predict as well, and say what does not", function()
+  local gru = nn.build(nn.sequential { nn.gru(4), nn.pool "last", nn.dense(1) }, { inputs = { 5, 2 }, seed = 1 })
+  local x = T.randn({ 9, 5, 2 }, T.rng(1))
+  near(gru:predict(x), on_tape(gru, x))
+  for _, case in ipairs {
+    { nn.gru(4), { 5, 2 }, "gru: does not compile: only dense, activation, batch_norm and dropout do" },
+    { nn.sequential { nn.dense(2), nn.dense(4, "gelu") }, { 2 }, "dense: does not compile: of the activations only linear, relu, sigmoid and tanh do" },
+    { nn.dense(4), { 5, 2 }, "dense: does not compile: it works on more than rows of numbers" },
+    { nn.sequential { nn.dense(2, "relu"), nn.batch_norm() }, { 2 }, "it ends with a batch_norm behind an activation" },
+    { nn.batch_norm(), { 2 }, "there is no dense layer in it" },
+  } do
+    local net = nn.build(case[1], { inputs = case[2] })
+    t.fails(function() net:compile() end, "net:compile: test_nn_modules.lua:", case[3])
+  end
+  local wide_numbers = nn.build(nn.dense(1), { inputs = { 2 }, dtype = "f64" })
+  t.fails(function() wide_numbers:compile() end, "its numbers are f64, and only f32 do")
+  t.equal(wide_numbers:predict(T.ones { 1, 2 }):dtype(), "f64")
+end)
+
+t.test("a plan is of the weights as they were, in f32, bf16 and int8", function()
+  local net = wide({ nn.dense(64, "relu"), nn.batch_norm(), nn.dense(32, "relu"), nn.dense(1, "sigmoid") }, 64)
+  local x = T.randn({ 100, 64 }, T.rng(1))
+  local full, bytes = net:compile(), {}
+  local want = full:predict(x)
+  same(want, net:predict(x))
+  t.equal({ full:precision(), full:difference() }, { "f32" })
+  for _, precision in ipairs { "f32", "bf16", "int8" } do
+    local plan = net:compile { precision = precision, calibrate = x }
+    local most, mean = plan:difference()
+    local apart = (plan:predict(x) - want):abs()
+    assert(math.abs(apart:max() - most) < 1e-7 and math.abs(apart:mean() - mean) < 1e-6)
+    assert(most < (precision == "f32" and 1e-9 or 0.02), most)
+    bytes[#bytes + 1] = plan:bytes()
+    t.equal(tostring(plan), ("plan %s, 64 -> 1, %d bytes"):format(precision, plan:bytes()))
+  end
+  assert(bytes[1] == full:bytes() and bytes[2] < 0.55 * bytes[1] and bytes[3] < 0.35 * bytes[1], t.show(bytes))
+  net:params()[1]:set(0)
+  same(full:predict(x), want)
+  assert((net:predict(x) - want):abs():max() > 0)
+  net = nil
+  collectgarbage()
+  same(full:predict(x), want)
+end)
+
+t.test("predict into a tensor allocates nothing", function()
+  local net = wide({ nn.dense(64, "relu"), nn.dense(32, "relu"), nn.dense(1) }, 64)
+  local x, plan = T.randn({ 100, 64 }, T.rng(1)), net:compile { precision = "int8" }
+  local out, want = T.zeros { 100, 1 }, plan:predict(x)
+  local function run()
+    for _ = 1, 200 do plan:predict(x, out) end
+  end
+  run()
+  collectgarbage()
+  collectgarbage "stop"
+  local heap, tensors = collectgarbage "count", T.memory()
+  run()
+  local grown = collectgarbage "count" - heap
+  collectgarbage "restart"
+  t.equal({ grown, T.memory() == tensors }, { 0.0, true })
+  same(out, want)
+  assert(rawequal(plan:predict(x, out), out))
+  local one = T.memory()
+  local y = plan:predict(x)
+  t.equal({ T.memory() - one, #y }, { 256 + 448, 100 }) -- its handle, and 400 bytes in whole lines
+end)
+
+t.test("a plan says what it does not take", function()
+  local plan = wide({ nn.dense(2) }):compile()
+  local net, x = wide({ nn.dense(2) }), T.ones { 4, 3 }
+  t.fails(function() plan:predict(T.ones { 4, 2 }) end, "plan:predict: x is [n, 3], got [4, 2]")
+  t.fails(function() plan:predict(1) end, "plan:predict")
+  t.fails(function() plan:predict(x, T.ones { 4, 1 }) end, "out is a contiguous f32 tensor [4, 2], got f32 [4, 1]")
+  t.fails(function() plan:predict(x, T.ones({ 4, 2 }, "f64")) end, "out is a contiguous f32 tensor [4, 2], got f64 [4, 2]")
+  t.fails(function() plan:predict(x, x:slice(2, 1, 2)) end, "out is a contiguous f32 tensor")
+  local both = T.ones { 20 }
+  t.fails(function() plan:predict(both:slice(1, 1, 12):reshape(4, 3), both:slice(1, 12, 19):reshape(4, 2)) end, "memory in common")
+  t.fails(function() plan.predict(x) end, "plan:predict: a plan (net:compile) is wanted first")
+  t.fails(function() plan:byte() end, "there is no method of a plan 'byte'; did you mean 'bytes'?")
+  t.fails(function() net:compile { precision = "int7" } end, 'there is no precision "int7"; did you mean "int8"?')
+  t.fails(function() net:compile { precision = 8 } end, "'precision' must be f32, bf16 or int8, got number")
+  t.fails(function() net:compile { calibrate = T.ones { 2 } } end, "net:compile: input 'x' is [n, 3], got [2]")
+  t.fails(function() net:compile { calibration = x } end, "unknown option 'calibration'; did you mean 'calibrate'?")
+  net:params()[1]:set(0 / 0)
+  t.fails(function() net:compile { precision = "int8" } end, "net:compile: quantise: layer 0 has a weight that is not finite")
+end)
+
 t.test("a net draws itself", function()
   local text = tostring(mlp())
   assert(text:find "dense" and text:find "%[n, 8%]" and text:find "33 parameters, 33 of them trained")
@@ -329,6 +464,8 @@ local function orphan(before)
 end
 
 t.test("nets, parameters and optimisers go in any order", function()
+  collectgarbage()
+  collectgarbage() -- what the tests before left
   local before = T.memory()
   local opt = orphan(before)
   collectgarbage()

@@ -532,7 +532,7 @@ static moon_status make_and_run(void *self) {
   if (!status.code) status = world_module(everything, MOON_F32, &w->module);
   if (!status.code) status = world_try(w, &y);
   if (!status.code) status = moon_module_summary(w->module, &text);
-  if (!status.code) status = moon_module_compile(w->module, MOON_SIGMOID, &infer);
+  if (!status.code) status = moon_module_compile(w->module, MOON_SIGMOID, &infer, NULL);
   moon_buf_free(&text);
   moon_infer_free(infer);
   moon_module_free(w->module);
