@@ -52,11 +52,9 @@ static moon_status fold_dense(fold *f, const moon_layer *layer) {
   if (layer->choice > MOON_TANH) return outside(f, layer, only_four);
   const moon_tensor *weight = layer->params[0]->value;
   const size_t *shape = moon_tensor_shape(weight);
-  moon_rng unused;
-  moon_rng_seed(&unused, 0, 0);
   MOON_TRY(moon_grow(&f->layers, &f->cap, f->n + 1, sizeof *f->layers));
   moon_dense *dense;
-  MOON_TRY(moon_dense_new(layer->params[0]->name, shape[0], shape[1], (moon_activation)layer->choice, &unused, &dense));
+  MOON_TRY(moon_dense_new(layer->params[0]->name, shape[0], shape[1], (moon_activation)layer->choice, NULL, &dense));
   f->layers[f->n++] = dense;
   memcpy(moon_tensor_data(dense->weight->value), floats(weight), moon_tensor_count(weight) * sizeof(float));
   if (layer->flag) memcpy(moon_tensor_data(dense->bias->value), floats(layer->params[1]->value), shape[1] * sizeof(float));

@@ -42,7 +42,7 @@ typedef struct moon_dense {
   moon_param *weight, *bias; /* [in, out], [out] */
   moon_activation activation;
 } moon_dense;
-/* Weight Glorot, bias zero (Keras' defaults). Parameters are called NAME.weight and NAME.bias. */
+/* Weight Glorot, or zero where rng is NULL; bias zero (Keras' defaults). Parameters are called NAME.weight and NAME.bias. */
 moon_status moon_dense_new(const char *name, size_t in, size_t out_units, moon_activation activation, moon_rng *rng, moon_dense **out);
 void moon_dense_free(moon_dense *dense);
 /* x [n, in] -> y [n, out]. */

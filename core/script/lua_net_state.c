@@ -1,8 +1,7 @@
 /* lua_net_state.c - what a net holds: parameters, state, files, and how it draws itself. */
 #include <string.h>
 
-#include "nn/module.h"
-#include "script/lua_tape.h"
+#include "script/lua_net.h"
 
 static int net_params(lua_State *L) {
   const moon_module *module = moon_net_check(L, "net:params");

@@ -3,7 +3,6 @@
  * A plan has copies of the weights and never changes. Its scratch is taken with it, so that plan:predict(x, out) allocates nothing. */
 #include <string.h>
 
-#include "nn/module.h"
 #include "script/lua_plan.h"
 
 #define PLAN_TYPE "moonshelf.plan"

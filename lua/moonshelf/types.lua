@@ -268,6 +268,8 @@ function stepper:load(path) end
 ---@field batch? integer
 ---@field validation? number
 ---@field seed? integer
+---@field threads? integer
+---@field patience? integer
 ---@field on_epoch? fun(epoch: moonshelf.Epoch): boolean?
 
 --- What net:compile gives.
@@ -290,7 +292,7 @@ function plan:difference() end
 ---@overload fun(tape: moonshelf.Tape, inputs: moonshelf.Inputs): moonshelf.Var
 local net = {}
 ---@param options moonshelf.FitOptions
----@return { train_loss: number[], validation_loss: number[]? }
+---@return { train_loss: number[], validation_loss: number[]?, best_epoch: integer }
 function net:fit(options) end
 ---@param inputs moonshelf.Inputs
 ---@return moonshelf.Tensor

@@ -123,6 +123,35 @@ t.test("fit watches the last rows, tells of epochs and stops when told", functio
   assert(math.abs(loss - result.validation_loss[4]) < 1e-5)
 end)
 
+t.test("a fit that runs away says so", function()
+  local line = nn.build(nn.dense(1), { inputs = { 2 } })
+  t.fails(function() line:fit { x = XOR_X, y = XOR_Y, loss = "mse", optimizer = nn.sgd { lr = 1e30 } } end, "net:fit: the loss is not finite in epoch 2",
+    "is the learning rate too high?")
+end)
+
+t.test("threads change no bit of a fit, and patience ends it with the best weights", function()
+  local x = T.randn({ 900, 8 }, T.rng(1))
+  local y = (x:slice(2, 1, 1) * x:slice(2, 2, 2)):gt(0):to "f32"
+  local function fitted(options)
+    local net = nn.build(nn.sequential { nn.dense(32, "relu"), nn.dropout(0.2), nn.dense(1, "sigmoid") }, { inputs = { 8 }, seed = 1 })
+    local all = { x = x, y = y, loss = "bce", optimizer = nn.adam { lr = 0.03 }, epochs = 4, batch = 300, validation = 0.2 }
+    for key, value in pairs(options) do all[key] = value end
+    return net:fit(all), net
+  end
+  local one, net = fitted {}
+  for threads = 2, 4 do
+    local many, other = fitted { threads = threads }
+    t.equal(many, one)
+    for name, tensor in pairs(net:state()) do same(other:state()[name], tensor) end
+  end
+  t.equal(one.best_epoch, 4)
+  local long, best = fitted { epochs = 300, batch = 32, patience = 3 }
+  t.equal(#long.train_loss, long.best_epoch + 3)
+  assert(long.best_epoch < 290 and math.min(table.unpack(long.validation_loss)) == long.validation_loss[long.best_epoch])
+  local _, again = fitted { epochs = long.best_epoch, batch = 32 }
+  for name, tensor in pairs(best:state()) do same(again:state()[name], tensor) end
+end)
+
 t.test("classes and several outputs have their losses", function()
   local x = T.randn({ 120, 2 }, T.rng(3))
   local classes = x:argmax(2)
@@ -138,6 +167,10 @@ t.test("fit says what does not fit", function()
   local net = mlp()
   for _, case in ipairs {
     { { y = false }, "net:fit: 'y' is missing" },
+    { { y = T { 0, 1, 1, 1 / 0 } }, "net:fit: number 1 of row 4 of y is not finite" },
+    { { threads = 65 }, "threads are at most 64, not 65" },
+    { { threads = -1 }, "threads" },
+    { { patience = 2 }, "there are no rows to validate on" },
     { { y = T { 1, 2 } }, "net:fit: y is [2], but x has 4 rows" },
     { { y = T.ones { 4, 2 } }, "the model answers [n, 1], the target has 2 numbers a row" },
     { { x = T.ones { 4, 3 } }, "net:fit: input 'x' is [n, 2], got [4, 3]" },
@@ -149,7 +182,7 @@ t.test("fit says what does not fit", function()
     { { on_epoch = 1 }, "'on_epoch' must be a function, got number" },
     { { on_epoch = function() error "enough" end }, "enough" },
     { { loss = "cross_entropy", y = { 1, 2, 3, 4 } }, "class 2 of row 2, but there are 1" },
-    { { x = T.full({ 4, 2 }, 0 / 0) }, "the loss is not finite in epoch 1" },
+    { { x = T.full({ 4, 2 }, 0 / 0) }, "net:fit: number 1 of row 1 of x is not finite" },
   } do
     local fine, message = pcall(function()
       local options = { x = XOR_X, y = XOR_Y, loss = "bce", epochs = 1 }
