@@ -57,6 +57,7 @@
 ---@field positive_weight? number
 ---@field weight? string
 ---@field threads? integer
+---@field precision? "f32"|"bf16"|"int8"
 ---@field ahead? integer
 ---@field checkpoint? integer
 ---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil
