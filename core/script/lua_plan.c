@@ -33,7 +33,7 @@ static moon_status settle(moon_lua_plan *self, moon_account *account) {
   size_t floats = moon_infer_scratch(self->infer, SIZE_MAX), bytes = moon_infer_bytes(self->infer) + floats * sizeof(float);
   if (!self->scratch && !(self->scratch = moon_alloc_aligned(floats * sizeof(float))))
     return moon_fail(MOON_ENOMEM, "no memory for %zu numbers", floats);
-  MOON_TRY(moon_account_charge(account, bytes));
+  MOON_TRY(moon_wrap(moon_account_charge(account, bytes), "no memory for a plan"));
   self->account = account, self->bytes = bytes;
   return moon_ok();
 }
