@@ -206,6 +206,13 @@ const uint32_t *moon_use_ids(moon_use *use, int index, int *dims, size_t shape[M
   return as_it_is ? narrow_positions(use, t) : narrow(use, t, "position");
 }
 
+void moon_use_within(const moon_use *use, const uint32_t *ids, size_t count, int dims, const size_t *shape) {
+  for (size_t i = 0; i < count && dims; i++)
+    if (ids[i] >= shape[0])
+      moon_tensor_raise(use->L, "%s: position %u is out of range: the rows are those of %s", use->op, ids[i] + 1,
+                        moon_shape_write(dims, shape).text);
+}
+
 /* Lengths are positions that may be 0: of the last step. */
 const uint32_t *moon_use_lengths(moon_use *use, int index, size_t *count) {
   lua_State *L = use->L;

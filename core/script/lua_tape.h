@@ -59,6 +59,8 @@ moon_var moon_use_var(moon_use *use, int index, const moon_var *like);
 bool moon_use_is_var(lua_State *L, int index);
 /* Positions from 1 as ids from 0 until reset, and their shape. */
 const uint32_t *moon_use_ids(moon_use *use, int index, int *dims, size_t shape[MOON_MAX_DIMS], size_t *count);
+/* Raises where one of these ids is no row of a table of this shape: the message counts from 1, as the script does. */
+void moon_use_within(const moon_use *use, const uint32_t *ids, size_t count, int dims, const size_t *shape);
 /* Numbers of steps, at least 0: [count]. */
 const uint32_t *moon_use_lengths(moon_use *use, int index, size_t *count);
 /* A u8 tensor. */

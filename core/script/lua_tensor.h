@@ -50,6 +50,8 @@ moon_dtype moon_tensor_dtype_arg(lua_State *L, int index, const char *what);
 int moon_tensor_shape_arg(lua_State *L, int index, const char *what, size_t shape[MOON_MAX_DIMS]);
 /* The positions at `index` (a table or an i64 tensor, from 1) as a tensor from 0, pushed. */
 const moon_tensor *moon_tensor_positions(lua_State *L, moon_tensor_home *home, int index, const char *what);
+/* Raises where one of these positions, from 0, is not within n: the message counts from 1, as the script does. */
+void moon_tensor_within(lua_State *L, const moon_tensor *positions, size_t n, const char *what);
 /* Adds `by` to every element, in place. */
 void moon_tensor_shift(lua_State *L, moon_tensor_home *home, moon_tensor *t, int64_t by);
 

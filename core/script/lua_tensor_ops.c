@@ -217,6 +217,7 @@ static int take(lua_State *L) {
   int dim = lua_isnoneornil(L, 3) && moon_tensor_dims(t) ? 0 : moon_tensor_dim(L, 3, moon_tensor_dims(t), "tensor:take");
   const moon_tensor *at = moon_tensor_positions(L, home, 2, "tensor:take");
   size_t n = moon_tensor_shape(t)[dim];
+  moon_tensor_within(L, at, n, "tensor:take");
   moon_tensor_charge(L, home, (count_of(t) + count_of(t) / (double)(n ? n : 1) * count_of(at)) * CHEAP);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_take(t, dim, at, out));
@@ -229,6 +230,7 @@ static int gather(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:gather");
   int dim = moon_tensor_dim(L, 2, moon_tensor_dims(t), "tensor:gather");
   const moon_tensor *at = moon_tensor_positions(L, home, 3, "tensor:gather");
+  moon_tensor_within(L, at, moon_tensor_shape(t)[dim], "tensor:gather");
   moon_tensor_charge(L, home, count_of(t) * CHEAP + count_of(at) * DEAR);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_gather(t, dim, at, out));
@@ -241,6 +243,7 @@ static int scatter_add(lua_State *L) {
   moon_tensor *t = moon_tensor_check(L, 1, "tensor:scatter_add");
   const moon_tensor *rows = moon_tensor_check(L, 3, "tensor:scatter_add"),
                     *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
+  if (moon_tensor_dims(t)) moon_tensor_within(L, at, moon_tensor_shape(t)[0], "tensor:scatter_add");
   moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_scatter_add(t, at, rows));
   moon_tensor_touch(t);

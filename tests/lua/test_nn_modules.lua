@@ -123,6 +123,43 @@ t.test("fit watches the last rows, tells of epochs and stops when told", functio
   assert(math.abs(loss - result.validation_loss[4]) < 1e-5)
 end)
 
+t.test("what does not fit is named by its op or layer, with both shapes", function()
+  local g, p = m.grad(), nn.param({ 4, 3 }, { sparse = true })
+  local net = nn.build(nn.sequential { nn.parallel { nn.dense(4), nn.embedding(3, { input = "item" }) }, nn.dense(1) },
+    { inputs = { x = { 2 }, item = { ids = 10 } } })
+  local a, ones = T.ones { 2, 3 }, T.ones { 1, 2 }
+  local stranger, path = nn.build(nn.dense(4), { inputs = { 2 } }), os.tmpname()
+  stranger:save(path)
+  for _, case in ipairs {
+    { function() nn.build(nn.sequential { nn.dense(3), nn.gru(4) }, { inputs = { 4 } }) end, "gru: takes [n, steps, d], not [n, 3]" },
+    { function() nn.build(nn.reshape { 4, 2 }, { inputs = { 6 } }) end, "reshape: cannot make [n, 4, 2] of [n, 6]" },
+    { function() net(g, { x = T.ones { 3, 5 }, item = { 1, 2, 3 } }) end, "net: input 'x' is [n, 2], got [3, 5]" },
+    { function() net:predict { x = T.ones { 3, 5 }, item = { 1, 2, 3 } } end, "net:predict: input 'x' is [n, 2], got [3, 5]" },
+    { function() a:matmul(a) end, "tensor:matmul: [2, 3] against [2, 3]" },
+    { function() g:constant(a):matmul(a) end, "matmul: [2, 3] against [2, 3]" },
+    { function() g:constant(a):dense(a, T.ones { 3 }) end, "dense: [2, 3] against [2, 3]" },
+    { function() return a + T.ones { 2, 4 } end, "tensor:add: [2, 3] against [2, 4]" },
+    { function() g:gather(p, { 1, 5 }) end, "gather: position 5 is out of range: the rows are those of [4, 3]" },
+    { function() g:gather(p, T({ { 1, 5 } }, "i64")) end, "gather: position 5 is out of range" },
+    { function() g:gather(p, T({ { 0, 1 } }, "i64")) end, "gather: positions count from 1, got 0" },
+    { function() g:gather_mean(p, T({ { 1, 9 } }, "i64")) end, "gather_mean: position 9 is out of range: the rows are those of [4, 3]" },
+    { function() g:embedding_bag(p, { 1, 9 }, { 2 }) end, "embedding_bag: position 9 is out of range: the rows are those of [4, 3]" },
+    { function() g:cross_entropy(g:constant(a), { 1, 4 }) end, "cross_entropy: class 4 of row 2 is out of range: the logits are [2, 3]" },
+    { function() a:take { 3 } end, "tensor:take: position 3 is outside of a dimension of 2" },
+    { function() a:gather(1, T({ { 3, 1, 1 } }, "i64")) end, "tensor:gather: position 3 is outside of a dimension of 2" },
+    { function() a:scatter_add({ 3 }, T.ones { 1, 3 }) end, "tensor:scatter_add: position 3 is outside of a dimension of 2" },
+    { function() net(g, { x = ones, item = { 11 } }) end, "net: input 'item' has position 11, of at most 10" },
+    { function() net(g, { x = ones, item = T({ 0 }, "i64") }) end, "net: positions count from 1, got 0" },
+    { function() net:predict { x = ones, item = { 11 } } end, "net:predict: input 'item' has position 11, of at most 10" },
+    { function() net:fit { x = { x = ones, item = { 11 } }, y = T.ones { 1 }, loss = "mse" } end, "net:fit: input 'item' has position 11, of at most 10" },
+    { function() net:load(path) end, "net:load: '0.0.weight' is missing" },
+    { function() nn.build(nn.dense(5), { inputs = { 2 } }):load(path) end, "net:load: 'weight' is [2, 4], the net's [2, 5]" },
+  } do
+    t.fails(case[1], case[2])
+  end
+  os.remove(path)
+end)
+
 t.test("a fit that runs away says so", function()
   local line = nn.build(nn.dense(1), { inputs = { 2 } })
   t.fails(function() line:fit { x = XOR_X, y = XOR_Y, loss = "mse", optimizer = nn.sgd { lr = 1e30 } } end, "net:fit: the loss is not finite in epoch 2",
