@@ -267,7 +267,8 @@ static void judge(loop *l, double loss, bool *stop) {
     return;
   }
   l->best_epoch = l->epoch, l->best_loss = loss;
-  for (size_t i = 0; l->best && i < l->state_n; i++) moon_tensor_copy(l->state[i].tensor, l->best[i]); /* of one shape: cannot fail */
+  for (size_t i = 0; l->best && i < l->state_n; i++)
+    moon_tensor_copy(l->state[i].tensor, l->best[i]); /* of one shape: cannot fail */
 }
 
 static void restore_best(loop *l) {
@@ -303,7 +304,8 @@ static moon_status check_fit(const moon_tensor_fit *fit) {
     return moon_fail(MOON_EINVAL, "validation is a share of the rows from 0 to below 1, not %g", fit->validation);
   if (!fit->rows || fit->rows >= MOON_NONE) return moon_fail(MOON_EINVAL, "%zu rows cannot be trained on", fit->rows);
   if (!fit->batch || !fit->epochs) return moon_fail(MOON_EINVAL, "epochs and batch are at least 1");
-  if (fit->threads > MOON_MOST_THREADS) return moon_fail(MOON_EINVAL, "threads are at most %d, not %zu", MOON_MOST_THREADS, fit->threads);
+  if (fit->threads > MOON_MOST_THREADS)
+    return moon_fail(MOON_EINVAL, "threads are at most %d, not %zu", MOON_MOST_THREADS, fit->threads);
   if (fit->patience && !(size_t)((double)fit->rows * fit->validation))
     return moon_fail(MOON_EINVAL, "patience looks at the validation loss, and there are no rows to validate on");
   MOON_TRY(check_target(fit));
@@ -340,7 +342,8 @@ static moon_status make_best(loop *l) {
   l->state = moon_arena_alloc(&l->arena, n * sizeof *l->state);
   l->best = moon_arena_calloc(&l->arena, n * sizeof *l->best);
   if (!l->state || !l->best) return moon_fail(MOON_ENOMEM, "no memory to keep the best weights");
-  for (size_t i = 0; i < module->param_count; i++) l->state[i] = (moon_named_tensor){module->params[i]->name, module->params[i]->value};
+  for (size_t i = 0; i < module->param_count; i++)
+    l->state[i] = (moon_named_tensor){module->params[i]->name, module->params[i]->value};
   for (size_t i = module->param_count; i < n; i++) l->state[i] = module->buffers[i - module->param_count];
   for (; l->state_n < n; l->state_n++) {
     const moon_tensor *like = l->state[l->state_n].tensor;

@@ -12,10 +12,12 @@ typedef struct fold {
   moon_dense **layers;
   size_t n, cap;
   float *scale, *shift; /* x s + t that waits for the next dense layer [width]; NULL: none waits */
-  moon_status why; /* what does not fold, MOON_OK: nothing so far */
+  moon_status why;      /* what does not fold, MOON_OK: nothing so far */
 } fold;
 
-static bool fits(const fold *f) { return !f->why.code; }
+static bool fits(const fold *f) {
+  return !f->why.code;
+}
 
 static void drop_waiting(fold *f) {
   moon_free(f->scale);
@@ -23,7 +25,9 @@ static void drop_waiting(fold *f) {
   f->scale = f->shift = NULL;
 }
 
-static const float *floats(const moon_tensor *tensor) { return moon_tensor_data(tensor); }
+static const float *floats(const moon_tensor *tensor) {
+  return moon_tensor_data(tensor);
+}
 
 /* ---- dense --------------------------------------------------------------------------------------------------------------- */
 
@@ -45,7 +49,8 @@ static moon_status outside(fold *f, const moon_layer *layer, const char *reason)
   return moon_ok();
 }
 
-static const char only_four[] = "of the activations only linear, relu, sigmoid and tanh do", only_rows[] = "it works on more than rows of numbers";
+static const char only_four[] = "of the activations only linear, relu, sigmoid and tanh do",
+                  only_rows[] = "it works on more than rows of numbers";
 
 static moon_status fold_dense(fold *f, const moon_layer *layer) {
   if (layer->in.dims != 1) return outside(f, layer, only_rows);
@@ -66,7 +71,8 @@ static moon_status fold_activation(fold *f, const moon_layer *layer) {
   moon_dense *before = f->n ? f->layers[f->n - 1] : NULL;
   if (layer->choice == MOON_LINEAR) return moon_ok();
   if (layer->choice > MOON_TANH) return outside(f, layer, only_four);
-  if (!before || f->scale || before->activation != MOON_LINEAR) return outside(f, layer, "there is no linear dense layer before it");
+  if (!before || f->scale || before->activation != MOON_LINEAR)
+    return outside(f, layer, "there is no linear dense layer before it");
   before->activation = (moon_activation)layer->choice;
   return moon_ok();
 }

@@ -4,10 +4,10 @@
 #include "rank/evaluate.h"
 #include "rank/model.h"
 
-typedef struct sample { /* the examples of the judged part */
-  uint32_t *rows;         /* [n] */
+typedef struct sample {    /* the examples of the judged part */
+  uint32_t *rows;          /* [n] */
   float *label, *score[2]; /* [n]; scores in f32, and in the model's precision */
-  size_t n, bytes[2];     /* bytes: of the compiled layers */
+  size_t n, bytes[2];      /* bytes: of the compiled layers */
 } sample;
 
 static void sample_free(sample *s) {
@@ -21,7 +21,8 @@ static moon_status sample_new(const moon_dataset *d, sample *s) {
   size_t room = d->part_n[d->judged] + 1;
   *s = (sample){.rows = moon_alloc(room * sizeof *s->rows), .label = moon_alloc(room * sizeof *s->label)};
   for (int i = 0; i < 2; i++) s->score[i] = moon_alloc(room * sizeof *s->score[i]);
-  if (!s->rows || !s->label || !s->score[0] || !s->score[1]) return moon_fail(MOON_ENOMEM, "no memory to score %zu examples", room - 1);
+  if (!s->rows || !s->label || !s->score[0] || !s->score[1])
+    return moon_fail(MOON_ENOMEM, "no memory to score %zu examples", room - 1);
   for (size_t i = 0; i < d->examples.n; i++)
     if (d->part[i] == d->judged) s->label[s->n] = d->examples.label[i], s->rows[s->n++] = (uint32_t)i;
   return moon_ok();
@@ -33,9 +34,13 @@ static moon_status score_in(moon_model *model, const moon_dataset *d, moon_preci
   return moon_score_examples(model, d, s->rows, s->n, s->score[at]);
 }
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+static json_t *number(double x) {
+  return isfinite(x) ? json_real(x) : json_null();
+}
 
-static json_t *both(const char *name, json_t *full, json_t *other) { return json_pack("{s:o, s:o}", "f32", full, name, other); }
+static json_t *both(const char *name, json_t *full, json_t *other) {
+  return json_pack("{s:o, s:o}", "f32", full, name, other);
+}
 
 static json_t *measure(const sample *s, const char *name, double (*metric)(const float *, const float *, size_t)) {
   return both(name, number(metric(s->score[0], s->label, s->n)), number(metric(s->score[1], s->label, s->n)));

@@ -79,9 +79,11 @@ static size_t size_option(moon_use *use, const char *name, size_t otherwise) {
 /* The loss, the optimiser and what else says how to train, from the table at 2. */
 static moon_tensor_fit how_to_fit(moon_use *use) {
   lua_State *L = use->L;
-  moon_tensor_fit fit = {
-      .epochs = size_option(use, "epochs", 10), .batch = size_option(use, "batch", 32), .seed = size_option(use, "seed", 1),
-      .threads = size_option(use, "threads", 1), .patience = size_option(use, "patience", 0)};
+  moon_tensor_fit fit = {.epochs = size_option(use, "epochs", 10),
+                         .batch = size_option(use, "batch", 32),
+                         .seed = size_option(use, "seed", 1),
+                         .threads = size_option(use, "threads", 1),
+                         .patience = size_option(use, "patience", 0)};
   int loss = moon_use_option(use, 2, "loss"), validation = moon_use_option(use, 2, "validation");
   if (!loss || lua_type(L, loss) != LUA_TSTRING)
     moon_tensor_raise(L, "net:fit: 'loss' must be bce, bce_logits, mse or cross_entropy");
@@ -115,8 +117,8 @@ static moon_rows target_at(lua_State *L, moon_tensor_home *home, int index, cons
 
 /* net:fit { x =, y =, loss =, ... } -> { train_loss = { ... }, validation_loss = { ... }, best_epoch = } */
 static int net_fit(lua_State *L) {
-  static const char *const names[] = {"x", "y", "loss", "optimizer", "epochs", "batch", "validation",
-                                      "seed", "threads", "patience", "on_epoch", NULL};
+  static const char *const names[] = {"x",          "y",    "loss",    "optimizer", "epochs",   "batch",
+                                      "validation", "seed", "threads", "patience",  "on_epoch", NULL};
   moon_tensor_home *home = moon_tensor_home_of(L);
   const moon_module *module = moon_net_check(L, "net:fit");
   lua_settop(L, 2);

@@ -45,7 +45,8 @@ static moon_lua_plan *push_plan(lua_State *L) {
   return self;
 }
 
-moon_lua_plan *moon_plan_push(lua_State *L, moon_tensor_home *home, const moon_module *module, const char *what, moon_status *why) {
+moon_lua_plan *moon_plan_push(lua_State *L, moon_tensor_home *home, const moon_module *module, const char *what,
+                              moon_status *why) {
   const char *prefix = lua_pushfstring(L, "%s: ", what);
   moon_lua_plan *self = push_plan(L);
   size_t n;
@@ -65,8 +66,8 @@ void moon_plan_quantise(lua_State *L, moon_tensor_home *home, int plan, moon_pre
   moon_lua_plan *self = push_plan(L);
   self->work = full->work, self->measured = x != NULL;
   moon_tensor_charge(L, home, full->work / MOON_COST_MULTIPLY * MOON_COST_DEAR + 2 * full->work * (double)rows);
-  MOON_TENSOR_CALL(L, home, "net:compile: ",
-                   moon_infer_quantise(full->infer, precision, x, rows, &self->infer, x ? &self->difference : NULL));
+  MOON_TENSOR_CALL(
+      L, home, "net:compile: ", moon_infer_quantise(full->infer, precision, x, rows, &self->infer, x ? &self->difference : NULL));
   MOON_TENSOR_CALL(L, home, "net:compile: ", settle(self, home->account));
 }
 

@@ -53,8 +53,8 @@ static const char *path_of(lua_State *L, const moon_tensor_home *home, const cha
     fine = isalnum((unsigned char)*p) || *p == '_' || *p == '-' || (!begins && (*p == '.' || (*p == '/' && p[1])));
   }
   if (!fine)
-    moon_tensor_raise(L, "%s: '%s' is not a file beside the script (letters, digits, '_', '-' and '.', with '/' for folders)", what,
-                      name);
+    moon_tensor_raise(L, "%s: '%s' is not a file beside the script (letters, digits, '_', '-' and '.', with '/' for folders)",
+                      what, name);
   if (!home->host->folder) moon_tensor_raise(L, "%s: '%s': a script from memory has no folder to look in", what, name);
   return lua_pushfstring(L, "%s/%s", home->host->folder, name);
 }

@@ -318,7 +318,7 @@ t.test("a plan is of the weights as they were, in f32, bf16 and int8", function(
   net:params()[1]:set(0)
   same(full:predict(x), want)
   assert((net:predict(x) - want):abs():max() > 0)
-  net = nil
+  net = nil -- luacheck: ignore
   collectgarbage()
   same(full:predict(x), want)
 end)
