@@ -445,8 +445,8 @@ static void add_more(lua_State *L, int home, const char *type) {
 
 void moon_lua_net_set(lua_State *L, int home) {
   static const luaL_Reg meta[] = {{"__gc", net_collect}, {"__call", net_call}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"predict", net_predict}, {"compile", net_compile}, {"train", net_train},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"predict", net_predict},
+                                     {"compile", net_compile}, {"train", net_train},     {NULL, NULL}};
   moon_plan_register(L, home);
   moon_object_register(L, home, NET_TYPE, meta, methods, add_more, net_index);
   lua_pushvalue(L, home);
