@@ -38,6 +38,10 @@ size_t moon_var_count(const moon_tape *tape, moon_var v);
 
 /* d(loss)/d(leaf) is added into every leaf's grad. loss must have one element. MOON_ENOMEM comes before anything is added. */
 moon_status moon_tape_backward(moon_tape *tape, moon_var loss);
+/* While off, what flowed into a node is gone once it has flowed on, and its memory, which is still in the cache, serves the nodes before
+ * it: a backward touches a few gradients' memory instead of all. moon_var_grad then answers for leaves only. On in a new tape; survives a
+ * reset. */
+void moon_tape_keep_grads(moon_tape *tape, bool on);
 /* While on, a backward leaves the world outside the tape alone, so that tapes over the same parameters may run on many threads: what leaves and
  * tables would have got stays in the tape until moon_tape_deliver adds it to them. Tapes delivered in one order give the same sums whoever ran
  * them when. What ops borrow stays until then. Off in a new tape; survives a reset, which drops what was not delivered. */
@@ -57,7 +61,7 @@ moon_status moon_op_exp(moon_tape *tape, moon_var a, moon_var *out);
 moon_status moon_op_log(moon_tape *tape, moon_var a, moon_var *out);
 /* [n, k] x [k, m] -> [n, m], by BLAS. */
 moon_status moon_op_matmul(moon_tape *tape, moon_var a, moon_var b, moon_var *out);
-/* act(x [n, in] W [in, m] + b [m]) as one node. */
+/* act(x [n, .., in] W [in, m] + b [m]) -> [n, .., m] as one node. */
 moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, moon_activation activation, moon_var *out);
 moon_status moon_op_transpose(moon_tape *tape, moon_var a, moon_var *out);                     /* [n, m] -> [m, n] */
 moon_status moon_op_reshape(moon_tape *tape, moon_var a, int dims, const size_t *shape, moon_var *out);
@@ -199,13 +203,15 @@ moon_status moon_op_batch_norm(moon_tape *tape, moon_var x, moon_var gamma, moon
 moon_status moon_op_dropout(moon_tape *tape, moon_var a, double rate, const moon_rng *key, bool training, moon_var *out);
 
 typedef struct moon_attention {
+  size_t heads;            /* 0: q, k and v are [b, h, t, d]; else [b, t, heads d], as dense layers leave them */
   double scale;            /* 0: 1 / sqrt(d) */
   bool causal;             /* query i sees keys 0..i; needs as many queries as keys */
   const uint32_t *lengths; /* [b]: keys from there on are padding; NULL: none */
   const uint8_t *mask;     /* [b, tk]: false keys are not seen; NULL: all are */
 } moon_attention;
-/* softmax(q k^T scale, over the keys that are seen) v. q [b, h, tq, d], k [b, h, tk, d], v [b, h, tk, dv] -> [b, h, tq, dv]. A query
- * that sees no key gives zeros and no gradient. Keeps the probabilities, nothing else. Vaswani et al. 2017. */
+/* softmax(q k^T scale, over the keys that are seen) v. q [b, h, tq, d], k [b, h, tk, d], v [b, h, tk, dv] -> [b, h, tq, dv]; with heads in
+ * rows q [b, tq, h d], k [b, tk, h d], v [b, tk, h dv] -> [b, tq, h dv]. A query that sees no key gives zeros and no gradient.
+ * Keeps the probabilities, nothing else. Vaswani et al. 2017. */
 moon_status moon_op_attention(moon_tape *tape, moon_var q, moon_var k, moon_var v, const moon_attention *how, moon_var *out);
 
 /* Factorisation machine's second order: x [n, f, d] -> [n, d], ((sum over f)^2 - sum over f of squares) / 2. Rendle 2010. */

@@ -72,6 +72,7 @@ moon_status moon_op_checkpoint(moon_tape *tape, moon_graph_fn fn, void *self, co
     MOON_TRY(moon_tape_new(&tape->nested));
     moon_tape_set_account(tape->nested, tape->account);
   }
+  moon_tape_keep_grads(tape->nested, !tape->forgets);
   checkpoint *c = moon_tape_take(tape, sizeof *c + 2 * n * sizeof *c->in);
   if (!c) return moon_fail(MOON_ENOMEM, "checkpoint: no memory for %zu inputs", n);
   *c = (checkpoint){.fn = fn, .self = self, .n = n};

@@ -39,8 +39,9 @@ static moon_status refuse_nothing(const moon_tape *tape, const moon_op *op, moon
 /* ---- sum and mean ----------------------------------------------------------------------------------------------------------- */
 
 static void sum_back(moon_tape *tape, moon_node *node) {
-  void *into = moon_node_grad(tape, node->in[0]);
-  if (into) MOON_BY_DTYPE(node->dtype, along_backward, *(const along *)node->aux, node->number, node->grad, into);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
+  if (into) MOON_BY_DTYPE(node->dtype, along_backward, *(const along *)node->aux, node->number, node->grad, fresh, into);
 }
 
 /* y = number * sum: 1 or 1 / size. */
@@ -99,7 +100,22 @@ moon_status moon_op_max_along(moon_tape *tape, moon_var a, int dim, bool keep, m
 
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
+/* A row that lies as it is summed: sums of their own, or the additions would wait for one another. */
+MOON_INLINE double K(long_sum)(size_t n, const REAL *x) {
+  double lane[8] = {0}, sum = 0;
+  size_t j = 0;
+  for (; j + 8 <= n; j += 8)
+    for (size_t i = 0; i < 8; i++) lane[i] += x[j + i];
+  for (; j < n; j++) sum += x[j];
+  for (size_t i = 0; i < 8; i++) sum += lane[i];
+  return sum;
+}
+
 MOON_CLONES static void K(along_forward)(along p, double factor, const REAL *restrict x, REAL *restrict y) {
+  if (p.inner == 1) {
+    for (size_t o = 0; o < p.outer; o++) y[o] = (REAL)(K(long_sum)(p.size, x + o * p.size) * factor);
+    return;
+  }
   for (size_t o = 0; o < p.outer; o++, x += p.size * p.inner, y += p.inner)
     for (size_t j0 = 0; j0 < p.inner; j0 += BLOCK) {
       size_t width = p.inner - j0 < BLOCK ? p.inner - j0 : BLOCK;
@@ -110,11 +126,19 @@ MOON_CLONES static void K(along_forward)(along p, double factor, const REAL *res
     }
 }
 
-MOON_CLONES static void K(along_backward)(along p, double factor, const REAL *restrict g, REAL *restrict into) {
+MOON_INLINE void K(along_backward_loop)(along p, double factor, const REAL *restrict g, REAL *restrict into, bool fresh) {
   REAL share = (REAL)factor;
+  if (p.inner == 1) { /* as below, along the row */
+    for (size_t o = 0; o < p.outer; o++, into += p.size)
+      for (size_t s = 0; s < p.size; s++) MOON_GAIN(fresh, into[s], share * g[o]);
+    return;
+  }
   for (size_t o = 0; o < p.outer; o++, g += p.inner)
     for (size_t s = 0; s < p.size; s++, into += p.inner)
-      for (size_t j = 0; j < p.inner; j++) into[j] += share * g[j];
+      for (size_t j = 0; j < p.inner; j++) MOON_GAIN(fresh, into[j], share * g[j]);
+}
+MOON_CLONES static void K(along_backward)(along p, double factor, const REAL *restrict g, bool fresh, REAL *restrict into) {
+  MOON_BOTH(fresh, K(along_backward_loop), p, factor, g, into);
 }
 
 /* The first of the largest; NaN is larger than all, so that it stays visible. */

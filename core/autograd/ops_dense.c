@@ -2,6 +2,7 @@
  *
  *   y = act(x w + b)        dz = dy act'(y)        db = column sums of dz, dw = x^T dz, dx = dz w^T
  *
+ * x may have any dimensions before the last: they are its rows.
  * Forward, bias and activation are folded into the product. The way back goes over tiles of rows: dz of a tile is made in memory that
  * stays in the first cache, padded to whole panels, and is at once the right side of dw and the left side of dx. A layer of one
  * unit, as at the end of every ranker, is a dot product a row. */
@@ -23,12 +24,19 @@ typedef struct dense_scratch {
   size_t row;
 } dense_scratch;
 
+static size_t width_of(const moon_node *x) { return x->shape[x->dims - 1]; }
+static size_t rows_of(const moon_node *x) {
+  size_t rows = 1;
+  for (int d = 0; d < x->dims - 1; d++) rows *= x->shape[d];
+  return rows;
+}
+
 /* ---- the way back ------------------------------------------------------------------------------------------------------------- */
 
 /* One unit: dz is a number a row, so the products are sums of rows. */
 static void unit_back(const moon_node *node, const moon_node *x, const moon_node *w, void *dz, void *into_x, bool fresh, void *into_w,
                       void *into_b) {
-  size_t n = x->shape[0], k = x->shape[1];
+  size_t n = rows_of(x), k = width_of(x);
   moon_activate_back(node->dtype, (moon_activation)node->number, 1, n, node->grad, node->value, dz, n, NULL);
   if (into_b) MOON_BY_DTYPE(node->dtype, unit_back_b, n, dz, into_b);
   if (into_w) MOON_BY_DTYPE(node->dtype, unit_back_w, n, k, x->value, dz, into_w);
@@ -41,7 +49,7 @@ static void dense_back(moon_tape *tape, moon_node *node) {
   void *into_x = moon_node_grad_raw(tape, node->in[0], &fresh); /* last: x may be w, and is then no longer fresh */
   const moon_node *x = moon_node_at(tape, node->in[0]), *w = moon_node_at(tape, node->in[1]);
   const dense_scratch *scratch = node->aux;
-  size_t n = x->shape[0], k = x->shape[1], m = w->shape[1], each = moon_dtype_size(node->dtype), width = moon_panel(node->dtype);
+  size_t n = rows_of(x), k = width_of(x), m = w->shape[1], each = moon_dtype_size(node->dtype), width = moon_panel(node->dtype);
   if (m == 1) {
     unit_back(node, x, w, scratch->tile, into_x, fresh, into_w, into_b);
     return;
@@ -68,8 +76,8 @@ static const moon_op dense_op = {"dense", dense_back};
 static moon_status check(moon_tape *tape, const moon_var *in) {
   MOON_TRY(moon_node_check(tape, &dense_op, 3, in));
   const moon_node *x = moon_node_at(tape, in[0]), *w = moon_node_at(tape, in[1]), *b = moon_node_at(tape, in[2]);
-  if (x->dims != 2 || w->dims != 2 || x->shape[1] != w->shape[0])
-    return moon_node_mismatch(tape, &dense_op, in[0], in[1], "input [n, in] by weight [in, out] is needed");
+  if (x->dims < 2 || w->dims != 2 || width_of(x) != w->shape[0])
+    return moon_node_mismatch(tape, &dense_op, in[0], in[1], "input [n, .., in] by weight [in, out] is needed");
   if (b->dims != 1 || b->shape[0] != w->shape[1])
     return moon_node_mismatch(tape, &dense_op, in[1], in[2], "weight [in, out] and bias [out] are needed");
   return moon_ok();
@@ -91,7 +99,7 @@ static moon_status take_scratch(moon_tape *tape, moon_dtype dtype, size_t n, siz
 
 static void forward(moon_dtype dtype, moon_activation activation, const moon_node *x, const moon_node *w, const moon_node *b,
                     char *packed, void *y) {
-  size_t n = x->shape[0], k = x->shape[1], m = w->shape[1], each = moon_dtype_size(dtype), padded = moon_panel_round(dtype, m);
+  size_t n = rows_of(x), k = width_of(x), m = w->shape[1], each = moon_dtype_size(dtype), padded = moon_panel_round(dtype, m);
   if (m == 1) {
     moon_product_unit(dtype, n, k, x->value, k, w->value, b->value, y);
   } else {
@@ -112,7 +120,10 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, m
   if ((unsigned)activation > MOON_TANH) return moon_fail(MOON_EINVAL, "dense: activation %d does not exist", (int)activation);
   MOON_TRY(check(tape, in));
   const moon_node *nx = moon_node_at(tape, x), *nw = moon_node_at(tape, w);
-  size_t n = nx->shape[0], k = nx->shape[1], m = nw->shape[1];
+  size_t n = rows_of(nx), k = width_of(nx), m = nw->shape[1], shape[MOON_MAX_DIMS];
+  int dims = nx->dims;
+  memcpy(shape, nx->shape, sizeof shape);
+  shape[dims - 1] = m;
   moon_dtype dtype = nx->dtype;
   dense_scratch *scratch = NULL;
   void *packed = NULL;
@@ -120,7 +131,7 @@ moon_status moon_op_dense(moon_tape *tape, moon_var x, moon_var w, moon_var b, m
   if (m > 1 && !(packed = moon_tape_take(tape, (k + 1) * moon_panel_round(dtype, m) * moon_dtype_size(dtype))))
     return moon_fail(MOON_ENOMEM, "dense: no memory for [%zu, %zu]", k, m);
   if (moon_node_wanted(tape, 3, in)) MOON_TRY(take_scratch(tape, dtype, n, k, m, nx->needs_grad, &scratch));
-  MOON_TRY(moon_node_push(tape, &dense_op, 3, in, 2, (size_t[]){n, m}, &node, out));
+  MOON_TRY(moon_node_push(tape, &dense_op, 3, in, dims, shape, &node, out));
   node->number = activation, node->aux = scratch;
   if (node->count) forward(dtype, activation, moon_node_at(tape, x), moon_node_at(tape, w), moon_node_at(tape, b), packed, node->value);
   return moon_node_done(tape, *out);

@@ -9,8 +9,9 @@
 #include "autograd/each_real.h"
 
 static void dropout_back(moon_tape *tape, moon_node *node) {
-  void *into = moon_node_grad(tape, node->in[0]);
-  if (into) MOON_BY_DTYPE(node->dtype, drop_backward, node->count, 1 / (1 - node->number), node->aux, node->grad, into);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
+  if (into) MOON_BY_DTYPE(node->dtype, drop_backward, node->count, 1 / (1 - node->number), node->aux, node->grad, fresh, into);
 }
 
 static const moon_op dropout_op = {"dropout", dropout_back};
@@ -44,9 +45,13 @@ MOON_CLONES static void K(drop_forward)(size_t n, double factor, const uint8_t *
   REAL scale = (REAL)factor;
   for (size_t i = 0; i < n; i++) y[i] = stays[i] ? x[i] * scale : 0;
 }
-MOON_CLONES static void K(drop_backward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict g,
-                                         REAL *restrict into) {
+MOON_INLINE void K(drop_backward_loop)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict g,
+                                       REAL *restrict into, bool fresh) {
   REAL scale = (REAL)factor;
-  for (size_t i = 0; i < n; i++) into[i] += stays[i] ? g[i] * scale : 0;
+  for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], stays[i] ? g[i] * scale : 0);
+}
+MOON_CLONES static void K(drop_backward)(size_t n, double factor, const uint8_t *restrict stays, const REAL *restrict g,
+                                         bool fresh, REAL *restrict into) {
+  MOON_BOTH(fresh, K(drop_backward_loop), n, factor, stays, g, into);
 }
 #endif

@@ -9,7 +9,6 @@
 #include "autograd/real_math.h"
 #include "autograd/tape.h"
 
-#define INLINE static inline __attribute__((always_inline))
 typedef enum binary_op { ADD, SUB, MUL, DIV } binary_op;
 typedef enum unary_op { SCALE, RELU, SIGMOID, TANH, EXP, LOG } unary_op;
 
@@ -59,12 +58,22 @@ static bool next_row(const row_plan *plan, size_t *index, size_t *a, size_t *b) 
 
 /* ---- two operands ----------------------------------------------------------------------------------------------------------- */
 
+/* A side that is repeated gathers several gradients a number, and starts from zeros. */
+static void *side_grad(moon_tape *tape, const moon_node *node, int side, bool *fresh) {
+  moon_var in = node->in[side];
+  if (moon_node_at(tape, in)->count == node->count) return moon_node_grad_raw(tape, in, fresh);
+  *fresh = false;
+  return moon_node_grad(tape, in);
+}
+
 static void binary_back(moon_tape *tape, moon_node *node) {
-  void *into_a = moon_node_grad(tape, node->in[0]), *into_b = moon_node_grad(tape, node->in[1]);
+  bool fresh_a, fresh_b;
+  void *into_a = side_grad(tape, node, 0, &fresh_a), *into_b = side_grad(tape, node, 1, &fresh_b);
   if (!node->count) return;
   const moon_node *a = moon_node_at(tape, node->in[0]), *b = moon_node_at(tape, node->in[1]);
   row_plan plan = plan_rows(a, b, node->dims, node->shape);
-  MOON_BY_DTYPE(node->dtype, binary_backward, (binary_op)node->number, &plan, node->grad, a->value, b->value, into_a, into_b);
+  MOON_BY_DTYPE(node->dtype, binary_backward, (binary_op)node->number, &plan, node->grad, a->value, b->value, into_a, fresh_a,
+                into_b, fresh_b);
 }
 
 static moon_status binary(moon_tape *tape, const moon_op *op, binary_op kind, moon_var a, moon_var b, moon_var *out) {
@@ -104,9 +113,10 @@ static moon_status unary(moon_tape *tape, const moon_op *op, unary_op kind, doub
 }
 
 static void unary_back(moon_tape *tape, moon_node *node, unary_op kind) {
-  void *into = moon_node_grad(tape, node->in[0]);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
   const void *x = moon_node_at(tape, node->in[0])->value;
-  if (into) MOON_BY_DTYPE(node->dtype, unary_backward, kind, node->number, node->count, node->grad, x, node->value, into);
+  if (into) MOON_BY_DTYPE(node->dtype, unary_backward, kind, node->number, node->count, node->grad, x, node->value, fresh, into);
 }
 
 static void scale_back(moon_tape *tape, moon_node *node) { unary_back(tape, node, SCALE); }
@@ -128,7 +138,7 @@ moon_status moon_op_log(moon_tape *tape, moon_var a, moon_var *out) { return una
 #else /* ---- kernels, for each REAL ---------------------------------------------------------------------------------------------- */
 
 /* One row: sa and sb are 0 or 1 and constant in each inlined copy. */
-INLINE void K(row_forward)(binary_op op, size_t n, const REAL *a, size_t sa, const REAL *b, size_t sb, REAL *restrict y) {
+MOON_INLINE void K(row_forward)(binary_op op, size_t n, const REAL *a, size_t sa, const REAL *b, size_t sb, REAL *restrict y) {
   switch (op) {
     case ADD: for (size_t i = 0; i < n; i++) y[i] = a[i * sa] + b[i * sb]; break;
     case SUB: for (size_t i = 0; i < n; i++) y[i] = a[i * sa] - b[i * sb]; break;
@@ -138,27 +148,29 @@ INLINE void K(row_forward)(binary_op op, size_t n, const REAL *a, size_t sa, con
 }
 
 /* d/da and d/db of one row. `a` and `b` may be the same tensor (x * x), so their gradients may be the same memory: two loops. */
-INLINE void K(row_backward_a)(binary_op op, size_t n, const REAL *g, const REAL *b, size_t sb, REAL *into, size_t sa) {
+MOON_INLINE void K(row_backward_a)(binary_op op, size_t n, const REAL *g, const REAL *b, size_t sb, REAL *into, size_t sa,
+                             bool fresh) {
   REAL sum = 0;
   for (size_t i = 0; i < n; i++) {
     REAL d = op == MUL ? g[i] * b[i * sb] : op == DIV ? g[i] / b[i * sb] : g[i];
-    if (sa) into[i] += d;
+    if (sa) MOON_GAIN(fresh, into[i], d);
     else sum += d;
   }
-  if (!sa) *into += sum;
+  if (!sa) MOON_GAIN(fresh, *into, sum);
 }
-INLINE void K(row_backward_b)(binary_op op, size_t n, const REAL *g, const REAL *a, size_t sa, const REAL *b, REAL *into, size_t sb) {
+MOON_INLINE void K(row_backward_b)(binary_op op, size_t n, const REAL *g, const REAL *a, size_t sa, const REAL *b, REAL *into,
+                             size_t sb, bool fresh) {
   REAL sum = 0;
   for (size_t i = 0; i < n; i++) {
     REAL y = b[i * sb];
     REAL d = op == MUL ? g[i] * a[i * sa] : op == DIV ? -g[i] * a[i * sa] / (y * y) : op == SUB ? -g[i] : g[i];
-    if (sb) into[i] += d;
+    if (sb) MOON_GAIN(fresh, into[i], d);
     else sum += d;
   }
-  if (!sb) *into += sum;
+  if (!sb) MOON_GAIN(fresh, *into, sum);
 }
 
-INLINE void K(any_forward)(binary_op op, const row_plan *p, const REAL *a, const REAL *b, REAL *y) {
+MOON_INLINE void K(any_forward)(binary_op op, const row_plan *p, const REAL *a, const REAL *b, REAL *y) {
   size_t index[MOON_MAX_DIMS] = {0}, at_a = 0, at_b = 0;
   do {
     if (p->step_a && p->step_b) K(row_forward)(op, p->inner, a + at_a, 1, b + at_b, 1, y);
@@ -168,21 +180,22 @@ INLINE void K(any_forward)(binary_op op, const row_plan *p, const REAL *a, const
   } while (next_row(p, index, &at_a, &at_b));
 }
 
-INLINE void K(any_backward)(binary_op op, const row_plan *p, const REAL *g, const REAL *a, const REAL *b, REAL *into_a, REAL *into_b) {
+MOON_INLINE void K(any_backward)(binary_op op, const row_plan *p, const REAL *g, const REAL *a, const REAL *b, REAL *into_a,
+                           bool fresh_a, REAL *into_b, bool fresh_b) {
   size_t index[MOON_MAX_DIMS] = {0}, at_a = 0, at_b = 0;
   do {
     size_t n = p->inner;
-    if (into_a && p->step_a && p->step_b) K(row_backward_a)(op, n, g, b + at_b, 1, into_a + at_a, 1);
-    else if (into_a && p->step_a) K(row_backward_a)(op, n, g, b + at_b, 0, into_a + at_a, 1);
-    else if (into_a) K(row_backward_a)(op, n, g, b + at_b, p->step_b, into_a + at_a, 0);
-    if (into_b && p->step_a && p->step_b) K(row_backward_b)(op, n, g, a + at_a, 1, b + at_b, into_b + at_b, 1);
-    else if (into_b && p->step_b) K(row_backward_b)(op, n, g, a + at_a, 0, b + at_b, into_b + at_b, 1);
-    else if (into_b) K(row_backward_b)(op, n, g, a + at_a, p->step_a, b + at_b, into_b + at_b, 0);
+    if (into_a && p->step_a && p->step_b) MOON_BOTH(fresh_a, K(row_backward_a), op, n, g, b + at_b, 1, into_a + at_a, 1);
+    else if (into_a && p->step_a) MOON_BOTH(fresh_a, K(row_backward_a), op, n, g, b + at_b, 0, into_a + at_a, 1);
+    else if (into_a) MOON_BOTH(fresh_a, K(row_backward_a), op, n, g, b + at_b, p->step_b, into_a + at_a, 0);
+    if (into_b && p->step_a && p->step_b) MOON_BOTH(fresh_b, K(row_backward_b), op, n, g, a + at_a, 1, b + at_b, into_b + at_b, 1);
+    else if (into_b && p->step_b) MOON_BOTH(fresh_b, K(row_backward_b), op, n, g, a + at_a, 0, b + at_b, into_b + at_b, 1);
+    else if (into_b) MOON_BOTH(fresh_b, K(row_backward_b), op, n, g, a + at_a, p->step_a, b + at_b, into_b + at_b, 0);
     g += n;
   } while (next_row(p, index, &at_a, &at_b));
 }
 
-static void K(binary_forward)(binary_op op, const row_plan *p, const REAL *a, const REAL *b, REAL *y) {
+MOON_CLONES static void K(binary_forward)(binary_op op, const row_plan *p, const REAL *a, const REAL *b, REAL *y) {
   switch (op) {
     case ADD: K(any_forward)(ADD, p, a, b, y); break;
     case SUB: K(any_forward)(SUB, p, a, b, y); break;
@@ -191,12 +204,14 @@ static void K(binary_forward)(binary_op op, const row_plan *p, const REAL *a, co
   }
 }
 
-static void K(binary_backward)(binary_op op, const row_plan *p, const REAL *g, const REAL *a, const REAL *b, REAL *into_a, REAL *into_b) {
+MOON_CLONES static void K(binary_backward)(binary_op op, const row_plan *p, const REAL *g, const REAL *a, const REAL *b,
+                                           REAL *into_a,
+                               bool fresh_a, REAL *into_b, bool fresh_b) {
   switch (op) {
-    case ADD: K(any_backward)(ADD, p, g, a, b, into_a, into_b); break;
-    case SUB: K(any_backward)(SUB, p, g, a, b, into_a, into_b); break;
-    case MUL: K(any_backward)(MUL, p, g, a, b, into_a, into_b); break;
-    case DIV: K(any_backward)(DIV, p, g, a, b, into_a, into_b); break;
+    case ADD: K(any_backward)(ADD, p, g, a, b, into_a, fresh_a, into_b, fresh_b); break;
+    case SUB: K(any_backward)(SUB, p, g, a, b, into_a, fresh_a, into_b, fresh_b); break;
+    case MUL: K(any_backward)(MUL, p, g, a, b, into_a, fresh_a, into_b, fresh_b); break;
+    case DIV: K(any_backward)(DIV, p, g, a, b, into_a, fresh_a, into_b, fresh_b); break;
   }
 }
 
@@ -213,16 +228,20 @@ MOON_CLONES static void K(unary_forward)(unary_op op, double number, size_t n, c
 }
 
 /* From the output where that is cheaper: s' = s(1 - s), tanh' = 1 - tanh^2, exp' = exp. */
-MOON_CLONES static void K(unary_backward)(unary_op op, double number, size_t n, const REAL *restrict g, const REAL *restrict x,
-                                          const REAL *restrict y, REAL *restrict into) {
+MOON_INLINE void K(unary_backward_loop)(unary_op op, double number, size_t n, const REAL *restrict g, const REAL *restrict x,
+                                        const REAL *restrict y, REAL *restrict into, bool fresh) {
   REAL factor = (REAL)number;
   switch (op) {
-    case SCALE: for (size_t i = 0; i < n; i++) into[i] += g[i] * factor; break;
-    case RELU: for (size_t i = 0; i < n; i++) into[i] += y[i] <= 0 ? 0 : g[i]; break;
-    case SIGMOID: for (size_t i = 0; i < n; i++) into[i] += g[i] * y[i] * (1 - y[i]); break;
-    case TANH: for (size_t i = 0; i < n; i++) into[i] += g[i] * (1 - y[i] * y[i]); break;
-    case EXP: for (size_t i = 0; i < n; i++) into[i] += g[i] * y[i]; break;
-    case LOG: for (size_t i = 0; i < n; i++) into[i] += g[i] / x[i]; break;
+    case SCALE: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * factor); break;
+    case RELU: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], y[i] <= 0 ? 0 : g[i]); break;
+    case SIGMOID: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * y[i] * (1 - y[i])); break;
+    case TANH: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * (1 - y[i] * y[i])); break;
+    case EXP: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * y[i]); break;
+    case LOG: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] / x[i]); break;
   }
+}
+MOON_CLONES static void K(unary_backward)(unary_op op, double number, size_t n, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict y, bool fresh, REAL *restrict into) {
+  MOON_BOTH(fresh, K(unary_backward_loop), op, number, n, g, x, y, into);
 }
 #endif

@@ -8,7 +8,6 @@
 #include "autograd/strides.h"
 #include "autograd/tape.h"
 
-#define INLINE static inline __attribute__((always_inline))
 #define MOON_EACH_REAL "ops_layout.c"
 #include "autograd/each_real.h"
 
@@ -27,8 +26,11 @@ static void move_forward(const moon_node *node, const move *m, const void *from)
 }
 
 static void move_back(moon_tape *tape, const moon_node *node, const move *m, moon_var input) {
-  void *into = moon_node_grad(tape, input);
-  if (into && moon_node_at(tape, input)->count) MOON_BY_DTYPE(node->dtype, add_back, &m->walk, node->grad, m->start, into);
+  size_t count = moon_node_at(tape, input)->count, moved = m->walk.inner;
+  for (int d = 0; d < m->walk.dims; d++) moved *= m->walk.size[d];
+  bool fresh = false; /* what is repeated gathers several gradients a number */
+  void *into = moved == count ? moon_node_grad_raw(tape, input, &fresh) : moon_node_grad(tape, input);
+  if (into && count) MOON_BY_DTYPE(node->dtype, add_back, &m->walk, node->grad, m->start, fresh, into);
 }
 
 static void single_back(moon_tape *tape, moon_node *node) { move_back(tape, node, node->aux, node->in[0]); }
@@ -167,7 +169,8 @@ moon_status moon_op_stack(moon_tape *tape, const moon_var *parts, size_t n, int 
 
 /* to[i, j] = from[i, j], or += : a block of two dimensions with any steps. In tiles, so that where one side walks along the rows and the
  * other along the columns neither leaves its cache lines. */
-static void K(move_block)(bool add, size_t rows, size_t cols, const REAL *restrict from, size_t from_row, size_t from_col,
+static void K(move_block)(bool add, bool fresh, size_t rows, size_t cols, const REAL *restrict from, size_t from_row,
+                          size_t from_col,
                           REAL *restrict to, size_t to_row, size_t to_col) {
   enum { TILE = 16 };
   for (size_t i0 = 0; i0 < rows; i0 += TILE)
@@ -175,13 +178,14 @@ static void K(move_block)(bool add, size_t rows, size_t cols, const REAL *restri
       for (size_t i = i0; i < rows && i < i0 + TILE; i++)
         for (size_t j = j0; j < cols && j < j0 + TILE; j++) {
           REAL *place = to + i * to_row + j * to_col, value = from[i * from_row + j * from_col];
-          *place = add ? *place + value : value;
+          if (add) MOON_GAIN(fresh, *place, value);
+          else *place = value;
         }
 }
 
 /* The rows of the walk; where they are not runs on both sides, two dimensions at a time. Rows with step 1 vectorise. `back`: from the
  * node to the input, adding. */
-static void K(move_all)(moon_walk walk, bool back, const REAL *restrict from, REAL *restrict to) {
+static void K(move_all)(moon_walk walk, bool back, bool fresh, const REAL *restrict from, REAL *restrict to) {
   int source = back, target = !back; /* operands */
   size_t index[MOON_MAX_DIMS] = {0}, at[MOON_OPERANDS] = {0}, n = walk.inner, rows = 1;
   const size_t *step = walk.inner_step;
@@ -195,14 +199,16 @@ static void K(move_all)(moon_walk walk, bool back, const REAL *restrict from, RE
   do {
     const REAL *x = from + at[source];
     REAL *y = to + at[target];
-    if (!runs) K(move_block)(back, rows, n, x, row_step[source], step[source], y, row_step[target], step[target]);
-    else if (back) for (size_t i = 0; i < n; i++) y[i] += x[i];
+    if (!runs) K(move_block)(back, fresh, rows, n, x, row_step[source], step[source], y, row_step[target], step[target]);
+    else if (back) for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, y[i], x[i]);
     else for (size_t i = 0; i < n; i++) y[i] = x[i];
   } while (moon_walk_next(&walk, index, at));
 }
 
-static void K(copy)(const moon_walk *walk, const REAL *x, REAL *y, size_t start) { K(move_all)(*walk, false, x, y + start); }
-static void K(add_back)(const moon_walk *walk, const REAL *g, size_t start, REAL *into) {
-  K(move_all)(*walk, true, g + start, into);
+static void K(copy)(const moon_walk *walk, const REAL *x, REAL *y, size_t start) {
+  K(move_all)(*walk, false, false, x, y + start);
+}
+static void K(add_back)(const moon_walk *walk, const REAL *g, size_t start, bool fresh, REAL *into) {
+  K(move_all)(*walk, true, fresh, g + start, into);
 }
 #endif

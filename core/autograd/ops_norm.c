@@ -52,11 +52,13 @@ static moon_status push_norm(moon_tape *tape, const moon_op *op, const moon_var 
 static void layer_back(moon_tape *tape, moon_node *node) {
   const norm *kept = node->aux;
   const moon_node *x = moon_node_at(tape, node->in[0]), *gamma = moon_node_at(tape, node->in[1]);
-  void *into_x = moon_node_grad(tape, node->in[0]), *into_gamma = moon_node_grad(tape, node->in[1]),
-       *into_beta = moon_node_grad(tape, node->in[2]);
+  bool fresh;
+  void *into_gamma = moon_node_grad(tape, node->in[1]), *into_beta = moon_node_grad(tape, node->in[2]);
+  void *into_x = moon_node_grad_raw(tape, node->in[0], &fresh);
   size_t d = gamma->count, rows = node->count / d;
   if (into_x)
-    MOON_BY_DTYPE(node->dtype, layer_backward, rows, d, node->grad, x->value, gamma->value, kept->mean, kept->inverse, into_x);
+    MOON_BY_DTYPE(node->dtype, layer_backward, rows, d, node->grad, x->value, gamma->value, kept->mean, kept->inverse, fresh,
+                  into_x);
   if (into_gamma) MOON_BY_DTYPE(node->dtype, layer_gamma, rows, d, node->grad, x->value, kept->mean, kept->inverse, into_gamma);
   if (into_beta) MOON_BY_DTYPE(node->dtype, column_sums, rows, d, node->grad, into_beta);
 }
@@ -158,14 +160,19 @@ MOON_CLONES static void K(layer_forward)(size_t rows, size_t d, double epsilon, 
   }
 }
 
-MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
-                                          const REAL *restrict gamma, const REAL *restrict mean, const REAL *restrict inverse,
-                                          REAL *restrict into) {
+MOON_INLINE void K(layer_backward_loop)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                        const REAL *restrict gamma, const REAL *restrict mean, const REAL *restrict inverse,
+                                        REAL *restrict into, bool fresh) {
   for (size_t i = 0; i < rows; i++, g += d, x += d, into += d) {
     REAL m = mean[i], s = inverse[i];
     REAL v_mean = K(row_dot)(d, g, gamma) / (REAL)d, u_mean = K(row_dot_off)(d, g, gamma, x, m) * s / (REAL)d;
-    for (size_t j = 0; j < d; j++) into[j] += s * (g[j] * gamma[j] - v_mean - (x[j] - m) * s * u_mean);
+    for (size_t j = 0; j < d; j++) MOON_GAIN(fresh, into[j], s * (g[j] * gamma[j] - v_mean - (x[j] - m) * s * u_mean));
   }
+}
+MOON_CLONES static void K(layer_backward)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict gamma, const REAL *restrict mean, const REAL *restrict inverse,
+                                          bool fresh, REAL *restrict into) {
+  MOON_BOTH(fresh, K(layer_backward_loop), rows, d, g, x, gamma, mean, inverse, into);
 }
 
 MOON_CLONES static void K(layer_gamma)(size_t rows, size_t d, const REAL *restrict g, const REAL *restrict x,

@@ -12,9 +12,11 @@ typedef struct point { point_op op; double p, q; } point;
 #include "autograd/each_real.h"
 
 static void point_back(moon_tape *tape, moon_node *node) {
-  void *into = moon_node_grad(tape, node->in[0]);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
   const void *x = moon_node_at(tape, node->in[0])->value;
-  if (into) MOON_BY_DTYPE(node->dtype, point_backward, *(const point *)node->aux, node->count, node->grad, x, node->value, into);
+  if (into)
+    MOON_BY_DTYPE(node->dtype, point_backward, *(const point *)node->aux, node->count, node->grad, x, node->value, fresh, into);
 }
 
 static moon_status pointwise(moon_tape *tape, const moon_op *op, point f, moon_var a, moon_var *out) {
@@ -84,26 +86,28 @@ MOON_CLONES static void K(point_forward)(point f, size_t n, const REAL *restrict
       else for (size_t i = 0; i < n; i++) y[i] = M(pow)(x[i], p);
       break;
     case CLIP: for (size_t i = 0; i < n; i++) y[i] = x[i] < p ? p : x[i] > q ? q : x[i]; break;
-    case SOFTPLUS:
-      for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + K(moon_log1p)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i]));
-      break;
+    case SOFTPLUS: for (size_t i = 0; i < n; i++) y[i] = (x[i] < 0 ? 0 : x[i]) + K(moon_log1p)(K(moon_exp)(x[i] < 0 ? x[i] : -x[i])); break;
     case LEAKY_RELU: for (size_t i = 0; i < n; i++) y[i] = x[i] < 0 ? p * x[i] : x[i]; break;
     case GELU: for (size_t i = 0; i < n; i++) y[i] = x[i] * K(moon_sigmoid)(K(gelu_inner)(x[i])); break;
   }
 }
 
-MOON_CLONES static void K(point_backward)(point f, size_t n, const REAL *restrict g, const REAL *restrict x,
-                                          const REAL *restrict y, REAL *restrict into) {
+MOON_INLINE void K(point_backward_loop)(point f, size_t n, const REAL *restrict g, const REAL *restrict x, const REAL *restrict y,
+                                        REAL *restrict into, bool fresh) {
   REAL p = (REAL)f.p, q = (REAL)f.q;
   switch (f.op) {
-    case NEG: for (size_t i = 0; i < n; i++) into[i] -= g[i]; break;
-    case ABS: for (size_t i = 0; i < n; i++) into[i] += x[i] < 0 ? -g[i] : x[i] == 0 ? 0 : g[i]; break;
-    case SQRT: for (size_t i = 0; i < n; i++) into[i] += g[i] / (2 * y[i]); break;
-    case POW: for (size_t i = 0; i < n; i++) into[i] += g[i] * K(pow_slope)(p, x[i]); break;
-    case CLIP: for (size_t i = 0; i < n; i++) into[i] += x[i] < p || x[i] > q ? 0 : g[i]; break;
-    case SOFTPLUS: for (size_t i = 0; i < n; i++) into[i] += g[i] * K(moon_sigmoid)(x[i]); break;
-    case LEAKY_RELU: for (size_t i = 0; i < n; i++) into[i] += x[i] < 0 ? p * g[i] : g[i]; break;
-    case GELU: for (size_t i = 0; i < n; i++) into[i] += g[i] * K(gelu_slope)(x[i]); break;
+    case NEG: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], -g[i]); break;
+    case ABS: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], x[i] < 0 ? -g[i] : x[i] == 0 ? 0 : g[i]); break;
+    case SQRT: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] / (2 * y[i])); break;
+    case POW: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * K(pow_slope)(p, x[i])); break;
+    case CLIP: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], x[i] < p || x[i] > q ? 0 : g[i]); break;
+    case SOFTPLUS: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * K(moon_sigmoid)(x[i])); break;
+    case LEAKY_RELU: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], x[i] < 0 ? p * g[i] : g[i]); break;
+    case GELU: for (size_t i = 0; i < n; i++) MOON_GAIN(fresh, into[i], g[i] * K(gelu_slope)(x[i])); break;
   }
+}
+MOON_CLONES static void K(point_backward)(point f, size_t n, const REAL *restrict g, const REAL *restrict x,
+                                          const REAL *restrict y, bool fresh, REAL *restrict into) {
+  MOON_BOTH(fresh, K(point_backward_loop), f, n, g, x, y, into);
 }
 #endif

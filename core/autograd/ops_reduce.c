@@ -34,9 +34,11 @@ moon_status moon_op_mean(moon_tape *tape, moon_var a, moon_var *out) { return to
 static size_t width_of(const moon_node *node) { return node->dims ? node->shape[node->dims - 1] : 1; }
 
 static void softmax_back(moon_tape *tape, moon_node *node) {
-  void *into = moon_node_grad(tape, node->in[0]);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
   if (into && node->count)
-    MOON_BY_DTYPE(node->dtype, softmax_backward, node->count / width_of(node), width_of(node), node->grad, node->value, into);
+    MOON_BY_DTYPE(node->dtype, softmax_backward, node->count / width_of(node), width_of(node), node->grad, node->value, fresh,
+                  into);
 }
 
 static const moon_op softmax_op = {"softmax", softmax_back};
@@ -77,11 +79,12 @@ static void K(softmax_forward)(size_t rows, size_t width, const REAL *restrict x
 }
 
 /* dx = y (dy - <dy, y>) */
-static void K(softmax_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y, REAL *restrict into) {
+static void K(softmax_backward)(size_t rows, size_t width, const REAL *restrict g, const REAL *restrict y, bool fresh,
+                                REAL *restrict into) {
   for (size_t r = 0; r < rows; r++, g += width, y += width, into += width) {
     double dot = 0;
     for (size_t j = 0; j < width; j++) dot += (double)g[j] * y[j];
-    for (size_t j = 0; j < width; j++) into[j] += y[j] * (g[j] - (REAL)dot);
+    for (size_t j = 0; j < width; j++) MOON_GAIN(fresh, into[j], y[j] * (g[j] - (REAL)dot));
   }
 }
 #endif

@@ -29,8 +29,9 @@ moon_status moon_op_transpose(moon_tape *tape, moon_var a, moon_var *out) {
 /* ---- reshape ---------------------------------------------------------------------------------------------------------------- */
 
 static void reshape_back(moon_tape *tape, moon_node *node) {
-  void *into = moon_node_grad(tape, node->in[0]);
-  if (into) MOON_BY_DTYPE(node->dtype, add_rows, 1, node->count, node->grad, node->count, into, node->count);
+  bool fresh;
+  void *into = moon_node_grad_raw(tape, node->in[0], &fresh);
+  if (into) MOON_BY_DTYPE(node->dtype, add_rows, 1, node->count, node->grad, node->count, fresh, into, node->count);
 }
 
 static const moon_op reshape_op = {"reshape", reshape_back};
@@ -70,8 +71,9 @@ static void concat_back(moon_tape *tape, moon_node *node) {
   size_t width = last_dim(node), at = 0, rows = rows_of(node), each = moon_dtype_size(node->dtype);
   for (size_t i = 0; i < parts->n; i++) {
     size_t own = last_dim(moon_node_at(tape, parts->part[i]));
-    void *into = moon_node_grad(tape, parts->part[i]);
-    if (into) MOON_BY_DTYPE(node->dtype, add_rows, rows, own, (void *)((char *)node->grad + at * each), width, into, own);
+    bool fresh;
+    void *into = moon_node_grad_raw(tape, parts->part[i], &fresh);
+    if (into) MOON_BY_DTYPE(node->dtype, add_rows, rows, own, (void *)((char *)node->grad + at * each), width, fresh, into, own);
     at += own;
   }
 }
@@ -118,7 +120,7 @@ typedef struct slice_runs { size_t outer, run, stride, start; } slice_runs;
 static void slice_back(moon_tape *tape, moon_node *node) {
   const slice_runs *s = node->aux;
   char *into = moon_node_grad(tape, node->in[0]);
-  if (into) MOON_BY_DTYPE(node->dtype, add_rows, s->outer, s->run, node->grad, s->run,
+  if (into) MOON_BY_DTYPE(node->dtype, add_rows, s->outer, s->run, node->grad, s->run, false,
                           (void *)(into + s->start * moon_dtype_size(node->dtype)), s->stride);
 }
 
@@ -164,8 +166,13 @@ static void K(add_transposed)(size_t n, size_t m, const REAL *restrict x, REAL *
 }
 
 /* into's rows += x's rows; strides in elements. */
-static void K(add_rows)(size_t rows, size_t width, const REAL *restrict x, size_t x_stride, REAL *restrict into, size_t into_stride) {
+MOON_INLINE void K(add_rows_loop)(size_t rows, size_t width, const REAL *restrict x, size_t x_stride, REAL *restrict into,
+                                  size_t into_stride, bool fresh) {
   for (size_t r = 0; r < rows; r++)
-    for (size_t j = 0; j < width; j++) into[r * into_stride + j] += x[r * x_stride + j];
+    for (size_t j = 0; j < width; j++) MOON_GAIN(fresh, into[r * into_stride + j], x[r * x_stride + j]);
+}
+static void K(add_rows)(size_t rows, size_t width, const REAL *restrict x, size_t x_stride, bool fresh, REAL *restrict into,
+                        size_t into_stride) {
+  MOON_BOTH(fresh, K(add_rows_loop), rows, width, x, x_stride, into, into_stride);
 }
 #endif

@@ -161,12 +161,35 @@ size_t moon_var_count(const moon_tape *tape, moon_var v) { return moon_node_at(t
 
 /* ---- the way back ----------------------------------------------------------------------------------------------------------- */
 
+void moon_tape_keep_grads(moon_tape *tape, bool on) { tape->forgets = !on; }
+
+/* Memory of the size of the node's gradient that was freed last: it is most likely in the cache. NULL: none. */
+static void *take_free(moon_free_grads *list, size_t bytes) {
+  for (size_t i = 0; i < list->n; i++) {
+    void *first = list->first[i];
+    if (list->bytes[i] != bytes || !first) continue;
+    memcpy(&list->first[i], first, sizeof first);
+    return first;
+  }
+  return NULL;
+}
+
+static void give_free(moon_free_grads *list, size_t bytes, void *memory) {
+  size_t i = 0;
+  while (i < list->n && list->bytes[i] != bytes) i++;
+  if (i == MOON_FREE_SIZES || bytes < MOON_FREE_LEAST) return;
+  if (i == list->n) list->bytes[i] = bytes, list->first[i] = NULL, list->n++;
+  memcpy(memory, &list->first[i], sizeof memory);
+  list->first[i] = memory;
+}
+
 void *moon_node_grad_raw(moon_tape *tape, moon_var v, bool *fresh) {
   moon_node *node = moon_node_at(tape, v);
   *fresh = false;
-  if (!node->needs_grad) return NULL;
-  *fresh = !node->grad && node->room != node->leaf_grad; /* a leaf's holds what earlier batches left */
-  return node->grad = node->room;
+  if (!node->needs_grad || node->grad) return node->grad;
+  *fresh = node->room != node->leaf_grad; /* a leaf's holds what earlier batches left */
+  if (tape->forgets && node->op->backward) node->grad = take_free(&tape->free, node->count * moon_dtype_size(node->dtype));
+  return node->grad = node->grad ? node->grad : node->room;
 }
 
 void *moon_node_grad(moon_tape *tape, moon_var v) {
@@ -177,6 +200,7 @@ void *moon_node_grad(moon_tape *tape, moon_var v) {
 }
 
 moon_status moon_tape_reserve(moon_tape *tape, moon_var from) {
+  tape->free.n = 0;
   for (size_t i = 0; i <= from.id; i++) {
     moon_node *node = &tape->nodes[i];
     if (!node->needs_grad || node->room) continue;
@@ -192,7 +216,12 @@ moon_status moon_tape_walk(moon_tape *tape, moon_var from) {
   for (size_t i = (size_t)from.id + 1; i-- > 0 && !tape->failure.code;) {
     moon_node *node = &tape->nodes[i];
     if (tape->checks && node->grad) MOON_TRY(moon_node_finite(tape, i, "gradient", node->grad));
-    if (node->grad && node->count && node->op->backward && !(tape->held && node->op->outside)) node->op->backward(tape, node);
+    if (!node->grad || !node->count || !node->op->backward || (tape->held && node->op->outside)) continue;
+    node->op->backward(tape, node);
+    if (!tape->forgets) continue;
+    node = &tape->nodes[i]; /* the caller's code may have run */
+    give_free(&tape->free, node->count * moon_dtype_size(node->dtype), node->grad);
+    node->grad = NULL;
   }
   return tape->failure;
 }

@@ -36,7 +36,7 @@ struct moon_node {
   size_t shape[MOON_MAX_DIMS];
   size_t count;
   void *value;     /* [count], contiguous; read-only where borrowed */
-  void *grad;      /* NULL until something flows in, then `room` */
+  void *grad;      /* NULL until something flows in, then `room`, or another's room that is free again */
   void *room;      /* where it lies: a leaf's in its tensor, another's in memory that backward reserves before anything flows */
   void *leaf_grad; /* leaves: the tensor's memory */
   void *aux;       /* what the op keeps for its way back, in the arena */
@@ -49,11 +49,20 @@ typedef struct moon_scope {
   char name[];
 } moon_scope;
 
+/* Gradients whose memory is free again, by size; the list goes through the memory itself. */
+enum { MOON_FREE_SIZES = 16, MOON_FREE_LEAST = 256 /* bytes */ };
+typedef struct moon_free_grads {
+  size_t n, bytes[MOON_FREE_SIZES];
+  void *first[MOON_FREE_SIZES];
+} moon_free_grads;
+
 struct moon_tape {
   moon_node *nodes;
   size_t n, cap;
   moon_arena arena;
   size_t peak;    /* most bytes that one step took from the arena */
+  bool forgets;   /* gradients that have flowed on make room for others */
+  moon_free_grads free; /* during a walk */
   bool held;      /* gradients stay in the tape until moon_tape_deliver */
   moon_status failure;     /* latched by moon_tape_latch inside a backward pass */
   bool no_grad, checks;    /* as set by the caller */
@@ -113,6 +122,16 @@ typedef struct moon_scope_text { char text[200]; } moon_scope_text;
 moon_scope_text moon_scope_write(const moon_scope *scope);
 /* The failure of an op on two shapes: "op: [2, 3] against [4]: why". */
 moon_status moon_node_mismatch(const moon_tape *tape, const moon_op *op, moon_var a, moon_var b, const char *why);
+
+/* What a kernel adds to where a gradient is summed, `fresh` as moon_node_grad_raw answers it. The zero stays in the sum, so that the bits are
+ * those of memory that was zeroed first. A loop over it is written once, inlined with `fresh` constant by MOON_BOTH: then it vectorises. */
+#define MOON_BOTH(fresh, loop, ...)          \
+  do {                                       \
+    if (fresh) loop(__VA_ARGS__, true);      \
+    else loop(__VA_ARGS__, false);           \
+  } while (0)
+#define MOON_INLINE static inline __attribute__((always_inline))
+#define MOON_GAIN(fresh, place, gain) ((place) = ((fresh) ? 0 : (place)) + (gain))
 
 /* Kernels exist once, in REAL, and are compiled for f32 and f64 (each_real.h); this picks one. */
 #define MOON_BY_DTYPE(dtype, kernel, ...)                  \

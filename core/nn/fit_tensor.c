@@ -68,6 +68,7 @@ typedef struct lane {
 static moon_status lane_new(const moon_module *module, moon_arena *arena, lane *l) {
   *l = (lane){.module = module};
   MOON_TRY(moon_tape_new(&l->tape));
+  moon_tape_keep_grads(l->tape, false);
   moon_tape_set_account(l->tape, moon_account_here());
   l->inputs = moon_arena_calloc(arena, module->input_count * sizeof *l->inputs);
   l->values = moon_arena_calloc(arena, module->input_count * sizeof *l->values);

@@ -98,9 +98,6 @@ moon_status moon_layer_leaf(const moon_layer *layer, const moon_pass *pass, size
 extern const char *const moon_layer_activations[]; /* the first four are moon_activation's (layer_plain.c) */
 enum { MOON_LAYER_ACTIVATIONS = 7 };
 moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moon_var *y);
-/* x [a, b, ..., d] as rows [a b ..., d]; and rows [a b ..., e] as [a, b, ..., e], `like` having the first dimensions. */
-moon_status moon_layer_rows(moon_tape *tape, moon_var x, moon_var *rows);
-moon_status moon_layer_unrows(moon_tape *tape, moon_var rows, moon_var like, moon_var *y);
 
 /* ---- the kinds (layer_*.c) ----------------------------------------------------------------------------------------------- */
 

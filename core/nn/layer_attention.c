@@ -46,25 +46,13 @@ static moon_status attention_build(moon_layer *layer, moon_build *build) {
   return moon_ok();
 }
 
-/* [n, steps, d] -> [n, heads, steps, d / heads], through one of the dense parts. */
-static moon_status to_heads(const moon_layer *layer, const moon_pass *pass, int part, const moon_value *in, moon_var *heads) {
-  moon_value made;
-  MOON_TRY(moon_layer_forward(layer->children[part], pass, in, &made));
-  size_t steps = layer->in.shape[0], each = layer->in.shape[1] / layer->size;
-  MOON_TRY(moon_op_reshape(pass->tape, made.x, 4, (size_t[]){pass->rows, steps, layer->size, each}, heads));
-  return moon_op_permute(pass->tape, *heads, (int[]){0, 2, 1, 3}, heads);
-}
-
 static moon_status attention_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
-  moon_var q, k, v;
-  const moon_attention how = {.causal = layer->flag, .lengths = in->lengths};
-  moon_value seen = *in;
-  MOON_TRY(to_heads(layer, pass, QUERY, in, &q));
-  MOON_TRY(to_heads(layer, pass, KEY, in, &k));
-  MOON_TRY(to_heads(layer, pass, VALUE, in, &v));
-  MOON_TRY(moon_op_attention(pass->tape, q, k, v, &how, &seen.x));
-  MOON_TRY(moon_op_permute(pass->tape, seen.x, (int[]){0, 2, 1, 3}, &seen.x));
-  MOON_TRY(moon_op_reshape(pass->tape, seen.x, 3, (size_t[]){pass->rows, layer->in.shape[0], layer->in.shape[1]}, &seen.x));
+  moon_value q, k, v, seen = *in;
+  const moon_attention how = {.heads = layer->size, .causal = layer->flag, .lengths = in->lengths};
+  MOON_TRY(moon_layer_forward(layer->children[QUERY], pass, in, &q));
+  MOON_TRY(moon_layer_forward(layer->children[KEY], pass, in, &k));
+  MOON_TRY(moon_layer_forward(layer->children[VALUE], pass, in, &v));
+  MOON_TRY(moon_op_attention(pass->tape, q.x, k.x, v.x, &how, &seen.x));
   return moon_layer_forward(layer->children[OUT], pass, &seen, out);
 }
 

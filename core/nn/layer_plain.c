@@ -20,24 +20,6 @@ moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moo
   }
 }
 
-moon_status moon_layer_rows(moon_tape *tape, moon_var x, moon_var *rows) {
-  int dims = moon_var_dims(tape, x);
-  if (dims == 2) return *rows = x, moon_ok();
-  const size_t *shape = moon_var_shape(tape, x);
-  size_t n = 1;
-  for (int d = 0; d + 1 < dims; d++) n *= shape[d];
-  return moon_op_reshape(tape, x, 2, (size_t[]){n, shape[dims - 1]}, rows);
-}
-
-moon_status moon_layer_unrows(moon_tape *tape, moon_var rows, moon_var like, moon_var *y) {
-  int dims = moon_var_dims(tape, like);
-  if (dims == 2) return *y = rows, moon_ok();
-  size_t shape[MOON_MAX_DIMS];
-  for (int d = 0; d + 1 < dims; d++) shape[d] = moon_var_shape(tape, like)[d];
-  shape[dims - 1] = moon_var_shape(tape, rows)[1];
-  return moon_op_reshape(tape, rows, dims, shape, y);
-}
-
 /* ---- dense: act(x W + b), x [n, ..., in] -> [n, ..., units] -------------------------------------------------------------- */
 /* choice: the activation; flag: with a bias */
 
@@ -61,16 +43,14 @@ static moon_status dense_build(moon_layer *layer, moon_build *build) {
 static moon_status dense_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
   moon_var w, b, y;
   bool is_fused = layer->flag && layer->choice <= MOON_TANH; /* bias and activation in the product's node */
-  MOON_TRY(moon_layer_rows(pass->tape, in->x, &y));
   MOON_TRY(moon_layer_leaf(layer, pass, 0, &w));
   if (layer->flag) {
     MOON_TRY(moon_layer_leaf(layer, pass, 1, &b));
-    MOON_TRY(moon_op_dense(pass->tape, y, w, b, is_fused ? layer->choice : MOON_LINEAR, &y));
+    MOON_TRY(moon_op_dense(pass->tape, in->x, w, b, is_fused ? layer->choice : MOON_LINEAR, &y));
   } else {
-    MOON_TRY(moon_op_matmul(pass->tape, y, w, &y));
+    MOON_TRY(moon_op_bmm(pass->tape, in->x, w, false, false, &y));
   }
-  if (!is_fused) MOON_TRY(moon_layer_activate(pass->tape, layer->choice, y, &y));
-  return moon_layer_unrows(pass->tape, y, in->x, &out->x);
+  return is_fused ? (out->x = y, moon_ok()) : moon_layer_activate(pass->tape, layer->choice, y, &out->x);
 }
 
 const moon_layer_kind moon_layer_dense = {"dense", dense_build, dense_forward, false};

@@ -137,7 +137,10 @@ static moon_status prepare(moon_fit_state *f) {
   MOON_TRY(
       moon_optimizer_new(json_object_get(f->train, "optimizer"), f->model->params, f->model->param_count, steps, &f->optimizer));
   MOON_TRY(moon_crew_new(f->threads, &f->crew));
-  for (size_t s = 0; s < shards; s++) MOON_TRY(moon_tape_new(&f->tapes[s]));
+  for (size_t s = 0; s < shards; s++) {
+    MOON_TRY(moon_tape_new(&f->tapes[s]));
+    moon_tape_keep_grads(f->tapes[s], false);
+  }
   return moon_block_alloc(&f->valid, &rows, f->batch);
 }
 

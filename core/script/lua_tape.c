@@ -320,6 +320,7 @@ static int var_grad(lua_State *L) {
   moon_use use = moon_use_begin(L, 1, "grad");
   moon_var v = check_var(L, 1, "grad")->v;
   if (moon_var_grad(use.g->tape, v)) return push_numbers(&use, v, moon_var_grad);
+  if (!use.g->keeps) return moon_tensor_raise(L, "grad: what flows through vars is not kept, unless by m.grad { keep_grads = true }");
   lua_pushnil(L);
   return 1;
 }
@@ -412,7 +413,7 @@ static int tape_collect(lua_State *L) {
 
 /* m.grad([options]); upvalue 1: the home */
 static int make_tape(lua_State *L) {
-  static const char *const names[] = {"seed", "training", "checks", NULL};
+  static const char *const names[] = {"seed", "training", "checks", "keep_grads", NULL};
   moon_tensor_home *home = moon_tensor_home_of(L);
   lua_settop(L, 1);
   moon_use use = {.L = L, .op = "m.grad"};
@@ -421,7 +422,9 @@ static int make_tape(lua_State *L) {
   MOON_TENSOR_CALL(L, home, "m.grad: ", moon_tape_new(&g->tape));
   moon_tape_set_account(g->tape, home->account);
   int seed = moon_use_option(&use, 1, "seed"), training = moon_use_option(&use, 1, "training"),
-      checks = moon_use_option(&use, 1, "checks");
+      checks = moon_use_option(&use, 1, "checks"), keep = moon_use_option(&use, 1, "keep_grads");
+  g->keeps = keep && lua_toboolean(L, keep);
+  moon_tape_keep_grads(g->tape, g->keeps);
   if (seed) g->seed = moon_tensor_size(L, seed, "m.grad: seed");
   if (training) g->training = lua_toboolean(L, training);
   if (checks) moon_tape_set_checks(g->tape, lua_toboolean(L, checks));

@@ -28,7 +28,7 @@ struct moon_lua_tape {
   moon_tensor_home *home;
   uint64_t generation;
   moon_lua_tape *nested; /* user value 2 */
-  bool is_nested, busy, no_grad, training;
+  bool is_nested, busy, no_grad, training, keeps;
   lua_Integer kept;     /* entries of user value 1 */
   double work;          /* charged since the reset: the way back costs twice as much */
   uint64_t seed, draws; /* of dropout: each draw has a stream of its own */

@@ -98,6 +98,7 @@ static moon_status run_part(moon_tape *tape, const moon_var *leaves, size_t n, v
   nested->tape = tape;
   nested->generation++;
   nested->training = outer->training;
+  nested->keeps = outer->keeps;
   nested->seed = outer->seed;
   nested->busy = false;
   lua_pushcfunction(L, run_body);

@@ -532,30 +532,38 @@ static const uint32_t *lengths_of(moon_use *use, int index, size_t n) {
   return lengths;
 }
 
-static const uint8_t *key_mask(moon_use *use, int index, moon_var k) {
+/* The keys of k [b, h, tk, d], or [b, tk, h d] where `dims` is 3. */
+static size_t keys_of(moon_use *use, moon_var k, int dims) {
+  return moon_use_dims(use, k) == dims ? moon_use_size(use, k, dims - 2) : 0;
+}
+
+static const uint8_t *key_mask(moon_use *use, int index, moon_var k, size_t keys) {
   int dims;
   size_t shape[MOON_MAX_DIMS];
   if (!index) return NULL;
   const uint8_t *mask = moon_use_mask(use, index, &dims, shape);
-  if (dims != 2 || moon_use_dims(use, k) != 4 || shape[0] != moon_use_size(use, k, 0) || shape[1] != moon_use_size(use, k, 2))
+  if (dims != 2 || !moon_use_dims(use, k) || shape[0] != moon_use_size(use, k, 0) || shape[1] != keys)
     moon_tensor_raise(use->L, "attention: the mask is [b, keys], not %s", moon_shape_write(dims, shape).text);
   return mask;
 }
 
-/* q:attention(k, v [, { scale =, causal =, lengths =, mask = }]): all [b, heads, steps, d] */
+/* q:attention(k, v [, { heads =, scale =, causal =, lengths =, mask = }]): all [b, heads, steps, d], or [b, steps, heads d] */
 static int attention(lua_State *L) {
-  static const char *const names[] = {"scale", "causal", "lengths", "mask", NULL};
+  static const char *const names[] = {"heads", "scale", "causal", "lengths", "mask", NULL};
   moon_use use = moon_use_begin(L, 1, "attention");
   lua_settop(L, 4);
   moon_var q = moon_use_var(&use, 1, NULL), k = moon_use_var(&use, 2, &q), v = moon_use_var(&use, 3, &q), out;
   moon_use_options(&use, 4, names);
   int scale = moon_use_option(&use, 4, "scale"), causal = moon_use_option(&use, 4, "causal"),
-      lengths = moon_use_option(&use, 4, "lengths"), mask = moon_use_option(&use, 4, "mask");
+      lengths = moon_use_option(&use, 4, "lengths"), mask = moon_use_option(&use, 4, "mask"),
+      heads = moon_use_option(&use, 4, "heads");
   moon_attention how = {.scale = scale ? moon_use_number(&use, scale, 0) : 0, .causal = causal && lua_toboolean(L, causal)};
+  if (heads && !(how.heads = moon_tensor_size(L, heads, "attention: heads")))
+    return moon_tensor_raise(L, "attention: at least one head is needed");
+  size_t keys = keys_of(&use, k, heads ? 3 : 4);
   how.lengths = lengths_of(&use, lengths, moon_use_dims(&use, q) ? moon_use_size(&use, q, 0) : 0);
-  how.mask = key_mask(&use, mask, k);
-  double steps = moon_use_dims(&use, k) == 4 ? (double)moon_use_size(&use, k, 2) : 1;
-  moon_use_charge(&use, moon_use_count(&use, q) * steps * 2 * MOON_COST_MULTIPLY + moon_use_count(&use, k) * MOON_COST_CHEAP);
+  how.mask = key_mask(&use, mask, k, keys);
+  moon_use_charge(&use, moon_use_count(&use, q) * (double)(keys ? keys : 1) * 2 * MOON_COST_MULTIPLY + moon_use_count(&use, k) * MOON_COST_CHEAP);
   MOON_USE_CALL(&use, moon_op_attention(use.g->tape, q, k, v, &how, &out));
   return moon_use_push(&use, out);
 }

@@ -2,21 +2,22 @@
  * after product_kernel.h, with the same words, and ends their definitions. */
 /* Columns from..to of b as one panel [inner, PANEL], filled up with zeros. A full panel is a constant size, which makes the copies plain
  * moves. Turned, b's rows are read in order and written across. */
-INLINE void K(pack_panel)(bool turned, size_t inner, size_t columns, size_t from, size_t keep, const REAL *restrict b,
+INLINE void K(pack_panel)(bool turned, size_t inner, size_t from, size_t keep, const REAL *restrict b, size_t b_row,
                           REAL *restrict out) {
   if (turned) {
     for (size_t j = 0; j < keep; j++)
-      for (size_t k = 0; k < inner; k++) out[k * K(PANEL) + j] = b[(from + j) * inner + k];
+      for (size_t k = 0; k < inner; k++) out[k * K(PANEL) + j] = b[(from + j) * b_row + k];
   } else {
-    for (size_t k = 0; k < inner; k++) memcpy(out + k * K(PANEL), b + k * columns + from, keep * sizeof *b);
+    for (size_t k = 0; k < inner; k++) memcpy(out + k * K(PANEL), b + k * b_row + from, keep * sizeof *b);
   }
   for (size_t k = 0; keep < K(PANEL) && k < inner; k++) memset(out + k * K(PANEL) + keep, 0, (K(PANEL) - keep) * sizeof *b);
 }
 
-COMPILED static void K(pack)(bool turned, size_t inner, size_t columns, const REAL *restrict b, REAL *restrict packed) {
+COMPILED static void K(pack)(bool turned, size_t inner, size_t columns, const REAL *restrict b, size_t b_row,
+                             REAL *restrict packed) {
   for (size_t from = 0; from < columns; from += K(PANEL), packed += inner * K(PANEL)) {
-    if (from + K(PANEL) <= columns) K(pack_panel)(turned, inner, columns, from, K(PANEL), b, packed);
-    else K(pack_panel)(turned, inner, columns, from, columns - from, b, packed);
+    if (from + K(PANEL) <= columns) K(pack_panel)(turned, inner, from, K(PANEL), b, b_row, packed);
+    else K(pack_panel)(turned, inner, from, columns - from, b, b_row, packed);
   }
 }
 

@@ -53,8 +53,8 @@ static void activate_back_f32_wide(moon_activation activation, size_t rows, size
                                    float *dz, size_t dz_row, float *sums) {
   activate_back_f32(activation, rows, columns, dy, y, dz, dz_row, sums);
 }
-static void pack_f32_wide(bool turned, size_t inner, size_t columns, const float *b, float *packed) {
-  pack_f32(turned, inner, columns, b, packed);
+static void pack_f32_wide(bool turned, size_t inner, size_t columns, const float *b, size_t b_row, float *packed) {
+  pack_f32(turned, inner, columns, b, b_row, packed);
 }
 #endif
 
@@ -107,10 +107,14 @@ void moon_product_unit(moon_dtype dtype, size_t rows, size_t inner, const void *
 
 /* ---- packing --------------------------------------------------------------------------------------------------------------- */
 
+void moon_pack_part(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, size_t b_row, void *packed) {
+  if (dtype == MOON_F64) pack_f64(turned, inner, columns, b, b_row, packed);
+  else if (has_wide()) pack_f32_wide(turned, inner, columns, b, b_row, packed);
+  else pack_f32(turned, inner, columns, b, b_row, packed);
+}
+
 void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, void *packed) {
-  if (dtype == MOON_F64) pack_f64(turned, inner, columns, b, packed);
-  else if (has_wide()) pack_f32_wide(turned, inner, columns, b, packed);
-  else pack_f32(turned, inner, columns, b, packed);
+  moon_pack_part(dtype, turned, inner, columns, b, turned ? inner : columns, packed);
 }
 
 /* ---- activations ----------------------------------------------------------------------------------------------------------- */

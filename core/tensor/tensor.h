@@ -78,6 +78,8 @@ size_t moon_panel_round(moon_dtype dtype, size_t columns);
 /* b [inner, columns] (turned: stored [columns, inner]) as panels of moon_panel columns, each [inner, panel], zero-padded; packed
  * has inner x moon_panel_round(columns) elements. f32 or f64. */
 void moon_pack(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, void *packed);
+/* The same of a part of a larger matrix: a stored row has b_row elements. */
+void moon_pack_part(moon_dtype dtype, bool turned, size_t inner, size_t columns, const void *b, size_t b_row, void *packed);
 
 /* C [rows, columns] = A [rows, inner] B [inner, columns] + bias, or C += A B; then relu. Sizes and steps are in elements.
  * B(k, j) is at b[j / panel * b_panel + k * b_step + j % panel], readable in whole panels: packed memory has b_step = panel and

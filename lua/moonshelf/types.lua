@@ -203,7 +203,7 @@ function clock:date() end
 ---@alias moonshelf.Operand moonshelf.Var|moonshelf.Tensor|moonshelf.Param|number
 ---@alias moonshelf.Positions moonshelf.Tensor|integer[]
 ---@alias moonshelf.Dtype "f32"|"f64"
----@alias moonshelf.TapeOptions { seed: integer?, training: boolean?, checks: boolean? }
+---@alias moonshelf.TapeOptions { seed: integer?, training: boolean?, checks: boolean?, keep_grads: boolean? }
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
 ---@alias moonshelf.Form { [integer]: integer, ids: integer? }
 ---@alias moonshelf.BuildOptions { inputs: moonshelf.Form|table<string, moonshelf.Form>, seed: integer?, dtype: moonshelf.Dtype? }

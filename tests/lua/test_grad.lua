@@ -41,7 +41,7 @@ local function f64(shape, seed) return nn.param(T.randn(shape, "f64", T.rng(seed
 ---------------------------------------------------------------------------------------------------- vars
 
 t.test("a var has a value, a shape and a gradient", function()
-  local g = m.grad()
+  local g = m.grad { keep_grads = true }
   local w = nn.param(T { { 1, 2 }, { 3, 4 } })
   local x = g:constant(T { { 1, 1 } })
   local y = x:matmul(w)
@@ -54,6 +54,10 @@ t.test("a var has a value, a shape and a gradient", function()
   t.equal(y:grad():to_table(), { { 8.0, 12.0 } })
   t.equal(w:grad():to_table(), { { 8.0, 12.0 }, { 8.0, 12.0 } })
   t.equal(x:grad(), nil)
+  local forgetful = m.grad()
+  local z = forgetful:leaf(w):sum()
+  forgetful:backward(z)
+  t.fails(function() z:grad() end, "grad: what flows through vars is not kept, unless by m.grad { keep_grads = true }")
   t.fails(function() y:item() end, "item: [1, 2] has 2 elements, not one")
   t.fails(function() g:backward(y) end, "backward: the loss has shape [1, 2], not one element")
 end)
@@ -141,6 +145,11 @@ t.test("attention keeps its shape and hides what is to be hidden", function()
   close(q:attention(q, q, { lengths = { 1, 1 } }):slice(3, 4, 4):value(), first:value())
   local mask = T { { true, false, false, false }, { true, false, false, false } }
   close(q:attention(q, q, { mask = mask }):slice(3, 4, 4):value(), first:value())
+  local rows = q:transpose(2, 3):reshape { 2, 4, 24 }
+  local apart = q:attention(q, q, { causal = true, lengths = { 4, 2 } }):transpose(2, 3):reshape { 2, 4, 24 }
+  t.equal(rows:attention(rows, rows, { heads = 3, causal = true, lengths = { 4, 2 } }):value():to_table(), apart:value():to_table())
+  t.fails(function() rows:attention(rows, rows, { heads = 5 }) end, "attention: 5 heads cannot share out [2, 4, 24]")
+  t.fails(function() rows:attention(rows, rows, { heads = 0 }) end, "attention: at least one head is needed")
   t.fails(function() q:attention(q, q, { lengths = { 1 } }) end, "attention: 1 lengths for 2 rows")
   t.fails(function() q:attention(q, q, { mask = T { true } }) end, "the mask is [b, keys], not [1]")
   t.fails(function() q:attention(q, q, { casual = true }) end, "unknown option 'casual'; did you mean 'causal'?")

@@ -77,6 +77,8 @@ static void shapes_are_named_by_layers(void **state) {
   NO("causal attention needs", moon_op_attention(t, other, head, head, &(moon_attention){.causal = true}, &out));
   NO("attention: length 4 at position 0 is more than the keys of [1, 2, 3, 4]",
      moon_op_attention(t, head, head, head, &(moon_attention){.lengths = (uint32_t[]){4}}, &out));
+  NO("attention: [2, 4, 3] against [1, 2, 3, 4]: queries [b, tq, h d]", moon_op_attention(t, s, head, s, &(moon_attention){.heads = 3}, &out));
+  NO("attention: 2 heads cannot share out [2, 4, 3]", moon_op_attention(t, s, s, s, &(moon_attention){.heads = 2}, &out));
   NO("dropout: a rate of 1", moon_op_dropout(t, v.v3, 1, NULL, true, &out));
   NO("dropout: a rate of -0.1", moon_op_dropout(t, v.v3, -0.1, NULL, false, &out));
   NO("fm: [2, 3] is not [n, f, d]", moon_op_fm(t, v.m23, &out));

@@ -105,10 +105,10 @@ static moon_status batch_norm(moon_tape *t, const moon_var *in, double number, m
   return st;
 }
 
-/* number: 1 causal, 2 lengths, 4 mask, 8 another scale */
+/* number: 1 causal, 2 lengths, 4 mask, 8 another scale, 16 two heads in rows */
 static moon_status attention(moon_tape *t, const moon_var *in, double number, moon_var *out) {
   int n = (int)number;
-  moon_attention how = {n & 8 ? -0.7 : 0, n & 1, n & 2 ? ids_small : NULL, n & 4 ? mask_bytes : NULL};
+  moon_attention how = {n & 16 ? 2 : 0, n & 8 ? -0.7 : 0, n & 1, n & 2 ? ids_small : NULL, n & 4 ? mask_bytes : NULL};
   return moon_op_attention(t, in[0], in[1], in[2], &how, out);
 }
 OP(attention_self, moon_op_attention(t, in[0], in[0], in[0], &(moon_attention){.causal = number != 0}, out))
@@ -259,6 +259,9 @@ static void attention_has_the_numeric_gradient_under_every_mask(void **state) {
       check_op(&c, true, 2e-6);
     }
   check_op(&(op_case){"attention(x, x, x)", attention_self, 1, 1, {S(2, 2, 5, 3)}, -1, 1}, true, 2e-6);
+  for (int flags = 16; flags < 18; flags++) /* in rows; more than one tile of queries and of keys */
+    check_op(&(op_case){"attention", attention, flags, 3, {S(1, 18, 4), S(1, 18, 4), S(1, 18, 6)}, -1, 1}, true, 2e-6);
+  check_op(&(op_case){"attention", attention, 0, 3, {S(1, 1, 17, 2), S(1, 1, 35, 2), S(1, 1, 35, 3)}, -1, 1}, true, 2e-6);
 }
 
 /* ---- values by the plain loop ----------------------------------------------------------------------------------------------------- */
@@ -360,7 +363,7 @@ static void attention_is_the_weighted_mean_of_what_is_seen(void **state) {
   for (int i = 0; i < 2; i++) OK(moon_tensor_new(MOON_F32, SHAPE(B, 1, T, D), &grads[i]));
   OK(moon_tape_leaf(tape, q, grads[0], &vq));
   OK(moon_tape_leaf(tape, v, grads[1], &vv));
-  OK(moon_op_attention(tape, vq, vq, vv, &(moon_attention){0.5, true, lengths, mask}, &y));
+  OK(moon_op_attention(tape, vq, vq, vv, &(moon_attention){0, 0.5, true, lengths, mask}, &y));
   const float *got = moon_var_data(tape, y), *x = moon_tensor_data(q), *values = moon_tensor_data(v);
   for (size_t b = 0; b < B; b++)
     for (size_t i = 0; i < T; i++)
@@ -384,6 +387,53 @@ static void attention_is_the_weighted_mean_of_what_is_seen(void **state) {
   }
   moon_tape_free(tape);
   moon_tensor_free(q), moon_tensor_free(v), moon_tensor_free(grads[0]), moon_tensor_free(grads[1]);
+}
+
+/* Two heads beside each other in rows, and the same apart: more queries than a tile holds, widths that are whole panels and that are not. */
+static void heads_in_rows_are_heads_apart(void **state) {
+  (void)state;
+  enum { B = 2, H = 2 };
+  static const uint32_t lengths[B] = {37, 18};
+  static const int turn[4] = {0, 2, 1, 3};
+  static const size_t widths[][2] = {{32, 32}, {5, 16}, {16, 7}};
+  moon_rng rng;
+  moon_rng_seed(&rng, 3, 2);
+  for (int n = 0; n < 12; n++) {
+    size_t d[3] = {widths[n / 4][0], widths[n / 4][0], widths[n / 4][1]}, t = 37;
+    moon_attention how = {H, 0, n & 1, n & 2 ? lengths : NULL, NULL}, apart = how;
+    apart.heads = 0;
+    moon_tensor *x[3], *grads[2][3];
+    moon_var y[2], loss;
+    moon_tape *tape;
+    OK(moon_tape_new(&tape));
+    for (int i = 0; i < 3; i++) {
+      x[i] = random_tensor(&rng, MOON_F64, SHAPE(B, t, H * d[i]), -1, 1);
+      for (int w = 0; w < 2; w++) OK(moon_tensor_new(MOON_F64, SHAPE(B, t, H * d[i]), &grads[w][i]));
+    }
+    for (int w = 0; w < 2; w++) {
+      moon_var in[3];
+      for (int i = 0; i < 3; i++) {
+        OK(moon_tape_leaf(tape, x[i], grads[w][i], &in[i]));
+        if (w) OK(moon_op_reshape(tape, in[i], SHAPE(B, t, H, d[i]), &in[i]));
+        if (w) OK(moon_op_permute(tape, in[i], turn, &in[i]));
+      }
+      OK(moon_op_attention(tape, in[0], in[1], in[2], w ? &apart : &how, &y[w]));
+      if (w) OK(moon_op_permute(tape, y[w], turn, &y[w]));
+      if (w) OK(moon_op_reshape(tape, y[w], SHAPE(B, t, H * d[2]), &y[w]));
+      moon_var square;
+      OK(moon_op_mul(tape, y[w], y[w], &square));
+      OK(moon_op_sum(tape, square, &loss));
+      OK(moon_tape_backward(tape, loss));
+    }
+    const double *a = moon_var_data(tape, y[0]), *b = moon_var_data(tape, y[1]);
+    for (size_t i = 0; i < moon_var_count(tape, y[0]); i++) NEAR(a[i], b[i], 0);
+    for (int i = 0; i < 3; i++) {
+      const double *ga = moon_tensor_data(grads[0][i]), *gb = moon_tensor_data(grads[1][i]);
+      for (size_t j = 0; j < B * t * H * d[i]; j++) NEAR(ga[j], gb[j], 0);
+      moon_tensor_free(x[i]), moon_tensor_free(grads[0][i]), moon_tensor_free(grads[1][i]);
+    }
+    moon_tape_free(tape);
+  }
 }
 
 static void running_statistics_follow_the_batches(void **state) {
@@ -530,6 +580,7 @@ int main(void) {
       cmocka_unit_test(moves_put_elements_where_they_belong),
       cmocka_unit_test(max_and_maximum_route_to_the_first),
       cmocka_unit_test(attention_is_the_weighted_mean_of_what_is_seen),
+      cmocka_unit_test(heads_in_rows_are_heads_apart),
       cmocka_unit_test(running_statistics_follow_the_batches),
       cmocka_unit_test(dropout_keeps_the_mean_and_the_key),
       cmocka_unit_test(ignored_rows_and_weights_count_as_said),

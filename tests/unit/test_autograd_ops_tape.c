@@ -476,7 +476,7 @@ static moon_status sequence(moon_tape *tape, everything *e, moon_var *out) {
   MOON_TRY(moon_op_gru(tape, h, w, u, b, c, lengths, &h));
   MOON_TRY(moon_op_reshape(tape, h, SHAPE(N, T, 2, 2), &turned));
   MOON_TRY(moon_op_permute(tape, turned, (int[]){0, 2, 1, 3}, &turned));
-  MOON_TRY(moon_op_attention(tape, turned, turned, turned, &(moon_attention){0, true, lengths, mask}, &turned));
+  MOON_TRY(moon_op_attention(tape, turned, turned, turned, &(moon_attention){0, 0, true, lengths, mask}, &turned));
   MOON_TRY(moon_op_permute(tape, turned, (int[]){0, 2, 1, 3}, &turned));
   MOON_TRY(moon_op_reshape(tape, turned, SHAPE(N * T, D), &turned));
   MOON_TRY(moon_op_select_rows(tape, turned, last, N, out));
@@ -563,6 +563,55 @@ static void a_steady_step_of_all_ops_allocates_nothing(void **state) {
   everything_close(&e);
 }
 
+static void gradients_that_make_room_come_out_the_same(void **state) {
+  (void)state;
+  everything e[2];
+  for (int w = 0; w < 2; w++) {
+    double loss;
+    moon_tape *tape = fresh();
+    everything_open(&e[w]);
+    moon_tape_keep_grads(tape, w == 0);
+    for (int i = 0; i < 3; i++) OK(everything_step(tape, &e[w], &loss));
+    moon_tape_free(tape);
+  }
+  param *a[8] = {&e[0].x, &e[0].w, &e[0].u, &e[0].bias, &e[0].c, &e[0].square, &e[0].gamma, &e[0].table},
+        *b[8] = {&e[1].x, &e[1].w, &e[1].u, &e[1].bias, &e[1].c, &e[1].square, &e[1].gamma, &e[1].table};
+  for (int i = 0; i < 8; i++)
+    assert_memory_equal(moon_tensor_data(a[i]->grad), moon_tensor_data(b[i]->grad),
+                        moon_tensor_count(a[i]->grad) * sizeof(float));
+  everything_close(&e[0]), everything_close(&e[1]);
+}
+
+/* f = sum (x + x x x): x^2's gradient has flowed on when that of the other branch comes. */
+static void what_has_flowed_on_is_forgotten_and_a_second_walk_is_like_the_first(void **state) {
+  (void)state;
+  enum { MANY = 500 };
+  moon_rng rng;
+  moon_rng_seed(&rng, 4, 3);
+  param x = param_of(&rng, MOON_F32, SHAPE(MANY));
+  const float *value = moon_tensor_data(x.value), *grad = moon_tensor_data(x.grad);
+  for (int keeps = 0; keeps < 2; keeps++) {
+    moon_tape *tape = fresh();
+    moon_var in, square, cube, y;
+    moon_tape_keep_grads(tape, keeps);
+    moon_tensor_fill(x.grad, 0);
+    OK(leaf(tape, &x, &in));
+    OK(moon_op_mul(tape, in, in, &square));
+    OK(moon_op_mul(tape, square, in, &cube));
+    OK(moon_op_scale(tape, in, 1, &y));
+    OK(moon_op_add(tape, y, cube, &y));
+    OK(moon_op_sum(tape, y, &y));
+    for (int times = 1; times < 4; times++) {
+      OK(moon_tape_backward(tape, y));
+      for (size_t i = 0; i < MANY; i++) NEAR(grad[i], times * (1 + 3 * value[i] * value[i]), 1e-4);
+    }
+    assert_int_equal(moon_var_grad(tape, square) != NULL, keeps);
+    assert_ptr_equal(moon_var_grad(tape, in), grad);
+    moon_tape_free(tape);
+  }
+  param_free(&x);
+}
+
 static void any_failed_allocation_is_an_answer(void **state) {
   (void)state;
   everything e;
@@ -636,6 +685,8 @@ int main(void) {
       cmocka_unit_test(checks_and_scopes_reach_into_checkpoints),
       cmocka_unit_test(long_scopes_are_cut_not_overrun),
       cmocka_unit_test(a_steady_step_of_all_ops_allocates_nothing),
+      cmocka_unit_test(gradients_that_make_room_come_out_the_same),
+      cmocka_unit_test(what_has_flowed_on_is_forgotten_and_a_second_walk_is_like_the_first),
       cmocka_unit_test(any_failed_allocation_is_an_answer),
       cmocka_unit_test(an_op_without_memory_leaves_the_tape_as_it_was),
   };
