@@ -42,11 +42,27 @@ static int net_state(lua_State *L) {
   return 1;
 }
 
+static bool is_saved(const moon_module *module, const char *name) {
+  moon_named_tensor one;
+  for (size_t i = 0; saved_at(module, i, &one); i++)
+    if (!strcmp(one.name, name)) return true;
+  return false;
+}
+
+/* The table at 2 has no names but the net's; of several the first in the alphabet is told. */
+static void check_extra(lua_State *L, const moon_module *module) {
+  const char *extra = NULL;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (!is_saved(module, name) && (!extra || strcmp(name, extra) < 0)) extra = name;
+  }
+  if (extra) moon_tensor_raise(L, "net:load: the net has no '%s'", extra);
+}
+
 /* The tensors of the table at 2 fit the net's, one for one. */
 static void check_state(lua_State *L, const moon_module *module) {
   moon_named_tensor one;
-  size_t n = 0, given_n = 0;
-  for (; saved_at(module, n, &one); n++, lua_pop(L, 1)) {
+  for (size_t i = 0; saved_at(module, i, &one); i++, lua_pop(L, 1)) {
     lua_getfield(L, 2, one.name);
     if (!moon_tensor_is(L, -1)) moon_tensor_raise(L, "net:load: '%s' is missing", one.name);
     const moon_tensor *t = moon_tensor_check(L, -1, "net:load");
@@ -55,8 +71,7 @@ static void check_state(lua_State *L, const moon_module *module) {
                         moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
                         moon_shape_write(moon_tensor_dims(one.tensor), moon_tensor_shape(one.tensor)).text);
   }
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) given_n++;
-  if (given_n != n) moon_tensor_raise(L, "net:load: %zu tensors for a net of %zu", given_n, n);
+  check_extra(L, module);
 }
 
 /* net:load(state or path of a .safetensors file): all of it or nothing */
