@@ -1,6 +1,7 @@
 /* report.c - what people see of a data set and of an evaluation. */
 #include "cli/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,24 @@ static void print_cell(const json_t *value) {
   else printf("  %9s", "-");
 }
 
+static double number_in(const json_t *of, const char *name) {
+  const json_t *value = json_object_get(of, name);
+  return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* What the precision costs, where it is not f32. */
+static void print_precision(const json_t *precision) {
+  if (!precision) return;
+  const char *name = json_string_value(json_object_get(precision, "name"));
+  const json_t *bytes = json_object_get(precision, "bytes"), *apart = json_object_get(precision, "difference");
+  const json_t *auc = json_object_get(precision, "auc"), *loss = json_object_get(precision, "logloss");
+  printf("\nScores in %s: %.0f bytes of layers instead of %.0f; from f32 at most %.2g, in the mean %.2g apart\n", name,
+         number_in(bytes, name), number_in(bytes, "f32"), number_in(apart, "most"), number_in(apart, "mean"));
+  printf("  auc %.4f, f32 %.4f (%+.4f)   logloss %.4f, f32 %.4f (%+.4f)\n", number_in(auc, name), number_in(auc, "f32"),
+         number_in(auc, name) - number_in(auc, "f32"), number_in(loss, name), number_in(loss, "f32"),
+         number_in(loss, name) - number_in(loss, "f32"));
+}
+
 void cli_report_metrics(const json_t *metrics) {
   const json_t *model = json_object_get(metrics, "model"), *baselines = json_object_get(metrics, "baselines");
   const json_t *examples = json_object_get(metrics, "examples"), *value;
@@ -57,4 +76,5 @@ void cli_report_metrics(const json_t *metrics) {
     json_object_foreach((json_t *)baselines, other, baseline) print_cell(json_object_get(baseline, name));
     putchar('\n');
   }
+  print_precision(json_object_get(metrics, "precision"));
 }

@@ -31,6 +31,13 @@ void moon_account_release(moon_account *account, size_t bytes);
 moon_account *moon_account_enter(moon_account *account);
 moon_account *moon_account_here(void);
 
+/* ---- versions (tensor.c) ------------------------------------------------------------------------------------------------------- */
+
+/* For who keeps something made of a tensor's numbers: a count that goes up when a writer notes that it wrote. All tensors over one
+ * buffer have one; borrowed memory has none, 0. Who trains notes its writes, and Lua all of its own; not so the kernels. */
+uint64_t moon_tensor_version(const moon_tensor *tensor);
+void moon_tensor_touch(moon_tensor *tensor); /* not while another thread reads the version */
+
 /* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ----------------------------------------- */
 
 /* [low, high), also after rounding to f32. f32 or f64. MOON_EINVAL where the range is empty or not finite. */

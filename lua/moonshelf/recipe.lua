@@ -72,6 +72,7 @@ local TRAIN = {
   seed = { words.integer(0), default = 42 },
   patience = { words.integer(0), default = 0 },
   threads = { words.integer(1, 64) },
+  precision = { words.one_of { "f32", "bf16", "int8" } },
   ahead = { words.integer(0, 8) },
   checkpoint = { words.integer(1) },
   on_epoch = { words.func },
