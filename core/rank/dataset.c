@@ -35,7 +35,8 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
   d->rule_count = json_array_size(rules);
   moon_status status = d->rules ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu rules", d->rule_count);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s holds no events", table->name);
-  if (!status.code) status = moon_preprocess(rules, table, options->functions, d->rules);
+  const moon_preprocess_options reach = {options->functions, options->data_dir, options->max_bad_rows, options->progress};
+  if (!status.code) status = moon_preprocess(rules, table, &reach, d->rules);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s: the preprocess rules left no event", table->name);
   if (status.code) {
     moon_table_free(table);

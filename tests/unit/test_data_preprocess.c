@@ -24,8 +24,9 @@ static moon_status map(void *self, uint32_t fn, moon_table *table, const char *n
 static moon_status run(const char *rules, moon_table *table, moon_rule_report *reports) {
   int calls = 0;
   const moon_row_functions functions = {&calls, filter, map};
+  const moon_preprocess_options options = {.functions = &functions};
   json_t *json = json_of(rules);
-  moon_status status = moon_preprocess(json, table, &functions, reports);
+  moon_status status = moon_preprocess(json, table, &options, reports);
   json_decref(json);
   return status;
 }
