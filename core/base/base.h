@@ -161,6 +161,7 @@ void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
  * ("CET-1CEST,M3.5.0,M10.5.0/3"); MOON_ENOTFOUND otherwise. */
 typedef struct moon_zone moon_zone;
 moon_status moon_zone_new(const char *name, moon_zone **out);
+moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out); /* of a TZif file (RFC 8536), version 2 or later */
 void moon_zone_free(moon_zone *zone);
 /* UTC of what the clock on the wall said, as microseconds since 1970 on that clock. A time that came twice is the earlier one; one that
  * was skipped counts on from before. */

@@ -131,20 +131,18 @@ static int64_t big_endian(const unsigned char *at, int bytes) {
 }
 
 typedef struct tzif { /* one of the two blocks of a file */
-  size_t times, types, chars, leaps, standards, uts, header, bytes;
+  size_t times, types, chars, leaps, standards, uts, bytes;
 } tzif;
 
 static bool read_block(const unsigned char *bytes, size_t n, int width, tzif *out) {
   if (n < 44 || memcmp(bytes, "TZif", 4)) return false;
-  size_t counts[6], total = 0;
+  size_t counts[6], w = (size_t)width;
   for (int i = 0; i < 6; i++) {
     counts[i] = (size_t)big_endian(bytes + 20 + 4 * i, 4);
     if (counts[i] > MOST_ZONE_BYTES) return false;
   }
   *out = (tzif){.uts = counts[0], .standards = counts[1], .leaps = counts[2], .times = counts[3], .types = counts[4], .chars = counts[5]};
-  size_t w = (size_t)width;
-  total = out->times * (w + 1) + out->types * 6 + out->chars + out->leaps * (w + 4) + out->standards + out->uts;
-  out->bytes = 44 + total;
+  out->bytes = 44 + out->times * (w + 1) + out->types * 6 + out->chars + out->leaps * (w + 4) + out->standards + out->uts;
   return out->types > 0 && out->bytes <= n;
 }
 
@@ -166,18 +164,18 @@ static moon_status fill_zone(moon_zone *zone, const unsigned char *block, const 
 }
 
 /* Of version 2 and later: the block of 32-bit times is passed over. */
-static moon_status read_tzif(moon_zone *zone, const moon_buf *file) {
-  const unsigned char *bytes = (const unsigned char *)file->data;
+static moon_status read_tzif(moon_zone *zone, const char *file, size_t n) {
+  const unsigned char *bytes = (const unsigned char *)file;
   tzif old, t;
-  if (!read_block(bytes, file->n, 4, &old) || bytes[4] < '2' || !read_block(bytes + old.bytes, file->n - old.bytes, 8, &t))
+  if (!read_block(bytes, n, 4, &old) || bytes[4] < '2' || !read_block(bytes + old.bytes, n - old.bytes, 8, &t))
     return moon_fail(MOON_EFORMAT, "the zone's file is broken");
   MOON_TRY(fill_zone(zone, bytes + old.bytes, &t));
-  const char *footer = file->data + old.bytes + t.bytes, *end = file->data + file->n; /* "\nCET-1CEST,...\n"; the buffer ends in a zero */
+  size_t at = old.bytes + t.bytes, length = 0; /* the footer: "\nCET-1CEST,...\n" */
   char text[128];
-  size_t n = footer < end && *footer == '\n' ? strcspn(footer + 1, "\n") : 0;
-  if (!n) return moon_ok();
-  if (n < sizeof text) memcpy(text, footer + 1, n), text[n] = 0;
-  zone->has_rule = n < sizeof text && rule_text(text, &zone->rule);
+  for (at++; at + length < n && file[at + length] != '\n'; length++) {}
+  if (!length) return moon_ok(); /* no rule: the last change holds */
+  if (length < sizeof text) memcpy(text, file + at, length), text[length] = 0;
+  zone->has_rule = length < sizeof text && rule_text(text, &zone->rule);
   return zone->has_rule ? moon_ok() : moon_fail(MOON_EFORMAT, "the zone's file ends in no rule");
 }
 
@@ -203,7 +201,7 @@ static moon_status find_zone(const char *name, moon_zone *zone) {
   if (is_name(name) && moon_file_exists(path)) {
     moon_buf file = {0};
     moon_status status = moon_file_read(path, MOST_ZONE_BYTES, &file);
-    if (!status.code) status = file.n ? read_tzif(zone, &file) : moon_fail(MOON_EFORMAT, "the zone's file is empty");
+    if (!status.code) status = read_tzif(zone, file.data, file.n);
     moon_buf_free(&file);
     return moon_wrap(status, "%s", path);
   }
@@ -216,6 +214,15 @@ moon_status moon_zone_new(const char *name, moon_zone **out) {
   moon_zone *zone = moon_calloc(1, sizeof *zone);
   if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
   moon_status status = find_zone(name, zone);
+  if (status.code) moon_zone_free(zone);
+  else *out = zone;
+  return status;
+}
+
+moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out) {
+  moon_zone *zone = moon_calloc(1, sizeof *zone);
+  if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
+  moon_status status = read_tzif(zone, bytes, n);
   if (status.code) moon_zone_free(zone);
   else *out = zone;
   return status;

@@ -38,10 +38,11 @@ split.random = make "random"
 split.by_user = make "user"
 
 --- Each user's last example tests, the one before it validates, all others train; users with fewer than 3 train only.
+---@param options? {}
 ---@return moonshelf.Split
-function split.leave_one_out(...)
+function split.leave_one_out(options)
   local where = words.where("m.split.leave_one_out")
-  if select("#", ...) > 0 then words.fail(where, "m.split.leave_one_out takes nothing, got %s", words.describe((...))) end
+  words.options(where, "m.split.leave_one_out", options, {})
   return words.new("a split", where, { by = "leave_one_out" })
 end
 
