@@ -91,13 +91,12 @@ static moon_status run_rule(moon_rule *rule) {
 
 /* ---- the report ------------------------------------------------------------------------------------------------------------- */
 
-/* A text of any length into a field, cut between characters. */
-static void put_text(char *out, size_t room, const char *text) {
-  size_t n = strlen(text), cut = n < room ? n : room - 4;
-  cut = moon_utf8_prefix(text, cut);
+/* A text of any length into a field: made fit for a terminal, cut between characters. */
+static void put_text(char *out, size_t room, char *text) {
+  moon_text_tidy(text);
+  size_t n = strlen(text), cut = n < room ? n : moon_utf8_prefix(text, room - 4);
   memcpy(out, text, cut);
   memcpy(out + cut, n < room ? "" : "...", n < room ? 1 : 4);
-  moon_text_tidy(out);
 }
 
 /* "user=u1, item=i7, time=2026-11-24T10:00:00Z", and - for nothing. */
@@ -121,13 +120,14 @@ static moon_status sample_row(const moon_table *table, size_t row, char *out, si
       moon_buf_puts(&text, cell);
     }
   }
+  moon_buf_puts(&text, ""); /* a table without columns too has a text */
   bool failed = text.failed;
-  if (!failed) put_text(out, room, text.data ? text.data : "");
+  if (!failed) put_text(out, room, text.data);
   moon_buf_free(&text);
   return failed ? moon_fail(MOON_ENOMEM, "no memory to show a row") : moon_ok();
 }
 
-static moon_status fill_report(const moon_rule *rule, moon_rule_report *report) {
+static moon_status fill_report(moon_rule *rule, moon_rule_report *report) {
   const char *op = json_string_value(json_object_get(rule->spec, "op")), *where = json_string_value(json_object_get(rule->spec, "where"));
   snprintf(report->rule, sizeof report->rule, "%s%s%s%s", op, where ? " (" : "", where ? where : "", where ? ")" : "");
   put_text(report->why, sizeof report->why, rule->why);
