@@ -1,7 +1,8 @@
 /* zone.c - time zones: what a clock on the wall there meant in UTC.
  *
- * A zone is a list of moments at which the offset changed, and a rule for all that comes after: the contents of a TZif file (RFC 8536),
- * or a rule alone (a POSIX TZ text such as "CET-1CEST,M3.5.0,M10.5.0/3"), or one offset. The process's own zone is never looked at. */
+ * A zone is a list of moments at which the offset changed, and a rule for all that comes after: the contents of a TZif file
+ * (RFC 8536), or a rule alone (a POSIX TZ text such as "CET-1CEST,M3.5.0,M10.5.0/3"), or one offset. The process's own zone is
+ * never looked at. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ struct moon_zone {
   rule rule;
 };
 
-/* ---- a POSIX rule ----------------------------------------------------------------------------------------------------------- */
+/* ---- a POSIX rule ----------------------------------------------------------------------------------------------------- */
 
 static bool eat(const char **at, char c) {
   if (**at != c) return false;
@@ -72,7 +73,8 @@ static bool turn_text(const char **at, turn *out) {
   *out = (turn){.kind = eat(at, 'M') ? 'M' : eat(at, 'J') ? 'J' : 'N', .seconds = 2 * 3600};
   bool fine;
   if (out->kind == 'M')
-    fine = whole(at, 12, &out->month) && out->month && eat(at, '.') && whole(at, 5, &out->week) && out->week && eat(at, '.') && whole(at, 6, &out->day);
+    fine = whole(at, 12, &out->month) && out->month && eat(at, '.') && whole(at, 5, &out->week) && out->week && eat(at, '.') &&
+           whole(at, 6, &out->day);
   else
     fine = whole(at, 365, &out->day) && (out->kind == 'N' || out->day);
   return fine && (!eat(at, '/') || clock_text(at, 167, &out->seconds));
@@ -122,7 +124,7 @@ static int64_t rule_offset(const rule *r, int64_t utc) {
   return summer ? r->summer : r->standard;
 }
 
-/* ---- a TZif file ------------------------------------------------------------------------------------------------------------ */
+/* ---- a TZif file ------------------------------------------------------------------------------------------------------ */
 
 static int64_t big_endian(const unsigned char *at, int bytes) {
   uint64_t value = at[0] & 0x80 ? UINT64_MAX : 0;
@@ -141,7 +143,8 @@ static bool read_block(const unsigned char *bytes, size_t n, int width, tzif *ou
     counts[i] = (size_t)big_endian(bytes + 20 + 4 * i, 4);
     if (counts[i] > MOST_ZONE_BYTES) return false;
   }
-  *out = (tzif){.uts = counts[0], .standards = counts[1], .leaps = counts[2], .times = counts[3], .types = counts[4], .chars = counts[5]};
+  *out = (tzif){
+      .uts = counts[0], .standards = counts[1], .leaps = counts[2], .times = counts[3], .types = counts[4], .chars = counts[5]};
   out->bytes = 44 + out->times * (w + 1) + out->types * 6 + out->chars + out->leaps * (w + 4) + out->standards + out->uts;
   return out->types > 0 && out->bytes <= n;
 }
@@ -155,7 +158,8 @@ static moon_status fill_zone(moon_zone *zone, const unsigned char *block, const 
   zone->offset[0] = (int32_t)big_endian(types, 4);
   for (size_t i = 0; i < t->times; i++) {
     zone->at[i] = big_endian(times + 8 * i, 8);
-    if (which[i] >= t->types || (i && zone->at[i] <= zone->at[i - 1])) return moon_fail(MOON_EFORMAT, "the zone's file is broken");
+    if (which[i] >= t->types || (i && zone->at[i] <= zone->at[i - 1]))
+      return moon_fail(MOON_EFORMAT, "the zone's file is broken");
     zone->offset[i + 1] = (int32_t)big_endian(types + 6 * which[i], 4);
   }
   for (size_t i = 0; i <= t->times; i++)
@@ -172,14 +176,14 @@ static moon_status read_tzif(moon_zone *zone, const char *file, size_t n) {
   MOON_TRY(fill_zone(zone, bytes + old.bytes, &t));
   size_t at = old.bytes + t.bytes, length = 0; /* the footer: "\nCET-1CEST,...\n" */
   char text[128];
-  for (at++; at + length < n && file[at + length] != '\n'; length++) {}
+  for (at++; at + length < n && file[at + length] != '\n';) length++;
   if (!length) return moon_ok(); /* no rule: the last change holds */
   if (length < sizeof text) memcpy(text, file + at, length), text[length] = 0;
   zone->has_rule = length < sizeof text && rule_text(text, &zone->rule);
   return zone->has_rule ? moon_ok() : moon_fail(MOON_EFORMAT, "the zone's file ends in no rule");
 }
 
-/* ---- zones ------------------------------------------------------------------------------------------------------------------ */
+/* ---- zones ------------------------------------------------------------------------------------------------------------ */
 
 static bool offset_name(const char *name, rule *out) {
   *out = (rule){0};
@@ -207,15 +211,18 @@ static moon_status find_zone(const char *name, moon_zone *zone) {
   }
   zone->has_rule = rule_text(name, &zone->rule);
   if (zone->has_rule) return moon_ok();
-  return moon_fail(MOON_ENOTFOUND, "'%.60s' is no time zone such as \"+02:00\" or \"Europe/Amsterdam\" (of " ZONE_FOLDER ")", name);
+  return moon_fail(MOON_ENOTFOUND, "'%.60s' is no time zone such as \"+02:00\" or \"Europe/Amsterdam\" (of " ZONE_FOLDER ")",
+                   name);
 }
 
 moon_status moon_zone_new(const char *name, moon_zone **out) {
   moon_zone *zone = moon_calloc(1, sizeof *zone);
   if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
   moon_status status = find_zone(name, zone);
-  if (status.code) moon_zone_free(zone);
-  else *out = zone;
+  if (status.code)
+    moon_zone_free(zone);
+  else
+    *out = zone;
   return status;
 }
 
@@ -223,8 +230,10 @@ moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out) {
   moon_zone *zone = moon_calloc(1, sizeof *zone);
   if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
   moon_status status = read_tzif(zone, bytes, n);
-  if (status.code) moon_zone_free(zone);
-  else *out = zone;
+  if (status.code)
+    moon_zone_free(zone);
+  else
+    *out = zone;
   return status;
 }
 
@@ -239,8 +248,10 @@ static int64_t offset_at(const moon_zone *zone, int64_t utc) {
   size_t low = 0, high = zone->n; /* changes before or at utc */
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (zone->at[middle] <= utc) low = middle + 1;
-    else high = middle;
+    if (zone->at[middle] <= utc)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low == zone->n && zone->has_rule ? rule_offset(&zone->rule, utc) : zone->offset[low];
 }
@@ -250,5 +261,5 @@ int64_t moon_zone_utc(const moon_zone *zone, int64_t local) {
   int64_t before = offset_at(zone, seconds - DAY), after = offset_at(zone, seconds + DAY);
   bool later = offset_at(zone, seconds - before) != before && offset_at(zone, seconds - after) == after;
   int64_t shift = (later ? after : before) * MOON_SECOND, utc;
-  return __builtin_sub_overflow(local, shift, &utc) ? local : utc;
+  return __builtin_sub_overflow(local, shift, &utc) || utc == INT64_MIN ? local : utc; /* that one is the null */
 }

@@ -3,8 +3,8 @@
  * A table is a set of equally long columns in C memory. A string column holds codes into a dictionary. Nulls are sentinels
  * (MOON_NONE, INT64_MIN, NaN), so a column is one plain array. Lua sees tables only through cursors and views.
  *
- * The road of a row: reader (csv.c) -> table -> preprocess rules (preprocess.c, rules_*.c) -> event log sorted by time with dense user/item
- * rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
+ * The road of a row: reader (csv.c) -> table -> preprocess rules (preprocess.c, rules_*.c) -> event log sorted by time with dense
+ * user/item rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
 #ifndef MOON_DATA_H
 #define MOON_DATA_H
 
@@ -139,19 +139,21 @@ typedef struct moon_rule_report {
 /* Each rule is an object with "op" and "where", applied in order; the first that fails leaves the table as it was before it.
  * reports: [json_array_size(rules)], may be NULL.
  *
- *   {"op":"drop_missing","columns":[..]}                         rows where one of them is null
- *   {"op":"filter","fn":1}   {"op":"map","column":"event","fn":2}
- *   {"op":"dedupe","columns":[..]}                               all but the first of rows that agree in them
- *   {"op":"fill","values":[{"column","value"}]}                  nulls by a number, a text, or "mean", "median" of a number column
- *   {"op":"cast","types":[{"column","type"}]}                    as a reader would have read it; what does not parse becomes null
- *   {"op":"rename","names":[{"column","to"}]}                    all at once, so two may swap
- *   {"op":"clip","column","min"?,"max"?}                         numbers into bounds
- *   {"op":"time_zone","zones":[{"column","zone"}]}               times read as UTC were local times: zones as moon_zone_new has them
- *   {"op":"sessionize","gap_us":N}                               adds integer "session": 1, 2, .. as they begin; a user's next one
- *                                                                begins where more than the gap has passed since their last event
- *   {"op":"k_core","user"?:5,"item"?:5}                          the largest set of rows where each user and each item has so many
- *   {"op":"bots","over_us":N,"most":60}                          users who at some time had more events within (t - over, t]
- *   {"op":"join","source":{..},"on":"user","columns"?:[..]}      columns (or all) of another table, by the first row of the same id */
+ *   {"op":"drop_missing","columns":[..]}            rows where one of them is null
+ *   {"op":"filter","fn":1}
+ *   {"op":"map","column":"event","fn":2}
+ *   {"op":"dedupe","columns":[..]}                  all but the first of rows that agree in them
+ *   {"op":"fill","values":[{"column","value"}]}     nulls by a number, a text, or "mean", "median" of a column of numbers
+ *   {"op":"cast","types":[{"column","type"}]}       as a reader would have read it; what does not parse becomes null
+ *   {"op":"rename","names":[{"column","to"}]}       all at once, so two may swap
+ *   {"op":"clip","column","min"?,"max"?}            numbers into bounds
+ *   {"op":"time_zone","zones":[{"column","zone"}]}  times read as UTC were local times; zones as moon_zone_new has them
+ *   {"op":"sessionize","gap_us":N}                  adds integer "session": 1, 2, .. in the order of time; a user's event begins
+ *                                                   one where more than the gap has passed since their last
+ *   {"op":"k_core","user"?:5,"item"?:5}             the most rows where each user and each item has so many
+ *   {"op":"bots","over_us":N,"most":60}             without users who at some t have more rows within (t - over, t]
+ *   {"op":"join","source":{..},"on":"user",         columns (or all) of another table, by its first row of the same id
+ *    "columns"?:[..]} */
 moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_preprocess_options *options,
                             moon_rule_report *reports);
 

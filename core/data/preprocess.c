@@ -4,7 +4,7 @@
 
 #include "data/rules.h"
 
-/* ---- for the rules ---------------------------------------------------------------------------------------------------------- */
+/* ---- for the rules ---------------------------------------------------------------------------------------------------- */
 
 void moon_rule_say(moon_rule *rule, const char *format, ...) {
   size_t n = strlen(rule->why);
@@ -55,7 +55,7 @@ void moon_groups_free(moon_groups *groups) {
   *groups = (moon_groups){0};
 }
 
-/* ---- one rule --------------------------------------------------------------------------------------------------------------- */
+/* ---- one rule --------------------------------------------------------------------------------------------------------- */
 
 static moon_status run_filter(moon_rule *rule) {
   const moon_row_functions *functions = rule->options->functions;
@@ -73,23 +73,37 @@ static moon_status run_map(moon_rule *rule) {
   return functions->map(functions->self, fn, rule->table, column);
 }
 
+static const struct {
+  const char *op;
+  moon_status (*run)(moon_rule *rule);
+} known[] = {{"drop_missing", moon_rule_drop_missing},
+             {"filter", run_filter},
+             {"map", run_map},
+             {"dedupe", moon_rule_dedupe},
+             {"fill", moon_rule_fill},
+             {"cast", moon_rule_cast},
+             {"rename", moon_rule_rename},
+             {"clip", moon_rule_clip},
+             {"time_zone", moon_rule_time_zone},
+             {"sessionize", moon_rule_sessionize},
+             {"k_core", moon_rule_k_core},
+             {"bots", moon_rule_bots},
+             {"join", moon_rule_join}};
+enum { KNOWN = sizeof known / sizeof *known };
+
 static moon_status run_rule(moon_rule *rule) {
-  static const char *const names[] = {"drop_missing", "filter",    "map",        "dedupe", "fill", "cast", "rename",
-                                      "clip",         "time_zone", "sessionize", "k_core", "bots", "join"};
-  static moon_status (*const run[])(moon_rule *) = {
-      moon_rule_drop_missing, run_filter,          run_map,              moon_rule_dedupe, moon_rule_fill, moon_rule_cast, moon_rule_rename,
-      moon_rule_clip,         moon_rule_time_zone, moon_rule_sessionize, moon_rule_k_core, moon_rule_bots, moon_rule_join};
-  enum { RULES = sizeof names / sizeof *names };
-  const char *op = json_string_value(json_object_get(rule->spec, "op"));
+  const char *op = json_string_value(json_object_get(rule->spec, "op")), *names[KNOWN];
   if (!op) return moon_fail(MOON_EINVAL, "a preprocess rule has no op");
-  for (size_t i = 0; i < RULES; i++)
-    if (!strcmp(op, names[i])) return run[i](rule);
-  const char *near = moon_nearest(op, names, RULES);
+  for (size_t i = 0; i < KNOWN; i++) {
+    names[i] = known[i].op;
+    if (!strcmp(op, known[i].op)) return known[i].run(rule);
+  }
+  const char *near = moon_nearest(op, names, KNOWN);
   return moon_fail(MOON_EINVAL, "there is no preprocess rule '%s'%s%s%s", op, near ? "; did you mean '" : "", near ? near : "",
                    near ? "'?" : "");
 }
 
-/* ---- the report ------------------------------------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------------------------------- */
 
 /* A text of any length into a field: made fit for a terminal, cut between characters. */
 static void put_text(char *out, size_t room, char *text) {
@@ -128,7 +142,8 @@ static moon_status sample_row(const moon_table *table, size_t row, char *out, si
 }
 
 static moon_status fill_report(moon_rule *rule, moon_rule_report *report) {
-  const char *op = json_string_value(json_object_get(rule->spec, "op")), *where = json_string_value(json_object_get(rule->spec, "where"));
+  const char *op = json_string_value(json_object_get(rule->spec, "op")),
+             *where = json_string_value(json_object_get(rule->spec, "where"));
   snprintf(report->rule, sizeof report->rule, "%s%s%s%s", op, where ? " (" : "", where ? where : "", where ? ")" : "");
   put_text(report->why, sizeof report->why, rule->why);
   report->before = rule->table->rows, report->after = 0;

@@ -26,7 +26,8 @@ typedef struct moon_groups {
   uint32_t *start, *row;
   size_t n; /* codes */
 } moon_groups;
-/* order: [column->n] the order within a group, NULL for the table's; wanted: [column->n] rows with 0 are in no group, as are nulls. */
+/* order: [column->n] the order within a group, NULL for the table's; wanted: [column->n] rows with 0 are in no group, nor are
+ * nulls. */
 moon_status moon_groups_new(const moon_column *column, const uint32_t *order, const uint8_t *wanted, moon_groups *out);
 void moon_groups_free(moon_groups *groups);
 

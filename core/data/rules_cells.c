@@ -15,10 +15,11 @@ static const char *text_of(const json_t *entry, const char *key) {
 
 static moon_status need_numbers(const moon_column *column) {
   if (column->type == MOON_NUMBER || column->type == MOON_INTEGER) return moon_ok();
-  return moon_fail(MOON_EINVAL, "column %s holds %s, not numbers", column->name, column->type == MOON_STRING ? "strings" : "times");
+  return moon_fail(MOON_EINVAL, "column %s holds %s, not numbers", column->name,
+                   column->type == MOON_STRING ? "strings" : "times");
 }
 
-/* ---- fill ------------------------------------------------------------------------------------------------------------------- */
+/* ---- fill ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct filling {
   double number; /* or, for strings, */
@@ -69,8 +70,8 @@ static moon_status number_for(const moon_column *column, const json_t *value, do
   bool mean = name && !strcmp(name, names[0]);
   if (!name || (!mean && strcmp(name, names[1]))) {
     const char *near = name ? moon_nearest(name, names, 2) : NULL;
-    return moon_fail(MOON_EINVAL, "column %s is filled with a number, \"mean\" or \"median\"%s%s%s%s%s", column->name, name ? ", not '" : "",
-                     name ? name : "", name ? "'" : "", near ? "; did you mean " : "", near ? near : "");
+    return moon_fail(MOON_EINVAL, "column %s is filled with a number, \"mean\" or \"median\"%s%s%s%s%s", column->name,
+                     name ? ", not '" : "", name ? name : "", name ? "'" : "", near ? "; did you mean " : "", near ? near : "");
   }
   MOON_TRY(mean ? mean_of(column, out) : median_of(column, out));
   if (column->type == MOON_INTEGER) *out = nearbyint(*out);
@@ -101,9 +102,12 @@ moon_status moon_rule_fill(moon_rule *rule) {
     size_t filled = 0;
     for (size_t row = 0; row < column->n; row++) {
       if (!moon_column_is_null(column, row)) continue;
-      if (column->type == MOON_STRING) column->code[row] = with[i].code;
-      else if (column->type == MOON_NUMBER) column->f64[row] = with[i].number;
-      else column->i64[row] = (int64_t)with[i].number;
+      if (column->type == MOON_STRING)
+        column->code[row] = with[i].code;
+      else if (column->type == MOON_NUMBER)
+        column->f64[row] = with[i].number;
+      else
+        column->i64[row] = (int64_t)with[i].number;
       filled++;
     }
     moon_rule_say(rule, "%s%s = %s in %zu", i ? ", " : "", column->name, with[i].text, filled);
@@ -111,7 +115,7 @@ moon_status moon_rule_fill(moon_rule *rule) {
   return moon_ok();
 }
 
-/* ---- cast ------------------------------------------------------------------------------------------------------------------- */
+/* ---- cast ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct target {
   moon_type type;
@@ -130,7 +134,8 @@ static moon_status target_of(const json_t *entry, target *out) {
       return moon_ok();
     }
   const char *near = name ? moon_nearest(name, names, sizeof names / sizeof *names) : NULL;
-  return moon_fail(MOON_EINVAL, "there is no type '%s'%s%s%s", name ? name : "?", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "there is no type '%s'%s%s%s", name ? name : "?", near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
 }
 
 /* A cell as a file would have written it; a time is a date as a text, microseconds as a number. */
@@ -218,7 +223,7 @@ moon_status moon_rule_cast(moon_rule *rule) {
   return status;
 }
 
-/* ---- rename ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rename ----------------------------------------------------------------------------------------------------------- */
 
 /* Whether two columns would have one name after the renaming. */
 static moon_status check_names(const moon_rule *rule, moon_column *const *columns, char *const *names, size_t n) {
@@ -244,8 +249,10 @@ moon_status moon_rule_rename(moon_rule *rule) {
   moon_status status = moon_ok();
   for (size_t i = 0; i < n && !status.code; i++) {
     const char *to = text_of(json_array_get(list, i), "to");
-    if (!to || !*to) status = moon_fail(MOON_EINVAL, "column %s needs a new name", columns[i]->name);
-    else if (!(names[i] = moon_strdup(to))) status = moon_fail(MOON_ENOMEM, "no memory for a name");
+    if (!to || !*to)
+      status = moon_fail(MOON_EINVAL, "column %s needs a new name", columns[i]->name);
+    else if (!(names[i] = moon_strdup(to)))
+      status = moon_fail(MOON_ENOMEM, "no memory for a name");
   }
   if (!status.code) status = check_names(rule, columns, names, n);
   for (size_t i = 0; i < n; i++) {
@@ -259,7 +266,7 @@ moon_status moon_rule_rename(moon_rule *rule) {
   return status;
 }
 
-/* ---- clip ------------------------------------------------------------------------------------------------------------------- */
+/* ---- clip ------------------------------------------------------------------------------------------------------------- */
 
 static moon_status bound(const moon_rule *rule, const char *key, double otherwise, double *out) {
   const json_t *value = json_object_get(rule->spec, key);
@@ -291,19 +298,23 @@ moon_status moon_rule_clip(moon_rule *rule) {
     if (moon_column_is_null(column, row)) continue;
     if (column->type == MOON_NUMBER) {
       double *cell = &column->f64[row];
-      if (*cell < low) *cell = low, raised++;
-      else if (*cell > high) *cell = high, lowered++;
+      if (*cell < low)
+        *cell = low, raised++;
+      else if (*cell > high)
+        *cell = high, lowered++;
     } else {
       int64_t *cell = &column->i64[row];
-      if (*cell < least) *cell = least, raised++;
-      else if (*cell > most) *cell = most, lowered++;
+      if (*cell < least)
+        *cell = least, raised++;
+      else if (*cell > most)
+        *cell = most, lowered++;
     }
   }
   moon_rule_say(rule, "%s: %zu raised, %zu lowered", name, raised, lowered);
   return moon_ok();
 }
 
-/* ---- time zones ------------------------------------------------------------------------------------------------------------- */
+/* ---- time zones ------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_rule_time_zone(moon_rule *rule) {
   moon_column *columns[MOON_RULE_COLUMNS];
@@ -314,9 +325,12 @@ moon_status moon_rule_time_zone(moon_rule *rule) {
   moon_status status = moon_ok();
   for (size_t i = 0; i < n && !status.code; i++) {
     const char *name = text_of(json_array_get(list, i), "zone");
-    if (columns[i]->type != MOON_TIME) status = moon_fail(MOON_EINVAL, "column %s does not hold times", columns[i]->name);
-    else if (!name) status = moon_fail(MOON_EINVAL, "column %s needs a zone", columns[i]->name);
-    else status = moon_zone_new(name, &zones[i]);
+    if (columns[i]->type != MOON_TIME)
+      status = moon_fail(MOON_EINVAL, "column %s does not hold times", columns[i]->name);
+    else if (!name)
+      status = moon_fail(MOON_EINVAL, "column %s needs a zone", columns[i]->name);
+    else
+      status = moon_zone_new(name, &zones[i]);
     if (!status.code) moon_rule_say(rule, "%s%s from %s", i ? ", " : "", columns[i]->name, name);
   }
   for (size_t i = 0; i < n; i++) {

@@ -18,8 +18,10 @@ static moon_status match_ids(moon_rule *rule, const moon_column *left, const moo
   for (size_t row = 0; row < right->n; row++) {
     uint32_t code = right->code[row];
     if (code == MOON_NONE) continue;
-    if (first[code] == MOON_NONE) first[code] = (uint32_t)row;
-    else repeated++;
+    if (first[code] == MOON_NONE)
+      first[code] = (uint32_t)row;
+    else
+      repeated++;
   }
   for (uint32_t code = 0; code < n; code++) {
     uint32_t there = moon_dict_find(right->dict, moon_dict_text(left->dict, code), moon_dict_length(left->dict, code));
@@ -45,17 +47,21 @@ static moon_status join_column(const moon_column *key, const uint32_t *match, co
   if (from->type == MOON_STRING) MOON_TRY(copy_words(from, to));
   for (size_t row = 0; row < key->n; row++) {
     uint32_t at = key->code[row] == MOON_NONE ? MOON_NONE : match[key->code[row]];
-    if (at == MOON_NONE) MOON_TRY(moon_column_push_null(to));
-    else if (from->type == MOON_STRING) MOON_TRY(moon_column_push_code(to, from->code[at]));
-    else if (from->type == MOON_NUMBER) MOON_TRY(moon_column_push_number(to, from->f64[at]));
-    else MOON_TRY(moon_column_push_integer(to, from->i64[at]));
+    if (at == MOON_NONE)
+      MOON_TRY(moon_column_push_null(to));
+    else if (from->type == MOON_STRING)
+      MOON_TRY(moon_column_push_code(to, from->code[at]));
+    else if (from->type == MOON_NUMBER)
+      MOON_TRY(moon_column_push_number(to, from->f64[at]));
+    else
+      MOON_TRY(moon_column_push_integer(to, from->i64[at]));
   }
   return moon_ok();
 }
 
 /* The columns to add: those named, or all but the id. */
-static moon_status join_columns(const moon_rule *rule, const moon_table *right, const moon_column *id, const moon_column *key, const uint32_t *match,
-                                moon_table *fresh) {
+static moon_status join_columns(const moon_rule *rule, const moon_table *right, const moon_column *id, const moon_column *key,
+                                const uint32_t *match, moon_table *fresh) {
   const json_t *names = json_object_get(rule->spec, "columns");
   size_t n = names ? json_array_size(names) : right->column_count;
   for (size_t i = 0; i < n; i++) {
@@ -85,8 +91,11 @@ static void tell(moon_rule *rule, const moon_column *key, const uint32_t *match)
     if (code != MOON_NONE && match[code] != MOON_NONE) continue;
     if (!alone++) first = moon_column_text(key, row);
   }
-  if (!alone) moon_rule_say(rule, "every row found its %s", key->name);
-  else moon_rule_say(rule, "%zu rows found no %s, the first %s%.40s%s", alone, key->name, first ? "'" : "", first ? first : "is empty", first ? "'" : "");
+  if (!alone)
+    moon_rule_say(rule, "every row found its %s", key->name);
+  else
+    moon_rule_say(rule, "%zu rows found no %s, the first %s%.40s%s", alone, key->name, first ? "'" : "",
+                  first ? first : "is empty", first ? "'" : "");
 }
 
 static moon_status join_with(moon_rule *rule, const moon_table *right) {
@@ -111,7 +120,8 @@ moon_status moon_rule_join(moon_rule *rule) {
   const moon_preprocess_options *o = rule->options;
   moon_csv_report report = {0};
   moon_table *right = NULL;
-  moon_status status = moon_source_read(json_object_get(rule->spec, "source"), o->data_dir, o->max_bad_rows, o->progress, &right, &report);
+  moon_status status =
+      moon_source_read(json_object_get(rule->spec, "source"), o->data_dir, o->max_bad_rows, o->progress, &right, &report);
   rule->placed = status.code != 0; /* by the place of the table's word */
   if (!status.code && right->rows >= MOON_NONE) status = moon_fail(MOON_ELIMIT, "%s: over 2^32 - 2 rows", right->name);
   if (!status.code) status = join_with(rule, right);

@@ -30,8 +30,10 @@ static uint64_t row_hash(moon_column *const *columns, size_t n, size_t row) {
   uint64_t hash = 0;
   for (size_t i = 0; i < n; i++) {
     uint64_t bits = 0;
-    if (columns[i]->type == MOON_STRING) bits = columns[i]->code[row];
-    else memcpy(&bits, (char *)columns[i]->raw + row * 8, 8);
+    if (columns[i]->type == MOON_STRING)
+      bits = columns[i]->code[row];
+    else
+      memcpy(&bits, (char *)columns[i]->raw + row * 8, 8);
     hash = moon_mix64(hash ^ moon_mix64(bits + i));
   }
   return hash;

@@ -14,7 +14,8 @@ static moon_status require(const moon_rule *rule, const char *name, moon_type ty
 static moon_status count_option(const moon_rule *rule, const char *key, bool needed, uint64_t *out) {
   const json_t *value = json_object_get(rule->spec, key);
   json_int_t number = json_integer_value(value);
-  if (value ? !json_is_integer(value) || number < 1 : needed) return moon_fail(MOON_EINVAL, "%s must be a whole number, 1 or more", key);
+  if (value ? !json_is_integer(value) || number < 1 : needed)
+    return moon_fail(MOON_EINVAL, "%s must be a whole number, 1 or more", key);
   *out = (uint64_t)number;
   return moon_ok();
 }
@@ -28,13 +29,14 @@ static const char *plural(size_t n) {
   return n == 1 ? "" : "s";
 }
 
-/* ---- sessions --------------------------------------------------------------------------------------------------------------- */
+/* ---- sessions --------------------------------------------------------------------------------------------------------- */
 
 typedef struct visit { /* of a user: the last event, and its session */
   int64_t time, session;
 } visit;
 
-static moon_status number_sessions(moon_rule *rule, const moon_column *user, const moon_column *time, uint64_t gap, moon_column *out) {
+static moon_status number_sessions(moon_rule *rule, const moon_column *user, const moon_column *time, uint64_t gap,
+                                   moon_column *out) {
   size_t users = moon_dict_count(user->dict);
   int64_t sessions = 0;
   uint32_t *order = NULL;
@@ -73,7 +75,7 @@ moon_status moon_rule_sessionize(moon_rule *rule) {
   return status;
 }
 
-/* ---- the core --------------------------------------------------------------------------------------------------------------- */
+/* ---- the core --------------------------------------------------------------------------------------------------------- */
 
 /* Users, or items: how many rows each has left, and how many it needs. */
 typedef struct side {
@@ -129,7 +131,8 @@ moon_status moon_rule_k_core(moon_rule *rule) {
   uint64_t *doomed = status.code ? NULL : moon_alloc((sides[0].rows.n + sides[1].rows.n) * sizeof *doomed);
   if (!status.code && !doomed) status = moon_fail(MOON_ENOMEM, "no memory to thin out %zu rows", rule->table->rows);
   if (!status.code) peel(sides, rule->keep, doomed);
-  moon_rule_say(rule, "%zu user%s and %zu item%s had too few", sides[0].gone, plural(sides[0].gone), sides[1].gone, plural(sides[1].gone));
+  moon_rule_say(rule, "%zu user%s and %zu item%s had too few", sides[0].gone, plural(sides[0].gone), sides[1].gone,
+                plural(sides[1].gone));
   if (nameless) moon_rule_say(rule, ", %zu row%s had no user or item", nameless, plural(nameless));
   for (int s = 0; s < 2; s++) {
     moon_groups_free(&sides[s].rows);
@@ -139,7 +142,7 @@ moon_status moon_rule_k_core(moon_rule *rule) {
   return status;
 }
 
-/* ---- bots ------------------------------------------------------------------------------------------------------------------- */
+/* ---- bots ------------------------------------------------------------------------------------------------------------- */
 
 /* Whether most + 1 of the rows, which come in the order of time, are within less than `over`. */
 static bool rushes(const moon_groups *rows, size_t user, const moon_column *time, uint64_t over, uint64_t most) {
@@ -148,8 +151,8 @@ static bool rushes(const moon_groups *rows, size_t user, const moon_column *time
   return false;
 }
 
-static moon_status drop_bots(moon_rule *rule, const moon_column *user, const moon_groups *rows, const moon_column *time, uint64_t over,
-                             uint64_t most) {
+static moon_status drop_bots(moon_rule *rule, const moon_column *user, const moon_groups *rows, const moon_column *time,
+                             uint64_t over, uint64_t most) {
   size_t bots = 0;
   uint8_t *bot = moon_calloc(rows->n, 1);
   if (!bot) return moon_fail(MOON_ENOMEM, "no memory for %zu users", rows->n);
@@ -171,7 +174,8 @@ moon_status moon_rule_bots(moon_rule *rule) {
   uint32_t *order = NULL;
   moon_groups rows = {0};
   MOON_TRY(moon_column_order(time, &order));
-  for (size_t row = 0; row < time->n; row++) rule->keep[row] = time->i64[row] != MOON_NULL_INT; /* for now: those that have a time */
+  for (size_t row = 0; row < time->n; row++)
+    rule->keep[row] = time->i64[row] != MOON_NULL_INT; /* for now: those that have a time */
   moon_status status = moon_groups_new(user, order, rule->keep, &rows);
   if (!status.code) status = drop_bots(rule, user, &rows, time, over, most);
   moon_groups_free(&rows);

@@ -1,14 +1,18 @@
 /* split.c - which examples train, validate and test, and so which events may be known when.
  *
- * An event that is nobody's example trains, unless it could tell on one: what a user did from the held-out example on, or, where whole
- * users are held out, anything they did. */
+ * An event that is nobody's example trains, unless it could tell on one: what a user did from the held-out example on, or, where
+ * whole users are held out, anything they did. */
 #include <string.h>
 
 #include "rank/dataset.h"
 
-static int64_t time_of(const moon_dataset *d, size_t example) { return d->log->events[d->examples.event[example]].time; }
+static int64_t time_of(const moon_dataset *d, size_t example) {
+  return d->log->events[d->examples.event[example]].time;
+}
 
-static uint32_t user_of(const moon_dataset *d, size_t example) { return d->log->events[d->examples.event[example]].user; }
+static uint32_t user_of(const moon_dataset *d, size_t example) {
+  return d->log->events[d->examples.event[example]].user;
+}
 
 /* Examples are in time order, so a part is a range; equal times stay together in the later part. */
 static void by_time(moon_dataset *d, const double *shares) {
@@ -96,7 +100,8 @@ static moon_status assign(moon_dataset *d, const json_t *train) {
     return moon_ok();
   } else {
     const char *near = moon_nearest(by, names, 4);
-    return moon_fail(MOON_EINVAL, "there is no split by '%s'%s%s%s", by, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return moon_fail(MOON_EINVAL, "there is no split by '%s'%s%s%s", by, near ? "; did you mean '" : "", near ? near : "",
+                     near ? "'?" : "");
   }
   for (size_t i = 0; i < d->examples.n; i++) d->event_part[d->examples.event[i]] = d->part[i];
   return moon_ok();
@@ -109,7 +114,8 @@ moon_status moon_split(moon_dataset *d, const json_t *train) {
   MOON_TRY(assign(d, train));
   for (size_t i = 0; i < d->examples.n; i++) d->part_n[d->part[i]]++;
   d->judged = d->part_n[MOON_TEST] ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
-  if (!d->part_n[MOON_TRAIN]) return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
+  if (!d->part_n[MOON_TRAIN])
+    return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
   return moon_ok();
 }
 
@@ -123,7 +129,8 @@ moon_status moon_list_known(moon_dataset *d, const json_t *train) {
   for (size_t i = 0; i < d->examples.n; i++)
     if (d->part[i] == d->judged && time_of(d, i) < d->judged_from) d->judged_from = time_of(d, i);
   for (size_t i = 0; i < d->log->n; i++)
-    if (timely ? d->log->events[i].time < d->judged_from : d->event_part[i] != d->judged) d->known[d->known_n++] = d->log->events[i];
+    if (timely ? d->log->events[i].time < d->judged_from : d->event_part[i] != d->judged)
+      d->known[d->known_n++] = d->log->events[i];
   if (!timely && d->log->n) d->judged_from = d->log->events[d->log->n - 1].time;
   return moon_ok();
 }

@@ -41,7 +41,7 @@ static void clocks_are_read_as_people_there_do(void **state) {
   meant("NZST-12NZDT,M9.5.0,M4.1.0/3", "2026-01-01T00:00", "2025-12-31T11:00"); /* summer over the new year */
   meant("NZST-12NZDT,M9.5.0,M4.1.0/3", "2026-06-01T00:00", "2026-05-31T12:00");
   meant("<+0330>-3:30<+0430>,J79/24,J263/24", "2024-03-22T00:00", "2024-03-21T19:30");
-  meant("AAA3BBB,59,J300", "2024-02-29T12:00", "2024-02-29T14:00"); /* day 59 from 0 is February 29 in a leap year */
+  meant("AAA3BBB,59,J300", "2024-02-29T12:00", "2024-02-29T14:00");  /* day 59 from 0 is February 29 in a leap year */
   meant("AAA3BBB,J60,J300", "2024-02-29T12:00", "2024-02-29T15:00"); /* J60 is March 1 in every year */
 }
 
@@ -57,9 +57,25 @@ static void microseconds_stay(void **state) {
 
 static void what_is_no_zone_is_refused(void **state) {
   (void)state;
-  static const char *const names[] = {"", "Europe/Amsterdm", "+25:00", "+01:60", "+01:00x", "../../../etc/passwd", "/etc/passwd", "CET", "CET-1CEST",
-                                      "CET-1CEST,M3.5.0", "CET-1CEST,M13.1.0,M1.1.0", "CET-1CEST,M3.6.0,M1.1.0", "CET-1CEST,M3.1.7,M1.1.0",
-                                      "CET-1CEST,J0,J5", "CET-1CEST,J366,J5", "Europe", "C-1", "<+03", "AAA99999999999999999999"};
+  static const char *const names[] = {"",
+                                      "Europe/Amsterdm",
+                                      "+25:00",
+                                      "+01:60",
+                                      "+01:00x",
+                                      "../../../etc/passwd",
+                                      "/etc/passwd",
+                                      "CET",
+                                      "CET-1CEST",
+                                      "CET-1CEST,M3.5.0",
+                                      "CET-1CEST,M13.1.0,M1.1.0",
+                                      "CET-1CEST,M3.6.0,M1.1.0",
+                                      "CET-1CEST,M3.1.7,M1.1.0",
+                                      "CET-1CEST,J0,J5",
+                                      "CET-1CEST,J366,J5",
+                                      "Europe",
+                                      "C-1",
+                                      "<+03",
+                                      "AAA99999999999999999999"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     moon_zone *zone = NULL;
     moon_status status = moon_zone_new(names[i], &zone);
@@ -76,8 +92,9 @@ static void what_is_no_zone_is_refused(void **state) {
 /* The system's own reading, in zones that differ in all that there is. */
 static void files_agree_with_the_c_library(void **state) {
   (void)state;
-  static const char *const names[] = {"Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca",
-                                      "America/Sao_Paulo", "Pacific/Apia",    "Asia/Tehran",  AMSTERDAM,             "Europe/Dublin"};
+  static const char *const names[] = {"Europe/Amsterdam",  "America/New_York",  "Asia/Kolkata", "Australia/Lord_Howe",
+                                      "Africa/Casablanca", "America/Sao_Paulo", "Pacific/Apia", "Asia/Tehran",
+                                      AMSTERDAM,           "Europe/Dublin"};
   moon_rng rng;
   moon_rng_seed(&rng, 3, 0);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -96,7 +113,8 @@ static void files_agree_with_the_c_library(void **state) {
       if (got == utc) continue;
       time_t other = (time_t)got; /* else the clock said so twice, and this is the first time */
       localtime_r(&other, &there);
-      if (got > utc || other + there.tm_gmtoff != local) fail_msg("%s: %lld came back as %lld", names[i], (long long)utc, (long long)got);
+      if (got > utc || other + there.tm_gmtoff != local)
+        fail_msg("%s: %lld came back as %lld", names[i], (long long)utc, (long long)got);
     }
     moon_zone_free(zone);
   }
@@ -115,8 +133,9 @@ static size_t make_file(char *out, const char *footer) {
     n += 44;
     if (!block) memset(out + n, 0, 7), n += 7;
   }
-  static const unsigned char body[] = {0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 1, 0, /* at 4096: type 1; at 8192: type 0 */
-                                       0, 0, 0x0e, 0x10, 0, 0, 0, 0, 0x1c, 0x20, 1, 4, 'A', 'A', 'A', 0, 'B', 'B', 'B', 0};
+  static const unsigned char body[] = {
+      0, 0, 0,    0,    0, 0, 0x10, 0, 0,    0,    0, 0, 0,   0,   0x20, 0, 1,   0, /* at 4096: type 1; at 8192: type 0 */
+      0, 0, 0x0e, 0x10, 0, 0, 0,    0, 0x1c, 0x20, 1, 4, 'A', 'A', 'A',  0, 'B', 'B', 'B', 0};
   memcpy(out + n, body, sizeof body);
   n += sizeof body;
   return n + (size_t)sprintf(out + n, "\n%s\n", footer);
@@ -150,7 +169,8 @@ static void broken_files_do_no_harm(void **state) {
   for (int round = 0; round < 20000; round++) {
     char copy[300];
     memcpy(copy, file, n);
-    for (uint32_t i = 0, flips = 1 + moon_rng_below(&rng, 4); i < flips; i++) copy[moon_rng_below(&rng, (uint32_t)n)] = (char)moon_rng_u32(&rng);
+    for (uint32_t i = 0, flips = 1 + moon_rng_below(&rng, 4); i < flips; i++)
+      copy[moon_rng_below(&rng, (uint32_t)n)] = (char)moon_rng_u32(&rng);
     moon_zone *zone = NULL;
     moon_status status = moon_zone_read(copy, n, &zone);
     if (status.code) continue;
@@ -176,9 +196,12 @@ static void zones_survive_no_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(clocks_are_read_as_people_there_do), cmocka_unit_test(microseconds_stay),
-                                     cmocka_unit_test(what_is_no_zone_is_refused),         cmocka_unit_test(files_agree_with_the_c_library),
-                                     cmocka_unit_test(a_file_is_read_as_it_is_written),    cmocka_unit_test(broken_files_do_no_harm),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(clocks_are_read_as_people_there_do),
+                                     cmocka_unit_test(microseconds_stay),
+                                     cmocka_unit_test(what_is_no_zone_is_refused),
+                                     cmocka_unit_test(files_agree_with_the_c_library),
+                                     cmocka_unit_test(a_file_is_read_as_it_is_written),
+                                     cmocka_unit_test(broken_files_do_no_harm),
                                      cmocka_unit_test(zones_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

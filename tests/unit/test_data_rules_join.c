@@ -27,9 +27,11 @@ static char *join_rule(const char *words, const char *rest) {
   static char rule[1500];
   columns wanted;
   columns_of(words, &wanted);
-  int n = snprintf(rule, sizeof rule, "{'op':'join','where':'r:7','source':{'where':'r:2','file':'users.csv','delimiter':',','columns':[");
+  int n = snprintf(rule, sizeof rule,
+                   "{'op':'join','where':'r:7','source':{'where':'r:2','file':'users.csv','delimiter':',','columns':[");
   for (size_t i = 0; i < wanted.n; i++) {
-    n += snprintf(rule + n, sizeof rule - (size_t)n, "%s{'name':'%s','from':'%s'", i ? "," : "", wanted.list[i].name, wanted.list[i].from);
+    n += snprintf(rule + n, sizeof rule - (size_t)n, "%s{'name':'%s','from':'%s'", i ? "," : "", wanted.list[i].name,
+                  wanted.list[i].from);
     if (wanted.list[i].type) n += snprintf(rule + n, sizeof rule - (size_t)n, ",'type':'%s'", wanted.list[i].type);
     n += snprintf(rule + n, sizeof rule - (size_t)n, "}");
   }
@@ -54,8 +56,8 @@ static void columns_come_by_the_first_row_of_an_id(void **state) {
   (void)state;
   const char *why = "1 rows repeat a user and were not looked at, 2 rows found no user, the first 'z'";
   write_users(USERS);
-  joins(WORDS, "'on':'user'",
-        "b|1|-|-|-|-;a|2|NL|30|1795478400000000|7;z|3|-|-|-|-;-|4|-|-|-|-;a|5|NL|30|1795478400000000|7", why);
+  joins(WORDS, "'on':'user'", "b|1|-|-|-|-;a|2|NL|30|1795478400000000|7;z|3|-|-|-|-;-|4|-|-|-|-;a|5|NL|30|1795478400000000|7",
+        why);
   joins(WORDS, "'on':'user','columns':['level','country']", "b|1|-|-;a|2|7|NL;z|3|-|-;-|4|-|-;a|5|7|NL", why);
 }
 
@@ -78,7 +80,8 @@ static void what_cannot_be_joined_is_refused(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     moon_table *table = table_of("user,item\na,1\n", "user,item");
     moon_status status = run_rule(join_rule(cases[i].words, cases[i].rest), folder, table, NULL);
-    if (!status.code || !strstr(status.message, cases[i].message) || strstr(status.message, "r:7: r:2")) fail_msg("case %zu: %s", i, status.message);
+    if (!status.code || !strstr(status.message, cases[i].message) || strstr(status.message, "r:7: r:2"))
+      fail_msg("case %zu: %s", i, status.message);
     HOLDS(table, "a|1");
     moon_table_free(table);
   }

@@ -9,7 +9,8 @@ static void a_session_ends_with_the_gap(void **state) {
   (void)state;
   becomes("user,item,time\nb,1,100\na,1,0\na,2,60\na,3,121\nb,2,1000\n", EVENTS, "{'op':'sessionize','gap_us':60000000}",
           "b|1|100000000|2;a|1|0|1;a|2|60000000|1;a|3|121000000|3;b|2|1000000000|4", "4 sessions");
-  becomes("user,item,time\n,1,100\na,1,\na,1,5\n", EVENTS, "{'op':'sessionize','gap_us':1}", "-|1|100000000|-;a|1|-|-;a|1|5000000|1", "1 session");
+  becomes("user,item,time\n,1,100\na,1,\na,1,5\n", EVENTS, "{'op':'sessionize','gap_us':1}",
+          "-|1|100000000|-;a|1|-|-;a|1|5000000|1", "1 session");
   becomes("user,item,time\n", EVENTS, "{'op':'sessionize','gap_us':1}", "", "0 sessions");
 }
 
@@ -45,9 +46,10 @@ static void sessions_agree_with_looking_back(void **state) {
 static void a_core_is_what_is_left_when_nobody_has_too_few(void **state) {
   (void)state;
   /* c goes at once; without c, item 3 has one event; without that, b has one, and so it goes on */
-  becomes("user,item,time\na,1,1\na,2,2\nb,2,3\nb,3,4\nc,3,5\na,1,6\n", EVENTS, "{'op':'k_core','user':2,'item':2}", "a|1|1000000;a|1|6000000",
-          "2 users and 2 items had too few");
-  becomes("user,item,time\na,1,1\na,2,2\nb,2,3\n", EVENTS, "{'op':'k_core','user':2}", "a|1|1000000;a|2|2000000", "1 user and 0 items had too few");
+  becomes("user,item,time\na,1,1\na,2,2\nb,2,3\nb,3,4\nc,3,5\na,1,6\n", EVENTS, "{'op':'k_core','user':2,'item':2}",
+          "a|1|1000000;a|1|6000000", "2 users and 2 items had too few");
+  becomes("user,item,time\na,1,1\na,2,2\nb,2,3\n", EVENTS, "{'op':'k_core','user':2}", "a|1|1000000;a|2|2000000",
+          "1 user and 0 items had too few");
   becomes("user,item,time\na,1,1\nb,2,2\n", EVENTS, "{'op':'k_core','item':2}", "", "0 users and 2 items had too few");
   becomes("user,item,time\na,,1\na,1,2\n,1,3\n", EVENTS, "{'op':'k_core','user':1}", "a|1|2000000",
           "0 users and 0 items had too few, 2 rows had no user or item");
@@ -69,7 +71,8 @@ static void cores_agree_with_dropping_until_nothing_changes(void **state) {
       again = false;
       for (size_t i = 0; i < p.n; i++) {
         int same_user = 0, same_item = 0;
-        for (size_t k = 0; k < p.n; k++) same_user += keep[k] && p.user[k] == p.user[i], same_item += keep[k] && p.item[k] == p.item[i];
+        for (size_t k = 0; k < p.n; k++)
+          same_user += keep[k] && p.user[k] == p.user[i], same_item += keep[k] && p.item[k] == p.item[i];
         if (keep[i] && (same_user < user || same_item < item)) keep[i] = 0, again = true;
       }
     }
@@ -107,7 +110,8 @@ static void a_long_chain_falls_in_one_go(void **state) {
 static void who_is_too_fast_once_goes_with_all_they_did(void **state) {
   (void)state;
   const char *text = "user,item,time\na,1,0\na,1,30\na,1,59\na,9,5000\nb,1,0\nb,1,30\nb,1,60\n,1,1\na,1,\n";
-  becomes(text, EVENTS, "{'op':'bots','over_us':60000000,'most':2}", "b|1|0;b|1|30000000;b|1|60000000;-|1|1000000", "1 user did more");
+  becomes(text, EVENTS, "{'op':'bots','over_us':60000000,'most':2}", "b|1|0;b|1|30000000;b|1|60000000;-|1|1000000",
+          "1 user did more");
   becomes(text, EVENTS, "{'op':'bots','over_us':60000001,'most':2}", "-|1|1000000", "2 users did more");
   becomes(text, EVENTS, "{'op':'bots','over_us':60000000,'most':1000000000000000000}",
           "a|1|0;a|1|30000000;a|1|59000000;a|9|5000000000;b|1|0;b|1|30000000;b|1|60000000;-|1|1000000;a|1|-", "0 users did more");
@@ -127,7 +131,8 @@ static void bots_agree_with_counting_every_window(void **state) {
     int over = 1 + (int)moon_rng_below(&rng, 100), most = 1 + (int)moon_rng_below(&rng, 8);
     for (size_t i = 0; i < p.n; i++) { /* the window (time - over, time] */
       int within = 0;
-      for (size_t k = 0; k < p.n; k++) within += p.user[k] == p.user[i] && p.time[k] >= 0 && p.time[k] <= p.time[i] && p.time[k] > p.time[i] - over;
+      for (size_t k = 0; k < p.n; k++)
+        within += p.user[k] == p.user[i] && p.time[k] >= 0 && p.time[k] <= p.time[i] && p.time[k] > p.time[i] - over;
       bot[p.user[i]] |= p.user[i] && p.time[i] >= 0 && within > most;
     }
     for (size_t i = 0; i < p.n; i++) keep[i] = !bot[p.user[i]], kept += keep[i], dropped += !keep[i];
@@ -188,14 +193,16 @@ static void the_first_rows_that_go_are_shown(void **state) {
   OK(run_rule("{'op':'k_core','item':2}", NULL, table, &report));
   assert_memory_equal(report.sample[0], "user=a\tb?\xc3\xa9", 11);
   size_t n = strlen(report.sample[0]);
-  assert_true(n > 190 && n < sizeof report.sample[0] && !strcmp(report.sample[0] + n - 3, "...") && moon_utf8_prefix(report.sample[0], n) == n);
+  assert_true(n > 190 && n < sizeof report.sample[0] && !strcmp(report.sample[0] + n - 3, "...") &&
+              moon_utf8_prefix(report.sample[0], n) == n);
   assert_string_equal(report.sample[1], "");
   moon_buf_free(&text);
   moon_table_free(table);
 }
 
 static moon_status run_all(void *self) {
-  static const char *const rules[] = {"{'op':'sessionize','gap_us':5}", "{'op':'k_core','user':2,'item':1}", "{'op':'bots','over_us':5000000,'most':1}"};
+  static const char *const rules[] = {"{'op':'sessionize','gap_us':5}", "{'op':'k_core','user':2,'item':1}",
+                                      "{'op':'bots','over_us':5000000,'most':1}"};
   moon_status status = moon_ok();
   for (size_t i = 0; i < 3 && !status.code; i++) {
     moon_alloc_fail_at(0);

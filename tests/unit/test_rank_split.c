@@ -14,7 +14,9 @@ static moon_dataset *parted(const char *folder, const char *split, int64_t seed)
   return d;
 }
 
-static const moon_event *event_of(const moon_dataset *d, size_t example) { return &d->log->events[d->examples.event[example]]; }
+static const moon_event *event_of(const moon_dataset *d, size_t example) {
+  return &d->log->events[d->examples.event[example]];
+}
 
 /* Every event is either known or of the judged part, in the log's order. */
 static void known_are_all_others(const moon_dataset *d) {
@@ -49,7 +51,8 @@ static void a_users_last_example_tests_and_the_one_before_validates(void **state
   assert_int_equal(d->part_n[MOON_VALIDATION], tests);
   for (size_t i = 0; i < d->log->n; i++) /* nothing that a user did from the held-out example on is known */
     for (size_t k = 0; k < d->examples.n; k++)
-      if (d->log->events[i].user == event_of(d, k)->user && d->examples.event[k] <= i) assert_true(d->event_part[i] >= d->part[k]);
+      if (d->log->events[i].user == event_of(d, k)->user && d->examples.event[k] <= i)
+        assert_true(d->event_part[i] >= d->part[k]);
   known_are_all_others(d);
   assert_int_equal(moon_state_events(d->state_then), d->known_n);
   moon_dataset_free(d);
@@ -61,7 +64,9 @@ static void users_with_two_examples_train_only(void **state) {
   char *folder = shoplet_make(100);
   moon_buf text = {0};
   moon_buf_puts(&text, "user,item,event,time\n");
-  for (int i = 0; i < 20; i++) moon_buf_printf(&text, "u1,i%d,view,%d\nu1,i%d,purchase,%d\n", i % 9, 1700000000 + 100 * i, i % 9 + i % 2, 1700000001 + 100 * i);
+  for (int i = 0; i < 20; i++)
+    moon_buf_printf(&text, "u1,i%d,view,%d\nu1,i%d,purchase,%d\n", i % 9, 1700000000 + 100 * i, i % 9 + i % 2,
+                    1700000001 + 100 * i);
   moon_buf_puts(&text, "u2,i1,view,1700000005\nu2,i2,view,1700000006\nu3,i1,view,1700000007\nu3,i1,purchase,1700009999\n");
   shoplet_file(folder, "events.csv", text.data);
   moon_dataset *d = parted(folder, "{\"by\":\"leave_one_out\"}", 1);
@@ -109,10 +114,13 @@ static void shares_of_users_are_as_asked(void **state) {
   char *folder = shoplet_make(50);
   moon_buf text = {0};
   moon_buf_puts(&text, "user,item,event,time\n");
-  for (int i = 0; i < 6000; i++) moon_buf_printf(&text, "user-%d,i%d,view,%d\nuser-%d,i%d,purchase,%d\n", i, i % 9, 1700000000 + i, i, i % 9 + i % 2, 1700000000 + i);
+  for (int i = 0; i < 6000; i++)
+    moon_buf_printf(&text, "user-%d,i%d,view,%d\nuser-%d,i%d,purchase,%d\n", i, i % 9, 1700000000 + i, i, i % 9 + i % 2,
+                    1700000000 + i);
   shoplet_file(folder, "events.csv", text.data);
   moon_dataset *d = parted(folder, "{\"by\":\"user\",\"parts\":[0.6,0.3,0.1]}", 1);
-  for (int part = 0; part < MOON_PARTS; part++) NEAR((double)d->part_n[part] / 6000, part == 0 ? 0.6 : part == 1 ? 0.3 : 0.1, 0.02);
+  for (int part = 0; part < MOON_PARTS; part++)
+    NEAR((double)d->part_n[part] / 6000, part == 0 ? 0.6 : part == 1 ? 0.3 : 0.1, 0.02);
   moon_dataset_free(d);
   moon_buf_free(&text);
   shoplet_remove(folder);
@@ -121,11 +129,12 @@ static void shares_of_users_are_as_asked(void **state) {
 static void unknown_splits_name_the_nearest(void **state) {
   (void)state;
   char *folder = shoplet_make(50);
-  static const char *const cases[][2] = {{"{\"by\":\"usr\",\"parts\":[0.8,0.1,0.1]}", "there is no split by 'usr'; did you mean 'user'?"},
-                                         {"{\"by\":\"zebra\",\"parts\":[0.8,0.1,0.1]}", "there is no split by 'zebra'"},
-                                         {"{\"by\":\"user\"}", "does not parse"},
-                                         {"{\"parts\":[0.8,0.1,0.1]}", "does not parse"},
-                                         {"{\"by\":\"user\",\"parts\":[1e-9,0.5,0.5]}", "no example to train on"}};
+  static const char *const cases[][2] = {
+      {"{\"by\":\"usr\",\"parts\":[0.8,0.1,0.1]}", "there is no split by 'usr'; did you mean 'user'?"},
+      {"{\"by\":\"zebra\",\"parts\":[0.8,0.1,0.1]}", "there is no split by 'zebra'"},
+      {"{\"by\":\"user\"}", "does not parse"},
+      {"{\"parts\":[0.8,0.1,0.1]}", "does not parse"},
+      {"{\"by\":\"user\",\"parts\":[1e-9,0.5,0.5]}", "no example to train on"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     json_t *plan = shoplet_json();
     json_object_set_new(json_object_get(plan, "train"), "split", json_loads(cases[i][0], 0, NULL));
@@ -152,7 +161,8 @@ static void popular_items_are_drawn_as_often_as_their_power_says(void **state) {
   (void)state;
   char *folder = shoplet_make(400);
   for (int round = 0; round < 3; round++) {
-    static const char *const samplings[] = {"{\"by\":\"popularity\",\"power\":0.75}", "{\"by\":\"popularity\",\"power\":2}", "{\"by\":\"uniform\"}"};
+    static const char *const samplings[] = {"{\"by\":\"popularity\",\"power\":0.75}", "{\"by\":\"popularity\",\"power\":2}",
+                                            "{\"by\":\"uniform\"}"};
     static const double powers[] = {0.75, 2, 0};
     double count[10] = {0}, weight[10], all = 0, want[10] = {0}, got[10] = {0};
     moon_dataset *plain, *d;
@@ -163,7 +173,8 @@ static void popular_items_are_drawn_as_often_as_their_power_says(void **state) {
     for (size_t i = 0; i < plain->examples.n; i++) {
       uint32_t own = event_of(plain, i)->item;
       for (uint32_t k = 0; k < 10; k++)
-        if (k != own && plain->part[i] == MOON_TRAIN && plain->examples.label[i] > 0) want[k] += 200 * weight[k] / (all - weight[own]);
+        if (k != own && plain->part[i] == MOON_TRAIN && plain->examples.label[i] > 0)
+          want[k] += 200 * weight[k] / (all - weight[own]);
     }
     for (size_t i = 0; i < d->examples.n; i++) {
       bool drawn = d->examples.item[i] != event_of(d, i)->item;
@@ -181,8 +192,10 @@ static void popular_items_are_drawn_as_often_as_their_power_says(void **state) {
 static void an_item_alone_in_training_is_set_against_any(void **state) {
   (void)state;
   char *folder = shoplet_make(20);
-  shoplet_file(folder, "events.csv", "user,item,event,time\nu1,i3,view,1700000000\nu1,i3,purchase,1700000001\nu2,i3,view,1700000002\nu2,i3,purchase,1700000003\n"
-                                     "u3,i3,view,1700000004\nu4,i3,view,1700000005\nu5,i3,view,1700000006\n");
+  shoplet_file(
+      folder, "events.csv",
+      "user,item,event,time\nu1,i3,view,1700000000\nu1,i3,purchase,1700000001\nu2,i3,view,1700000002\nu2,i3,purchase,1700000003\n"
+      "u3,i3,view,1700000004\nu4,i3,view,1700000005\nu5,i3,view,1700000006\n");
   moon_dataset *d;
   OK(sampled(folder, "{\"by\":\"popularity\",\"power\":0.75}", 50, &d));
   size_t drawn = 0;
@@ -234,14 +247,21 @@ static void failing_allocations_leave_nothing_behind(void **state) {
 static void the_report_counts_what_was_read_and_dropped(void **state) {
   (void)state;
   char *folder = shoplet_make(20);
-  shoplet_file(folder, "events.csv", "user,item,event,time\nu1,i3,view,1700000000\n,i3,view,1700000001\nu1,i3,purchase,1700000002\nu2,i4,view,1700000003\n");
+  shoplet_file(
+      folder, "events.csv",
+      "user,item,event,time\nu1,i3,view,1700000000\n,i3,view,1700000001\nu1,i3,purchase,1700000002\nu2,i4,view,1700000003\n");
   moon_dataset *d = parted(folder, "{\"by\":\"time\",\"parts\":[1,0,0]}", 1);
   json_t *whole = moon_dataset_report(d, true), *counts = moon_dataset_report(d, false);
   char *text = json_dumps(whole, JSON_SORT_KEYS | JSON_COMPACT), *bare = json_dumps(counts, JSON_SORT_KEYS | JSON_COMPACT);
-  assert_string_equal(text, "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
-                            "\"dropped\":[\"user=-, item=i3, event=view, time=2023-11-14T22:13:21Z\"],\"rule\":\"drop_missing (r:3)\",\"why\":\"1 without user\"}]}");
-  assert_string_equal(bare, "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
-                            "\"rule\":\"drop_missing (r:3)\",\"why\":\"1 without user\"}]}");
+  assert_string_equal(
+      text,
+      "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
+      "\"dropped\":[\"user=-, item=i3, event=view, time=2023-11-14T22:13:21Z\"],\"rule\":\"drop_missing (r:3)\",\"why\":\"1 "
+      "without user\"}]}");
+  assert_string_equal(
+      bare,
+      "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
+      "\"rule\":\"drop_missing (r:3)\",\"why\":\"1 without user\"}]}");
   free(text), free(bare);
   json_decref(whole), json_decref(counts);
   moon_dataset_free(d);
