@@ -183,6 +183,34 @@ static moon_status read_tzif(moon_zone *zone, const char *file, size_t n) {
   return zone->has_rule ? moon_ok() : moon_fail(MOON_EFORMAT, "the zone's file ends in no rule");
 }
 
+/* ---- a rule as changes ------------------------------------------------------------------------------------------------ */
+
+static void add_change(moon_zone *zone, int64_t at) {
+  if (zone->n && at <= zone->at[zone->n - 1]) return;
+  zone->at[zone->n++] = at;
+  zone->offset[zone->n] = (int32_t)rule_offset(&zone->rule, at);
+}
+
+/* Working a rule out takes the calendar; looking a change up does not. So the rule's changes up to LAST_YEAR join the list, and
+ * only times beyond it are worked out. */
+static moon_status spell_out(moon_zone *zone) {
+  enum { FIRST_YEAR = 1900, LAST_YEAR = 2100, MOST = 2 * (LAST_YEAR - FIRST_YEAR + 1) };
+  const rule *r = &zone->rule;
+  if (!zone->has_rule || !r->has_summer) return moon_ok();
+  int64_t *at = moon_realloc(zone->at, (zone->n + MOST) * sizeof *at);
+  if (at) zone->at = at;
+  int32_t *offset = at ? moon_realloc(zone->offset, (zone->n + MOST + 1) * sizeof *offset) : NULL;
+  if (!offset) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
+  zone->offset = offset;
+  if (!zone->n) offset[0] = (int32_t)rule_offset(r, first_of(FIRST_YEAR - 1900, 1));
+  for (int year = FIRST_YEAR - 1900; year <= LAST_YEAR - 1900; year++) {
+    int64_t start = turn_in(&r->start, year) - r->standard, end = turn_in(&r->end, year) - r->summer;
+    add_change(zone, start < end ? start : end);
+    add_change(zone, start < end ? end : start);
+  }
+  return moon_ok();
+}
+
 /* ---- zones ------------------------------------------------------------------------------------------------------------ */
 
 static bool offset_name(const char *name, rule *out) {
@@ -219,6 +247,7 @@ moon_status moon_zone_new(const char *name, moon_zone **out) {
   moon_zone *zone = moon_calloc(1, sizeof *zone);
   if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
   moon_status status = find_zone(name, zone);
+  if (!status.code) status = spell_out(zone);
   if (status.code)
     moon_zone_free(zone);
   else
@@ -230,6 +259,7 @@ moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out) {
   moon_zone *zone = moon_calloc(1, sizeof *zone);
   if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
   moon_status status = read_tzif(zone, bytes, n);
+  if (!status.code) status = spell_out(zone);
   if (status.code)
     moon_zone_free(zone);
   else

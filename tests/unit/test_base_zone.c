@@ -41,6 +41,9 @@ static void clocks_are_read_as_people_there_do(void **state) {
   meant("NZST-12NZDT,M9.5.0,M4.1.0/3", "2026-01-01T00:00", "2025-12-31T11:00"); /* summer over the new year */
   meant("NZST-12NZDT,M9.5.0,M4.1.0/3", "2026-06-01T00:00", "2026-05-31T12:00");
   meant("<+0330>-3:30<+0430>,J79/24,J263/24", "2024-03-22T00:00", "2024-03-21T19:30");
+  meant(AMSTERDAM, "2101-07-15T12:00", "2101-07-15T10:00"); /* beyond the changes that are written down */
+  meant(AMSTERDAM, "2101-01-15T12:00", "2101-01-15T11:00");
+  meant(AMSTERDAM, "1850-07-15T12:00", "1850-07-15T11:00"); /* before them: as in the winter */
   meant("AAA3BBB,59,J300", "2024-02-29T12:00", "2024-02-29T14:00");  /* day 59 from 0 is February 29 in a leap year */
   meant("AAA3BBB,J60,J300", "2024-02-29T12:00", "2024-02-29T15:00"); /* J60 is March 1 in every year */
 }
