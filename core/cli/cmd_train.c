@@ -149,7 +149,7 @@ static json_t *losses_json(const double *losses, size_t n) {
 static int print_json(const train_job *job) {
   return cli_print_json(json_pack(
       "{s:s, s:O, s:o, s:I, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
-      cli_data_json(job->dataset), "parameters", (json_int_t)moon_model_params(job->model), "fit", "epochs",
+      moon_dataset_report(job->dataset, true), "parameters", (json_int_t)moon_model_params(job->model), "fit", "epochs",
       (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
       job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",
       losses_json(job->fit.train_loss, job->fit.epochs_run), "validation_loss",

@@ -13,24 +13,16 @@ static void report_file(const char *what, const moon_csv_report *report) {
   for (size_t i = 0; i < 3 && i < report->bad_rows; i++) fprintf(stderr, "  %s\n", report->first_bad[i]);
 }
 
+/* A rule that dropped nothing takes one line, another shows the first row that went. */
+static void report_rule(const moon_rule_report *report) {
+  fprintf(stderr, "  %s: %zu -> %zu rows%s%s\n", report->rule, report->before, report->after, *report->why ? ": " : "", report->why);
+  if (*report->sample[0]) fprintf(stderr, "    such as %s\n", report->sample[0]);
+}
+
 void cli_report_data(const moon_dataset *dataset) {
   report_file("items", &dataset->items_report);
   report_file("events", &dataset->events_report);
-  for (size_t i = 0; i < dataset->rule_count; i++)
-    fprintf(stderr, "  %s: %zu -> %zu rows\n", dataset->rules[i].rule, dataset->rules[i].before, dataset->rules[i].after);
-}
-
-static json_t *file_json(const moon_csv_report *report) {
-  return json_pack("{s:I, s:I}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows);
-}
-
-json_t *cli_data_json(const moon_dataset *dataset) {
-  json_t *rules = json_array();
-  for (size_t i = 0; i < dataset->rule_count; i++)
-    json_array_append_new(rules, json_pack("{s:s, s:I, s:I}", "rule", dataset->rules[i].rule, "before",
-                                           (json_int_t)dataset->rules[i].before, "after", (json_int_t)dataset->rules[i].after));
-  return json_pack("{s:o, s:o, s:o}", "items", file_json(&dataset->items_report), "events", file_json(&dataset->events_report),
-                   "rules", rules);
+  for (size_t i = 0; i < dataset->rule_count; i++) report_rule(&dataset->rules[i]);
 }
 
 static void print_cell(const json_t *value) {

@@ -52,6 +52,7 @@ typedef struct moon_dataset {
   moon_log *log;
   moon_examples examples;
   uint8_t *part;            /* [examples.n] a moon_part */
+  uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
   moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
@@ -62,7 +63,7 @@ typedef struct moon_dataset {
   moon_inputs inputs;       /* [examples.n] rows */
   float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */
   moon_state *state;        /* after the whole log */
-  /* What could be known when the judged part began: by time, everything before it; at random, everything but the examples to judge. */
+  /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
   moon_event *known;        /* [known_n] */
   size_t known_n;
   moon_state *state_then;   /* after those */
@@ -81,6 +82,9 @@ typedef struct moon_dataset_options {
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
 void moon_dataset_free(moon_dataset *dataset);
+/* {"items":{"rows","malformed"},"events":{..},"rules":[{"rule","why","before","after","dropped"?:["user=u1, .."]}]}: what was read and
+ * what each rule made of it, with the first rows that went where `samples`. New reference. */
+json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
 
 /* ---- fitting (fit*.c) ----------------------------------------------------------------------------------------------------- */
 
@@ -159,7 +163,7 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
-/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash), recipe.lua, plan.json, vocab.json,
+/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, what became of the data's rows), recipe.lua, plan.json, vocab.json,
  * catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json. Same seed and data: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;

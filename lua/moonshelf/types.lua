@@ -17,6 +17,7 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity")?, power: number? }
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
@@ -44,6 +45,14 @@
 ---@field model moonshelf.Model
 ---@field train? moonshelf.TrainOptions
 ---@field evaluate? string[]
+
+---@class moonshelf.LabelOptions
+---@field positive? moonshelf.Text
+---@field of? moonshelf.Text
+---@field within? string
+---@field column? string
+---@field at_least? number
+---@field negatives? moonshelf.Negatives
 
 ---@class moonshelf.TrainOptions
 ---@field loss? "bce"|"mse"
