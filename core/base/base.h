@@ -157,6 +157,16 @@ moon_status moon_time_parse(const char *text, size_t n, int64_t *out); /* the sa
 moon_status moon_duration_parse(const char *text, int64_t *out);
 void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
 
+/* Time zones (zone.c). A name is an offset ("+02:00", "UTC"), one of the system's tz database ("Europe/Amsterdam"), or a POSIX rule
+ * ("CET-1CEST,M3.5.0,M10.5.0/3"); MOON_ENOTFOUND otherwise. */
+typedef struct moon_zone moon_zone;
+moon_status moon_zone_new(const char *name, moon_zone **out);
+moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out); /* of a TZif file (RFC 8536), version 2 or later */
+void moon_zone_free(moon_zone *zone);
+/* UTC of what the clock on the wall said, as microseconds since 1970 on that clock. A time that came twice is the earlier one; one that
+ * was skipped counts on from before. */
+int64_t moon_zone_utc(const moon_zone *zone, int64_t local);
+
 /* ---- files and checksums (file.c) ---------------------------------------------------------------------------------------- */
 
 /* Appends the whole file. MOON_ELIMIT past `limit` bytes (0 = no limit). */

@@ -22,6 +22,7 @@ typedef struct cli_command {
   const char *name, *usage, *summary, *details; /* usage: "moonshelf train recipe.lua --data DIR --out BUNDLE" */
   int positionals;                              /* how many are required */
   int (*run)(int argc, char **argv);
+  bool computes; /* OpenBLAS is worth a choice */
 } cli_command;
 
 /* Parses argv[1..]; positionals are moved to `positional` (capacity command->positionals). Handles --help. Answers -1 to go on,
@@ -42,6 +43,11 @@ typedef struct cli_progress {
 void cli_progress_start(cli_progress *bar);
 void cli_progress_end(cli_progress *bar);
 
-extern const cli_command cli_check, cli_train, cli_evaluate, cli_page, cli_serve;
+/* Chooses OpenBLAS's kernels; may start the process again with argv (blas_core.c). */
+void cli_choose_blas(char **argv);
+const char *cli_blas_reason(void); /* why it uses those that it does; static */
+int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
+
+extern const cli_command cli_bench, cli_check, cli_train, cli_evaluate, cli_page, cli_serve;
 
 #endif

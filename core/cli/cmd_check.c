@@ -24,6 +24,20 @@ typedef struct check_job {
   json_t *plan;
 } check_job;
 
+/* The tables that rules join to the events. */
+static moon_status check_joined(const check_job *job, const moon_source_options *options) {
+  const json_t *rule;
+  size_t i;
+  json_array_foreach(json_object_get(job->plan, "preprocess"), i, rule) {
+    const json_t *source = json_object_get(rule, "source");
+    moon_table *table = NULL;
+    moon_read_report report = {0};
+    if (source) MOON_TRY(moon_source_read(source, options, &table, &report));
+    moon_table_free(table);
+  }
+  return moon_ok();
+}
+
 static moon_status check_recipe_data(const check_job *job, moon_rejects *rejects) {
   const json_t *sources = json_object_get(job->plan, "sources"), *items = json_object_get(sources, "items");
   moon_table *table = NULL, *events = NULL;
@@ -35,7 +49,8 @@ static moon_status check_recipe_data(const check_job *job, moon_rejects *rejects
   if (items) MOON_GOTO(status, moon_source_read(items, &options, &table, &report), done);
   MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
   MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
-  status = moon_source_read(json_object_get(sources, "events"), &options, &events, &report);
+  MOON_GOTO(status, moon_source_read(json_object_get(sources, "events"), &options, &events, &report), done);
+  status = check_joined(job, &options);
 done:
   moon_feature_plan_free(features);
   moon_catalogue_free(catalogue);

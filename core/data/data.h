@@ -3,8 +3,8 @@
  * A table is a set of equally long columns in C memory. A string column holds codes into a dictionary. Nulls are sentinels
  * (MOON_NONE, INT64_MIN, NaN), so a column is one plain array. Lua sees tables only through cursors and views.
  *
- * The road of a row: reader (csv.c, jsonl.c, sqlite.c, postgres.c) -> table -> preprocess rules (preprocess.c) -> event log sorted by time with dense user/item
- * rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
+ * The road of a row: reader (csv.c, jsonl.c, sqlite.c, postgres.c) -> table -> preprocess rules (preprocess.c, rules_*.c) -> event
+ * log sorted by time with dense user/item rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
 #ifndef MOON_DATA_H
 #define MOON_DATA_H
 
@@ -57,6 +57,12 @@ void moon_column_json(const moon_column *column, size_t row, moon_buf *out); /* 
 void moon_table_keep(moon_table *table, const uint8_t *keep);
 /* Reorder rows: new row i is old row order[i]. order: [rows]. */
 moon_status moon_table_permute(moon_table *table, const uint32_t *order);
+/* The rows by rising time, equal ones in the table's order, nulls first: [rows] row numbers, owned by the caller. MOON_ELIMIT at
+ * 2^32 - 1 rows. */
+moon_status moon_column_order(const moon_column *time, uint32_t **order);
+/* Moves the columns of `fresh`, which has as many rows, into `table`: in the place of the one of that name, or behind the last.
+ * `fresh` gets those that were replaced. All or nothing. */
+moon_status moon_table_adopt(moon_table *table, moon_table *fresh);
 
 /* ---- what all readers share (intake.c, stream.c, rejects.c) ---------------------------------------------------------------- */
 
@@ -185,13 +191,38 @@ typedef struct moon_source_options {
  * none. "x.csv" also finds "x.csv.gz" and "x.csv.zst", a pattern too. No file may be named twice. */
 moon_status moon_source_read(const json_t *source, const moon_source_options *options, moon_table **out, moon_read_report *report);
 
+/* What rules may reach beside their table. NULL or zeroes: nothing. */
+typedef struct moon_preprocess_options {
+  const moon_row_functions *functions; /* filter, map */
+  moon_source_options source;          /* join */
+} moon_preprocess_options;
+
+enum { MOON_RULE_SAMPLES = 3 };
 typedef struct moon_rule_report {
-  char rule[64];
+  char rule[64];  /* "k_core (recipe.lua:12)" */
+  char why[200];  /* "3 users and 1 item had fewer", "price = 12.5 in 40 rows"; may be empty */
   size_t before, after;
+  char sample[MOON_RULE_SAMPLES][200]; /* the first rows that it dropped, "user=u1, item=i7, time=-"; empty where there is none */
 } moon_rule_report;
-/* rules: [{"op":"drop_missing","columns":[..]} | {"op":"filter","fn":1} | {"op":"map","column":"event","fn":2} |
- *         {"op":"dedupe","columns":[..]}], each with "where". reports: [json_array_size(rules)], may be NULL. */
-moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions,
+/* Each rule is an object with "op" and "where", applied in order; the first that fails leaves the table as it was before it.
+ * reports: [json_array_size(rules)], may be NULL.
+ *
+ *   {"op":"drop_missing","columns":[..]}            rows where one of them is null
+ *   {"op":"filter","fn":1}
+ *   {"op":"map","column":"event","fn":2}
+ *   {"op":"dedupe","columns":[..]}                  all but the first of rows that agree in them
+ *   {"op":"fill","values":[{"column","value"}]}     nulls by a number, a text, or "mean", "median" of a column of numbers
+ *   {"op":"cast","types":[{"column","type"}]}       as a reader would have read it; what does not parse becomes null
+ *   {"op":"rename","names":[{"column","to"}]}       all at once, so two may swap
+ *   {"op":"clip","column","min"?,"max"?}            numbers into bounds
+ *   {"op":"time_zone","zones":[{"column","zone"}]}  times read as UTC were local times; zones as moon_zone_new has them
+ *   {"op":"sessionize","gap_us":N}                  adds integer "session": 1, 2, .. in the order of time; a user's event begins
+ *                                                   one where more than the gap has passed since their last
+ *   {"op":"k_core","user"?:5,"item"?:5}             the most rows where each user and each item has so many
+ *   {"op":"bots","over_us":N,"most":60}             without users who at some t have more rows within (t - over, t]
+ *   {"op":"join","source":{..},"on":"user",         columns (or all) of another table, by its first row of the same id
+ *    "columns"?:[..]} */
+moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_preprocess_options *options,
                             moon_rule_report *reports);
 
 /* ---- catalogue: the items table by dense item row (catalogue.c) ------------------------------------------------------------ */

@@ -1,21 +1,9 @@
 /* events.c - preprocessed rows become events: sorted by time, users, items and kinds as dense rows. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "data/repeats.h"
 
 #define A_YEAR (INT64_C(366) * 86400 * MOON_SECOND)
-
-typedef struct key {
-  int64_t time;
-  uint32_t row;
-} key;
-
-static int by_time(const void *a, const void *b) {
-  const key *x = a, *y = b;
-  if (x->time != y->time) return x->time < y->time ? -1 : 1;
-  return x->row < y->row ? -1 : 1; /* the source's order breaks ties: qsort becomes stable */
-}
 
 /* How many rows stand after a later one. */
 static size_t out_of_order(const moon_table *table, const moon_column *time) {
@@ -29,16 +17,9 @@ static size_t out_of_order(const moon_table *table, const moon_column *time) {
 }
 
 static moon_status sort_rows(moon_table *table, const moon_column *time) {
-  key *keys = moon_alloc(table->rows * sizeof *keys);
-  uint32_t *order = moon_alloc(table->rows * sizeof *order);
-  moon_status status = keys && order ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to sort %zu events", table->rows);
-  if (!status.code) {
-    for (size_t i = 0; i < table->rows; i++) keys[i] = (key){time->i64[i], (uint32_t)i};
-    qsort(keys, table->rows, sizeof *keys, by_time);
-    for (size_t i = 0; i < table->rows; i++) order[i] = keys[i].row;
-    status = moon_table_permute(table, order);
-  }
-  moon_free(keys);
+  uint32_t *order = NULL;
+  MOON_TRY(moon_column_order(time, &order));
+  moon_status status = moon_table_permute(table, order);
   moon_free(order);
   return status;
 }

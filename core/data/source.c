@@ -17,7 +17,7 @@ static const char *text_of(const json_t *object, const char *key, const char *ot
 
 static moon_status take_columns(request *r, const json_t *list) {
   size_t n = json_array_size(list);
-  if (!n) return moon_fail(MOON_EINVAL, "a source needs columns");
+  if (!n) return moon_fail(MOON_EINVAL, "a source needs a file and columns");
   r->columns = moon_calloc(n, sizeof *r->columns);
   if (!r->columns) return moon_fail(MOON_ENOMEM, "no memory for %zu columns", n);
   for (size_t i = 0; i < n; i++) {
@@ -47,10 +47,10 @@ static moon_status take_files(request *r, const json_t *file, const char *data_d
   size_t n = json_is_array(file) ? json_array_size(file) : 1;
   for (size_t i = 0; i < n; i++) {
     const char *name = json_string_value(json_is_array(file) ? json_array_get(file, i) : file);
-    if (!name) return moon_fail(MOON_EINVAL, "a source needs a file");
+    if (!name) return moon_fail(MOON_EINVAL, "a source needs a file and columns");
     MOON_TRY(moon_files_add(&r->files, data_dir, name));
   }
-  return r->files.n ? moon_ok() : moon_fail(MOON_EINVAL, "a source needs a file");
+  return r->files.n ? moon_ok() : moon_fail(MOON_EINVAL, "a source needs a file and columns");
 }
 
 static moon_status read_database(request *r, const json_t *source, const char *data_dir, bool postgres, moon_table **out,

@@ -1,4 +1,4 @@
---- data.lua - the words for tables, rules and labels: what is read, what is thrown away, what counts as a success.
+--- data.lua - the words for tables and labels: what is read, and what counts as a success.
 
 local words = require "moonshelf.words"
 
@@ -113,55 +113,30 @@ data.sqlite = database("m.sqlite", "sqlite")
 ---@type moonshelf.Database
 data.postgres = database("m.postgres", "postgres")
 
----------------------------------------------------------------------------------------------------- rules
-
-local function rule(where, fields)
-  return words.new("a rule", where, fields)
-end
-
---- Drop the rows where one of these columns is empty.
----@param columns moonshelf.Text
----@return moonshelf.Rule
-function data.drop_missing(columns)
-  local where = words.where("m.drop_missing")
-  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
-end
-
---- Keep the rows for which the function answers true.
----@param fn fun(row: moonshelf.Row): boolean
----@return moonshelf.Rule
-function data.filter(fn)
-  local where = words.where("m.filter")
-  return rule(where, { op = "filter", fn = words.func(where, "m.filter", fn) })
-end
-
---- Add or replace a column by a function of the row.
----@param name string
----@return fun(fn: fun(row: moonshelf.Row): number|string|boolean|nil): moonshelf.Rule
-function data.map(name)
-  local where = words.where("m.map")
-  words.text(where, "m.map", name)
-  local what = ("m.map %q"):format(name)
-  return words.pending(what .. " without its function", function(fn)
-    return rule(where, { op = "map", column = name, fn = words.func(where, what, fn) })
-  end)
-end
-
---- Keep the first of the rows that agree in these columns.
----@param columns moonshelf.Text
----@return moonshelf.Rule
-function data.dedupe(columns)
-  local where = words.where("m.dedupe")
-  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
-end
-
 ---------------------------------------------------------------------------------------------------- labels
+
+local SAMPLING = { by = { words.one_of { "uniform", "popularity" }, default = "uniform" }, power = { words.number { min = 0, max = 10 } } }
+
+--- negatives = 4, or { 4, by = "popularity", power = 0.75 } -> { each, sampling }; evenly needs no word in the plan.
+local function negatives(where, what, value)
+  local each, options = value, {}
+  if type(value) == "table" and not words.kind(value) then
+    each = value[1]
+    for key, option in pairs(value) do
+      if key ~= 1 then options[key] = option end
+    end
+  end
+  each = words.integer(0, 1000)(where, what, each)
+  local o = words.options(where, what, options, SAMPLING)
+  if o.by == "uniform" and o.power then words.fail(where, '%s: power is for by = "popularity"', what) end
+  return { each = each, sampling = o.by == "popularity" and { by = o.by, power = o.power or 0.75 } or nil }
+end
 
 local BY_EVENT = {
   positive = { words.strings, required = true },
   of = { words.strings, required = true },
   within = { words.duration, required = true },
-  negatives = { words.integer(0, 1000), default = 0 },
+  negatives = { negatives },
 }
 local BY_COLUMN = {
   column = { words.text, required = true },
@@ -170,8 +145,13 @@ local BY_COLUMN = {
 }
 local EITHER = { positive = true, of = true, within = true, column = true, at_least = true, negatives = true }
 
+local function finish(where, fields, drawn)
+  fields.negatives, fields.sampling = drawn and drawn.each or 0, drawn and drawn.sampling
+  return words.new("a label", where, fields)
+end
+
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
----@param options { positive: moonshelf.Text, of: moonshelf.Text, within: string }|{ column: string, at_least: number }
+---@param options moonshelf.LabelOptions
 ---@return moonshelf.Label
 function data.label(options)
   local where = words.where("m.label")
@@ -185,10 +165,10 @@ function data.label(options)
   end
   if options.column ~= nil or options.at_least ~= nil then
     local o = words.options(where, "m.label", options, BY_COLUMN)
-    return words.new("a label", where, { column = o.column, at_least = o.at_least, negatives = o.negatives })
+    return finish(where, { column = o.column, at_least = o.at_least }, o.negatives)
   end
   local o = words.options(where, "m.label", options, BY_EVENT)
-  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within, negatives = o.negatives })
+  return finish(where, { positive = o.positive, of = o.of, within_us = o.within }, o.negatives)
 end
 
 return data

@@ -3,6 +3,7 @@
 local native = require "moonshelf.native"
 local words = require "moonshelf.words"
 local data = require "moonshelf.data"
+local rules = require "moonshelf.rules"
 local features = require "moonshelf.features"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
@@ -16,11 +17,21 @@ local m = {
   jsonl = data.jsonl,
   sqlite = data.sqlite,
   postgres = data.postgres,
-  drop_missing = data.drop_missing,
-  filter = data.filter,
-  map = data.map,
-  dedupe = data.dedupe,
   label = data.label,
+
+  drop_missing = rules.drop_missing,
+  filter = rules.filter,
+  dedupe = rules.dedupe,
+  k_core = rules.k_core,
+  bots = rules.bots,
+  map = rules.map,
+  fill = rules.fill,
+  cast = rules.cast,
+  rename = rules.rename,
+  clip = rules.clip,
+  time_zone = rules.time_zone,
+  sessionize = rules.sessionize,
+  join = rules.join,
 
   id = features.id,
   category = features.category,

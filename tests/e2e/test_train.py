@@ -1,5 +1,6 @@
 """Training as a user meets it: threads, checkpoints that survive a kill, functions of the recipe that watch."""
 import filecmp
+import json
 import os
 import random
 import shutil
@@ -154,6 +155,53 @@ class Functions(Base):
         self.assertRegex(self.train_with("on_epoch = function(i) return i.los + 1 end,", ok=1).stderr, r"recipe\.lua:\d+: .*los")
         self.assertIn('not "halt"', self.train_with('on_epoch = function() return "halt" end,', ok=1).stderr)
         self.assertIn("every = 100", self.train_with("on_step = 3,", ok=1).stderr)
+
+
+class Precision(Base):
+    def test_a_bundle_in_fewer_bits_says_what_that_costs_and_serves_so(self):
+        site = write(self.top, "site.lua", shoplet.SITE)
+        full = json.loads(run("evaluate", self.bundle, "--data", self.data, "--json").stdout)
+        self.assertNotIn("precision", full)
+        for precision in ("bf16", "int8"):
+            out = self.out()
+            text = run(*self.command(out, "--precision", precision)).stdout
+            self.assertRegex(text, r"Scores in %s: \d+ bytes of layers instead of \d+; from f32 at most [\d.e-]+, in the mean [\d.e-]+ apart" % precision)
+            self.assertRegex(text, r"auc 0\.\d+, f32 0\.\d+ \([+-]0\.\d+\)   logloss 0\.\d+, f32 0\.\d+ \([+-]0\.\d+\)")
+            with open(os.path.join(out, "metrics.json"), encoding="utf-8") as file:
+                trained = json.load(file)
+            report = trained["precision"]
+            self.assertEqual(report["name"], precision)
+            self.assertLess(report["bytes"][precision], report["bytes"]["f32"])
+            self.assertTrue(0 < report["difference"]["mean"] <= report["difference"]["most"] < 0.05)
+            self.assertAlmostEqual(report["auc"]["f32"], full["model"]["auc"], places=8)  # --json prints fewer digits
+            self.assertAlmostEqual(report["auc"][precision], trained["model"]["auc"], places=12)
+            self.assertAlmostEqual(report["logloss"][precision], trained["model"]["logloss"], places=12)
+            again = json.loads(run("evaluate", out, "--data", self.data, "--json").stdout)
+            self.assertAlmostEqual(again["model"]["logloss"], trained["model"]["logloss"], places=8)
+            self.assertEqual(again["precision"]["bytes"], report["bytes"])
+            self.assertAlmostEqual(again["precision"]["difference"]["most"], report["difference"]["most"], places=8)
+            self.assertTrue(filecmp.cmp(os.path.join(self.bundle, "model.safetensors"), os.path.join(out, "model.safetensors"), shallow=False))
+            page = json.loads(run("page", site, "--bundle", out, "--user", "u1", "--json").stdout)
+            self.assertTrue(page["slots"])
+            recipe = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with('precision = "%s",' % precision))
+            again = self.out()
+            run(*self.command(again, recipe=recipe))
+            for name in ("plan.json", "metrics.json"):
+                with open(os.path.join(out, name), encoding="utf-8") as a, open(os.path.join(again, name), encoding="utf-8") as b:
+                    self.assertEqual(json.load(a)["train" if name == "plan.json" else "precision"], json.load(b)["train" if name == "plan.json" else "precision"])
+
+    def test_what_cannot_be_is_said_before_the_work(self):
+        self.assertIn('did you mean "int8"?', run(*self.command(self.out(), "--precision", "int7"), ok=2).stderr)
+        recipe = recipe_with().replace('m.nn.dense(8, "relu")', 'm.nn.cross()')
+        line = recipe[:recipe.index("m.nn.cross")].count("\n") + 1
+        path = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe)
+        out = self.out()
+        error = run(*self.command(out, "--precision", "int8", recipe=path), ok=1).stderr
+        self.assertIn("recipe.lua:%d: cross: does not compile" % line, error)
+        self.assertNotIn("fit:", error)
+        self.assertFalse(os.path.exists(out))
+        wrong = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with('precision = "int7",'))
+        self.assertRegex(run("check", wrong, ok=1).stderr, r"recipe\.lua:\d+: .*precision.*did you mean 'int8'\?")
 
 
 if __name__ == "__main__":

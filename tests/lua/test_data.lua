@@ -1,4 +1,4 @@
--- m.csv, m.tsv, the rules and the label.
+-- m.csv, m.tsv and the label.
 local t = require "harness"
 local m = require "moonshelf"
 
@@ -10,8 +10,6 @@ local function column(source, name)
     if c.name == name then return c end
   end
 end
-
-local function rule(word) return t.plan(t.recipe { preprocess = { word } }).preprocess[1] end
 
 t.test("a table gives file, delimiter and columns in the order of their names", function()
   local source = events { user = "user_id", item = "item_id", time = "ts:time_ms", event = "what" }
@@ -78,41 +76,6 @@ t.test("texts that mean nothing are named with the file", function()
   t.fails(function() m.csv("e.csv", { missing = 5 }) end, "missing", "got 5")
 end)
 
-t.test("rules stand in the plan in their order, functions by number", function()
-  local plan = t.plan(t.recipe {
-    preprocess = {
-      m.drop_missing { "user", "item" }, m.filter(function() return true end), m.map "late" (function() return 1 end), m.dedupe "late",
-      m.filter(function() return false end),
-    },
-  })
-  local seen = {}
-  for i, r in ipairs(plan.preprocess) do
-    seen[i] = { r.op, r.fn, r.column, r.columns }
-    assert(r.where:match("^test_data%.lua:%d+$"))
-  end
-  t.equal(seen, {
-    { "drop_missing", nil, nil, { "user", "item" } }, { "filter", 1 }, { "map", 2, "late" }, { "dedupe", nil, nil, { "late" } }, { "filter", 3 },
-  })
-end)
-
-t.test("one column stands for a list of one", function()
-  t.equal(rule(m.drop_missing "user").columns, { "user" })
-  t.equal(rule(m.dedupe "item").columns, { "item" })
-end)
-
-t.test("rules say what is wrong with them", function()
-  t.fails(function() m.drop_missing() end, "m.drop_missing must be a string or a list of strings, got nothing")
-  t.fails(function() m.drop_missing {} end, "must not be empty")
-  t.fails(function() m.drop_missing { "user", "user" } end, "names 'user' twice")
-  t.fails(function() m.drop_missing { "user", 5 } end, "m.drop_missing[2] must be a string, got 5")
-  t.fails(function() m.drop_missing { user = true } end, "has the key 'user'")
-  t.fails(function() m.dedupe { "user", nil, "item" } end, "hole")
-  t.fails(function() m.filter "row.price > 3" end, "m.filter must be a function")
-  t.fails(function() m.map(5) end, "m.map must be a string")
-  t.fails(function() m.map "late"() end, 'm.map "late" must be a function, got nothing')
-  t.fails(function() m.map "late" { 5 } end, "got a table")
-end)
-
 t.test("a label by events", function()
   t.has(t.plan(t.recipe { label = m.label { positive = { "buy", "cart" }, of = "view", within = "2w" } }).label,
     { positive = { "buy", "cart" }, of = { "view" }, within_us = 14 * 86400 * 1000000 })
@@ -138,6 +101,27 @@ t.test("a label says what is wrong with it", function()
   t.fails(function() m.label { column = "rating", at_least = "4" } end, "at_least must be a number")
   t.fails(function() m.label { column = "rating", at_least = 0 / 0 } end, "at_least must be a number")
   t.fails(function() m.label { column = "rating", at_least = 4, of = "view" } end, "unknown option 'of'")
+end)
+
+t.test("negatives are drawn evenly or by popularity", function()
+  local function drawn(negatives)
+    local label = t.plan(t.recipe { label = m.label { positive = "b", of = "v", within = "1d", negatives = negatives } }).label
+    return { label.negatives, label.sampling }
+  end
+  t.equal(drawn(nil), { 0 })
+  t.equal(drawn(4), { 4 })
+  t.equal(drawn { 4 }, { 4 })
+  t.equal(drawn { 4, by = "uniform" }, { 4 })
+  t.equal(drawn { 4, by = "popularity" }, { 4, { by = "popularity", power = 0.75 } })
+  t.equal(drawn { 4, by = "popularity", power = 1 }, { 4, { by = "popularity", power = 1 } })
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "popularty" } } end,
+    "negatives: by: there is no \"popularty\"; did you mean 'popularity'?")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { by = "popularity" } } end,
+    "negatives must be a whole number from 0 to 1000, got nothing")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, power = 1 } } end, 'power is for by = "popularity"')
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "popularity", power = -1 } } end, "power must be a number at least 0")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, of = "view" } } end, "unknown option 'of'")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = "many" } end, 'got the string "many"')
 end)
 
 t.test("durations are counted in microseconds", function()

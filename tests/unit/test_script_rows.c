@@ -298,7 +298,8 @@ static void a_recipes_rules_run_in_order(void **state) {
              "m.drop_missing 'user', m.filter(function(row) return row.event ~= 'bot' end), m.map 'long' (function(row) return row.user .. row.item end),\n"
              "m.map 'long' (function(row) return row.long .. '!' end), m.dedupe 'long'");
   moon_rule_report reports[5];
-  OK(moon_preprocess(json_object_get(f->plan, "preprocess"), f->table, &f->functions, reports));
+  const moon_preprocess_options options = {.functions = &f->functions};
+  OK(moon_preprocess(json_object_get(f->plan, "preprocess"), f->table, &options, reports));
   assert_int_equal(f->table->rows, 2);
   assert_string_equal(moon_column_text(moon_table_column(f->table, "long"), 1), "u2i2!");
   assert_true(reports[0].before == 4 && reports[0].after == 3 && reports[1].after == 2);
