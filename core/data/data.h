@@ -159,9 +159,11 @@ typedef struct moon_database {
 /* One statement, which must only read; a column's `from` is the name of one of its columns. SQLite's values are treated as those of
  * JSON Lines; PostgreSQL says its columns' types (numbers, booleans: number; dates, timestamps: time, in UTC where they have no
  * zone; all else: string). Blobs are no values. Messages count the rows from 1. */
-moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report);
+moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                             moon_read_report *report);
 /* MOON_EINVAL where it was built without libpq. */
-moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report);
+moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                               moon_read_report *report);
 
 /* ---- functions written by users ------------------------------------------------------------------------------------------- */
 

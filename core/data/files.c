@@ -42,7 +42,9 @@ static moon_status add_file(moon_files *files, const char *path, size_t skip) {
   return add(files, path, skip);
 }
 
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_bytes(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* Is `path` the packed twin of a file that is in the list as it is? paths: sorted. */
 static bool has_plain_twin(char **paths, size_t n, const char *path) {

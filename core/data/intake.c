@@ -14,15 +14,18 @@ moon_status moon_intake_open(moon_intake *in, const char *name, const moon_read_
   *report = (moon_read_report){0};
   in->targets = moon_calloc(in->n, sizeof *in->targets);
   in->cells = moon_calloc(in->n, sizeof *in->cells);
-  moon_status status = in->targets && in->cells ? moon_table_new(name, &in->table) : moon_fail(MOON_ENOMEM, "no memory to read %s", name);
+  moon_status status =
+      in->targets && in->cells ? moon_table_new(name, &in->table) : moon_fail(MOON_ENOMEM, "no memory to read %s", name);
   for (size_t i = 0; i < in->n && !status.code; i++) in->targets[i].spec = &options->columns[i];
   return status.code ? moon_intake_end(in, status, NULL) : status;
 }
 
 moon_status moon_intake_end(moon_intake *in, moon_status status, moon_table **out) {
   in->report->rows = in->table ? in->table->rows : 0;
-  if (status.code) moon_table_free(in->table);
-  else *out = in->table;
+  if (status.code)
+    moon_table_free(in->table);
+  else
+    *out = in->table;
   moon_free(in->targets);
   moon_free(in->cells);
   moon_arena_free(&in->arena);
@@ -32,13 +35,18 @@ moon_status moon_intake_end(moon_intake *in, moon_status status, moon_table **ou
 
 /* ---- columns ---------------------------------------------------------------------------------------------------------------- */
 
-static const moon_type_name type_names[] = {
-    {"string", MOON_STRING, 0},          {"number", MOON_NUMBER, 0},         {"integer", MOON_INTEGER, 0},
-    {"time", MOON_TIME, MOON_UNIT_AUTO}, {"time_s", MOON_TIME, MOON_UNIT_S}, {"time_ms", MOON_TIME, MOON_UNIT_MS},
-    {"time_us", MOON_TIME, MOON_UNIT_US},
-    /* RecBole's: */
-    {"token", MOON_STRING, 0},           {"token_seq", MOON_STRING, 0},      {"float", MOON_NUMBER, 0},
-    {"float_seq", MOON_STRING, 0}};
+static const moon_type_name type_names[] = {{"string", MOON_STRING, 0},
+                                            {"number", MOON_NUMBER, 0},
+                                            {"integer", MOON_INTEGER, 0},
+                                            {"time", MOON_TIME, MOON_UNIT_AUTO},
+                                            {"time_s", MOON_TIME, MOON_UNIT_S},
+                                            {"time_ms", MOON_TIME, MOON_UNIT_MS},
+                                            {"time_us", MOON_TIME, MOON_UNIT_US},
+                                            /* RecBole's: */
+                                            {"token", MOON_STRING, 0},
+                                            {"token_seq", MOON_STRING, 0},
+                                            {"float", MOON_NUMBER, 0},
+                                            {"float_seq", MOON_STRING, 0}};
 enum { TYPES = sizeof type_names / sizeof *type_names };
 
 const moon_type_name *moon_type_find(const char *name, size_t n) {
@@ -73,8 +81,8 @@ moon_status moon_intake_type(moon_intake *in, size_t target, const moon_type_nam
     if (type) t->type = type->type, t->typed = true;
   } else if (type && type->type != t->type) {
     static const char *const names[] = {"a string", "an integer", "a number", "a time"};
-    return moon_fail(MOON_EFORMAT, "%s: column %s is %s here and %s in the files before; \"%s:TYPE\" in the recipe decides", in->source,
-                     spec->from, names[type->type], names[t->type], spec->from);
+    return moon_fail(MOON_EFORMAT, "%s: column %s is %s here and %s in the files before; \"%s:TYPE\" in the recipe decides",
+                     in->source, spec->from, names[type->type], names[t->type], spec->from);
   }
   return moon_ok();
 }
@@ -87,7 +95,8 @@ moon_status moon_intake_columns(moon_intake *in) {
   return moon_ok();
 }
 
-moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names, size_t count) {
+moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names,
+                                size_t count) {
   const char *near = moon_nearest(wanted, names, count);
   if (near) return moon_fail(MOON_ENOTFOUND, "%s has no column '%s'; did you mean '%s'?", in->source, wanted, near);
   char list[300] = "";
@@ -106,7 +115,9 @@ bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n) {
   return missing;
 }
 
-void moon_intake_null(moon_intake *in, size_t target) { in->cells[target].null = true; }
+void moon_intake_null(moon_intake *in, size_t target) {
+  in->cells[target].null = true;
+}
 
 bool moon_intake_number(moon_intake *in, size_t target, double value) {
   if (in->targets[target].type != MOON_NUMBER || in->options->missing_count) return false;
@@ -119,9 +130,12 @@ bool moon_intake_number(moon_intake *in, size_t target, double value) {
 static bool understand_text(const moon_target *t, moon_cell *out, moon_reject *why) {
   out->code = moon_dict_find(t->column->dict, out->text, out->n);
   if (out->code != MOON_NONE) return true;
-  if (out->n > MOON_LONGEST_TEXT) *why = MOON_REJECT_LONG;
-  else if (moon_utf8_prefix(out->text, out->n) != out->n) *why = MOON_REJECT_UTF8;
-  else return true;
+  if (out->n > MOON_LONGEST_TEXT)
+    *why = MOON_REJECT_LONG;
+  else if (moon_utf8_prefix(out->text, out->n) != out->n)
+    *why = MOON_REJECT_UTF8;
+  else
+    return true;
   return false;
 }
 
@@ -132,12 +146,23 @@ bool moon_intake_cell(moon_intake *in, size_t target, const char *text, size_t n
   out->null = moon_intake_is_missing(in, text, n);
   if (out->null) return true;
   switch (t->type) {
-    case MOON_STRING: out->text = text, out->n = n; return understand_text(t, out, why);
-    case MOON_NUMBER: fine = moon_value_number(text, n, &out->number); break;
-    case MOON_INTEGER: fine = moon_value_integer(text, n, &out->integer); break;
-    case MOON_TIME: out->unit = t->unit, fine = moon_value_time(text, n, &out->unit, &out->integer); break;
+    case MOON_STRING:
+      out->text = text, out->n = n;
+      return understand_text(t, out, why);
+    case MOON_NUMBER:
+      fine = moon_value_number(text, n, &out->number);
+      break;
+    case MOON_INTEGER:
+      fine = moon_value_integer(text, n, &out->integer);
+      break;
+    case MOON_TIME:
+      out->unit = t->unit, fine = moon_value_time(text, n, &out->unit, &out->integer);
+      break;
   }
-  if (!fine) *why = moon_value_is_number(text, n, t->type == MOON_INTEGER) ? MOON_REJECT_RANGE : t->type == MOON_TIME ? MOON_REJECT_TIME : MOON_REJECT_NUMBER;
+  if (!fine)
+    *why = moon_value_is_number(text, n, t->type == MOON_INTEGER) ? MOON_REJECT_RANGE
+           : t->type == MOON_TIME                                 ? MOON_REJECT_TIME
+                                                                  : MOON_REJECT_NUMBER;
   return fine;
 }
 
@@ -168,7 +193,7 @@ moon_status moon_intake_reject(moon_intake *in, moon_reject why, const moon_targ
   size_t allowed = in->options->max_bad_rows;
   if (in->options->rejects)
     moon_rejects_add(in->options->rejects, &(moon_rejected){in->source, in->line, target ? target->spec->from : NULL, why,
-                                                           message.message, in->row, in->row_n});
+                                                            message.message, in->row, in->row_n});
   message = moon_wrap(message, "%s:%zu", in->source, in->line);
   if (report->bad_rows < 3) snprintf(report->first_bad[report->bad_rows], sizeof report->first_bad[0], "%.199s", message.message);
   report->reasons[why]++;
@@ -184,7 +209,8 @@ moon_status moon_intake_reject_cell(moon_intake *in, moon_reject why, size_t tar
   const char *from = t->spec->from;
   char hint[100] = "";
   if (why == MOON_REJECT_UTF8)
-    return moon_intake_reject(in, why, t, moon_fail(MOON_EFORMAT, "column %s: the text is not UTF-8, or holds a zero byte", from));
+    return moon_intake_reject(in, why, t,
+                              moon_fail(MOON_EFORMAT, "column %s: the text is not UTF-8, or holds a zero byte", from));
   if (why == MOON_REJECT_LONG)
     return moon_intake_reject(in, why, t, moon_fail(MOON_EFORMAT, "column %s: a text of %zu bytes, over 1 MiB", from, n));
   if (why == MOON_REJECT_TYPE)
@@ -227,7 +253,8 @@ static moon_status read_input(moon_intake *in, const moon_input *input, moon_rea
 /* A column that not one row had is a slip in the recipe and no column of nulls. */
 static moon_status all_seen(const moon_intake *in) {
   for (size_t i = 0; i < in->n && in->table->rows; i++)
-    if (!in->targets[i].seen) return moon_intake_missing(in, in->targets[i].spec->from, "the first row has", in->names, in->name_count);
+    if (!in->targets[i].seen)
+      return moon_intake_missing(in, in->targets[i].spec->from, "the first row has", in->names, in->name_count);
   return moon_ok();
 }
 
@@ -236,7 +263,9 @@ moon_status moon_read_inputs(const moon_input *inputs, size_t count, moon_read_s
   moon_read_report unwanted;
   moon_intake in;
   if (!count) return moon_fail(MOON_EINVAL, "there is no file to read");
-  const char *name = inputs[0].name ? inputs[0].name : strrchr(inputs[0].path, '/') ? strrchr(inputs[0].path, '/') + 1 : inputs[0].path;
+  const char *name = inputs[0].name                 ? inputs[0].name
+                     : strrchr(inputs[0].path, '/') ? strrchr(inputs[0].path, '/') + 1
+                                                    : inputs[0].path;
   MOON_TRY(moon_intake_open(&in, name, options, report ? report : &unwanted));
   moon_status status = moon_ok();
   for (size_t i = 0; i < count; i++) in.all += size_of(&inputs[i]);

@@ -38,7 +38,7 @@ typedef struct moon_intake {
   const moon_read_options *options;
   moon_read_report *report;
   moon_table *table;
-  moon_arena kept;  /* of the whole reading */
+  moon_arena kept;                    /* of the whole reading */
   const char *names[MOON_MOST_NAMES]; /* what the input's columns are called, as far as the reader kept it */
   size_t name_count;
   /* the row at hand, for messages and samples */
@@ -69,7 +69,8 @@ moon_status moon_intake_type(moon_intake *in, size_t target, const moon_type_nam
 /* Makes the columns, where there are none yet: all types are known now. */
 moon_status moon_intake_columns(moon_intake *in);
 /* MOON_ENOTFOUND that names the nearest of what there is, or all of it. has: "its header has". */
-moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names, size_t count);
+moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names,
+                                size_t count);
 
 bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n);
 /* Understands a cell; the text must live until the push. False: *why. */

@@ -82,15 +82,20 @@ static json_t *parse(const line *l, moon_reject *why, moon_status *message) {
     return NULL;
   }
   switch (json_error_code(&error)) {
-    case json_error_out_of_memory: *message = moon_fail(MOON_ENOMEM, "no memory for a line of %zu bytes", l->n); return NULL;
+    case json_error_out_of_memory:
+      *message = moon_fail(MOON_ENOMEM, "no memory for a line of %zu bytes", l->n);
+      return NULL;
     case json_error_invalid_utf8:
     case json_error_null_byte_in_key:
     case json_error_null_character:
       *why = MOON_REJECT_UTF8;
       *message = moon_fail(MOON_EFORMAT, "the line is not UTF-8, or holds a zero byte");
       return NULL;
-    case json_error_numeric_overflow: *why = MOON_REJECT_RANGE; break;
-    default: break;
+    case json_error_numeric_overflow:
+      *why = MOON_REJECT_RANGE;
+      break;
+    default:
+      break;
   }
   *message = moon_fail(MOON_EFORMAT, "the line does not parse: %.120s", error.text);
   return NULL;
@@ -110,8 +115,10 @@ static const char *text_of(moon_intake *in, const json_t *value, moon_type type,
     return text;
   }
   char *text = moon_arena_alloc(&in->arena, 32);
-  if (text && json_is_integer(value)) *n = (size_t)snprintf(text, 32, "%lld", (long long)json_integer_value(value));
-  else if (text) *n = moon_value_text(json_real_value(value), text);
+  if (text && json_is_integer(value))
+    *n = (size_t)snprintf(text, 32, "%lld", (long long)json_integer_value(value));
+  else if (text)
+    *n = moon_value_text(json_real_value(value), text);
   return text;
 }
 

@@ -6,7 +6,8 @@
 
 #ifndef MOON_POSTGRES
 
-moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report) {
+moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                               moon_read_report *report) {
   (void)query, (void)options, (void)out, (void)report;
   return moon_fail(MOON_EINVAL, "this moonshelf was built without PostgreSQL: install libpq-dev and build it again");
 }
@@ -17,8 +18,19 @@ moon_status moon_postgres_read(const moon_database *query, const moon_read_optio
 #include <string.h>
 
 /* Types by their number in pg_type.dat, where they never change. */
-enum { PG_BOOL = 16, PG_BYTEA = 17, PG_INT8 = 20, PG_INT2 = 21, PG_INT4 = 23, PG_FLOAT4 = 700, PG_FLOAT8 = 701, PG_DATE = 1082,
-       PG_TIMESTAMP = 1114, PG_TIMESTAMPTZ = 1184, PG_NUMERIC = 1700 };
+enum {
+  PG_BOOL = 16,
+  PG_BYTEA = 17,
+  PG_INT8 = 20,
+  PG_INT2 = 21,
+  PG_INT4 = 23,
+  PG_FLOAT4 = 700,
+  PG_FLOAT8 = 701,
+  PG_DATE = 1082,
+  PG_TIMESTAMP = 1114,
+  PG_TIMESTAMPTZ = 1184,
+  PG_NUMERIC = 1700
+};
 
 static moon_status failed(const char *name, const char *message) {
   size_t n = strlen(message);
@@ -30,10 +42,13 @@ static moon_status failed(const char *name, const char *message) {
 static moon_status refuse_password(const moon_database *query) {
   char *why = NULL;
   PQconninfoOption *options = PQconninfoParse(query->database, &why);
-  moon_status status = options ? moon_ok() : moon_fail(MOON_EINVAL, "%s: %.300s", query->name, why ? why : "no memory for the connection");
+  moon_status status =
+      options ? moon_ok() : moon_fail(MOON_EINVAL, "%s: %.300s", query->name, why ? why : "no memory for the connection");
   for (PQconninfoOption *o = options; o && o->keyword && !status.code; o++)
     if (!strcmp(o->keyword, "password") && o->val && *o->val)
-      status = moon_fail(MOON_EINVAL, "%s: a password in a recipe would be stored in the bundle; put it into ~/.pgpass or PGPASSWORD", query->name);
+      status =
+          moon_fail(MOON_EINVAL, "%s: a password in a recipe would be stored in the bundle; put it into ~/.pgpass or PGPASSWORD",
+                    query->name);
   PQconninfoFree(options);
   PQfreemem(why);
   return status;
@@ -70,7 +85,8 @@ static moon_status send(PGconn *db, const moon_database *query) {
     moon_buf_puts(&sql, query->sql);
   }
   moon_status status = sql.failed ? moon_fail(MOON_ENOMEM, "no memory for a query") : moon_ok();
-  if (!status.code && !PQsendQueryParams(db, sql.data, 0, NULL, NULL, NULL, NULL, 0)) status = failed(query->name, PQerrorMessage(db));
+  if (!status.code && !PQsendQueryParams(db, sql.data, 0, NULL, NULL, NULL, NULL, 0))
+    status = failed(query->name, PQerrorMessage(db));
   if (!status.code && !PQsetSingleRowMode(db)) status = failed(query->name, "rows cannot be read one by one");
   moon_buf_free(&sql);
   return status;
@@ -78,9 +94,20 @@ static moon_status send(PGconn *db, const moon_database *query) {
 
 static const moon_type_name *own_type(Oid type) {
   switch (type) {
-    case PG_BOOL: case PG_INT2: case PG_INT4: case PG_INT8: case PG_FLOAT4: case PG_FLOAT8: case PG_NUMERIC: return moon_type_find("number", 6);
-    case PG_DATE: case PG_TIMESTAMP: case PG_TIMESTAMPTZ: return moon_type_find("time", 4);
-    default: return moon_type_find("string", 6);
+    case PG_BOOL:
+    case PG_INT2:
+    case PG_INT4:
+    case PG_INT8:
+    case PG_FLOAT4:
+    case PG_FLOAT8:
+    case PG_NUMERIC:
+      return moon_type_find("number", 6);
+    case PG_DATE:
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+      return moon_type_find("time", 4);
+    default:
+      return moon_type_find("string", 6);
   }
 }
 
@@ -152,7 +179,8 @@ static moon_status read_query(moon_intake *in, const moon_database *query, PGcon
   return moon_ok();
 }
 
-moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report) {
+moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                               moon_read_report *report) {
   moon_read_report unwanted;
   moon_intake in;
   PGconn *db = NULL;

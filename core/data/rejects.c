@@ -25,7 +25,8 @@ moon_status moon_rejects_open(const char *path, moon_rejects **out) {
   moon_rejects *r = moon_calloc(1, sizeof *r);
   if (r) r->path = moon_strdup(path);
   moon_status status = r && r->path ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a file of rejects");
-  if (!status.code && !(r->file = fopen(path, "we"))) status = moon_fail(MOON_EIO, "%s: cannot create: %s", path, strerror(errno));
+  if (!status.code && !(r->file = fopen(path, "we")))
+    status = moon_fail(MOON_EIO, "%s: cannot create: %s", path, strerror(errno));
   if (!status.code) {
     *out = r;
     return status;
@@ -36,8 +37,10 @@ moon_status moon_rejects_open(const char *path, moon_rejects **out) {
 }
 
 static void write_line(moon_rejects *r) {
-  if (r->line.failed) r->failed = ENOMEM;
-  else if (!r->failed && fwrite(r->line.data, 1, r->line.n, r->file) != r->line.n) r->failed = errno;
+  if (r->line.failed)
+    r->failed = ENOMEM;
+  else if (!r->failed && fwrite(r->line.data, 1, r->line.n, r->file) != r->line.n)
+    r->failed = errno;
   r->bytes += r->line.n;
 }
 

@@ -16,8 +16,10 @@ static uint64_t row_hash(const moon_column *const *columns, size_t n, size_t row
   uint64_t hash = 0;
   for (size_t i = 0; i < n; i++) {
     uint64_t bits = 0;
-    if (columns[i]->type == MOON_STRING) bits = columns[i]->code[row];
-    else memcpy(&bits, (char *)columns[i]->raw + row * 8, 8);
+    if (columns[i]->type == MOON_STRING)
+      bits = columns[i]->code[row];
+    else
+      memcpy(&bits, (char *)columns[i]->raw + row * 8, 8);
     hash = moon_mix64(hash ^ moon_mix64(bits + i));
   }
   return hash;
@@ -34,7 +36,8 @@ static moon_status find_row(const moon_column *const *columns, size_t n, size_t 
   }
 }
 
-moon_status moon_rows_repeated(const moon_table *table, const moon_column *const *columns, size_t n, const uint8_t *look, uint8_t *keep) {
+moon_status moon_rows_repeated(const moon_table *table, const moon_column *const *columns, size_t n, const uint8_t *look,
+                               uint8_t *keep) {
   moon_map seen = {0};
   moon_status status = moon_ok();
   for (size_t row = 0; row < table->rows && !status.code; row++)

@@ -6,6 +6,7 @@
 
 /* Sets keep[row] to 0 where an earlier row has the same cells in these columns. look: [rows] rows with 0 are passed over, NULL:
  * none is. keep: [rows], otherwise untouched. */
-moon_status moon_rows_repeated(const moon_table *table, const moon_column *const *columns, size_t n, const uint8_t *look, uint8_t *keep);
+moon_status moon_rows_repeated(const moon_table *table, const moon_column *const *columns, size_t n, const uint8_t *look,
+                               uint8_t *keep);
 
 #endif

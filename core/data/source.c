@@ -56,7 +56,8 @@ static moon_status take_files(request *r, const json_t *file, const char *data_d
 static moon_status read_database(request *r, const json_t *source, const char *data_dir, bool postgres, moon_table **out,
                                  moon_read_report *report) {
   const char *file = text_of(source, "file", NULL);
-  moon_database query = {.database = file, .table = text_of(source, "table", NULL), .sql = text_of(source, "query", NULL), .name = file};
+  moon_database query = {
+      .database = file, .table = text_of(source, "table", NULL), .sql = text_of(source, "query", NULL), .name = file};
   if (!file || !query.table == !query.sql) return moon_fail(MOON_EINVAL, "a database needs a file, and a table or a query");
   if (postgres) {
     query.name = "postgres"; /* how to connect is nobody's business */
@@ -80,14 +81,16 @@ static moon_status read_source(request *r, const json_t *source, const moon_sour
   MOON_TRY(take_columns(r, json_object_get(source, "columns")));
   MOON_TRY(take_missing(r, json_object_get(source, "missing")));
   for (int postgres = 0; postgres < 2; postgres++)
-    if (!strcmp(format, postgres ? "postgres" : "sqlite")) return read_database(r, source, given->data_dir, postgres, out, report);
+    if (!strcmp(format, postgres ? "postgres" : "sqlite"))
+      return read_database(r, source, given->data_dir, postgres, out, report);
   MOON_TRY(take_files(r, json_object_get(source, "file"), given->data_dir));
   if (!strcmp(format, "jsonl")) return moon_jsonl_read(r->files.list, r->files.n, &r->options, out, report);
   if (!strcmp(format, "csv")) return moon_csv_read(r->files.list, r->files.n, &r->options, out, report);
   return moon_fail(MOON_EINVAL, "there is no format '%s'", format);
 }
 
-moon_status moon_source_read(const json_t *source, const moon_source_options *options, moon_table **out, moon_read_report *report) {
+moon_status moon_source_read(const json_t *source, const moon_source_options *options, moon_table **out,
+                             moon_read_report *report) {
   request r = {0};
   moon_status status = read_source(&r, source, options, out, report);
   moon_files_free(&r.files);

@@ -10,8 +10,8 @@
 
 static moon_status failed(const moon_database *query, sqlite3 *db, int code) {
   if ((code & 0xff) == SQLITE_NOMEM) return moon_fail(MOON_ENOMEM, "%s: no memory", query->name);
-  return moon_fail((code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT ? MOON_EFORMAT : MOON_EIO, "%s: %s", query->name,
-                   db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+  return moon_fail((code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT ? MOON_EFORMAT : MOON_EIO, "%s: %s",
+                   query->name, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
 }
 
 static moon_status open_database(const moon_database *query, sqlite3 **db) {
@@ -38,7 +38,8 @@ static moon_status prepare(const moon_database *query, sqlite3 *db, sqlite3_stmt
 
 static moon_status find_columns(moon_intake *in, sqlite3_stmt *statement) {
   int width = sqlite3_column_count(statement);
-  for (int c = 0; c < width && in->name_count < MOON_MOST_NAMES; c++) in->names[in->name_count++] = sqlite3_column_name(statement, c);
+  for (int c = 0; c < width && in->name_count < MOON_MOST_NAMES; c++)
+    in->names[in->name_count++] = sqlite3_column_name(statement, c);
   for (size_t i = 0; i < in->n; i++) {
     moon_target *t = &in->targets[i];
     for (int c = 0; c < width; c++) {
@@ -132,7 +133,8 @@ static moon_status read_query(moon_intake *in, const moon_database *query, sqlit
   return read_rows(in, query, *db, *statement);
 }
 
-moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out, moon_read_report *report) {
+moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                             moon_read_report *report) {
   moon_read_report unwanted;
   moon_intake in;
   sqlite3 *db = NULL;

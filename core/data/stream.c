@@ -57,7 +57,9 @@ static packing packing_of(const unsigned char *head, size_t n) {
 /* ---- unpacking -------------------------------------------------------------------------------------------------------------- */
 
 /* What an unpacker makes of broken bytes depends on the pieces it got them in, so its own words are left out. */
-static moon_status broken(const moon_stream *s) { return moon_fail(MOON_EFORMAT, "%s: the compressed file is broken", s->name); }
+static moon_status broken(const moon_stream *s) {
+  return moon_fail(MOON_EFORMAT, "%s: the compressed file is broken", s->name);
+}
 
 /* Both steps take some of raw and give some to `to`; *gave may be 0. */
 static moon_status step_gzip(const moon_stream *s, char *to, size_t room, size_t *gave) {
@@ -187,8 +189,10 @@ static const char *base_name(const char *path) {
 
 moon_status moon_stream_open(moon_stream *s, const moon_input *input, size_t block) {
   *s = (moon_stream){.name = input->name ? input->name : base_name(input->path), .file = -1, .block = block ? block : BLOCK};
-  if (input->path) MOON_TRY(open_file(s, input->path));
-  else s->memory = input->bytes, s->memory_n = input->n;
+  if (input->path)
+    MOON_TRY(open_file(s, input->path));
+  else
+    s->memory = input->bytes, s->memory_n = input->n;
   moon_status status = open_unpacker(s);
   if (status.code) moon_stream_close(s);
   return status;
