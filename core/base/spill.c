@@ -194,7 +194,6 @@ static verdict judge(size_t bytes, size_t more) {
   size_t taken = now > 0 ? (size_t)now : 0;
   bool large = bytes >= LEAST;
   size_t bound = large ? most / 4 * 3 : most;
-  reason[0] = 0;
   if (!most || (taken <= bound && more <= bound - taken)) return FITS;
   if (large) return SPILLS;
   char budget[32];
@@ -300,6 +299,7 @@ moon_status moon_memory_limit(size_t bytes, const char *where) {
   atomic_store(&peak, (long long)held);
   atomic_store(&spilled_peak, 0);
   atomic_store(&limit, bytes);
+  reason[0] = 0;
   return moon_ok();
 }
 

@@ -10,7 +10,7 @@ bool moon_spill_active(void); /* a budget is set, or blocks from the time of one
 void *moon_spill_alloc(size_t bytes, moon_block kind);
 void *moon_spill_realloc(void *memory, size_t bytes);
 void moon_spill_free(void *memory);
-/* Why this thread's last allocation was refused, once: "" where it was not for the budget. */
+/* Why the budget refused an allocation of this thread, once: "" where it refused none since this was asked. */
 void moon_spill_reason(char *out, size_t size);
 
 #endif

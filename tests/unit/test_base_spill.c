@@ -2,6 +2,7 @@
 #include "unit/exhaust.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -126,6 +127,40 @@ static void random_lives_of_blocks_keep_their_bytes(void **state) {
   end();
 }
 
+static void *live(void *self) {
+  moon_rng rng;
+  moon_rng_seed(&rng, 9, *(uint64_t *)self);
+  unsigned char *block = NULL;
+  size_t sound = 0;
+  for (int round = 0; round < 60; round++) {
+    size_t n = 1 + moon_rng_below(&rng, round % 3 ? 6 * MIB : 9000);
+    unsigned char *fresh = moon_realloc(block, n), first = fresh ? fresh[0] : 0;
+    if (!fresh) break;
+    block = fresh;
+    sound += !round || first == (unsigned char)(*(uint64_t *)self + 1);
+    memset(block, (int)(*(uint64_t *)self + 1), n);
+  }
+  moon_free(block);
+  return (void *)sound;
+}
+
+static void threads_share_a_budget(void **state) {
+  (void)state;
+  enum { THREADS = 4 };
+  begin(16);
+  pthread_t threads[THREADS];
+  uint64_t ids[THREADS] = {0, 1, 2, 3};
+  for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, live, &ids[i]), 0);
+  for (int i = 0; i < THREADS; i++) {
+    void *sound;
+    pthread_join(threads[i], &sound);
+    assert_int_equal((size_t)sound, 60);
+  }
+  assert_true(moon_memory_now().spilled_peak > 0);
+  assert_int_equal(moon_memory_now().used, held);
+  end();
+}
+
 static void a_full_disk_is_an_error_and_not_a_signal(void **state) {
   (void)state;
   begin(64);
@@ -173,6 +208,7 @@ int main(void) {
                                      cmocka_unit_test(what_does_not_fit_spills_and_is_zeroed_where_asked),
                                      cmocka_unit_test(a_small_block_may_use_the_last_quarter_and_no_more),
                                      cmocka_unit_test(random_lives_of_blocks_keep_their_bytes),
+                                     cmocka_unit_test(threads_share_a_budget),
                                      cmocka_unit_test(a_full_disk_is_an_error_and_not_a_signal),
                                      cmocka_unit_test(budgets_that_cannot_work_are_refused)};
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
