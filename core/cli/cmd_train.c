@@ -14,7 +14,7 @@ const cli_command cli_train = {
     "train",
     "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--threads N]\n"
              "         [--precision P] [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N]\n"
-             "         [--memory SIZE] [--json]",
+             "         [--rejects FILE] [--memory SIZE] [--json]",
     "train a recipe on data and write a bundle",
     "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
@@ -25,7 +25,7 @@ const cli_command cli_train = {
 
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
-  const char *checkpoint, *precision;
+  const char *checkpoint, *precision, *rejects_path;
   char *default_checkpoint;
   size_t epochs, seed, max_bad_rows, threads, checkpoint_every, memory;
   bool has_seed, resume;
@@ -75,7 +75,9 @@ static moon_status read_data(train_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress};
-  MOON_TRY(moon_dataset_new(job->plan, &options, &job->dataset));
+  if (job->rejects_path) MOON_TRY(moon_rejects_open(job->rejects_path, &options.rejects));
+  moon_status status = moon_dataset_new(job->plan, &options, &job->dataset), closed = moon_rejects_close(options.rejects);
+  MOON_TRY(status.code ? status : closed);
   cli_progress_end(&job->bar);
   cli_report_data(job->dataset);
   return moon_ok();
@@ -199,6 +201,7 @@ static int run(int argc, char **argv) {
       {"checkpoint", CLI_STRING, &job.checkpoint, "FILE", "where checkpoints are (default: BUNDLE.checkpoint)"},
       {"resume", CLI_FLAG, &job.resume, NULL, "go on from the checkpoint, where there is one"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
       {"memory", CLI_BYTES, &job.memory, "SIZE", "what data may take of memory before it spills to disk: 512M, 2G (default: no limit)"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };

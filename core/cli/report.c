@@ -5,12 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
-static void report_file(const char *what, const moon_csv_report *report) {
+static void report_file(const char *what, const moon_read_report *report) {
   if (!report->rows && !report->bad_rows) return;
   fprintf(stderr, "%s: %zu rows", what, report->rows);
   if (report->bad_rows) fprintf(stderr, ", %zu malformed rows left out", report->bad_rows);
+  const char *before = " (";
+  for (moon_reject why = 0; why < MOON_REJECTS; why++) {
+    if (!report->reasons[why]) continue;
+    fprintf(stderr, "%s%s %zu", before, moon_reject_name(why), report->reasons[why]);
+    before = ", ";
+  }
+  if (report->bad_rows) fputc(')', stderr);
   fputc('\n', stderr);
   for (size_t i = 0; i < 3 && i < report->bad_rows; i++) fprintf(stderr, "  %s\n", report->first_bad[i]);
+}
+
+static void report_log(const moon_log_report *r) {
+  if (r->out_of_order) fprintf(stderr, "  %zu events out of order; they were sorted by time\n", r->out_of_order);
+  if (r->duplicates) fprintf(stderr, "  %zu events are the same as another in every column; m.dedupe would drop them\n", r->duplicates);
+  if (r->before_1970) fprintf(stderr, "  warning: %zu events are from before 1970: an unset clock, or a wrong unit of time?\n", r->before_1970);
+  if (r->after_gap) fprintf(stderr, "  warning: %zu events follow a gap of over a year: a clock that jumped ahead?\n", r->after_gap);
 }
 
 /* A rule that dropped nothing takes one line, another shows the first row that went. */
@@ -23,6 +37,7 @@ void cli_report_data(const moon_dataset *dataset) {
   report_file("items", &dataset->items_report);
   report_file("events", &dataset->events_report);
   for (size_t i = 0; i < dataset->rule_count; i++) report_rule(&dataset->rules[i]);
+  report_log(&dataset->log->report);
 }
 
 static void print_cell(const json_t *value) {

@@ -270,9 +270,8 @@ moon_status moon_rule_rename(moon_rule *rule) {
 
 static moon_status bound(const moon_rule *rule, const char *key, double otherwise, double *out) {
   const json_t *value = json_object_get(rule->spec, key);
-  if (value && !json_is_number(value)) return moon_fail(MOON_EINVAL, "%s must be a number", key);
-  *out = value ? json_number_value(value) : otherwise;
-  return moon_ok();
+  *out = json_is_number(value) ? json_number_value(value) : otherwise;
+  return !value || json_is_number(value) ? moon_ok() : moon_fail(MOON_EINVAL, "%s must be a number", key);
 }
 
 /* A whole number beyond a bound becomes the next whole one within. */

@@ -117,11 +117,9 @@ static moon_status join_with(moon_rule *rule, const moon_table *right) {
 }
 
 moon_status moon_rule_join(moon_rule *rule) {
-  const moon_preprocess_options *o = rule->options;
-  moon_csv_report report = {0};
+  moon_read_report report = {0};
   moon_table *right = NULL;
-  moon_status status =
-      moon_source_read(json_object_get(rule->spec, "source"), o->data_dir, o->max_bad_rows, o->progress, &right, &report);
+  moon_status status = moon_source_read(json_object_get(rule->spec, "source"), &rule->options->source, &right, &report);
   rule->placed = status.code != 0; /* by the place of the table's word */
   if (!status.code && right->rows >= MOON_NONE) status = moon_fail(MOON_ELIMIT, "%s: over 2^32 - 2 rows", right->name);
   if (!status.code) status = join_with(rule, right);

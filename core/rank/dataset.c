@@ -15,10 +15,15 @@ const char *moon_part_name(moon_part part) {
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------- */
 
+static moon_source_options source_options(const moon_dataset_options *options) {
+  return (moon_source_options){options->data_dir, options->max_bad_rows, options->rejects, options->progress};
+}
+
 static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
+  const moon_source_options given = source_options(options);
   moon_table *table = NULL;
-  if (source) MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->items_report));
+  if (source) MOON_TRY(moon_source_read(source, &given, &table, &d->items_report));
   if (table && !table->rows) {
     moon_status status = moon_fail(MOON_EFORMAT, "%s holds no items", table->name);
     moon_table_free(table);
@@ -29,14 +34,14 @@ static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_da
 
 static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "events"), *rules = json_object_get(plan, "preprocess");
+  const moon_preprocess_options reach = {options->functions, source_options(options)};
   moon_table *table = NULL;
   if (!source) return moon_fail(MOON_EINVAL, "the plan has no events");
-  MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->events_report));
+  MOON_TRY(moon_source_read(source, &reach.source, &table, &d->events_report));
   d->rules = moon_calloc(json_array_size(rules), sizeof *d->rules);
   d->rule_count = json_array_size(rules);
   moon_status status = d->rules ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu rules", d->rule_count);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s holds no events", table->name);
-  const moon_preprocess_options reach = {options->functions, options->data_dir, options->max_bad_rows, options->progress};
   if (!status.code) status = moon_preprocess(rules, table, &reach, d->rules);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s: the preprocess rules left no event", table->name);
   if (status.code) {
@@ -133,8 +138,16 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
 
 /* ---- what became of the rows ------------------------------------------------------------------------------------------------ */
 
-static json_t *file_json(const moon_csv_report *report) {
-  return json_pack("{s:I, s:I}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows);
+static json_t *file_json(const moon_read_report *report) {
+  json_t *reasons = json_object();
+  for (moon_reject why = 0; why < MOON_REJECTS; why++)
+    if (report->reasons[why]) json_object_set_new(reasons, moon_reject_name(why), json_integer((json_int_t)report->reasons[why]));
+  return json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows, "reasons", reasons);
+}
+
+static json_t *log_json(const moon_log_report *r) {
+  return json_pack("{s:I, s:I, s:I, s:I}", "out_of_order", (json_int_t)r->out_of_order, "duplicates", (json_int_t)r->duplicates,
+                   "before_1970", (json_int_t)r->before_1970, "after_gap", (json_int_t)r->after_gap);
 }
 
 static json_t *rule_json(const moon_rule_report *report, bool samples) {
@@ -149,7 +162,8 @@ static json_t *rule_json(const moon_rule_report *report, bool samples) {
 json_t *moon_dataset_report(const moon_dataset *d, bool samples) {
   json_t *rules = json_array();
   for (size_t i = 0; i < d->rule_count; i++) json_array_append_new(rules, rule_json(&d->rules[i], samples));
-  return json_pack("{s:o, s:o, s:o}", "items", file_json(&d->items_report), "events", file_json(&d->events_report), "rules", rules);
+  return json_pack("{s:o, s:o, s:o, s:o}", "items", file_json(&d->items_report), "events", file_json(&d->events_report), "rules", rules,
+                   "log", log_json(&d->log->report));
 }
 
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out) {

@@ -70,12 +70,13 @@ typedef struct moon_dataset {
   int64_t judged_from;      /* the time of the first example to judge */
   moon_rule_report *rules;
   size_t rule_count;
-  moon_csv_report events_report, items_report;
+  moon_read_report events_report, items_report;
   moon_arena arena;
 } moon_dataset;
 typedef struct moon_dataset_options {
   const char *data_dir;
   size_t max_bad_rows;
+  moon_rejects *rejects; /* where the rows that are left out are told of; may be NULL */
   const moon_row_functions *functions;
   const moon_progress *progress;
   const struct moon_bundle *vocab_of; /* evaluate: use this bundle's vocabularies instead of making new ones; NULL when training */

@@ -19,37 +19,99 @@ end
 
 local FILE = { missing = { words.strings } }
 
-local function reader(word, delimiter)
-  return function(file, options)
+--- One file or a list of them, for messages: "a.csv", or "a.csv" and 2 more.
+local function files_text(list)
+  return #list == 1 and ("%q"):format(list[1]) or ("%q and %d more"):format(list[1], #list - 1)
+end
+
+local function column_list(where, what, columns)
+  if type(columns) ~= "table" or words.kind(columns) then
+    words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
+  end
+  local list = words.array {}
+  for i, name in ipairs(words.keys(columns)) do
+    if type(name) ~= "string" then
+      words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
+    end
+    list[i] = column(where, what, name, columns[name])
+  end
+  if #list == 0 then words.fail(where, "%s: at least one column", what) end
+  return list
+end
+
+--- A word for text files. fields: what the plan says beside files and columns.
+local function reader(word, fields)
+  return function(files, options)
     local where = words.where(word)
-    words.text(where, word, file)
-    local what = ("%s %q"):format(word, file)
+    local list = words.strings(where, word, files)
+    local what = word .. " " .. files_text(list)
     local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(columns)
-      if type(columns) ~= "table" or words.kind(columns) then
-        words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
-      end
-      local list = words.array {}
-      for i, name in ipairs(words.keys(columns)) do
-        if type(name) ~= "string" then
-          words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
-        end
-        list[i] = column(where, what, name, columns[name])
-      end
-      if #list == 0 then words.fail(where, "%s: at least one column", what) end
-      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list, missing = missing })
+      return words.new("a table", where, {
+        file = #list == 1 and list[1] or list, format = fields.format, delimiter = fields.delimiter,
+        columns = column_list(where, what, columns), missing = missing,
+      })
     end)
   end
 end
 
+---@alias moonshelf.Columns table<string, string>
+---@alias moonshelf.TableOptions { missing: moonshelf.Text? }
+---@alias moonshelf.Reader fun(files: moonshelf.Text, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
+
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
+--- Several: m.csv { "a.csv", "b.csv" } { ... }, m.csv "events-*.csv" { ... }.
 --- Texts that mean "no value" beside the empty one: m.csv("items.csv", { missing = { "NA", "unknown" } }) { ... }.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.csv = reader("m.csv", ",")
+---@type moonshelf.Reader
+data.csv = reader("m.csv", { delimiter = "," })
 
 --- The same with tabs.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.tsv = reader("m.tsv", "\t")
+---@type moonshelf.Reader
+data.tsv = reader("m.tsv", { delimiter = "\t" })
+
+--- JSON Lines: m.jsonl "events.jsonl" { user = "user.id", price = "price:number" }; a dot leads into an object.
+---@type moonshelf.Reader
+data.jsonl = reader("m.jsonl", { format = "jsonl" })
+
+---------------------------------------------------------------------------------------------------- databases
+
+--- What is to be read, taken out of the table of columns: a table's name or a query.
+local function take_query(where, what, given)
+  if type(given) ~= "table" or words.kind(given) then
+    words.expect(where, what, 'given { table = "events", user = "user_id" }', given)
+  end
+  if (given.table == nil) == (given.query == nil) then words.fail(where, "%s: either table = or query = is needed", what) end
+  local key = given.table ~= nil and "table" or "query"
+  local text, columns = words.text(where, ("%s: %s"):format(what, key), given[key]), {}
+  for name, header in pairs(given) do
+    if name ~= key then columns[name] = header end
+  end
+  return key, text, columns
+end
+
+local function database(word, format)
+  return function(file, options)
+    local where = words.where(word)
+    words.text(where, word, file)
+    local what = format == "sqlite" and ("%s %q"):format(word, file) or word
+    local missing = words.options(where, what, options, FILE).missing
+    return words.pending(what .. " without its columns", function(given)
+      local key, text, columns = take_query(where, what, given)
+      return words.new("a table", where,
+        { file = file, format = format, [key] = text, columns = column_list(where, what, columns), missing = missing })
+    end)
+  end
+end
+
+---@alias moonshelf.Database fun(name: string, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
+
+--- A table or a query of an SQLite database: m.sqlite "shop.db" { table = "events", user = "user_id", time = "at:time_s" }.
+---@type moonshelf.Database
+data.sqlite = database("m.sqlite", "sqlite")
+
+--- The same of PostgreSQL: m.postgres "host=db dbname=shop" { query = "select ...", user = "user_id" }.
+---@type moonshelf.Database
+data.postgres = database("m.postgres", "postgres")
 
 ---------------------------------------------------------------------------------------------------- labels
 

@@ -14,6 +14,9 @@ local m = {
 
   csv = data.csv,
   tsv = data.tsv,
+  jsonl = data.jsonl,
+  sqlite = data.sqlite,
+  postgres = data.postgres,
   label = data.label,
 
   drop_missing = rules.drop_missing,

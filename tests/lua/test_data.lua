@@ -22,6 +22,32 @@ t.test("a table gives file, delimiter and columns in the order of their names", 
   t.has(tabs, { file = "e.tsv", delimiter = "\t" })
 end)
 
+t.test("several files stand in the plan as a list", function()
+  t.equal(t.plan(t.recipe { events = m.csv { "a.csv", "b-*.csv" } (WHOLE) }).sources.events.file, { "a.csv", "b-*.csv" })
+end)
+
+t.test("JSON Lines are a format of their own", function()
+  local source = t.plan(t.recipe { events = m.jsonl "e.jsonl" { user = "who.id", item = "i", time = "t:time_ms", event = "e" } }).sources.events
+  t.has(source, { format = "jsonl", file = "e.jsonl" })
+  t.equal(column(source, "user"), { name = "user", from = "who.id" })
+end)
+
+t.test("databases name a table or a query among the columns", function()
+  local columns = { table = "log", user = "u", item = "i", time = "t:time_s", event = "e" }
+  local source = t.plan(t.recipe { events = m.sqlite "shop.db" (columns) }).sources.events
+  t.has(source, { format = "sqlite", file = "shop.db", table = "log" })
+  t.equal(#source.columns, 4)
+  t.equal(columns.table, "log") -- the user's table is as it was
+  columns.table, columns.query = nil, "select 1"
+  t.has(t.plan(t.recipe { events = m.postgres "dbname=shop" (columns) }).sources.events, { format = "postgres", query = "select 1" })
+  t.fails(function() m.sqlite "s.db" { user = "u" } end, 'm.sqlite "s.db": either table = or query = is needed')
+  t.fails(function() m.sqlite "s.db" { table = "a", query = "b", user = "u" } end, "either table = or query =")
+  t.fails(function() m.sqlite "s.db" { table = 5, user = "u" } end, 'm.sqlite "s.db": table must be a string, got 5')
+  t.fails(function() m.sqlite "s.db" { table = "a" } end, "at least one column")
+  t.fails(function() m.sqlite { "a.db" } end, "m.sqlite must be a string")
+  t.fails(function() m.postgres "x" { table = "a", price = "p:nubmer" } end, "m.postgres: column 'price': type", "did you mean 'number'?")
+end)
+
 t.test("only what follows the last colon is a type", function()
   for _, kind in ipairs { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" } do
     t.equal(column(events { user = "a:b:" .. kind, item = "i", time = "t", event = "e" }, "user"), { name = "user", from = "a:b", type = kind })
@@ -31,8 +57,11 @@ t.test("only what follows the last colon is a type", function()
 end)
 
 t.test("a table says what is wrong with it", function()
-  t.fails(function() m.csv(5) end, "m.csv must be a string, got 5")
+  t.fails(function() m.csv(5) end, "m.csv must be a string or a list of strings, got 5")
   t.fails(function() m.csv "" end, "empty")
+  t.fails(function() m.csv {} end, "m.csv must not be empty")
+  t.fails(function() m.csv { "a.csv", "a.csv" } end, "names 'a.csv' twice")
+  t.fails(function() m.jsonl { "a", "b", "c" } {} end, 'm.jsonl "a" and 2 more: at least one column')
   t.fails(function() m.csv "e.csv"() end, 'm.csv "e.csv" must be given a table of columns', "got nothing")
   t.fails(function() m.csv "e.csv" {} end, "at least one column")
   t.fails(function() m.csv "e.csv" { "user_id" } end, 'columns are written name = "header", got the string "user_id" alone')

@@ -8,7 +8,7 @@ static inline moon_status run_rule(const char *rule, const char *data_dir, moon_
   char text[1500];
   snprintf(text, sizeof text, "[%s]", rule);
   json_t *rules = json_of(text);
-  const moon_preprocess_options options = {.data_dir = data_dir};
+  const moon_preprocess_options options = {.source = {.data_dir = data_dir}};
   moon_rule_report unused;
   moon_status status = moon_preprocess(rules, table, &options, report ? report : &unused);
   json_decref(rules);

@@ -126,7 +126,7 @@ static moon_status join_once(void *self) {
   moon_alloc_fail_at(0);
   moon_table *table = table_of("user,item\na,1\nz,2\n", "user,item");
   json_t *list = json_pack("[o]", json_of(join_rule(WORDS, "'on':'user'")));
-  const moon_preprocess_options options = {.data_dir = folder};
+  const moon_preprocess_options options = {.source = {.data_dir = folder}};
   moon_alloc_fail_at((*(size_t *)self)++);
   moon_status status = moon_preprocess(list, table, &options, NULL);
   moon_alloc_fail_at(0);

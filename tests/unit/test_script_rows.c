@@ -20,10 +20,10 @@ typedef struct fixture {
 } fixture;
 
 static moon_table *read_events(void) {
-  static const moon_csv_column columns[] = {{"user", "user", NULL}, {"item", "item", NULL}, {"event", "event", NULL},
+  static const moon_read_column columns[] = {{"user", "user", NULL}, {"item", "item", NULL}, {"event", "event", NULL},
                                             {"rating", "rating", NULL}, {"n", "n", NULL}, {"time", "time", NULL}};
-  moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = 6};
-  moon_csv_report report;
+  moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = 6};
+  moon_read_report report;
   moon_table *table;
   OK(moon_csv_read_memory("events.csv", events_csv, sizeof events_csv - 1, &options, &table, &report));
   return table;
