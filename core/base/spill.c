@@ -74,7 +74,8 @@ static moon_status open_file(const char *where, int *out) {
   if (fd < 0) return moon_fail(MOON_EIO, "%s: no file to spill to: %s", where, strerror(errno));
   if (!fstatfs(fd, &system) && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC)) {
     close(fd);
-    return moon_fail(MOON_EINVAL, "%s is itself memory (tmpfs), so nothing can spill there; set TMPDIR to a folder on a disk", where);
+    return moon_fail(MOON_EINVAL, "%s is itself memory (tmpfs), so nothing can spill there; set TMPDIR to a folder on a disk",
+                     where);
   }
   *out = fd;
   return moon_ok();
@@ -145,8 +146,11 @@ static void extent_drop(size_t which) { /* under the lock */
   extents[which] = extents[left];
   atomic_store(&extent_count, left);
   munmap(e.at, e.bytes);
-  if (e.offset + (off_t)e.bytes == file_end && !ftruncate(file, e.offset)) file_end = e.offset;
-  else fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, e.offset, (off_t)e.bytes); /* its disk back; at worst, at the end */
+  if (e.offset + (off_t)e.bytes == file_end && !ftruncate(file, e.offset))
+    file_end = e.offset;
+  else
+    fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, e.offset,
+              (off_t)e.bytes); /* its disk back; at worst, at the end */
   count_spilled(0, e.bytes);
   if (left || atomic_load(&limit)) return;
   close(file);
@@ -280,9 +284,11 @@ moon_status moon_memory_limit(size_t bytes, const char *where) {
   int fd = -1;
   size_t held = resident();
   char budget[32], have[32];
-  if (bytes && strlen(where) >= sizeof folder) return moon_fail(MOON_EINVAL, "the folder to spill to has a name of over %zu bytes", sizeof folder - 1);
+  if (bytes && strlen(where) >= sizeof folder)
+    return moon_fail(MOON_EINVAL, "the folder to spill to has a name of over %zu bytes", sizeof folder - 1);
   if (bytes && bytes / 4 * 3 <= held)
-    return moon_fail(MOON_ELIMIT, "a memory budget of %s is too small: the process has %s before it begins", size_text(bytes, budget), size_text(held, have));
+    return moon_fail(MOON_ELIMIT, "a memory budget of %s is too small: the process has %s before it begins",
+                     size_text(bytes, budget), size_text(held, have));
   if (atomic_load(&extent_count)) return moon_fail(MOON_EINVAL, "the memory budget cannot change while data is spilled");
   if (bytes) MOON_TRY(open_file(where, &fd));
   pthread_mutex_lock(&lock);

@@ -26,7 +26,8 @@ moon_status moon_fail(moon_code code, const char *format, ...) {
   int n = vsnprintf(status.message, sizeof status.message, format, args);
   va_end(args);
   if (n < 0) status.message[0] = 0;
-  if (code == MOON_ENOMEM && n >= 0 && n < (int)sizeof status.message) add_reason(status.message, (size_t)n, sizeof status.message);
+  if (code == MOON_ENOMEM && n >= 0 && n < (int)sizeof status.message)
+    add_reason(status.message, (size_t)n, sizeof status.message);
   if (n >= (int)sizeof status.message) memcpy(status.message + sizeof status.message - 4, "...", 4);
   moon_text_tidy(status.message);
   return status;

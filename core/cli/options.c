@@ -46,7 +46,8 @@ static int set_option(const cli_command *command, const cli_option *option, cons
     unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
     if (unit) end++;
     if (errno || end == value || *end || strchr(value, '-') || number > SIZE_MAX >> shift)
-      return cli_usage_error(command, "--%s wants a %s, not '%s'", option->name, option->kind == CLI_BYTES ? "size such as 512M or 2G" : "whole number", value);
+      return cli_usage_error(command, "--%s wants a %s, not '%s'", option->name,
+                             option->kind == CLI_BYTES ? "size such as 512M or 2G" : "whole number", value);
     *(size_t *)option->into = (size_t)number << shift;
   }
   return -1;
