@@ -12,7 +12,7 @@ const char *moon_code_name(moon_code code) {
 
 /* What a budget refused is said with what wanted it. */
 static void add_reason(char *message, size_t n, size_t size) {
-  char reason[500];
+  char reason[400];
   moon_spill_reason(reason, sizeof reason);
   if (reason[0]) snprintf(message + n, size - n, ": %s", reason);
 }
