@@ -53,6 +53,19 @@ void moon_alloc_fail_at(size_t n);
 /* Grow *items (element size `each`, capacity *cap) to hold at least `need`; amortised doubling. */
 moon_status moon_grow(void *items_ptr, size_t *cap, size_t need, size_t each);
 
+/* A budget for all that the process allocates by these calls, with what it holds when the budget is set (spill.c); 0 ends it.
+ * Blocks of 1 MiB and more that would pass three quarters of it become pages of an unlinked file in `folder`, which must be on a
+ * disk; smaller ones that would pass the whole are refused, and MOON_ENOMEM's message then names the budget. For commands that
+ * own their process: set it before there are threads and lots of data. MOON_ELIMIT where it is too small to begin with, MOON_EIO
+ * or MOON_EINVAL where nothing can spill to the folder. */
+moon_status moon_memory_limit(size_t bytes, const char *folder);
+typedef struct moon_memory {
+  size_t limit;                 /* 0: there is no budget */
+  size_t used, peak;            /* bytes in memory */
+  size_t spilled, spilled_peak; /* bytes in the file */
+} moon_memory;
+moon_memory moon_memory_now(void);
+
 /* Arena: a chain of blocks freed at once. Zero-initialise to start (`moon_arena a = {0}`). reset() keeps the largest block, so a
  * request loop stops allocating after the first few requests. */
 typedef struct moon_arena_block moon_arena_block;

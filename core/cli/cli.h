@@ -10,7 +10,8 @@
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-typedef enum cli_kind { CLI_FLAG, CLI_STRING, CLI_COUNT } cli_kind; /* CLI_COUNT: a whole number >= 0 */
+/* CLI_COUNT: a whole number >= 0. CLI_BYTES: one that K, M, G or T may follow, for powers of 1024. */
+typedef enum cli_kind { CLI_FLAG, CLI_STRING, CLI_COUNT, CLI_BYTES } cli_kind;
 typedef struct cli_option {
   const char *name; /* without "--" */
   cli_kind kind;

@@ -14,19 +14,20 @@ const cli_command cli_train = {
     "train",
     "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--threads N]\n"
              "         [--precision P] [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N]\n"
-              "         [--rejects FILE] [--json]",
+             "         [--rejects FILE] [--memory SIZE] [--json]",
     "train a recipe on data and write a bundle",
     "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
     "data and seed give the same bundle, byte for byte, on any number of threads. With checkpoints a train that was killed goes on by\n"
-    "--resume, and ends with the bundle that it would have written.",
+    "--resume, and ends with the bundle that it would have written. With --memory, data that does not fit is kept in a nameless file in\n"
+    "TMPDIR (else /var/tmp), which must be on a disk; the bundle is the same.",
     1, run, true};
 
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
   const char *checkpoint, *precision, *rejects_path;
   char *default_checkpoint;
-  size_t epochs, seed, max_bad_rows, threads, checkpoint_every;
+  size_t epochs, seed, max_bad_rows, threads, checkpoint_every, memory;
   bool has_seed, resume;
   moon_host *host;
   json_t *plan, *metrics;
@@ -115,7 +116,14 @@ static moon_status evaluate(train_job *job) {
   return moon_ok();
 }
 
+static moon_status set_budget(const train_job *job) {
+  const char *folder = getenv("TMPDIR");
+  if (!job->memory) return moon_ok();
+  return moon_wrap(moon_memory_limit(job->memory, folder && *folder ? folder : "/var/tmp"), "--memory");
+}
+
 static moon_status train(train_job *job) {
+  MOON_TRY(set_budget(job));
   MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
@@ -149,10 +157,18 @@ static json_t *losses_json(const double *losses, size_t n) {
   return array;
 }
 
+/* Null without a budget. */
+static json_t *memory_json(void) {
+  moon_memory m = moon_memory_now();
+  if (!m.limit) return json_null();
+  return json_pack("{s:I, s:I, s:I}", "budget", (json_int_t)m.limit, "peak", (json_int_t)m.peak, "spilled", (json_int_t)m.spilled_peak);
+}
+
 static int print_json(const train_job *job) {
   return cli_print_json(json_pack(
-      "{s:s, s:O, s:o, s:I, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
-      moon_dataset_report(job->dataset, true), "parameters", (json_int_t)moon_model_params(job->model), "fit", "epochs",
+      "{s:s, s:O, s:o, s:I, s:o, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
+      moon_dataset_report(job->dataset, true), "parameters", (json_int_t)moon_model_params(job->model), "memory", memory_json(), "fit",
+      "epochs",
       (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
       job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",
       losses_json(job->fit.train_loss, job->fit.epochs_run), "validation_loss",
@@ -163,6 +179,10 @@ static void print_text(const train_job *job) {
   printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
+  moon_memory m = moon_memory_now();
+  if (m.limit)
+    printf("\nMemory: %.0f of %.0f MiB at most, %.0f MiB spilled to disk\n", (double)m.peak / 0x1p20, (double)m.limit / 0x1p20,
+           (double)m.spilled_peak / 0x1p20);
   printf("\nBundle written: %s\n", job->out);
 }
 
@@ -182,6 +202,7 @@ static int run(int argc, char **argv) {
       {"resume", CLI_FLAG, &job.resume, NULL, "go on from the checkpoint, where there is one"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
       {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
+      {"memory", CLI_BYTES, &job.memory, "SIZE", "what data may take of memory before it spills to disk: 512M, 2G (default: no limit)"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };
   int code = cli_parse(&cli_train, options, sizeof options / sizeof *options, argc, argv, &job.recipe_path);
