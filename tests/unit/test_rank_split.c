@@ -255,12 +255,14 @@ static void the_report_counts_what_was_read_and_dropped(void **state) {
   char *text = json_dumps(whole, JSON_SORT_KEYS | JSON_COMPACT), *bare = json_dumps(counts, JSON_SORT_KEYS | JSON_COMPACT);
   assert_string_equal(
       text,
-      "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
+      "{\"events\":{\"malformed\":0,\"reasons\":{},\"rows\":4},\"items\":{\"malformed\":0,\"reasons\":{},\"rows\":10},"
+      "\"log\":{\"after_gap\":0,\"before_1970\":0,\"duplicates\":0,\"out_of_order\":0},\"rules\":[{\"after\":3,\"before\":4,"
       "\"dropped\":[\"user=-, item=i3, event=view, time=2023-11-14T22:13:21Z\"],\"rule\":\"drop_missing (r:3)\",\"why\":\"1 "
       "without user\"}]}");
   assert_string_equal(
       bare,
-      "{\"events\":{\"malformed\":0,\"rows\":4},\"items\":{\"malformed\":0,\"rows\":10},\"rules\":[{\"after\":3,\"before\":4,"
+      "{\"events\":{\"malformed\":0,\"reasons\":{},\"rows\":4},\"items\":{\"malformed\":0,\"reasons\":{},\"rows\":10},"
+      "\"log\":{\"after_gap\":0,\"before_1970\":0,\"duplicates\":0,\"out_of_order\":0},\"rules\":[{\"after\":3,\"before\":4,"
       "\"rule\":\"drop_missing (r:3)\",\"why\":\"1 without user\"}]}");
   free(text), free(bare);
   json_decref(whole), json_decref(counts);
