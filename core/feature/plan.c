@@ -41,6 +41,19 @@ static moon_status read_whole(const builder *b, const char *key, int64_t low, in
   return whole(json_object_get(b->object, key), key, low, high, otherwise, out);
 }
 
+static moon_status unknown(const char *what, const char *name, const char *const *known, size_t n) {
+  const char *near = name ? moon_nearest(name, known, n) : NULL;
+  return moon_fail(MOON_EINVAL, "there is no %s '%.60s'%s%s%s", what, name ? name : "", near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
+}
+
+/* The place of a name in a list; n where it is not there. */
+static size_t place(const char *name, const char *const *known, size_t n) {
+  size_t i = 0;
+  while (i < n && (!name || strcmp(known[i], name))) i++;
+  return i;
+}
+
 static moon_status read_entity(const builder *b, bool *of_user) {
   static const char *const known[] = {"user", "item"};
   const char *entity = json_string_value(json_object_get(b->object, "entity")),
@@ -142,7 +155,7 @@ static void window_text(int64_t window, char out[32]) {
 }
 
 /* The next dense slot; takes over the name. */
-static moon_status add_dense(builder *b, moon_buf *name) {
+static moon_status name_dense(builder *b, moon_buf *name) {
   moon_feature_plan *plan = b->plan;
   moon_status status =
       name->failed ? no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
@@ -152,7 +165,7 @@ static moon_status add_dense(builder *b, moon_buf *name) {
 }
 
 /* "count(item,view)" and an hour: "count(item,view,1h)". */
-static moon_status add_windowed(builder *b, const char *name, int64_t window) {
+static moon_status name_windowed(builder *b, const char *name, int64_t window) {
   char text[32];
   window_text(window, text);
   size_t n = strlen(name);
@@ -160,7 +173,7 @@ static moon_status add_windowed(builder *b, const char *name, int64_t window) {
   moon_buf full = {0};
   moon_buf_add(&full, name, n - closed);
   moon_buf_printf(&full, ",%s%s", text, closed ? ")" : "");
-  return add_dense(b, &full);
+  return name_dense(b, &full);
 }
 
 /* ---- the kinds of features ------------------------------------------------------------------------------------------------ */
@@ -170,9 +183,79 @@ static moon_status read_embedding(builder *b, moon_feature *f) {
   MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &dim));
   MOON_TRY(read_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
   MOON_TRY(read_whole(b, "hash", 0, INT64_C(1) << 31, 0, &hash));
+  f->kind = MOON_KIND_ID;
   if (hash == 1) return moon_fail(MOON_EINVAL, "hash must be 0 (no hashing) or at least 2 buckets, got 1");
   f->dim = (size_t)dim, f->min_count = (uint32_t)min_count, f->hash = (uint32_t)hash;
+  f->rows = f->hash, f->texts = !f->hash;
   f->slot = b->plan->id_slots++;
+  return moon_ok();
+}
+
+/* ---- the steps of a number ------------------------------------------------------------------------------------------------- */
+
+enum { MOST_STEPS = 16, MOST_NUMBERS = 1000, QUANTILES = 101 };
+
+/* Rising finite numbers under a step's key. */
+static moon_status read_numbers(const json_t *step, const char *key, size_t least, size_t most, moon_step *out) {
+  const json_t *list = json_object_get(step, key);
+  out->n = json_array_size(list);
+  if (out->n < least || out->n > most)
+    return moon_fail(MOON_EINVAL, "%s must be a list of %zu to %zu numbers, got %zu", key, least, most, out->n);
+  out->numbers = moon_alloc(out->n * sizeof *out->numbers);
+  if (!out->numbers) return no_memory();
+  for (size_t i = 0; i < out->n; i++) {
+    const json_t *value = json_array_get(list, i);
+    out->numbers[i] = json_is_number(value) ? json_number_value(value) : NAN;
+    if (!isfinite(out->numbers[i]) || (i && out->numbers[i] <= out->numbers[i - 1]))
+      return moon_fail(MOON_EINVAL, "%s must be rising numbers", key);
+  }
+  return moon_ok();
+}
+
+static moon_status read_scale(const json_t *step, moon_step *out) {
+  static const char *const ways[] = {"standard", "minmax", "quantile"}; /* in moon_step_op's order */
+  const char *by = json_string_value(json_object_get(step, "by"));
+  size_t way = place(by, ways, 3);
+  if (way == 3) return unknown("scale", by, ways, 3);
+  *out = (moon_step){.op = (moon_step_op)(MOON_STEP_STANDARD + way), .fitted = true, .n = way == 2 ? QUANTILES : 2};
+  return moon_ok();
+}
+
+static moon_status read_buckets(const json_t *step, moon_step *out) {
+  int64_t buckets;
+  out->op = MOON_STEP_BUCKETIZE;
+  if (json_object_get(step, "edges")) return read_numbers(step, "edges", 1, MOST_NUMBERS, out);
+  MOON_TRY(whole(json_object_get(step, "buckets"), "buckets", 2, MOST_NUMBERS, 0, &buckets));
+  out->fitted = true, out->n = (size_t)buckets - 1;
+  return moon_ok();
+}
+
+static moon_status read_step(const json_t *step, moon_step *out) {
+  static const char *const ops[] = {"log", "clip", "scale", "bucketize"};
+  const char *op = json_string_value(json_object_get(step, "op"));
+  switch (place(op, ops, 4)) {
+    case 0: out->op = MOON_STEP_LOG; return moon_ok();
+    case 1: out->op = MOON_STEP_CLIP; return read_numbers(step, "bounds", 2, 2, out);
+    case 2: return read_scale(step, out);
+    case 3: return read_buckets(step, out);
+  }
+  return unknown("step", op, ops, 4);
+}
+
+static moon_status read_steps(builder *b, moon_feature *f) {
+  const json_t *list = json_object_get(b->object, "steps");
+  size_t n = list ? json_array_size(list) : f->op == MOON_FEATURE_COUNT;
+  if ((list && !json_is_array(list)) || n > MOST_STEPS) return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
+  f->steps = moon_calloc(n, sizeof *f->steps);
+  if (!f->steps) return no_memory();
+  for (; f->step_count < n; f->step_count++) {
+    moon_step *step = &f->steps[f->step_count];
+    if (f->step_count && step[-1].op == MOON_STEP_BUCKETIZE) return moon_fail(MOON_EINVAL, "bucketize must be the last step");
+    moon_status status = list ? read_step(json_array_get(list, f->step_count), step) : moon_ok(); /* a count alone: its log */
+    if (!status.code) continue;
+    moon_free(step->numbers);
+    return status;
+  }
   return moon_ok();
 }
 
@@ -185,23 +268,35 @@ static moon_status read_column(builder *b, moon_feature *f, bool of_text) {
                    of_text ? "numbers" : "strings", f->name, of_text ? "strings" : "numbers");
 }
 
+/* The slots of a number: dense ones, or where it ends in a bucket, an id. */
 static moon_status read_number(builder *b, moon_feature *f) {
-  MOON_TRY(read_column(b, f, false));
+  int64_t dim;
+  bool windowed = f->window_count > 0;
+  f->width = windowed ? f->window_count : 1;
+  MOON_TRY(read_steps(b, f));
+  const moon_step *last = f->step_count ? &f->steps[f->step_count - 1] : NULL;
+  if (last && last->op == MOON_STEP_BUCKETIZE) {
+    if (f->width > 1) return moon_fail(MOON_EINVAL, "bucketize takes one number, %s gives %zu", f->name, f->width);
+    MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &dim));
+    f->kind = MOON_KIND_ID, f->dim = (size_t)dim, f->rows = last->n + 2;
+    f->slot = b->plan->id_slots++;
+    return moon_ok();
+  }
   f->slot = b->plan->dense_slots;
-  moon_buf name = {0};
-  moon_buf_printf(&name, f->op == MOON_FEATURE_LOG ? "log(%s)" : "%s", f->name);
-  return add_dense(b, &name);
+  for (size_t i = 0; i < f->width; i++) {
+    moon_buf name = {0};
+    if (windowed) MOON_TRY(name_windowed(b, f->name, f->windows[i]));
+    else moon_buf_puts(&name, f->name);
+    if (!windowed) MOON_TRY(name_dense(b, &name));
+  }
+  return moon_ok();
 }
 
 static moon_status read_count(builder *b, moon_feature *f) {
   MOON_TRY(read_entity(b, &f->of_user));
   MOON_TRY(read_windows(b, f));
-  f->slot = b->plan->dense_slots;
-  for (size_t i = 0; i < f->window_count; i++) {
-    MOON_TRY(share_counter(b, "kinds", f->of_user, f->windows[i], &f->counter));
-    MOON_TRY(add_windowed(b, f->name, f->windows[i]));
-  }
-  return moon_ok();
+  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(share_counter(b, "kinds", f->of_user, f->windows[i], &f->counter));
+  return read_number(b, f);
 }
 
 static moon_status read_rate(builder *b, moon_feature *f) {
@@ -211,39 +306,31 @@ static moon_status read_rate(builder *b, moon_feature *f) {
   MOON_TRY(read_prior(b, f->prior));
   MOON_TRY(share_counter(b, "numerator", f->of_user, f->windows[0], &f->counter));
   MOON_TRY(share_counter(b, "denominator", f->of_user, f->windows[0], &f->counter2));
-  f->slot = b->plan->dense_slots;
-  return add_windowed(b, f->name, f->windows[0]);
+  return read_number(b, f);
 }
 
 static moon_status read_history(builder *b, moon_feature *f) {
   int64_t last;
   MOON_TRY(read_whole(b, "last", 1, 1000, 50, &last));
   MOON_TRY(read_kinds(b, "kinds", &f->kinds, &f->kind_count));
-  f->last = (size_t)last;
+  f->last = (size_t)last, f->kind = MOON_KIND_BAG;
   if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
   f->slot = b->plan->bag_slots++;
   return moon_ok();
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  /* in moon_feature_op's order */
-  static const char *const ops[] = {"id", "category", "numeric", "log", "count", "rate", "history"};
+  static const char *const ops[] = {"id", "category", "numeric", "count", "rate", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
-  size_t i = 0;
-  while (i < OPS && (!op || strcmp(ops[i], op))) i++;
-  if (i == OPS) {
-    const char *near = op ? moon_nearest(op, ops, OPS) : NULL;
-    return moon_fail(MOON_EINVAL, "there is no feature '%.60s'%s%s%s", op ? op : "", near ? "; did you mean '" : "",
-                     near ? near : "", near ? "'?" : "");
-  }
-  f->op = (moon_feature_op)i;
+  size_t i = place(op, ops, OPS);
+  if (i == OPS) return unknown("feature", op, ops, OPS);
+  f->op = (moon_feature_op)i, f->width = 1;
   MOON_TRY(copy_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
   switch (f->op) {
     case MOON_FEATURE_ID: MOON_TRY(read_entity(b, &f->of_user)); return read_embedding(b, f);
     case MOON_FEATURE_CATEGORY: MOON_TRY(read_column(b, f, true)); return read_embedding(b, f);
-    case MOON_FEATURE_NUMERIC:
-    case MOON_FEATURE_LOG: return read_number(b, f);
+    case MOON_FEATURE_NUMERIC: MOON_TRY(read_column(b, f, false)); return read_number(b, f);
     case MOON_FEATURE_COUNT: return read_count(b, f);
     case MOON_FEATURE_RATE: return read_rate(b, f);
     case MOON_FEATURE_HISTORY: return read_history(b, f);
@@ -299,6 +386,8 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
     moon_free(f->where);
     moon_free(f->column);
     kinds_free(f->kinds, f->kind_count);
+    for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);
+    moon_free(f->steps);
   }
   for (size_t i = 0; i < plan->counter_count; i++) kinds_free(plan->counters[i].kinds, plan->counters[i].kind_count);
   for (size_t i = 0; i < plan->dense_slots; i++) moon_free(plan->dense_names[i]);

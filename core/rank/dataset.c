@@ -182,9 +182,20 @@ static moon_status make_vocabs(moon_dataset *d) {
   moon_status status = moon_ok();
   for (size_t i = 0; i < d->plan->feature_count && !status.code; i++) {
     const moon_feature *feature = &d->plan->features[i];
-    bool wants = (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) && !feature->hash;
-    if (wants) status = make_vocab(d, feature, training, &d->vocabs[i]);
+    if (feature->texts) status = make_vocab(d, feature, training, &d->vocabs[i]);
+    else if (moon_feature_learns(feature)) status = moon_vocab_new(&d->vocabs[i]);
   }
+  moon_free(training);
+  return status;
+}
+
+/* ---- numbers fitted to the training part: after the replay, which gives them as they were before their steps ------------------- */
+
+static moon_status fit_features(moon_dataset *d) {
+  uint8_t *training = moon_alloc(d->examples.n);
+  if (!training) return moon_fail(MOON_ENOMEM, "no memory to fit features to %zu examples", d->examples.n);
+  for (size_t i = 0; i < d->examples.n; i++) training[i] = d->part[i] == MOON_TRAIN;
+  moon_status status = moon_features_fit(d->features, &d->inputs, training, d->examples.n);
   moon_free(training);
   return status;
 }
@@ -204,7 +215,8 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;
   else MOON_TRY(make_vocabs(d));
   MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
-  return moon_replay(d, options->progress);
+  MOON_TRY(moon_replay(d, options->progress));
+  return fit_features(d);
 }
 
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out) {

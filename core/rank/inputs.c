@@ -67,7 +67,7 @@ moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_fo
     MOON_TRY(note(&list, MODEL_FIELDS, 0, "fields", (moon_form){.dims = 2, .shape = {fields, field_width(model)}}));
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (feature->op == MOON_FEATURE_HISTORY) MOON_TRY(note_history(&list, feature->slot, ++histories));
+    if (feature->kind == MOON_KIND_BAG) MOON_TRY(note_history(&list, feature->slot, ++histories));
     if (model->tables[i]) MOON_TRY(note_id(&list, feature));
   }
   return moon_ok();

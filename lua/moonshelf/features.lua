@@ -78,14 +78,93 @@ function features.numeric(column)
   return feature(where, { op = "numeric", name = column, column = column })
 end
 
---- log(1 + x) of a number column of the items: for prices and other long tails.
----@param column string
----@return moonshelf.Feature
-function features.log(column)
-  local where = words.where("m.log")
-  words.text(where, "m.log", column)
-  return feature(where, { op = "log", name = column, column = column })
+---------------------------------------------------------------------------------------------------- steps of a number
+
+local NUMBERS = { numeric = true, count = true, rate = true }
+
+--- The number that a step works on: a feature that is one, or the name of a number column.
+local function number_of(where, what, value)
+  if type(value) == "string" then
+    words.text(where, what, value)
+    return { op = "numeric", name = value, column = value }
+  end
+  if words.kind(value) ~= "a feature" or not NUMBERS[value.op] or (value.steps and value.dim) then
+    words.expect(where, what, "the name of a number column or a number such as m.count(...)", value)
+  end
+  return value
 end
+
+--- A copy of the number with one step more.
+local function with_step(where, what, value, name, step, dim)
+  local out = {}
+  for key, field in pairs(number_of(where, what, value)) do out[key] = field end
+  out.steps = words.array(table.move(out.steps or {}, 1, #(out.steps or {}), 1, {}))
+  out.steps[#out.steps + 1] = step
+  out.name, out.dim = ("%s(%s)"):format(name, out.name), dim
+  return feature(where, out)
+end
+
+--- log(1 + x), of negative x 0: for prices and other long tails.
+---@param x moonshelf.Number
+---@return moonshelf.Feature
+function features.log(x)
+  local where = words.where("m.log")
+  return with_step(where, "m.log", x, "log", { op = "log" })
+end
+
+--- Not below `low`, not above `high`.
+---@param x moonshelf.Number
+---@param low number
+---@param high number
+---@return moonshelf.Feature
+function features.clip(x, low, high)
+  local where = words.where("m.clip")
+  local a, b = words.number()(where, "m.clip: low", low), words.number()(where, "m.clip: high", high)
+  if a >= b then words.fail(where, "m.clip: low must be below high, got %s and %s", tostring(low), tostring(high)) end
+  return with_step(where, "m.clip", x, "clip", { op = "clip", bounds = words.array { a, b } })
+end
+
+--- Scaled by what the training part has: "standard" (mean 0, deviation 1), "minmax" (0 to 1), "quantile" (the share below x).
+---@param x moonshelf.Number
+---@param by? "standard"|"minmax"|"quantile"
+---@return moonshelf.Feature
+function features.scale(x, by)
+  local where = words.where("m.scale")
+  if by == nil then by = "standard" end
+  words.one_of { "standard", "minmax", "quantile" }(where, "m.scale: the way", by)
+  return with_step(where, "m.scale", x, "scale", { op = "scale", by = by })
+end
+
+--- Numbers or durations (in seconds), rising.
+local function edges_of(where, edges)
+  local out = words.array {}
+  for i, edge in ipairs(words.list(where, "m.bucketize: the edges", edges, "a list of rising numbers or durations")) do
+    local what = ("m.bucketize: edge %d"):format(i)
+    out[i] = type(edge) == "string" and words.duration(where, what, edge) / 1e6 or words.number()(where, what, edge)
+    if i > 1 and out[i] <= out[i - 1] then words.fail(where, "%s must be above edge %d", what, i - 1) end
+  end
+  if #out > 1000 then words.fail(where, "m.bucketize: at most 1000 edges, got %d", #out) end
+  return out
+end
+
+--- An embedding of the bucket that x falls in: between these edges, or of so many buckets that are equally full in training.
+---@param x moonshelf.Number
+---@param edges (number|string)[]|integer
+---@param options? { dim: integer? }
+---@return moonshelf.Feature
+function features.bucketize(x, edges, options)
+  local where = words.where("m.bucketize")
+  local step = { op = "bucketize" }
+  if type(edges) == "number" then step.buckets = words.integer(2, 1000)(where, "m.bucketize: the buckets", edges)
+  else step.edges = edges_of(where, edges) end
+  local o = words.options(where, "m.bucketize", options, { dim = EMBEDDING.dim })
+  if #(number_of(where, "m.bucketize", x).windows_us or {}) > 1 then
+    words.fail(where, "m.bucketize takes one number; m.count has %d windows here", #x.windows_us)
+  end
+  return with_step(where, "m.bucketize", x, "bucketize", step, o.dim)
+end
+
+---------------------------------------------------------------------------------------------------- the past
 
 local function window(where, what, value)
   if value == "all" then return 0 end

@@ -146,7 +146,31 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, numeric = true, log = true }
+local ITEM_OPS = { category = true, numeric = true }
+
+--- The word that made the feature.
+local function word_of(feature)
+  return "m." .. (feature.steps and feature.steps[#feature.steps].op or feature.op)
+end
+
+--- Everything that tells one feature from another.
+local function identity(feature)
+  local parts = {}
+  local function walk(value, skip)
+    if type(value) ~= "table" then
+      parts[#parts + 1] = tostring(value)
+      return
+    end
+    for _, key in ipairs(words.keys(value)) do
+      if not (skip and skip[key]) then
+        parts[#parts + 1] = tostring(key)
+        walk(value[key])
+      end
+    end
+  end
+  walk(feature, { where = true, dim = true, min_count = true, hash = true, prior = true })
+  return table.concat(parts, "\0")
+end
 
 local function check_features(features, items, events)
   local set = items and column_set(items)
@@ -155,8 +179,7 @@ local function check_features(features, items, events)
     if feature.op == "id" and feature.entity == "item" then item_id = true end
   end
   for _, feature in ipairs(features) do
-    local key = table.concat({ feature.op, feature.name, feature.over_us or "", table.concat(feature.windows_us or {}, ","),
-      feature.last or "", table.concat(feature.op == "history" and feature.kinds or {}, ",") }, " ")
+    local key = identity(feature)
     if seen[key] then
       words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
@@ -164,9 +187,9 @@ local function check_features(features, items, events)
     if not events.event then check_kinds(feature) end
     if ITEM_OPS[feature.op] then
       if not set then
-        words.fail(feature.where, "m.%s %q reads the items, but the recipe has no items = ...", feature.op, feature.column)
+        words.fail(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), feature.column)
       end
-      need(feature.where, "m." .. feature.op, set, feature.column, "the items have")
+      need(feature.where, word_of(feature), set, feature.column, "the items have")
     elseif feature.op == "history" and not item_id then
       words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature')
     end
@@ -196,7 +219,7 @@ local function input_names(features)
       histories = histories + 1
       local name = histories > 1 and "history." .. histories or "history"
       set[name], set[name .. ".ids"], set.fields = true, true, true
-    elseif feature.op == "id" or feature.op == "category" then
+    elseif feature.dim then
       set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
     else
       set.numbers = true

@@ -17,6 +17,7 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
