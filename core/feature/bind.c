@@ -70,6 +70,7 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
     moon_column *column;
     if (feature->column)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
+    if (feature->op == MOON_FEATURE_AGE) features->times[f] = column;
     MOON_TRY(check_vocab(features, f));
     if (!of_catalogue(feature)) continue;
     if (feature->op == MOON_FEATURE_ID && features->item_id == SIZE_MAX) features->item_id = features->columns;
@@ -83,7 +84,8 @@ static moon_status bind(moon_features *features, const moon_catalogue *catalogue
   moon_status no_memory = moon_fail(MOON_ENOMEM, "no memory to bind features to %zu items", features->rows);
   features->vocabs = moon_calloc(count, sizeof *features->vocabs);
   features->column = moon_calloc(count, sizeof *features->column);
-  if (!features->vocabs || !features->column) return no_memory;
+  features->times = moon_calloc(count, sizeof *features->times);
+  if (!features->vocabs || !features->column || !features->times) return no_memory;
   for (size_t f = 0; f < count; f++) features->vocabs[f] = vocabs[f];
   MOON_TRY(lay_out(features, catalogue));
   features->cells = moon_calloc(features->rows + 1, features->columns * sizeof *features->cells);
@@ -113,6 +115,7 @@ void moon_features_free(moon_features *features) {
   if (!features) return;
   moon_free(features->vocabs);
   moon_free(features->column);
+  moon_free(features->times);
   moon_free(features->cells);
   moon_free(features);
 }

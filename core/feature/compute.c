@@ -72,15 +72,16 @@ static void take_steps(const job *j, size_t f, size_t n) {
   moon_steps_run(feature, (moon_stage){0}, fitted, known, cells_of(j, feature), n);
 }
 
-/* A count or a rate made ready: its windows by their numbers in its counters. */
-typedef struct ratio {
-  const moon_counter *above, *below; /* below: NULL for a count */
+/* What the state knows, made ready to be read: the counters, and of a count or a rate the windows by their numbers in them. */
+typedef struct reader {
+  const job *j;
   const moon_feature *feature;
+  const moon_counter *above, *below; /* below: NULL but for a rate */
   size_t above_window[MOST_WINDOWS], below_window[MOST_WINDOWS];
-} ratio;
+} reader;
 
-static ratio ratio_of(const job *j, const moon_feature *f) {
-  ratio r = {.above = &j->state->counters[f->counter], .feature = f};
+static reader reader_of(const job *j, const moon_feature *f) {
+  reader r = {.j = j, .feature = f, .above = &j->state->counters[f->counter]};
   if (f->op == MOON_FEATURE_RATE) r.below = &j->state->counters[f->counter2];
   for (size_t w = 0; w < f->window_count; w++) {
     r.above_window[w] = moon_counter_window(r.above, f->windows[w]);
@@ -89,46 +90,96 @@ static ratio ratio_of(const job *j, const moon_feature *f) {
   return r;
 }
 
-static void read_windows(const ratio *r, uint32_t row, int64_t now, char *cells) {
-  float out[MOST_WINDOWS];
-  for (size_t w = 0; w < r->feature->window_count; w++) {
-    uint32_t above = moon_counter_read(r->above, row, now, r->above_window[w]);
-    if (r->below) {
-      uint32_t below = moon_counter_read(r->below, row, now, r->below_window[w]);
-      out[w] = (float)((above + r->feature->prior[0]) / (below + r->feature->prior[1]));
-    } else {
-      out[w] = (float)above;
-    }
-  }
-  memcpy(cells, out, r->feature->window_count * sizeof *out);
+static double seconds_since(int64_t time, int64_t now) { return ((double)now - (double)time) / (double)MOON_SECOND; }
+
+/* Seconds since the last event; never is as long ago as the recipe says, and so is what was before. */
+static double recency(const reader *r, uint32_t row) {
+  int64_t last;
+  double never = (double)r->feature->span / (double)MOON_SECOND;
+  if (!moon_counter_last(r->above, row, &last)) return never;
+  return fmin(fmax(seconds_since(last, r->j->now), 0), never);
 }
 
-static void fetch(const ratio *r, uint32_t row, int depth) {
+static double window_of(const reader *r, uint32_t row, size_t w) {
+  uint32_t above = moon_counter_read(r->above, row, r->j->now, r->above_window[w]);
+  if (!r->below) return above;
+  uint32_t below = moon_counter_read(r->below, row, r->j->now, r->below_window[w]);
+  return (above + r->feature->prior[0]) / (below + r->feature->prior[1]);
+}
+
+static void read_state(const reader *r, uint32_t row, char *cells) {
+  for (size_t w = 0; w < r->feature->width; w++) {
+    float x = (float)(r->feature->op == MOON_FEATURE_DECAY     ? moon_counter_trend(r->above, row, r->j->now)
+                      : r->feature->op == MOON_FEATURE_RECENCY ? recency(r, row)
+                                                               : window_of(r, row, w));
+    memcpy(cells + w * sizeof x, &x, sizeof x);
+  }
+}
+
+static void fetch(const reader *r, uint32_t row, int depth) {
   moon_counter_fetch(r->above, row, depth);
   if (r->below) moon_counter_fetch(r->below, row, depth);
 }
 
-/* The items' counters lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to
- * find those of the sixteenth. */
-static void items_windows(const job *j, const ratio *r, moon_cells out) {
+/* The rows lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to find those of
+ * the sixteenth. A row's number waits in the slot that its answer will take. */
+static void read_items(const reader *r, moon_cells out) {
   enum { AHEAD = 8 };
+  const job *j = r->j;
   for (size_t i = 0; i < j->n + 2 * AHEAD; i++) { /* below zero the indices wrap around, and are not < n */
-    if (i < j->n) fetch(r, j->items[i], 0);
-    if (i - AHEAD < j->n) fetch(r, j->items[i - AHEAD], 1);
-    if (i - 2 * AHEAD < j->n) read_windows(r, j->items[i - 2 * AHEAD], j->now, out.at + (i - 2 * AHEAD) * out.stride);
+    uint32_t row;
+    if (i < j->n) {
+      row = moon_state_row(j->state, r->above, j->user, j->items[i]);
+      memcpy(out.at + i * out.stride, &row, sizeof row);
+      fetch(r, row, 0);
+    }
+    if (i - AHEAD < j->n) {
+      memcpy(&row, out.at + (i - AHEAD) * out.stride, sizeof row);
+      fetch(r, row, 1);
+    }
+    if (i - 2 * AHEAD < j->n) {
+      char *cell = out.at + (i - 2 * AHEAD) * out.stride;
+      memcpy(&row, cell, sizeof row);
+      read_state(r, row, cell);
+    }
   }
 }
 
-/* Counts and rates. */
-static void windows(const job *j, size_t f) {
+/* Counts, rates, decayed counts, last times. */
+static void from_state(const job *j, size_t f) {
   const moon_feature *feature = &j->features->plan->features[f];
-  const ratio r = ratio_of(j, feature);
-  if (!feature->of_user) {
-    items_windows(j, &r, cells_of(j, feature));
+  const reader r = reader_of(j, feature);
+  if (!feature->of_user || r.above->group != SIZE_MAX) {
+    read_items(&r, cells_of(j, feature));
     take_steps(j, f, j->n);
     return;
   }
-  read_windows(&r, j->user, j->now, cells_of(j, feature).at);
+  read_state(&r, j->user, cells_of(j, feature).at);
+  take_steps(j, f, 1);
+  spread(j, feature);
+}
+
+static void age(const job *j, size_t f) {
+  moon_cells out = cells_of(j, &j->features->plan->features[f]);
+  const moon_column *times = j->features->times[f];
+  for (size_t i = 0; i < j->n; i++) {
+    bool known = j->items[i] < j->features->rows && times->i64[j->items[i]] != MOON_NULL_INT;
+    float x = known ? (float)seconds_since(times->i64[j->items[i]], j->now) : NAN;
+    memcpy(out.at + i * out.stride, &x, sizeof x);
+  }
+  take_steps(j, f, j->n);
+}
+
+static int64_t floored(int64_t x, int64_t by) { return x / by - (x % by < 0); }
+
+/* 1970 began on a Thursday. */
+static void hand_of_clock(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  int64_t there;
+  if (__builtin_add_overflow(j->now, feature->span, &there)) there = j->now; /* the end of time is in UTC */
+  int64_t hours = floored(there, 3600 * MOON_SECOND), days = floored(hours, 24);
+  float x = (float)(feature->weekday ? days + 3 - 7 * floored(days + 3, 7) + 1 : hours - 24 * days);
+  memcpy(cells_of(j, feature).at, &x, sizeof x);
   take_steps(j, f, 1);
   spread(j, feature);
 }
@@ -162,7 +213,11 @@ void moon_features_compute(const moon_features *features, const moon_state *stat
       case MOON_FEATURE_CATEGORY:
       case MOON_FEATURE_NUMERIC: copy_cells(&j, f); break;
       case MOON_FEATURE_COUNT:
-      case MOON_FEATURE_RATE: windows(&j, f); break;
+      case MOON_FEATURE_RATE:
+      case MOON_FEATURE_DECAY:
+      case MOON_FEATURE_RECENCY: from_state(&j, f); break;
+      case MOON_FEATURE_AGE: age(&j, f); break;
+      case MOON_FEATURE_CLOCK: hand_of_clock(&j, f); break;
       case MOON_FEATURE_HISTORY: history(&j, feature, out->bags + feature->slot * plan->bag_length); break;
     }
   }

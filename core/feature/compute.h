@@ -14,6 +14,7 @@ struct moon_features {
   const moon_feature_plan *plan;
   moon_vocab **vocabs; /* [feature_count] */
   size_t *column;      /* [feature_count] of what is the same for an item at all times */
+  const moon_column **times; /* [feature_count] of an age: the catalogue's column */
   size_t rows, columns;
   size_t item_id;   /* column of the item's id, SIZE_MAX: there is none */
   moon_cell *cells; /* [rows + 1, columns] */

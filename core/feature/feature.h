@@ -21,6 +21,10 @@ typedef enum moon_feature_op {
   MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
   MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
+  MOON_FEATURE_DECAY,    /* events, each worth half after a half-life */
+  MOON_FEATURE_RECENCY,  /* seconds since the last event */
+  MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
+  MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
   MOON_FEATURE_HISTORY   /* the user's last N items */
 } moon_feature_op;
 
@@ -50,8 +54,8 @@ typedef struct moon_feature {
   moon_feature_op op;
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
-  bool of_user;       /* ID, COUNT, RATE: the entity (else item) */
-  char *column;       /* CATEGORY, NUMERIC */
+  bool of_user;       /* ID and what is counted: the entity (else item) */
+  char *column;       /* CATEGORY, NUMERIC, AGE */
   moon_step *steps;
   size_t step_count;
   size_t dim;         /* of its embedding table; 0: it has none */
@@ -59,10 +63,12 @@ typedef struct moon_feature {
   size_t rows;        /* of a table without a vocabulary: hash buckets, buckets */
   uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
   uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
-  size_t counter, counter2; /* COUNT, RATE: index into plan->counters (numerator, denominator) */
+  size_t counter, counter2; /* COUNT, RATE, DECAY, RECENCY: index into plan->counters (numerator, denominator) */
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
   double prior[2];
+  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
+  bool weekday;       /* CLOCK: (else hour) */
   size_t last;        /* HISTORY: N */
   char **kinds;       /* HISTORY: event kinds that count, NULL = all */
   size_t kind_count;
@@ -77,12 +83,28 @@ static inline bool moon_feature_learns(const moon_feature *feature) {
   return feature->texts || moon_feature_fitted(feature) > 0;
 }
 
-/* A counter of events of some kinds, per user or per item; exact over windows up to max_window (0: only all-time totals). */
+/* Events by what their items are: for a user and a value of a column, for everybody and a value, or for a user and an item. */
+typedef struct moon_group_spec {
+  bool of_user; /* of one user (else of everybody) */
+  char *column; /* a string column of the items; NULL: the item itself */
+  uint32_t *value; /* [items] the number of the item's value, in order of first sight, MOON_NONE: none; NULL: the item's row */
+  size_t items, values;
+} moon_group_spec;
+
+typedef enum moon_measure {
+  MOON_MEASURE_EVENTS, /* how many, exact over windows up to max_window (0: only all-time totals) */
+  MOON_MEASURE_LAST,   /* when the last was */
+  MOON_MEASURE_DECAY   /* how many, each halved every half_life */
+} moon_measure;
+
+/* What is known of events of some kinds, per user, per item or per pair of a group. */
 typedef struct moon_counter_spec {
+  moon_measure measure;
   bool of_user;
+  size_t group; /* index into plan->groups; SIZE_MAX: none */
   char **kinds; /* NULL-free, kind_count of them; 0 = every kind */
   size_t kind_count;
-  int64_t max_window;
+  int64_t max_window, half_life;
 } moon_counter_spec;
 
 typedef struct moon_feature_plan {
@@ -90,6 +112,8 @@ typedef struct moon_feature_plan {
   size_t feature_count;
   moon_counter_spec *counters; /* shared between features */
   size_t counter_count;
+  moon_group_spec *groups;
+  size_t group_count;
   size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
   size_t bag_length;  /* the longest history */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
@@ -125,7 +149,8 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
  * then), all-time totals and histories do not.
  *
  * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an
- * entity, or with windows 20, 4 for each window, and 8 for each event in the widest. Arrays that grow have up to twice that. */
+ * entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a decayed count. A
+ * pair of a group is an entity of some 40 bytes. Arrays that grow have up to twice that. */
 typedef struct moon_state moon_state;
 /* Empty. The plan's event kinds are known to it from the start; nothing of the plan is borrowed. */
 moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out);

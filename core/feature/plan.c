@@ -16,7 +16,7 @@ typedef struct builder {
   moon_feature_plan *plan;
   const moon_catalogue *catalogue;
   const json_t *object; /* the feature being read */
-  size_t counter_cap, name_cap;
+  size_t counter_cap, group_cap, name_cap;
 } builder;
 
 /* ---- fields of a feature's object ------------------------------------------------------------------------------------------ */
@@ -116,23 +116,81 @@ static moon_status read_prior(const builder *b, double prior[2]) {
 
 /* ---- counters and slots ---------------------------------------------------------------------------------------------------- */
 
-static bool same_kinds(const moon_counter_spec *a, const moon_counter_spec *b) {
-  if (a->kind_count != b->kind_count) return false;
+/* Numbers for the values of a column in order of first sight: the dictionary's codes may have gaps and change when it is saved. */
+static moon_status number_values(const moon_column *column, moon_group_spec *group) {
+  size_t codes = moon_dict_count(column->dict);
+  uint32_t *number = moon_alloc((codes ? codes : 1) * sizeof *number);
+  group->value = moon_alloc((column->n ? column->n : 1) * sizeof *group->value);
+  if (!number || !group->value) {
+    moon_free(number);
+    return no_memory();
+  }
+  memset(number, 0xff, codes * sizeof *number);
+  group->items = column->n;
+  for (size_t row = 0; row < column->n; row++) {
+    uint32_t code = column->code[row];
+    if (code != MOON_NONE && number[code] == MOON_NONE) number[code] = (uint32_t)group->values++;
+    group->value[row] = code == MOON_NONE ? MOON_NONE : number[code];
+  }
+  moon_free(number);
+  return moon_ok();
+}
+
+static void group_free(moon_group_spec *group) {
+  moon_free(group->column);
+  moon_free(group->value);
+}
+
+static moon_status fill_group(const builder *b, const char *by, moon_group_spec *group) {
+  moon_column *column;
+  if (!strcmp(by, "item")) return moon_ok();
+  group->column = moon_strdup(by);
+  if (!group->column) return no_memory();
+  MOON_TRY(moon_table_require(b->catalogue->table, by, &column));
+  if (column->type == MOON_STRING) return number_values(column, group);
+  return moon_fail(MOON_EINVAL, "column %s of %s holds numbers; to count by it needs strings", by, b->catalogue->table->name);
+}
+
+/* The group that "by" names, made where it is new; SIZE_MAX without one. */
+static moon_status share_group(builder *b, bool of_user, size_t *index) {
+  moon_feature_plan *plan = b->plan;
+  const json_t *value = json_object_get(b->object, "by");
+  const char *by = json_string_value(value);
+  moon_group_spec group = {.of_user = of_user};
+  *index = SIZE_MAX;
+  if (!value) return moon_ok();
+  if (!by || !*by) return moon_fail(MOON_EINVAL, "by must be \"item\" or a column of the items");
+  if (!of_user && !strcmp(by, "item")) return moon_fail(MOON_EINVAL, "by \"item\" is for the user; an item is counted by itself anyway");
+  for (*index = 0; *index < plan->group_count; ++*index) {
+    const moon_group_spec *known = &plan->groups[*index];
+    if (known->of_user == of_user && !strcmp(known->column ? known->column : "item", by)) return moon_ok();
+  }
+  moon_status status = fill_group(b, by, &group);
+  if (!status.code) status = moon_grow(&plan->groups, &b->group_cap, plan->group_count + 1, sizeof group);
+  if (status.code) group_free(&group);
+  else plan->groups[plan->group_count++] = group;
+  return status;
+}
+
+static bool same_counter(const moon_counter_spec *a, const moon_counter_spec *b) {
+  if (a->measure != b->measure || a->of_user != b->of_user || a->group != b->group || a->half_life != b->half_life ||
+      a->kind_count != b->kind_count)
+    return false;
   for (size_t i = 0; i < a->kind_count; i++)
     if (strcmp(a->kinds[i], b->kinds[i])) return false;
   return true;
 }
 
-/* The counter of the kinds under `key`, made or widened. */
-static moon_status share_counter(builder *b, const char *key, bool of_user, int64_t window, size_t *index) {
+/* The counter that measures this of the kinds under `key`, made or widened. */
+static moon_status share_counter(builder *b, const char *key, moon_counter_spec spec, size_t *index) {
   moon_feature_plan *plan = b->plan;
-  moon_counter_spec spec = {.of_user = of_user, .max_window = window};
+  MOON_TRY(share_group(b, spec.of_user, &spec.group));
   MOON_TRY(read_kinds(b, key, &spec.kinds, &spec.kind_count));
   size_t i = 0;
-  while (i < plan->counter_count && (plan->counters[i].of_user != of_user || !same_kinds(&plan->counters[i], &spec))) i++;
+  while (i < plan->counter_count && !same_counter(&plan->counters[i], &spec)) i++;
   *index = i;
   if (i < plan->counter_count) {
-    if (plan->counters[i].max_window < window) plan->counters[i].max_window = window;
+    if (plan->counters[i].max_window < spec.max_window) plan->counters[i].max_window = spec.max_window;
     kinds_free(spec.kinds, spec.kind_count);
     return moon_ok();
   }
@@ -242,16 +300,25 @@ static moon_status read_step(const json_t *step, moon_step *out) {
   return unknown("step", op, ops, 4);
 }
 
+/* A number of which the recipe says nothing else: what is counted or passes by its log, a clock's hand by itself. */
+static moon_status step_alone(const moon_feature *f, moon_step *out) {
+  if (f->op != MOON_FEATURE_CLOCK) return moon_ok(); /* zeros: a log */
+  *out = (moon_step){.op = MOON_STEP_BUCKETIZE, .n = f->weekday ? 6 : 23};
+  out->numbers = moon_alloc(out->n * sizeof *out->numbers);
+  for (size_t i = 0; out->numbers && i < out->n; i++) out->numbers[i] = (double)(i + (f->weekday ? 2 : 1));
+  return out->numbers ? moon_ok() : no_memory();
+}
+
 static moon_status read_steps(builder *b, moon_feature *f) {
   const json_t *list = json_object_get(b->object, "steps");
-  size_t n = list ? json_array_size(list) : f->op == MOON_FEATURE_COUNT;
+  size_t n = list ? json_array_size(list) : f->op != MOON_FEATURE_NUMERIC && f->op != MOON_FEATURE_RATE;
   if ((list && !json_is_array(list)) || n > MOST_STEPS) return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
   f->steps = moon_calloc(n, sizeof *f->steps);
   if (!f->steps) return no_memory();
   for (; f->step_count < n; f->step_count++) {
     moon_step *step = &f->steps[f->step_count];
     if (f->step_count && step[-1].op == MOON_STEP_BUCKETIZE) return moon_fail(MOON_EINVAL, "bucketize must be the last step");
-    moon_status status = list ? read_step(json_array_get(list, f->step_count), step) : moon_ok(); /* a count alone: its log */
+    moon_status status = list ? read_step(json_array_get(list, f->step_count), step) : step_alone(f, step);
     if (!status.code) continue;
     moon_free(step->numbers);
     return status;
@@ -295,7 +362,7 @@ static moon_status read_number(builder *b, moon_feature *f) {
 static moon_status read_count(builder *b, moon_feature *f) {
   MOON_TRY(read_entity(b, &f->of_user));
   MOON_TRY(read_windows(b, f));
-  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(share_counter(b, "kinds", f->of_user, f->windows[i], &f->counter));
+  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.of_user = f->of_user, .max_window = f->windows[i]}, &f->counter));
   return read_number(b, f);
 }
 
@@ -304,8 +371,44 @@ static moon_status read_rate(builder *b, moon_feature *f) {
   MOON_TRY(read_entity(b, &f->of_user));
   MOON_TRY(read_whole(b, "over_us", 0, INT64_MAX, 0, &f->windows[0]));
   MOON_TRY(read_prior(b, f->prior));
-  MOON_TRY(share_counter(b, "numerator", f->of_user, f->windows[0], &f->counter));
-  MOON_TRY(share_counter(b, "denominator", f->of_user, f->windows[0], &f->counter2));
+  const moon_counter_spec spec = {.of_user = f->of_user, .max_window = f->windows[0]};
+  MOON_TRY(share_counter(b, "numerator", spec, &f->counter));
+  MOON_TRY(share_counter(b, "denominator", spec, &f->counter2));
+  return read_number(b, f);
+}
+
+static moon_status read_decay(builder *b, moon_feature *f) {
+  moon_counter_spec spec = {.measure = MOON_MEASURE_DECAY};
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(read_whole(b, "half_life_us", 1, INT64_MAX, 0, &spec.half_life));
+  spec.of_user = f->of_user;
+  MOON_TRY(share_counter(b, "kinds", spec, &f->counter));
+  return read_number(b, f);
+}
+
+static moon_status read_recency(builder *b, moon_feature *f) {
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(read_whole(b, "never_us", 1, INT64_MAX, 365 * 86400 * MOON_SECOND, &f->span));
+  MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.measure = MOON_MEASURE_LAST, .of_user = f->of_user}, &f->counter));
+  return read_number(b, f);
+}
+
+static moon_status read_age(builder *b, moon_feature *f) {
+  moon_column *column;
+  MOON_TRY(copy_text(json_object_get(b->object, "column"), "column", &f->column));
+  MOON_TRY(moon_table_require(b->catalogue->table, f->column, &column));
+  if (column->type == MOON_TIME) return read_number(b, f);
+  return moon_fail(MOON_EINVAL, "column %s of %s holds no times; %s needs times: name it \"%s:time\"", f->column, b->catalogue->table->name,
+                   f->name, f->column);
+}
+
+static moon_status read_clock(builder *b, moon_feature *f) {
+  static const char *const units[] = {"hour", "weekday"};
+  const char *unit = json_string_value(json_object_get(b->object, "unit"));
+  size_t at = place(unit, units, 2);
+  if (at == 2) return unknown("clock", unit, units, 2);
+  f->weekday = at == 1;
+  MOON_TRY(read_whole(b, "zone_us", -86400 * MOON_SECOND, 86400 * MOON_SECOND, 0, &f->span));
   return read_number(b, f);
 }
 
@@ -320,7 +423,8 @@ static moon_status read_history(builder *b, moon_feature *f) {
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id", "category", "numeric", "count", "rate", "history"}; /* in moon_feature_op's order */
+  static const char *const ops[] = {"id", "category", "numeric", "count",  "rate",
+                                    "decay", "recency", "age",     "clock", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = place(op, ops, OPS);
@@ -333,6 +437,10 @@ static moon_status read_feature(builder *b, moon_feature *f) {
     case MOON_FEATURE_NUMERIC: MOON_TRY(read_column(b, f, false)); return read_number(b, f);
     case MOON_FEATURE_COUNT: return read_count(b, f);
     case MOON_FEATURE_RATE: return read_rate(b, f);
+    case MOON_FEATURE_DECAY: return read_decay(b, f);
+    case MOON_FEATURE_RECENCY: return read_recency(b, f);
+    case MOON_FEATURE_AGE: return read_age(b, f);
+    case MOON_FEATURE_CLOCK: return read_clock(b, f);
     case MOON_FEATURE_HISTORY: return read_history(b, f);
   }
   return moon_ok();
@@ -390,6 +498,8 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
     moon_free(f->steps);
   }
   for (size_t i = 0; i < plan->counter_count; i++) kinds_free(plan->counters[i].kinds, plan->counters[i].kind_count);
+  for (size_t i = 0; i < plan->group_count; i++) group_free(&plan->groups[i]);
+  moon_free(plan->groups);
   for (size_t i = 0; i < plan->dense_slots; i++) moon_free(plan->dense_names[i]);
   moon_free(plan->features);
   moon_free(plan->counters);

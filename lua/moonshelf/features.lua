@@ -80,7 +80,7 @@ end
 
 ---------------------------------------------------------------------------------------------------- steps of a number
 
-local NUMBERS = { numeric = true, count = true, rate = true }
+local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -164,6 +164,46 @@ function features.bucketize(x, edges, options)
   return with_step(where, "m.bucketize", x, "bucketize", step, o.dim)
 end
 
+---------------------------------------------------------------------------------------------------- time
+
+--- "+01:00" -> microseconds east of UTC.
+local function zone(where, what, value)
+  local sign, hours, minutes
+  if type(value) == "string" then sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$") end
+  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then
+    words.expect(where, what, 'an offset from UTC such as "+01:00"', value)
+  end
+  return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+end
+
+local CLOCK = { dim = EMBEDDING.dim, zone = { zone, default = 0 } }
+
+local function clock(unit)
+  local word = "m." .. unit
+  return function(options)
+    local where = words.where(word)
+    local o = words.options(where, word, options, CLOCK)
+    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = o.zone, dim = o.dim })
+  end
+end
+
+--- An embedding of the hour of the day; in a step, 0 to 23.
+---@type fun(options?: { zone: string?, dim: integer? }): moonshelf.Feature
+features.hour = clock "hour"
+
+--- An embedding of the day of the week; in a step, 1 (Monday) to 7.
+---@type fun(options?: { zone: string?, dim: integer? }): moonshelf.Feature
+features.weekday = clock "weekday"
+
+--- The seconds since a time column of the items; log(1 + seconds).
+---@param column string
+---@return moonshelf.Feature
+function features.age(column)
+  local where = words.where("m.age")
+  words.text(where, "m.age", column)
+  return feature(where, { op = "age", name = ("age(%s)"):format(column), column = column })
+end
+
 ---------------------------------------------------------------------------------------------------- the past
 
 local function window(where, what, value)
@@ -184,22 +224,89 @@ local function spans(where, windows)
   return out
 end
 
+--- What events are told apart by: the item itself, or a string column of the items.
+local function by_of(entity)
+  return function(where, what, value)
+    words.text(where, what, value)
+    if entity == "item" and value == "item" then
+      words.fail(where, '%s: "item" is for the user; an item is counted by itself anyway', what)
+    end
+    return value
+  end
+end
+
+local function past_name(word, entity, what, by, more)
+  return ("%s(%s,%s%s%s)"):format(word, entity, what, by and "," .. by or "", more and "," .. more or "")
+end
+
 --- How often an event of these kinds happened to the entity within each window before now; log(1 + n).
 ---@param entity moonshelf.Entity
 ---@param kind moonshelf.Text      "view", { "view", "click" } or "any"
 ---@param windows? moonshelf.Text  { "1h", "7d", "all" }
+---@param options? { by: string? } by = "category": only events on items of the candidate's category
 ---@return moonshelf.Feature
-function features.count(entity, kind, windows)
+function features.count(entity, kind, windows, options)
   local where = words.where("m.count")
   words.one_of(ENTITIES)(where, "m.count: the first argument", entity)
   local list = kinds(where, "m.count: the event kind", kind)
+  local o = words.options(where, "m.count", options, { by = { by_of(entity) } })
   return feature(where, {
-    op = "count", name = ("count(%s,%s)"):format(entity, kinds_name(list)), entity = entity, kinds = list,
+    op = "count", name = past_name("count", entity, kinds_name(list), o.by), entity = entity, kinds = list, by = o.by,
     windows_us = spans(where, windows == nil and "all" or windows),
   })
 end
 
+--- 1 where the user did an event of these kinds with this very item, else 0.
+---@param kind moonshelf.Text
+---@param options? { within: string? }
+---@return moonshelf.Feature
+function features.interacted_with(kind, options)
+  local where = words.where("m.interacted_with")
+  local list = kinds(where, "m.interacted_with: the event kind", kind)
+  local o = words.options(where, "m.interacted_with", options, { within = { window, default = 0 } })
+  return feature(where, {
+    op = "count", name = ("interacted_with(%s)"):format(kinds_name(list)), entity = "user", kinds = list, by = "item",
+    windows_us = words.array { o.within }, steps = words.array { { op = "clip", bounds = words.array { 0.0, 1.0 } } },
+  })
+end
+
+--- The events of these kinds, each worth half as much after every half-life; log(1 + n).
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param half_life string  "3d"
+---@param options? { by: string? }
+---@return moonshelf.Feature
+function features.decay(entity, kind, half_life, options)
+  local where = words.where("m.decay")
+  words.one_of(ENTITIES)(where, "m.decay: the first argument", entity)
+  local list = kinds(where, "m.decay: the event kind", kind)
+  local span = words.duration(where, "m.decay: the half-life", half_life)
+  local o = words.options(where, "m.decay", options, { by = { by_of(entity) } })
+  return feature(where, {
+    op = "decay", name = past_name("decay", entity, kinds_name(list), o.by, half_life), entity = entity, kinds = list, by = o.by,
+    half_life_us = span,
+  })
+end
+
+--- The seconds since the entity's last event of these kinds, `never` where there was none; log(1 + seconds).
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param options? { by: string?, never: string? }
+---@return moonshelf.Feature
+function features.recency(entity, kind, options)
+  local where = words.where("m.recency")
+  words.one_of(ENTITIES)(where, "m.recency: the first argument", entity)
+  local list = kinds(where, "m.recency: the event kind", kind)
+  local o = words.options(where, "m.recency", options,
+    { by = { by_of(entity) }, never = { words.duration, default = 365 * 86400 * 1000000 } })
+  return feature(where, {
+    op = "recency", name = past_name("recency", entity, kinds_name(list), o.by), entity = entity, kinds = list, by = o.by,
+    never_us = o.never,
+  })
+end
+
 local RATE = {
+  by = { words.text },
   over = { window, default = 0 },
   prior = { function(where, what, value)
     words.list(where, what, value, "two numbers { a, b }")
@@ -214,7 +321,7 @@ local RATE = {
 ---@param entity moonshelf.Entity
 ---@param numerator moonshelf.Text
 ---@param denominator moonshelf.Text
----@param options? { over: string?, prior: number[]? }
+---@param options? { over: string?, prior: number[]?, by: string? }
 ---@return moonshelf.Feature
 function features.rate(entity, numerator, denominator, options)
   local where = words.where("m.rate")
@@ -222,8 +329,9 @@ function features.rate(entity, numerator, denominator, options)
   local top = kinds(where, "m.rate: the numerator", numerator)
   local bottom = kinds(where, "m.rate: the denominator", denominator)
   local o = words.options(where, "m.rate", options, RATE)
+  if o.by then by_of(entity)(where, "m.rate: by", o.by) end
   return feature(where, {
-    op = "rate", name = ("rate(%s,%s/%s)"):format(entity, kinds_name(top), kinds_name(bottom)), entity = entity,
+    op = "rate", name = past_name("rate", entity, kinds_name(top) .. "/" .. kinds_name(bottom), o.by), entity = entity, by = o.by,
     numerator = top, denominator = bottom, over_us = o.over, prior = o.prior,
   })
 end

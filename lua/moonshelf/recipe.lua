@@ -146,7 +146,7 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, numeric = true }
+local ITEM_OPS = { category = true, numeric = true, age = true }
 
 --- The word that made the feature.
 local function word_of(feature)
@@ -185,11 +185,12 @@ local function check_features(features, items, events)
     end
     seen[key] = feature.where
     if not events.event then check_kinds(feature) end
-    if ITEM_OPS[feature.op] then
+    local column = ITEM_OPS[feature.op] and feature.column or feature.by ~= "item" and feature.by
+    if column then
       if not set then
-        words.fail(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), feature.column)
+        words.fail(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), column)
       end
-      need(feature.where, word_of(feature), set, feature.column, "the items have")
+      need(feature.where, word_of(feature), set, column, "the items have")
     elseif feature.op == "history" and not item_id then
       words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature')
     end

@@ -65,6 +65,43 @@ t.test("m.rate has a window and a prior", function()
   t.has(t.feature(m.rate("item", "a", "b", { over = "all" })), { over_us = 0 })
 end)
 
+t.test("what happened is counted by the item, by a column, with decay, since the last time", function()
+  t.has(t.feature(m.count("user", "view", "1h", { by = "category" })), { by = "category", name = "count(user,view,category)" })
+  t.has(t.feature(m.rate("user", "a", "b", { by = "category" })), { by = "category", name = "rate(user,a/b,category)" })
+  t.has(t.feature(m.decay("item", "view", "3d")), { op = "decay", half_life_us = 3 * DAY, name = "decay(item,view,3d)" })
+  t.has(t.feature(m.recency("user", "any", { by = "item", never = "7d" })),
+    { op = "recency", by = "item", kinds = {}, never_us = 7 * DAY, name = "recency(user,any,item)" })
+  t.has(t.feature(m.recency("item", "view")), { never_us = 365 * DAY })
+  t.has(t.feature(m.interacted_with("purchase", { within = "1h" })), { op = "count", entity = "user", by = "item", windows_us = { HOUR },
+    kinds = { "purchase" }, steps = { { op = "clip", bounds = { 0, 1 } } }, name = "interacted_with(purchase)" })
+end)
+
+t.test("m.hour, m.weekday and m.age tell the time", function()
+  t.has(t.feature(m.hour()), { op = "clock", unit = "hour", zone_us = 0, dim = 16, name = "hour" })
+  t.has(t.feature(m.weekday { zone = "-03:30", dim = 2 }), { op = "clock", unit = "weekday", zone_us = -3.5 * HOUR, dim = 2 })
+  t.has(t.feature(m.bucketize(m.hour(), { 6, 12 })), { op = "clock", dim = 16, steps = { { op = "bucketize", edges = { 6, 12 } } } })
+  local plain = t.feature(m.clip(m.hour(), 0, 12))
+  t.equal(plain.dim, nil)
+  t.has(t.feature(m.age "price"), { op = "age", column = "price", name = "age(price)" })
+end)
+
+t.test("wrong words of the past and of time are named", function()
+  t.fails(function() m.count("user", "view", "1h", { by = 3 }) end, "m.count: by must be a string, got 3")
+  t.fails(function() m.count("item", "view", "1h", { by = "item" }) end, 'm.count: by: "item" is for the user')
+  t.fails(function() m.rate("item", "a", "b", { by = "item" }) end, 'm.rate: by: "item" is for the user')
+  t.fails(function() m.decay("item", "view") end, "m.decay: the half-life must be a duration")
+  t.fails(function() m.decay("shelf", "view", "1d") end, 'm.decay: the first argument: there is no "shelf"')
+  t.fails(function() m.recency("user", "view", { nevr = "1d" }) end, "m.recency: unknown option 'nevr'; did you mean 'never'?")
+  t.fails(function() m.interacted_with() end, "m.interacted_with: the event kind")
+  t.fails(function() m.hour { zone = "CET" } end, 'm.hour: zone must be an offset from UTC such as "+01:00", got the string "CET"')
+  t.fails(function() m.weekday "UTC" end, "m.weekday must be given a table of options")
+  t.fails(function() m.age() end, "m.age must be a string, got nothing")
+  t.fails(function() return t.recipe { features = { m.id "item", m.count("user", "view", "1h", { by = "colour" }) } } end,
+    "m.count: the items have no column 'colour'")
+  t.fails(function() return t.recipe { items = false, features = { m.id "item", m.age "price" } } end,
+    'm.age "price" reads the items, but the recipe has no items')
+end)
+
 t.test("m.history has a length and kinds", function()
   t.has(t.feature(m.history "item"), { op = "history", name = "history(item)", last = 50, kinds = {} })
   t.has(t.feature(m.history("item", { last = 5, of = { "view", "cart" } })), { last = 5, kinds = { "view", "cart" } })

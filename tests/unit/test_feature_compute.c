@@ -322,7 +322,7 @@ static void binding_and_inputs_survive_every_failing_allocation(void **nothing) 
     assert_int_equal(status.code, MOON_ENOMEM);
     assert_null(features);
   }
-  assert_int_equal(n, 5);
+  assert_int_equal(n, 6);
   moon_alloc_fail_at(1);
   moon_status status = moon_inputs_alloc(w->plan, &w->arena, 10, &in);
   moon_alloc_fail_at(0);
