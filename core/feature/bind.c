@@ -24,6 +24,48 @@ static void fill_ids(moon_features *features, size_t f, const moon_catalogue *ca
   }
 }
 
+/* The columns of a cross as one number, never 0; 0 where one of them is empty. */
+static uint32_t crossed(const moon_feature *feature, const moon_catalogue *catalogue, size_t row) {
+  uint64_t hash = 0;
+  for (size_t i = 0; i < feature->column_count; i++) {
+    const char *text = moon_column_text(moon_table_column(catalogue->table, feature->columns[i]), row);
+    if (!text) return 0;
+    hash = moon_mix64(hash ^ moon_hash(text, strlen(text))) + i + 1; /* "a" with "b" is not "b" with "a" */
+  }
+  return (uint32_t)(hash % UINT32_MAX) + 1;
+}
+
+uint32_t moon_cross_id(const moon_feature *feature, uint32_t item_part, uint64_t user_part) {
+  return item_part ? 1 + (uint32_t)(moon_mix64(item_part ^ user_part) % (feature->hash - 1)) : 0;
+}
+
+/* Of a cross with the user the item's part, else the id. */
+static void fill_crosses(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+  const moon_feature *feature = &features->plan->features[f];
+  moon_cell *out = features->cells + features->column[f];
+  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
+    uint32_t part = crossed(feature, catalogue, row);
+    out->id = feature->of_user ? part : moon_cross_id(feature, part, 0);
+  }
+}
+
+/* The ids of an item's parts, each once, in their order; zeros after them. */
+static void fill_tags(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+  const moon_feature *feature = &features->plan->features[f];
+  const moon_column *column = moon_table_column(catalogue->table, feature->column);
+  moon_cell *out = features->cells + features->column[f];
+  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
+    const char *text = moon_column_text(column, row);
+    size_t n = 0;
+    for (moon_pieces p = moon_pieces_of(feature, text ? text : ""); n < feature->last && moon_pieces_next(&p);) {
+      size_t same = 0;
+      uint32_t id = moon_embedding_id(features, f, p.text, p.n);
+      while (same < n && out[same].id != id) same++;
+      if (id && same == n) out[n++].id = id;
+    }
+  }
+}
+
 static const double *fitted(const moon_features *features, size_t f, size_t *known) {
   *known = 0;
   return features->vocabs[f] ? moon_vocab_numbers(features->vocabs[f], known) : NULL;
@@ -47,8 +89,25 @@ static void fill_numbers(moon_features *features, size_t f, const moon_catalogue
 
 /* ---- laying it out -------------------------------------------------------------------------------------------------------- */
 
-static bool of_catalogue(const moon_feature *feature) {
-  return feature->op == MOON_FEATURE_CATEGORY || feature->op == MOON_FEATURE_NUMERIC || (feature->op == MOON_FEATURE_ID && !feature->of_user);
+/* How many cells of an item's row a feature has. */
+static size_t cells_for(const moon_feature *feature) {
+  switch (feature->op) {
+    case MOON_FEATURE_ID: return feature->of_user ? 0 : 1;
+    case MOON_FEATURE_TAGS: return feature->last;
+    case MOON_FEATURE_CATEGORY:
+    case MOON_FEATURE_CROSS:
+    case MOON_FEATURE_NUMERIC: return 1;
+    default: return 0;
+  }
+}
+
+static void fill_cells(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+  switch (features->plan->features[f].op) {
+    case MOON_FEATURE_CROSS: fill_crosses(features, f, catalogue); break;
+    case MOON_FEATURE_TAGS: fill_tags(features, f, catalogue); break;
+    case MOON_FEATURE_NUMERIC: fill_numbers(features, f, catalogue); break;
+    default: fill_ids(features, f, catalogue); break;
+  }
 }
 
 /* A vocabulary where one is needed, and of a fitted feature as many numbers as it wants: none where it is yet to be fitted. */
@@ -72,9 +131,11 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
     if (feature->op == MOON_FEATURE_AGE) features->times[f] = column;
     MOON_TRY(check_vocab(features, f));
-    if (!of_catalogue(feature)) continue;
-    if (feature->op == MOON_FEATURE_ID && features->item_id == SIZE_MAX) features->item_id = features->columns;
-    features->column[f] = features->columns++;
+    for (size_t i = 0; i < feature->column_count; i++)
+      MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->columns[i], &column), "%s", feature->where));
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && features->item_id == SIZE_MAX) features->item_id = features->columns;
+    features->column[f] = features->columns;
+    features->columns += cells_for(feature);
   }
   return moon_ok();
 }
@@ -90,12 +151,8 @@ static moon_status bind(moon_features *features, const moon_catalogue *catalogue
   MOON_TRY(lay_out(features, catalogue));
   features->cells = moon_calloc(features->rows + 1, features->columns * sizeof *features->cells);
   if (!features->cells) return no_memory;
-  for (size_t f = 0; f < count; f++) {
-    const moon_feature *feature = &features->plan->features[f];
-    if (!of_catalogue(feature)) continue;
-    if (feature->kind == MOON_KIND_ID && feature->op != MOON_FEATURE_NUMERIC) fill_ids(features, f, catalogue);
-    else fill_numbers(features, f, catalogue);
-  }
+  for (size_t f = 0; f < count; f++)
+    if (cells_for(&features->plan->features[f])) fill_cells(features, f, catalogue);
   return moon_ok();
 }
 
@@ -149,7 +206,7 @@ static moon_status fit(moon_features *features, size_t f, moon_cells cells, cons
       MOON_TRY(moon_step_fit(&feature->steps[at.step], values, gather(cells, w, use, n, values), vocab));
     size_t known;
     const double *numbers = fitted(features, f, &known);
-    if (of_catalogue(feature)) moon_steps_run(feature, at, numbers, known, column_of(features, f), features->rows + 1);
+    if (cells_for(feature)) moon_steps_run(feature, at, numbers, known, column_of(features, f), features->rows + 1);
     at = moon_steps_run(feature, at, numbers, known, cells, n);
   }
   return moon_ok();

@@ -63,6 +63,31 @@ static void user_id(const job *j, size_t f, const char *text) {
   spread(j, feature);
 }
 
+static void cross(const job *j, size_t f, const char *user_text) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  uint64_t user = user_text ? moon_hash(user_text, strlen(user_text)) : 0;
+  uint32_t *out = j->out->ids + feature->slot;
+  for (size_t i = 0; i < j->n; i++, out += j->features->plan->id_slots) {
+    uint32_t part = cell_of(j, f, i)->id;
+    *out = !feature->of_user ? part : user_text ? moon_cross_id(feature, part, user) : 0;
+  }
+}
+
+static uint32_t *bag_of(const job *j, const moon_feature *f, size_t i) {
+  const moon_feature_plan *plan = j->features->plan;
+  return j->out->bags + (i * plan->bag_slots + f->slot) * plan->bag_length;
+}
+
+static void tags(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  size_t rest = j->features->plan->bag_length - feature->last;
+  for (size_t i = 0; i < j->n; i++) {
+    uint32_t *out = bag_of(j, feature, i);
+    memcpy(out, cell_of(j, f, i), feature->last * sizeof *out);
+    memset(out + feature->last, 0, rest * sizeof *out);
+  }
+}
+
 /* The numbers of the first n rows, as far as their steps are fitted. */
 static void take_steps(const job *j, size_t f, size_t n) {
   size_t known = 0;
@@ -184,16 +209,32 @@ static void hand_of_clock(const job *j, size_t f) {
   spread(j, feature);
 }
 
-/* The first row's bag is made in place, from items to ids; the others are copies. */
-static void history(const job *j, const moon_feature *f, uint32_t *out) {
-  const moon_feature_plan *plan = j->features->plan;
-  size_t n = moon_history_items(j->state, j->user, plan->counter_count + f->slot, out, f->last), kept = 0;
+/* How long ago: 1 under a minute, 2 under 3, 3 under 7, ... */
+static uint32_t gap_of(int64_t time, int64_t now) {
+  double minutes = fmax(seconds_since(time, now), 0) / 60;
+  uint32_t gap = 1;
+  while (gap < MOON_GAPS && minutes + 1 >= (double)(UINT32_C(1) << gap)) gap++;
+  return gap;
+}
+
+/* The first row's bag is made, the others are copies. Items that the shared table does not know are left out; so are, among the
+ * gaps, those that the item's does not, so that a history and its gaps go side by side. */
+static void history(const job *j, size_t f) {
+  const moon_features *features = j->features;
+  const moon_feature_plan *plan = features->plan;
+  const moon_feature *feature = &plan->features[f];
+  bool gaps = feature->shares == SIZE_MAX;
+  size_t column = gaps ? features->item_id : features->column[feature->shares], kept = 0;
+  const moon_touch *touches[MOON_MOST_HISTORY];
+  size_t n = moon_history_touches(j->state, j->user, plan->counter_count + feature->slot, touches, feature->last);
+  uint32_t *out = bag_of(j, feature, 0);
   for (size_t i = 0; i < n; i++) {
-    uint32_t id = moon_features_item_id(j->features, out[i]);
-    if (id) out[kept++] = id;
+    size_t row = touches[i]->item < features->rows ? touches[i]->item : features->rows;
+    uint32_t id = column == SIZE_MAX ? 1 : features->cells[row * features->columns + column].id;
+    if (id) out[kept++] = gaps ? gap_of(touches[i]->time, j->now) : id;
   }
   memset(out + kept, 0, (plan->bag_length - kept) * sizeof *out);
-  for (size_t i = 1; i < j->n; i++) memcpy(out + i * plan->bag_slots * plan->bag_length, out, plan->bag_length * sizeof *out);
+  for (size_t i = 1; i < j->n; i++) memcpy(bag_of(j, feature, i), out, plan->bag_length * sizeof *out);
 }
 
 void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
@@ -206,10 +247,11 @@ void moon_features_compute(const moon_features *features, const moon_state *stat
     const moon_feature *feature = &plan->features[f];
     switch (feature->op) {
       case MOON_FEATURE_ID:
-        if (feature->of_user) {
-          user_id(&j, f, user_text);
-          break;
-        } /* fall through */
+        if (feature->of_user) user_id(&j, f, user_text);
+        else copy_cells(&j, f);
+        break;
+      case MOON_FEATURE_CROSS: cross(&j, f, user_text); break;
+      case MOON_FEATURE_TAGS: tags(&j, f); break;
       case MOON_FEATURE_CATEGORY:
       case MOON_FEATURE_NUMERIC: copy_cells(&j, f); break;
       case MOON_FEATURE_COUNT:
@@ -218,7 +260,7 @@ void moon_features_compute(const moon_features *features, const moon_state *stat
       case MOON_FEATURE_RECENCY: from_state(&j, f); break;
       case MOON_FEATURE_AGE: age(&j, f); break;
       case MOON_FEATURE_CLOCK: hand_of_clock(&j, f); break;
-      case MOON_FEATURE_HISTORY: history(&j, feature, out->bags + feature->slot * plan->bag_length); break;
+      case MOON_FEATURE_HISTORY: history(&j, f); break;
     }
   }
 }

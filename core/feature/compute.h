@@ -21,5 +21,7 @@ struct moon_features {
 };
 /* The row of a text in the feature's embedding table. */
 uint32_t moon_embedding_id(const moon_features *features, size_t f, const char *text, size_t n);
+/* The bucket of a cross, of the item's part (0: none) and the user's. */
+uint32_t moon_cross_id(const moon_feature *feature, uint32_t item_part, uint64_t user_part);
 
 #endif

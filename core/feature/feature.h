@@ -18,6 +18,8 @@ typedef struct moon_vocab moon_vocab;
 typedef enum moon_feature_op {
   MOON_FEATURE_ID,       /* the user's or item's id */
   MOON_FEATURE_CATEGORY, /* a string column of the item */
+  MOON_FEATURE_CROSS,    /* several string columns of the item, and the user, as one: a hash of them all */
+  MOON_FEATURE_TAGS,     /* the parts of a string column of the item: between separators, or its words */
   MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
   MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
@@ -25,8 +27,10 @@ typedef enum moon_feature_op {
   MOON_FEATURE_RECENCY,  /* seconds since the last event */
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
   MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
-  MOON_FEATURE_HISTORY   /* the user's last N items */
+  MOON_FEATURE_HISTORY   /* the user's last N items: their ids in another feature's table, or how long ago they were */
 } moon_feature_op;
+
+enum { MOON_GAPS = 24 }; /* steps of how long ago: under 1 minute, under 3, 7, 15, ... */
 
 typedef enum moon_feature_kind {
   MOON_KIND_NUMBER, /* dense slots; no number becomes 0 */
@@ -55,7 +59,10 @@ typedef struct moon_feature {
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
   bool of_user;       /* ID and what is counted: the entity (else item) */
-  char *column;       /* CATEGORY, NUMERIC, AGE */
+  char *column;       /* CATEGORY, TAGS, NUMERIC, AGE */
+  char **columns;     /* CROSS */
+  size_t column_count;
+  char *separator;    /* TAGS: NULL: words */
   moon_step *steps;
   size_t step_count;
   size_t dim;         /* of its embedding table; 0: it has none */
@@ -69,7 +76,9 @@ typedef struct moon_feature {
   double prior[2];
   int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
   bool weekday;       /* CLOCK: (else hour) */
-  size_t last;        /* HISTORY: N */
+  size_t last;        /* HISTORY: N; TAGS: the most of an item */
+  char *of;           /* HISTORY: "item", "gap" or the column of a category */
+  size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
   char **kinds;       /* HISTORY: event kinds that count, NULL = all */
   size_t kind_count;
   size_t slot, width; /* the first of its slots among those of its kind, and how many */
@@ -122,6 +131,19 @@ typedef struct moon_feature_plan {
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
 void moon_feature_plan_free(moon_feature_plan *plan);
+
+/* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */
+
+/* The parts of a text that a TAGS feature sees, one after the other, without blanks around them and never empty; words are runs of
+ * letters and digits, small where they are ASCII, the first 64 bytes of each. */
+typedef struct moon_pieces {
+  const char *separator, *left; /* NULL: words; what is left of the text */
+  const char *text;             /* the part, n bytes */
+  size_t n;
+  char word[64];
+} moon_pieces;
+moon_pieces moon_pieces_of(const moon_feature *feature, const char *text);
+bool moon_pieces_next(moon_pieces *pieces);
 
 /* ---- vocabularies (vocab.c) ----------------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "feature/feature.h"
+#include "feature/state.h"
 
 enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
 
@@ -245,8 +245,12 @@ static moon_status read_embedding(builder *b, moon_feature *f) {
   if (hash == 1) return moon_fail(MOON_EINVAL, "hash must be 0 (no hashing) or at least 2 buckets, got 1");
   f->dim = (size_t)dim, f->min_count = (uint32_t)min_count, f->hash = (uint32_t)hash;
   f->rows = f->hash, f->texts = !f->hash;
-  f->slot = b->plan->id_slots++;
   return moon_ok();
+}
+
+static moon_status read_id(builder *b, moon_feature *f) {
+  f->slot = b->plan->id_slots++;
+  return read_embedding(b, f);
 }
 
 /* ---- the steps of a number ------------------------------------------------------------------------------------------------- */
@@ -326,13 +330,52 @@ static moon_status read_steps(builder *b, moon_feature *f) {
   return moon_ok();
 }
 
-static moon_status read_column(builder *b, moon_feature *f, bool of_text) {
+static moon_status read_string_column(const builder *b, const json_t *name, const char *needed_by, char **out) {
+  moon_column *column;
+  MOON_TRY(copy_text(name, "column", out));
+  MOON_TRY(moon_table_require(b->catalogue->table, *out, &column));
+  if (column->type == MOON_STRING) return moon_ok();
+  return moon_fail(MOON_EINVAL, "column %s of %s holds numbers; %s needs strings", *out, b->catalogue->table->name, needed_by);
+}
+
+/* Columns of the items; "user" is the user. */
+static moon_status read_cross(builder *b, moon_feature *f) {
+  const json_t *list = json_object_get(b->object, "columns");
+  size_t n = json_array_size(list);
+  if (n < 2 || n > 8) return moon_fail(MOON_EINVAL, "columns must be a list of 2 to 8, got %zu", n);
+  f->columns = moon_calloc(n, sizeof *f->columns);
+  if (!f->columns) return no_memory();
+  for (size_t i = 0; i < n; i++) {
+    const json_t *name = json_array_get(list, i);
+    const char *text = json_string_value(name);
+    if (text && !strcmp(text, "user")) f->of_user = true;
+    else MOON_TRY(read_string_column(b, name, f->name, &f->columns[f->column_count++]));
+  }
+  if (!f->column_count) return moon_fail(MOON_EINVAL, "columns must name a column of the items");
+  MOON_TRY(read_id(b, f));
+  return f->hash ? moon_ok() : moon_fail(MOON_EINVAL, "a cross needs hash buckets");
+}
+
+/* The bag of an item's parts has a table of its own. */
+static moon_status read_tags(builder *b, moon_feature *f) {
+  int64_t most;
+  const json_t *separator = json_object_get(b->object, "separator");
+  MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  if (separator) MOON_TRY(copy_text(separator, "separator", &f->separator));
+  MOON_TRY(read_whole(b, "max", 1, 256, 8, &most));
+  MOON_TRY(read_embedding(b, f));
+  f->kind = MOON_KIND_BAG, f->last = (size_t)most;
+  if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
+  f->slot = b->plan->bag_slots++;
+  return moon_ok();
+}
+
+static moon_status read_number_column(builder *b, moon_feature *f) {
   moon_column *column;
   MOON_TRY(copy_text(json_object_get(b->object, "column"), "column", &f->column));
   MOON_TRY(moon_table_require(b->catalogue->table, f->column, &column));
-  if ((column->type == MOON_STRING) == of_text) return moon_ok();
-  return moon_fail(MOON_EINVAL, "column %s of %s holds %s; %s needs %s", f->column, b->catalogue->table->name,
-                   of_text ? "numbers" : "strings", f->name, of_text ? "strings" : "numbers");
+  if (column->type != MOON_STRING) return moon_ok();
+  return moon_fail(MOON_EINVAL, "column %s of %s holds strings; %s needs numbers", f->column, b->catalogue->table->name, f->name);
 }
 
 /* The slots of a number: dense ones, or where it ends in a bucket, an id. */
@@ -414,17 +457,23 @@ static moon_status read_clock(builder *b, moon_feature *f) {
 
 static moon_status read_history(builder *b, moon_feature *f) {
   int64_t last;
-  MOON_TRY(read_whole(b, "last", 1, 1000, 50, &last));
+  MOON_TRY(read_whole(b, "last", 1, MOON_MOST_HISTORY, 50, &last));
   MOON_TRY(read_kinds(b, "kinds", &f->kinds, &f->kind_count));
-  f->last = (size_t)last, f->kind = MOON_KIND_BAG;
+  f->last = (size_t)last, f->kind = MOON_KIND_BAG, f->shares = SIZE_MAX;
+  if (json_object_get(b->object, "of")) MOON_TRY(copy_text(json_object_get(b->object, "of"), "of", &f->of));
+  else if (!(f->of = moon_strdup("item"))) return no_memory();
+  if (!strcmp(f->of, "gap")) {
+    MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &last));
+    f->dim = (size_t)last, f->rows = MOON_GAPS + 1;
+  }
   if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
   f->slot = b->plan->bag_slots++;
   return moon_ok();
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id", "category", "numeric", "count",  "rate",
-                                    "decay", "recency", "age",     "clock", "history"}; /* in moon_feature_op's order */
+  static const char *const ops[] = {"id", "category", "cross", "tags", "numeric", "count", "rate",
+                                    "decay", "recency", "age", "clock", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = place(op, ops, OPS);
@@ -432,9 +481,13 @@ static moon_status read_feature(builder *b, moon_feature *f) {
   f->op = (moon_feature_op)i, f->width = 1;
   MOON_TRY(copy_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
   switch (f->op) {
-    case MOON_FEATURE_ID: MOON_TRY(read_entity(b, &f->of_user)); return read_embedding(b, f);
-    case MOON_FEATURE_CATEGORY: MOON_TRY(read_column(b, f, true)); return read_embedding(b, f);
-    case MOON_FEATURE_NUMERIC: MOON_TRY(read_column(b, f, false)); return read_number(b, f);
+    case MOON_FEATURE_ID: MOON_TRY(read_entity(b, &f->of_user)); return read_id(b, f);
+    case MOON_FEATURE_CATEGORY:
+      MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+      return read_id(b, f);
+    case MOON_FEATURE_CROSS: return read_cross(b, f);
+    case MOON_FEATURE_TAGS: return read_tags(b, f);
+    case MOON_FEATURE_NUMERIC: MOON_TRY(read_number_column(b, f)); return read_number(b, f);
     case MOON_FEATURE_COUNT: return read_count(b, f);
     case MOON_FEATURE_RATE: return read_rate(b, f);
     case MOON_FEATURE_DECAY: return read_decay(b, f);
@@ -446,15 +499,27 @@ static moon_status read_feature(builder *b, moon_feature *f) {
   return moon_ok();
 }
 
-static moon_status need_item_id(const moon_feature_plan *plan) {
-  const moon_feature *history = NULL;
+/* The first feature whose table a history of `of` may share; SIZE_MAX: none. */
+static size_t table_of(const moon_feature_plan *plan, const char *of) {
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *f = &plan->features[i];
-    if (f->op == MOON_FEATURE_ID && !f->of_user) return moon_ok();
-    if (f->op == MOON_FEATURE_HISTORY) history = f;
+    if (f->op == MOON_FEATURE_ID && !f->of_user && !strcmp(of, "item")) return i;
+    if (f->op == MOON_FEATURE_CATEGORY && !strcmp(of, f->column)) return i;
   }
-  if (!history) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: %s shares the embeddings of the item's id: add that feature", history->where, history->name);
+  return SIZE_MAX;
+}
+
+static moon_status share_tables(moon_feature_plan *plan) {
+  for (size_t i = 0; i < plan->feature_count; i++) {
+    moon_feature *f = &plan->features[i];
+    if (f->op != MOON_FEATURE_HISTORY || f->dim) continue;
+    f->shares = table_of(plan, f->of);
+    if (f->shares != SIZE_MAX) continue;
+    if (!strcmp(f->of, "item"))
+      return moon_fail(MOON_EINVAL, "%s: %s shares the embeddings of the item's id: add that feature", f->where, f->name);
+    return moon_fail(MOON_EINVAL, "%s: %s shares the embeddings of the category %s: add that feature", f->where, f->name, f->of);
+  }
+  return moon_ok();
 }
 
 static moon_status read_features(builder *b, const json_t *features) {
@@ -466,7 +531,7 @@ static moon_status read_features(builder *b, const json_t *features) {
     if (!f->where) return no_memory();
     MOON_TRY(moon_wrap(read_feature(b, f), "%s", f->where));
   }
-  return need_item_id(b->plan);
+  return share_tables(b->plan);
 }
 
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out) {
@@ -493,6 +558,9 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
     moon_free(f->name);
     moon_free(f->where);
     moon_free(f->column);
+    moon_free(f->separator);
+    moon_free(f->of);
+    kinds_free(f->columns, f->column_count);
     kinds_free(f->kinds, f->kind_count);
     for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);
     moon_free(f->steps);

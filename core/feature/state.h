@@ -114,8 +114,10 @@ typedef struct moon_history { /* 16 bytes a user and 16 for each touch (up to tw
 } moon_history;
 moon_status moon_history_room(moon_state *state, uint32_t user);
 void moon_history_add(moon_state *state, uint32_t user, moon_touch touch);
-/* The user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first, each once. */
-size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit);
+enum { MOON_MOST_HISTORY = 1000 };
+/* The newest touch of each of the user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first; they stay
+ * until the next event. */
+size_t moon_history_touches(const moon_state *state, uint32_t user, size_t set, const moon_touch **touches, size_t limit);
 
 /* ---- state.c -------------------------------------------------------------------------------------------------------------- */
 

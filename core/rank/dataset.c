@@ -1,6 +1,6 @@
 /* dataset.c - from a recipe's plan and a folder of files to examples with inputs.
  *
- *   files -> tables -> rules -> log and catalogue -> examples -> split -> vocabularies -> replay
+ *   files -> tables -> rules -> log and catalogue -> examples -> split -> vocabularies -> replay -> fitted numbers
  *
  * The replay (replay.c) is the one place where inputs come from, so training sees what serving will see. This file does the rest. */
 #include <string.h>
@@ -128,78 +128,6 @@ static moon_status list_known(moon_dataset *d, const json_t *train) {
   return moon_ok();
 }
 
-/* ---- vocabularies: what the training part has seen -------------------------------------------------------------------------- */
-
-typedef struct counted { /* how often each text came up, and where it came up first */
-  uint32_t *count, *order;
-  size_t n;
-} counted;
-
-static const char *text_for(const moon_dataset *d, const moon_feature *feature, const moon_column *column, uint32_t code) {
-  if (feature->op == MOON_FEATURE_CATEGORY) return moon_dict_text(column->dict, code);
-  return feature->of_user ? moon_dict_text(d->log->users, code) : moon_catalogue_id(d->catalogue, code);
-}
-
-static uint32_t code_of(const moon_feature *feature, const moon_column *column, const moon_event *event) {
-  if (feature->op == MOON_FEATURE_CATEGORY) return column->code[event->item];
-  return feature->of_user ? event->user : event->item;
-}
-
-/* training: [log->n] 1 where the event belongs to the training part. */
-static moon_status make_vocab(const moon_dataset *d, const moon_feature *feature, const uint8_t *training, moon_vocab **out) {
-  const moon_column *column = feature->op == MOON_FEATURE_CATEGORY ? moon_table_column(d->catalogue->table, feature->column) : NULL;
-  size_t codes = column ? moon_dict_count(column->dict) : feature->of_user ? moon_dict_count(d->log->users) : moon_catalogue_rows(d->catalogue);
-  counted seen = {moon_calloc(codes, sizeof *seen.count), moon_alloc(codes * sizeof *seen.order), 0};
-  moon_status status = seen.count && seen.order ? moon_vocab_new(out) : moon_fail(MOON_ENOMEM, "no memory for %zu texts", codes);
-  for (size_t i = 0; i < d->log->n && !status.code; i++) {
-    uint32_t code = training[i] ? code_of(feature, column, &d->log->events[i]) : MOON_NONE;
-    if (code != MOON_NONE && !seen.count[code]++) seen.order[seen.n++] = code;
-  }
-  for (size_t i = 0; i < seen.n && !status.code; i++) {
-    if (seen.count[seen.order[i]] < feature->min_count) continue;
-    const char *text = text_for(d, feature, column, seen.order[i]);
-    status = moon_vocab_add(*out, text, strlen(text));
-  }
-  moon_free(seen.count);
-  moon_free(seen.order);
-  return status;
-}
-
-static moon_status make_vocabs(moon_dataset *d) {
-  uint8_t *training = moon_alloc(d->log->n);
-  d->vocabs = moon_calloc(d->plan->feature_count, sizeof *d->vocabs);
-  if (!training || !d->vocabs) {
-    moon_free(training);
-    return moon_fail(MOON_ENOMEM, "no memory for vocabularies");
-  }
-  /* Events after the last training example are the future; examples of other parts are not to be known. */
-  int64_t last = 0;
-  for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] == MOON_TRAIN) last = time_of(d, i);
-  for (size_t i = 0; i < d->log->n; i++) training[i] = d->log->events[i].time <= last;
-  for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] != MOON_TRAIN) training[d->examples.event[i]] = 0;
-  moon_status status = moon_ok();
-  for (size_t i = 0; i < d->plan->feature_count && !status.code; i++) {
-    const moon_feature *feature = &d->plan->features[i];
-    if (feature->texts) status = make_vocab(d, feature, training, &d->vocabs[i]);
-    else if (moon_feature_learns(feature)) status = moon_vocab_new(&d->vocabs[i]);
-  }
-  moon_free(training);
-  return status;
-}
-
-/* ---- numbers fitted to the training part: after the replay, which gives them as they were before their steps ------------------- */
-
-static moon_status fit_features(moon_dataset *d) {
-  uint8_t *training = moon_alloc(d->examples.n);
-  if (!training) return moon_fail(MOON_ENOMEM, "no memory to fit features to %zu examples", d->examples.n);
-  for (size_t i = 0; i < d->examples.n; i++) training[i] = d->part[i] == MOON_TRAIN;
-  moon_status status = moon_features_fit(d->features, &d->inputs, training, d->examples.n);
-  moon_free(training);
-  return status;
-}
-
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
 
 static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
@@ -213,10 +141,10 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocab_of != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;
-  else MOON_TRY(make_vocabs(d));
+  else MOON_TRY(moon_learn_texts(d));
   MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
   MOON_TRY(moon_replay(d, options->progress));
-  return fit_features(d);
+  return moon_learn_numbers(d);
 }
 
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out) {

@@ -10,4 +10,8 @@ moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
 /* Adds `each` sampled negatives to every positive training example; after the split, before the replay. */
 moon_status moon_add_negatives(moon_dataset *dataset, size_t each, uint64_t seed);
 
+/* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
+moon_status moon_learn_texts(moon_dataset *dataset);
+moon_status moon_learn_numbers(moon_dataset *dataset);
+
 #endif

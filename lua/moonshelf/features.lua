@@ -40,10 +40,6 @@ end
 local EMBEDDING = {
   dim = { words.integer(1, 1024), default = 16 },
   min_count = { words.integer(1), default = 1 },
-}
-local ID = {
-  dim = EMBEDDING.dim,
-  min_count = EMBEDDING.min_count,
   hash = { words.integer(2, 2 ^ 31), default = 0 },
 }
 
@@ -53,21 +49,57 @@ local ID = {
 function features.id(entity)
   local where = words.where("m.id")
   words.one_of(ENTITIES)(where, "m.id", entity)
-  return with_options(where, ("m.id %q"):format(entity), ID, function(o)
+  return with_options(where, ("m.id %q"):format(entity), EMBEDDING, function(o)
     return { op = "id", name = entity, entity = entity, dim = o.dim, min_count = o.min_count, hash = o.hash }
   end)
 end
 
 --- An embedding of a string column of the items.
 ---@param column string
----@return moonshelf.CategoryFeature  call it with { dim = 8, min_count = 1 }
+---@return moonshelf.CategoryFeature  call it with { dim = 8, min_count = 1, hash = 2^10 }
 function features.category(column)
   local where = words.where("m.category")
   words.text(where, "m.category", column)
   return with_options(where, ("m.category %q"):format(column), EMBEDDING, function(o)
-    return { op = "category", name = column, column = column, dim = o.dim, min_count = o.min_count }
+    return { op = "category", name = column, column = column, dim = o.dim, min_count = o.min_count, hash = o.hash }
   end)
 end
+
+local CROSS = { dim = EMBEDDING.dim, hash = { words.integer(2, 2 ^ 31), default = 10000 } }
+
+--- An embedding of several string columns of the items as one value, by a hash of them all; "user" is the user.
+---@param columns string[]
+---@param options? { dim: integer?, hash: integer? }
+---@return moonshelf.Feature
+function features.cross(columns, options)
+  local where = words.where("m.cross")
+  local list = words.strings(where, "m.cross: the columns", columns)
+  if #list < 2 or #list > 8 then words.fail(where, "m.cross: 2 to 8 columns are crossed, got %d", #list) end
+  local o = words.options(where, "m.cross", options, CROSS)
+  return feature(where, { op = "cross", name = table.concat(list, "*"), columns = list, dim = o.dim, hash = o.hash })
+end
+
+--- A bag of an item's texts: their mean embedding. `most` is how many of one item count unless given.
+local function bag(word, most, separated)
+  local spec = { dim = EMBEDDING.dim, min_count = EMBEDDING.min_count, hash = EMBEDDING.hash,
+    max = { words.integer(1, 256), default = most }, sep = separated and { words.text, default = "|" } or nil }
+  return function(column)
+    local where = words.where(word)
+    words.text(where, word, column)
+    return with_options(where, ("%s %q"):format(word, column), spec, function(o)
+      return { op = "tags", name = column, column = column, separator = o.sep, max = o.max, dim = o.dim, min_count = o.min_count,
+        hash = o.hash }
+    end)
+  end
+end
+
+--- The mean embedding of the values that a string column holds, separated by "|".
+---@type fun(column: string): moonshelf.TagsFeature
+features.tags = bag("m.tags", 8, true)
+
+--- The mean embedding of the words of a string column.
+---@type fun(column: string): moonshelf.TagsFeature
+features.words = bag("m.words", 16, false)
 
 --- A number column of the items, as it is.
 ---@param column string
@@ -340,16 +372,19 @@ local HISTORY = {
   last = { words.integer(1, 1000), default = 50 },
   of = { kinds, default = words.array {} },
 }
+local GAPS = { last = HISTORY.last, of = HISTORY.of, dim = EMBEDDING.dim }
 
---- The mean embedding of the user's last items. Shares the table of m.id "item".
----@param of "item"
----@param options? { last: integer?, of: moonshelf.Text? }
+--- The mean embedding of the user's last items: of their ids, of a category of theirs, or of how long ago each was ("gap"). Ids and
+--- categories share the table of m.id "item" or m.category.
+---@param what "item"|"gap"|string
+---@param options? { last: integer?, of: moonshelf.Text?, dim: integer? }
 ---@return moonshelf.Feature
-function features.history(of, options)
+function features.history(what, options)
   local where = words.where("m.history")
-  words.one_of { "item" }(where, "m.history", of)
-  local o = words.options(where, "m.history", options, HISTORY)
-  return feature(where, { op = "history", name = ("history(%s)"):format(of), last = o.last, kinds = o.of })
+  words.text(where, "m.history", what)
+  local o = words.options(where, "m.history", options, what == "gap" and GAPS or HISTORY)
+  local shared = what ~= "item" and what or nil
+  return feature(where, { op = "history", name = ("history(%s)"):format(what), of = shared, last = o.last, kinds = o.of, dim = o.dim })
 end
 
 return features

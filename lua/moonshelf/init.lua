@@ -21,6 +21,9 @@ local m = {
 
   id = features.id,
   category = features.category,
+  cross = features.cross,
+  tags = features.tags,
+  words = features.words,
   numeric = features.numeric,
   log = features.log,
   clip = features.clip,

@@ -23,7 +23,6 @@
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
----@alias moonshelf.EmbeddingOptions { dim: integer?, min_count: integer? }
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
 ---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
 ---@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
@@ -34,7 +33,10 @@
 ---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
 
 ---@class moonshelf.CategoryFeature: moonshelf.Feature
----@overload fun(options: moonshelf.EmbeddingOptions): moonshelf.Feature
+---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
+
+---@class moonshelf.TagsFeature: moonshelf.Feature
+---@overload fun(options: { sep: string?, max: integer?, dim: integer?, min_count: integer?, hash: integer? }): moonshelf.Feature
 
 ---@class moonshelf.RecipeOptions
 ---@field events moonshelf.Table
