@@ -127,7 +127,7 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
   for (size_t f = 0; f < features->plan->feature_count; f++) {
     const moon_feature *feature = &features->plan->features[f];
     moon_column *column;
-    if (feature->column)
+    if (feature->column && feature->op != MOON_FEATURE_POSITION)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
     if (feature->op == MOON_FEATURE_AGE) features->times[f] = column;
     MOON_TRY(check_vocab(features, f));

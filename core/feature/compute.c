@@ -30,6 +30,7 @@ typedef struct job {
   const uint32_t *items;
   size_t n;
   int64_t now;
+  const float *positions; /* NULL: in serving */
   moon_inputs *out;
 } job;
 
@@ -209,6 +210,15 @@ static void hand_of_clock(const job *j, size_t f) {
   spread(j, feature);
 }
 
+static void position(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  bool told = j->positions && !isnan(j->positions[feature->position]);
+  float x = told ? j->positions[feature->position] : moon_finite(feature->serving);
+  memcpy(cells_of(j, feature).at, &x, sizeof x);
+  take_steps(j, f, 1);
+  spread(j, feature);
+}
+
 /* How long ago: 1 under a minute, 2 under 3, 3 under 7, ... */
 static uint32_t gap_of(int64_t time, int64_t now) {
   double minutes = fmax(seconds_since(time, now), 0) / 60;
@@ -237,12 +247,9 @@ static void history(const job *j, size_t f) {
   for (size_t i = 1; i < j->n; i++) memcpy(bag_of(j, feature, i), out, plan->bag_length * sizeof *out);
 }
 
-void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                           const uint32_t *items, size_t n, int64_t now, moon_inputs *out) {
-  const moon_feature_plan *plan = features->plan;
-  const job j = {features, state, user, items, n, now, out};
-  if (!n) return;
-  if (!user_text && user < moon_state_users(state)) user_text = moon_state_user_id(state, user);
+static void compute(job j, const char *user_text) {
+  const moon_feature_plan *plan = j.features->plan;
+  if (!user_text && j.user < moon_state_users(j.state)) user_text = moon_state_user_id(j.state, j.user);
   for (size_t f = 0; f < plan->feature_count; f++) {
     const moon_feature *feature = &plan->features[f];
     switch (feature->op) {
@@ -260,16 +267,22 @@ void moon_features_compute(const moon_features *features, const moon_state *stat
       case MOON_FEATURE_RECENCY: from_state(&j, f); break;
       case MOON_FEATURE_AGE: age(&j, f); break;
       case MOON_FEATURE_CLOCK: hand_of_clock(&j, f); break;
+      case MOON_FEATURE_POSITION: position(&j, f); break;
       case MOON_FEATURE_HISTORY: history(&j, f); break;
     }
   }
 }
 
+void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
+                           const uint32_t *items, size_t n, int64_t now, moon_inputs *out) {
+  if (n) compute((job){features, state, user, items, n, now, NULL, out}, user_text);
+}
+
 void moon_features_compute_at(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                              uint32_t item, int64_t now, moon_inputs *out, size_t row) {
+                              uint32_t item, int64_t now, const float *positions, moon_inputs *out, size_t row) {
   const moon_feature_plan *plan = features->plan;
   moon_inputs one = {.dense = out->dense + row * plan->dense_slots,
                      .ids = out->ids + row * plan->id_slots,
                      .bags = out->bags + row * plan->bag_slots * plan->bag_length};
-  moon_features_compute(features, state, user, user_text, &item, 1, now, &one);
+  compute((job){features, state, user, &item, 1, now, positions, &one}, user_text);
 }

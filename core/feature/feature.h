@@ -27,6 +27,7 @@ typedef enum moon_feature_op {
   MOON_FEATURE_RECENCY,  /* seconds since the last event */
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
   MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
+  MOON_FEATURE_POSITION, /* a number of the event itself, such as where the item was shown; a constant in serving */
   MOON_FEATURE_HISTORY   /* the user's last N items: their ids in another feature's table, or how long ago they were */
 } moon_feature_op;
 
@@ -59,7 +60,7 @@ typedef struct moon_feature {
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
   bool of_user;       /* ID and what is counted: the entity (else item) */
-  char *column;       /* CATEGORY, TAGS, NUMERIC, AGE */
+  char *column;       /* CATEGORY, TAGS, NUMERIC, AGE; POSITION: of the events */
   char **columns;     /* CROSS */
   size_t column_count;
   char *separator;    /* TAGS: NULL: words */
@@ -76,6 +77,8 @@ typedef struct moon_feature {
   double prior[2];
   int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
   bool weekday;       /* CLOCK: (else hour) */
+  size_t position;    /* POSITION: which of the plan's */
+  double serving;     /* POSITION: what it is in serving, and where an event has none */
   size_t last;        /* HISTORY: N; TAGS: the most of an item */
   char *of;           /* HISTORY: "item", "gap" or the column of a category */
   size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
@@ -125,6 +128,7 @@ typedef struct moon_feature_plan {
   size_t group_count;
   size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
   size_t bag_length;  /* the longest history */
+  size_t position_count; /* numbers that an event brings with it */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
 } moon_feature_plan;
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
@@ -232,8 +236,9 @@ uint32_t moon_features_item_id(const moon_features *features, uint32_t item);
  * once; items without an id of their own are left out. No allocation; threads may compute at once while none applies. */
 void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
                            const uint32_t *items, size_t n, int64_t now, moon_inputs *out);
-/* One row at `row` of out: what the log executor uses. */
+/* One row at `row` of out: what the log executor uses. positions: [position_count] what the event says of itself, NaN where it does
+ * not; NULL: as in serving. */
 void moon_features_compute_at(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                              uint32_t item, int64_t now, moon_inputs *out, size_t row);
+                              uint32_t item, int64_t now, const float *positions, moon_inputs *out, size_t row);
 
 #endif

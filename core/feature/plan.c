@@ -313,9 +313,13 @@ static moon_status step_alone(const moon_feature *f, moon_step *out) {
   return out->numbers ? moon_ok() : no_memory();
 }
 
+static bool is_plain(moon_feature_op op) {
+  return op == MOON_FEATURE_NUMERIC || op == MOON_FEATURE_RATE || op == MOON_FEATURE_POSITION;
+}
+
 static moon_status read_steps(builder *b, moon_feature *f) {
   const json_t *list = json_object_get(b->object, "steps");
-  size_t n = list ? json_array_size(list) : f->op != MOON_FEATURE_NUMERIC && f->op != MOON_FEATURE_RATE;
+  size_t n = list ? json_array_size(list) : !is_plain(f->op);
   if ((list && !json_is_array(list)) || n > MOST_STEPS) return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
   f->steps = moon_calloc(n, sizeof *f->steps);
   if (!f->steps) return no_memory();
@@ -455,6 +459,16 @@ static moon_status read_clock(builder *b, moon_feature *f) {
   return read_number(b, f);
 }
 
+/* The column is the events', which are not known here. */
+static moon_status read_position(builder *b, moon_feature *f) {
+  const json_t *serving = json_object_get(b->object, "serving");
+  MOON_TRY(copy_text(json_object_get(b->object, "column"), "column", &f->column));
+  f->serving = serving ? json_number_value(serving) : 0;
+  if (serving && (!json_is_number(serving) || !isfinite(f->serving))) return moon_fail(MOON_EINVAL, "serving must be a number");
+  f->position = b->plan->position_count++;
+  return read_number(b, f);
+}
+
 static moon_status read_history(builder *b, moon_feature *f) {
   int64_t last;
   MOON_TRY(read_whole(b, "last", 1, MOON_MOST_HISTORY, 50, &last));
@@ -473,7 +487,7 @@ static moon_status read_history(builder *b, moon_feature *f) {
 
 static moon_status read_feature(builder *b, moon_feature *f) {
   static const char *const ops[] = {"id", "category", "cross", "tags", "numeric", "count", "rate",
-                                    "decay", "recency", "age", "clock", "history"}; /* in moon_feature_op's order */
+                                    "decay", "recency", "age", "clock", "position", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = place(op, ops, OPS);
@@ -494,6 +508,7 @@ static moon_status read_feature(builder *b, moon_feature *f) {
     case MOON_FEATURE_RECENCY: return read_recency(b, f);
     case MOON_FEATURE_AGE: return read_age(b, f);
     case MOON_FEATURE_CLOCK: return read_clock(b, f);
+    case MOON_FEATURE_POSITION: return read_position(b, f);
     case MOON_FEATURE_HISTORY: return read_history(b, f);
   }
   return moon_ok();

@@ -112,7 +112,8 @@ end
 
 ---------------------------------------------------------------------------------------------------- steps of a number
 
-local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true }
+local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
+  position = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -234,6 +235,22 @@ function features.age(column)
   local where = words.where("m.age")
   words.text(where, "m.age", column)
   return feature(where, { op = "age", name = ("age(%s)"):format(column), column = column })
+end
+
+---------------------------------------------------------------------------------------------------- of the event itself
+
+local POSITION = { serving = { words.number(), default = 1.0 } }
+
+--- A number column of the events, such as the place where the item was shown: in training what the event says, in serving always
+--- the same, so that what is due to the place is not put down to the item.
+---@param column string
+---@param options? { serving: number? }
+---@return moonshelf.Feature
+function features.position(column, options)
+  local where = words.where("m.position")
+  words.text(where, "m.position", column)
+  local o = words.options(where, "m.position", options, POSITION)
+  return feature(where, { op = "position", name = column, column = column, serving = o.serving })
 end
 
 ---------------------------------------------------------------------------------------------------- the past

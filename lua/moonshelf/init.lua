@@ -32,6 +32,7 @@ local m = {
   hour = features.hour,
   weekday = features.weekday,
   age = features.age,
+  position = features.position,
   count = features.count,
   rate = features.rate,
   decay = features.decay,

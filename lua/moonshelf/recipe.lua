@@ -218,6 +218,7 @@ local function check_features(features, items, events)
     seen[key] = feature.where
     if not events.event then check_kinds(feature) end
     check_columns(feature, set)
+    if feature.op == "position" then need(feature.where, word_of(feature), events, feature.column, "the events have") end
     if feature.op == "history" then check_history(feature, features) end
   end
 end

@@ -100,6 +100,10 @@ t.test("m.hour, m.weekday and m.age tell the time", function()
   t.has(t.feature(m.bucketize(m.hour(), { 6, 12 })), { op = "clock", dim = 16, steps = { { op = "bucketize", edges = { 6, 12 } } } })
   local plain = t.feature(m.clip(m.hour(), 0, 12))
   t.equal(plain.dim, nil)
+  t.has(t.feature(m.log(m.position("rating", { serving = 2 }))),
+    { op = "position", column = "rating", serving = 2, name = "log(rating)", steps = { { op = "log" } } })
+  t.fails(function() return t.recipe { features = { m.position "place" } } end, "m.position: the events have no column 'place'")
+  t.fails(function() m.position("rating", { serving = "top" }) end, "m.position: serving must be a number")
   t.has(t.feature(m.age "price"), { op = "age", column = "price", name = "age(price)" })
 end)
 

@@ -112,7 +112,7 @@ static void inputs_are_those_of_the_list_of_all_events(void **nothing) {
     int64_t clock = moon_state_clock(w->state), now = e.time > clock ? e.time : clock; /* compute, then apply */
     char id[16];
     snprintf(id, sizeof id, "u%u", e.user);
-    moon_features_compute_at(w->features, w->state, state_user(w->state, e.user), id, e.item, now, &in, 0);
+    moon_features_compute_at(w->features, w->state, state_user(w->state, e.user), id, e.item, now, NULL, &in, 0);
     check_row(w, e.user, e.item, now, &in, 0);
     world_fold(w->state, &w->all, e);
   }
@@ -135,7 +135,7 @@ static void batch_gives_the_rows_that_one_by_one_gives(void **nothing) {
     int64_t now = moon_state_clock(w->state) + moon_rng_below(&rng, 1200);
     for (int i = 0; i < N; i++) items[i] = i == 7 ? MOON_NONE : moon_rng_below(&rng, WORLD_ITEMS + 5);
     moon_features_compute(w->features, w->state, user, NULL, items, N, now, &batch);
-    for (size_t i = N; i--;) moon_features_compute_at(w->features, w->state, user, NULL, items[i], now, &each, i);
+    for (size_t i = N; i--;) moon_features_compute_at(w->features, w->state, user, NULL, items[i], now, NULL, &each, i);
     for (size_t i = 0; i < N; i++) assert_same_row(w, &batch, i, &each, i);
   }
   world_free(w);
@@ -154,7 +154,7 @@ static void inputs_know_only_the_past(void **nothing) {
   for (int i = 0; i < N; i++) {
     events[i] = world_event(&rng, &time);
     events[i].time = time; /* a log is in order */
-    moon_features_compute_at(w->features, w->state, state_user(w->state, events[i].user), NULL, events[i].item, time, &then,
+    moon_features_compute_at(w->features, w->state, state_user(w->state, events[i].user), NULL, events[i].item, time, NULL, &then,
                              (size_t)i);
     world_fold(w->state, &w->all, events[i]);
   }
@@ -164,7 +164,7 @@ static void inputs_know_only_the_past(void **nothing) {
     ignored.n = 0;
     OK(moon_state_new(w->plan, &past));
     for (int j = 0; j < i; j++) world_fold(past, &ignored, events[j]);
-    moon_features_compute_at(w->features, past, state_user(past, events[i].user), NULL, events[i].item, events[i].time, &alone,
+    moon_features_compute_at(w->features, past, state_user(past, events[i].user), NULL, events[i].item, events[i].time, NULL, &alone,
                              0);
     assert_same_row(w, &then, (size_t)i, &alone, 0);
     moon_state_free(past);

@@ -216,6 +216,23 @@ static void age_is_counted_from_the_items_column(void **nothing) {
   moon_catalogue_free(catalogue);
 }
 
+static void position_is_the_events_in_training_and_a_constant_in_serving(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'numeric','name':'w','column':'weight'},{'op':'position','name':'p','column':'place','serving':1},"
+                       "{'op':'position','name':'q','column':'depth','serving':3,'steps':[{'op':'log'}]}]");
+  float dense[2][3];
+  const uint32_t items[] = {0, 1};
+  moon_inputs in = {.dense = dense[0]};
+  assert_int_equal(w->plan->position_count, 2);
+  moon_features_compute(w->features, w->state, MOON_NONE, NULL, items, 2, 0, &in);
+  for (size_t i = 0; i < 2; i++) assert_true(dense[i][1] == 1 && fabsf(dense[i][2] - logf(4)) < 1e-6f);
+  moon_features_compute_at(w->features, w->state, MOON_NONE, NULL, 0, 0, (float[]){7, 0}, &in, 1);
+  assert_true(dense[1][1] == 7 && dense[1][2] == 0);
+  moon_features_compute_at(w->features, w->state, MOON_NONE, NULL, 0, 0, (float[]){NAN, 1}, &in, 1);
+  assert_true(dense[1][1] == 1 && fabsf(dense[1][2] - logf(2)) < 1e-6f);
+  world_free(w);
+}
+
 /* ---- snapshots ------------------------------------------------------------------------------------------------------------ */
 
 static void fill(world *w, uint64_t seed, int events) {
@@ -446,6 +463,7 @@ int main(void) {
       cmocka_unit_test(stranger_and_unknown_item_have_no_past),
       cmocka_unit_test(clock_tells_hour_and_weekday_in_its_zone),
       cmocka_unit_test(age_is_counted_from_the_items_column),
+      cmocka_unit_test(position_is_the_events_in_training_and_a_constant_in_serving),
       cmocka_unit_test(snapshot_returns_with_pairs_times_and_trends),
       cmocka_unit_test(forged_snapshot_never_breaks_the_store),
       cmocka_unit_test(snapshot_that_contradicts_itself_is_refused),

@@ -41,7 +41,7 @@ static road *road_new(const char *steps, const double *values, const uint8_t *us
   all[n] = 0; /* the item that nobody knows */
   if (use) memcpy(all, use, n);
   for (size_t i = 0; i <= n; i++)
-    moon_features_compute_at(r->features, r->state, MOON_NONE, NULL, i < n ? (uint32_t)i : MOON_NONE, 0, &r->in, i);
+    moon_features_compute_at(r->features, r->state, MOON_NONE, NULL, i < n ? (uint32_t)i : MOON_NONE, 0, NULL, &r->in, i);
   OK(moon_features_fit(r->features, &r->in, all, n + 1));
   free(all);
   moon_buf_free(&csv);
@@ -207,7 +207,7 @@ static void each_window_of_a_count_is_fitted_by_itself(void **nothing) {
   for (size_t i = 0; i < N; i++) {
     moon_event e = world_event(&rng, &time);
     e.time = time, item = e.item;
-    moon_features_compute_at(features, state, state_user(state, e.user), NULL, item, time, &in, i);
+    moon_features_compute_at(features, state, state_user(state, e.user), NULL, item, time, NULL, &in, i);
     for (size_t w = 0; w < 2; w++)
       assert_true(in.dense[i * 4 + 2 + w] == (float)naive_count(&all, false, item, 7, time, w ? 0 : 50));
     if (i + 1 < N) world_fold(state, &all, e);
@@ -218,7 +218,7 @@ static void each_window_of_a_count_is_fitted_by_itself(void **nothing) {
     for (size_t i = 0; i < N; i++) low = fminf(low, in.dense[i * 4 + 2 + w]), high = fmaxf(high, in.dense[i * 4 + 2 + w]);
     for (size_t i = 0; i < N; i++) NEAR(in.dense[i * 4 + w], (in.dense[i * 4 + 2 + w] - low) / (high - low), 1e-6);
   }
-  moon_features_compute_at(features, state, MOON_NONE, NULL, item, time, &again, 0);
+  moon_features_compute_at(features, state, MOON_NONE, NULL, item, time, NULL, &again, 0);
   assert_memory_equal(again.dense, in.dense + (N - 1) * 4, 4 * sizeof(float));
   moon_arena_free(&arena);
   moon_features_free(features);
