@@ -87,8 +87,7 @@ static moon_status make_model(train_job *job) {
   const moon_dataset *data = job->dataset;
   size_t *sizes = moon_calloc(data->plan->feature_count, sizeof *sizes);
   if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu vocabulary sizes", data->plan->feature_count);
-  for (size_t i = 0; i < data->plan->feature_count; i++)
-    sizes[i] = data->vocabs[i] ? moon_vocab_size(data->vocabs[i]) : data->plan->features[i].hash;
+  for (size_t i = 0; i < data->plan->feature_count; i++) sizes[i] = moon_feature_rows(&data->plan->features[i], data->vocabs[i]);
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
   moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
   moon_free(sizes);

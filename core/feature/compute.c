@@ -1,130 +1,13 @@
-/* compute.c - the inputs of (user, item) pairs, column by column.
+/* compute.c - the inputs of (user, item) pairs, feature by feature.
  *
- * Whatever is the same for an item at all times (embedding ids, numbers of the catalogue) is looked up once, when a bundle is
- * bound, into one short row per catalogue row; whatever is the user's is computed once per call and spread over the rows. What
- * is left for each pair is copying, and the counters of the item. Row `rows` of the tables is the unknown item, all zeros. */
-#include <float.h>
+ * Whatever is the same for an item at all times was looked up when the features were bound (bind.c); whatever is the user's or the
+ * moment's is computed once per call and spread over the rows. What is left for each pair is copying, and the counters of the item. */
 #include <math.h>
 #include <string.h>
 
-#include "feature/state.h"
+#include "feature/compute.h"
 
 enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
-
-typedef union cell {
-  uint32_t id;
-  float number;
-} cell;
-
-struct moon_features {
-  const moon_feature_plan *plan;
-  const moon_vocab **vocabs; /* [feature_count] */
-  size_t *column;            /* [feature_count] of an item's id, category or number */
-  size_t rows, columns;
-  size_t item_id; /* column of the item's id, SIZE_MAX: there is none */
-  cell *cells;    /* [rows + 1, columns] */
-};
-
-/* ---- binding -------------------------------------------------------------------------------------------------------------- */
-
-static uint32_t embedding_id(const moon_features *features, size_t f, const char *text, size_t n) {
-  uint32_t buckets = features->plan->features[f].hash;
-  if (buckets) return 1 + (uint32_t)(moon_hash(text, n) % (buckets - 1));
-  return moon_vocab_find(features->vocabs[f], text, n);
-}
-
-static void fill_ids(moon_features *features, size_t f, const moon_catalogue *catalogue) {
-  const moon_feature *feature = &features->plan->features[f];
-  const moon_column *column = feature->column ? moon_table_column(catalogue->table, feature->column) : NULL;
-  cell *out = features->cells + features->column[f];
-  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
-    const char *text = column ? moon_column_text(column, row) : moon_catalogue_id(catalogue, (uint32_t)row);
-    out->id = text ? embedding_id(features, f, text, strlen(text)) : 0;
-  }
-}
-
-static void fill_numbers(moon_features *features, size_t f, const moon_catalogue *catalogue) {
-  const moon_feature *feature = &features->plan->features[f];
-  const moon_column *column = moon_table_column(catalogue->table, feature->column);
-  cell *out = features->cells + features->column[f];
-  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
-    double value = moon_column_number(column, row);
-    if (isnan(value)) value = 0;
-    if (feature->op == MOON_FEATURE_LOG) value = log1p(fmax(value, 0));
-    out->number = (float)fmin(fmax(value, -FLT_MAX), FLT_MAX);
-  }
-}
-
-static moon_status check_embedding(const moon_features *features, size_t f) {
-  const moon_feature *feature = &features->plan->features[f];
-  if (feature->hash || features->vocabs[f]) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: the embedding of %s has neither a vocabulary nor hash buckets", feature->where,
-                   feature->name);
-}
-
-/* Which features have a column, and whether all that they need is there. */
-static moon_status lay_out(moon_features *features, const moon_catalogue *catalogue) {
-  features->item_id = SIZE_MAX;
-  for (size_t f = 0; f < features->plan->feature_count; f++) {
-    const moon_feature *feature = &features->plan->features[f];
-    moon_column *column;
-    if (feature->column)
-      MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
-    if (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) {
-      MOON_TRY(check_embedding(features, f));
-      if (feature->of_user) continue;
-      if (feature->op == MOON_FEATURE_ID && features->item_id == SIZE_MAX) features->item_id = features->columns;
-      features->column[f] = features->columns++;
-    } else if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_LOG) {
-      features->column[f] = features->columns++;
-    }
-  }
-  return moon_ok();
-}
-
-static moon_status bind(moon_features *features, const moon_catalogue *catalogue, moon_vocab *const *vocabs) {
-  size_t count = features->plan->feature_count;
-  moon_status no_memory = moon_fail(MOON_ENOMEM, "no memory to bind features to %zu items", features->rows);
-  features->vocabs = moon_calloc(count, sizeof *features->vocabs);
-  features->column = moon_calloc(count, sizeof *features->column);
-  if (!features->vocabs || !features->column) return no_memory;
-  for (size_t f = 0; f < count; f++) features->vocabs[f] = vocabs[f];
-  MOON_TRY(lay_out(features, catalogue));
-  features->cells = moon_calloc(features->rows + 1, features->columns * sizeof *features->cells);
-  if (!features->cells) return no_memory;
-  for (size_t f = 0; f < count; f++) {
-    const moon_feature *feature = &features->plan->features[f];
-    if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_LOG) fill_numbers(features, f, catalogue);
-    if (feature->op == MOON_FEATURE_CATEGORY || (feature->op == MOON_FEATURE_ID && !feature->of_user))
-      fill_ids(features, f, catalogue);
-  }
-  return moon_ok();
-}
-
-moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalogue *catalogue, moon_vocab *const *vocabs,
-                               moon_features **out) {
-  moon_features *features = moon_calloc(1, sizeof *features);
-  if (!features) return moon_fail(MOON_ENOMEM, "no memory to bind features");
-  features->plan = plan;
-  features->rows = moon_catalogue_rows(catalogue);
-  moon_status status = bind(features, catalogue, vocabs);
-  if (status.code) moon_features_free(features);
-  else *out = features;
-  return status;
-}
-
-void moon_features_free(moon_features *features) {
-  if (!features) return;
-  moon_free(features->vocabs);
-  moon_free(features->column);
-  moon_free(features->cells);
-  moon_free(features);
-}
-
-uint32_t moon_features_item_id(const moon_features *features, uint32_t item) {
-  if (features->item_id == SIZE_MAX || item >= features->rows) return 0;
-  return features->cells[item * features->columns + features->item_id].id;
-}
 
 /* ---- computing ------------------------------------------------------------------------------------------------------------ */
 
@@ -147,36 +30,84 @@ typedef struct job {
   const uint32_t *items;
   size_t n;
   int64_t now;
+  const float *positions; /* NULL: in serving */
+  moon_inputs *out;
 } job;
 
-static const cell *cell_of(const job *j, size_t f, size_t i) {
+static const moon_cell *cell_of(const job *j, size_t f, size_t i) {
   const moon_features *features = j->features;
   size_t row = j->items[i] < features->rows ? j->items[i] : features->rows;
   return &features->cells[row * features->columns + features->column[f]];
 }
 
-static void copy_ids(const job *j, size_t f, uint32_t *out) {
-  for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->id_slots] = cell_of(j, f, i)->id;
+/* Where a feature's slots of the first row lie, and from row to row. */
+static moon_cells cells_of(const job *j, const moon_feature *f) {
+  const moon_feature_plan *plan = j->features->plan;
+  if (f->kind == MOON_KIND_NUMBER) return (moon_cells){(char *)(j->out->dense + f->slot), plan->dense_slots * sizeof(float)};
+  return (moon_cells){(char *)(j->out->ids + f->slot), plan->id_slots * sizeof(uint32_t)};
 }
 
-static void copy_numbers(const job *j, size_t f, float *out) {
-  for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->dense_slots] = cell_of(j, f, i)->number;
+static void copy_cells(const job *j, size_t f) {
+  moon_cells out = cells_of(j, &j->features->plan->features[f]);
+  for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), sizeof(moon_cell));
 }
 
-static void user_id(const job *j, size_t f, const char *text, uint32_t *out) {
-  uint32_t id = text ? embedding_id(j->features, f, text, strlen(text)) : 0;
-  for (size_t i = 0; i < j->n; i++) out[i * j->features->plan->id_slots] = id;
+/* The first row's slots into all others. */
+static void spread(const job *j, const moon_feature *f) {
+  moon_cells out = cells_of(j, f);
+  for (size_t i = 1; i < j->n; i++) memcpy(out.at + i * out.stride, out.at, f->width * sizeof(moon_cell));
 }
 
-/* A count or a rate made ready: its windows by their numbers in its counters. */
-typedef struct ratio {
-  const moon_counter *above, *below; /* below: NULL for a count */
+static void user_id(const job *j, size_t f, const char *text) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  j->out->ids[feature->slot] = text ? moon_embedding_id(j->features, f, text, strlen(text)) : 0;
+  spread(j, feature);
+}
+
+static void cross(const job *j, size_t f, const char *user_text) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  uint64_t user = user_text ? moon_hash(user_text, strlen(user_text)) : 0;
+  uint32_t *out = j->out->ids + feature->slot;
+  for (size_t i = 0; i < j->n; i++, out += j->features->plan->id_slots) {
+    uint32_t part = cell_of(j, f, i)->id;
+    *out = !feature->of_user ? part : user_text ? moon_cross_id(feature, part, user) : 0;
+  }
+}
+
+static uint32_t *bag_of(const job *j, const moon_feature *f, size_t i) {
+  const moon_feature_plan *plan = j->features->plan;
+  return j->out->bags + (i * plan->bag_slots + f->slot) * plan->bag_length;
+}
+
+static void tags(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  size_t rest = j->features->plan->bag_length - feature->last;
+  for (size_t i = 0; i < j->n; i++) {
+    uint32_t *out = bag_of(j, feature, i);
+    memcpy(out, cell_of(j, f, i), feature->last * sizeof *out);
+    memset(out + feature->last, 0, rest * sizeof *out);
+  }
+}
+
+/* The numbers of the first n rows, as far as their steps are fitted. */
+static void take_steps(const job *j, size_t f, size_t n) {
+  size_t known = 0;
+  const moon_vocab *vocab = j->features->vocabs[f];
+  const double *fitted = vocab ? moon_vocab_numbers(vocab, &known) : NULL;
+  const moon_feature *feature = &j->features->plan->features[f];
+  moon_steps_run(feature, (moon_stage){0}, fitted, known, cells_of(j, feature), n);
+}
+
+/* What the state knows, made ready to be read: the counters, and of a count or a rate the windows by their numbers in them. */
+typedef struct reader {
+  const job *j;
   const moon_feature *feature;
+  const moon_counter *above, *below; /* below: NULL but for a rate */
   size_t above_window[MOST_WINDOWS], below_window[MOST_WINDOWS];
-} ratio;
+} reader;
 
-static ratio ratio_of(const job *j, const moon_feature *f) {
-  ratio r = {.above = &j->state->counters[f->counter], .feature = f};
+static reader reader_of(const job *j, const moon_feature *f) {
+  reader r = {.j = j, .feature = f, .above = &j->state->counters[f->counter]};
   if (f->op == MOON_FEATURE_RATE) r.below = &j->state->counters[f->counter2];
   for (size_t w = 0; w < f->window_count; w++) {
     r.above_window[w] = moon_counter_window(r.above, f->windows[w]);
@@ -185,88 +116,173 @@ static ratio ratio_of(const job *j, const moon_feature *f) {
   return r;
 }
 
-static void read_windows(const ratio *r, uint32_t row, int64_t now, float *out) {
-  for (size_t w = 0; w < r->feature->window_count; w++) {
-    uint32_t above = moon_counter_read(r->above, row, now, r->above_window[w]);
-    if (r->below) {
-      uint32_t below = moon_counter_read(r->below, row, now, r->below_window[w]);
-      out[w] = (float)((above + r->feature->prior[0]) / (below + r->feature->prior[1]));
-    } else {
-      out[w] = logf(1 + (float)above);
-    }
+static double seconds_since(int64_t time, int64_t now) { return ((double)now - (double)time) / (double)MOON_SECOND; }
+
+/* Seconds since the last event; never is as long ago as the recipe says, and so is what was before. */
+static double recency(const reader *r, uint32_t row) {
+  int64_t last;
+  double never = (double)r->feature->span / (double)MOON_SECOND;
+  if (!moon_counter_last(r->above, row, &last)) return never;
+  return fmin(fmax(seconds_since(last, r->j->now), 0), never);
+}
+
+static double window_of(const reader *r, uint32_t row, size_t w) {
+  uint32_t above = moon_counter_read(r->above, row, r->j->now, r->above_window[w]);
+  if (!r->below) return above;
+  uint32_t below = moon_counter_read(r->below, row, r->j->now, r->below_window[w]);
+  return (above + r->feature->prior[0]) / (below + r->feature->prior[1]);
+}
+
+static void read_state(const reader *r, uint32_t row, char *cells) {
+  for (size_t w = 0; w < r->feature->width; w++) {
+    float x = (float)(r->feature->op == MOON_FEATURE_DECAY     ? moon_counter_trend(r->above, row, r->j->now)
+                      : r->feature->op == MOON_FEATURE_RECENCY ? recency(r, row)
+                                                               : window_of(r, row, w));
+    memcpy(cells + w * sizeof x, &x, sizeof x);
   }
 }
 
-static void fetch(const ratio *r, uint32_t row, int depth) {
+static void fetch(const reader *r, uint32_t row, int depth) {
   moon_counter_fetch(r->above, row, depth);
   if (r->below) moon_counter_fetch(r->below, row, depth);
 }
 
-/* The items' counters lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to
- * find those of the sixteenth. */
-static void items_windows(const job *j, const ratio *r, float *out) {
+/* The rows lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to find those of
+ * the sixteenth. A row's number waits in the slot that its answer will take. */
+static void read_items(const reader *r, moon_cells out) {
   enum { AHEAD = 8 };
-  size_t stride = j->features->plan->dense_slots;
+  const job *j = r->j;
   for (size_t i = 0; i < j->n + 2 * AHEAD; i++) { /* below zero the indices wrap around, and are not < n */
-    if (i < j->n) fetch(r, j->items[i], 0);
-    if (i - AHEAD < j->n) fetch(r, j->items[i - AHEAD], 1);
-    if (i - 2 * AHEAD < j->n) read_windows(r, j->items[i - 2 * AHEAD], j->now, out + (i - 2 * AHEAD) * stride);
-  }
-}
-
-/* Counts and rates. */
-static void windows(const job *j, const moon_feature *f, float *out) {
-  const ratio r = ratio_of(j, f);
-  size_t stride = j->features->plan->dense_slots;
-  if (!f->of_user) {
-    items_windows(j, &r, out);
-    return;
-  }
-  read_windows(&r, j->user, j->now, out);
-  for (size_t i = 1; i < j->n; i++) memcpy(out + i * stride, out, f->window_count * sizeof *out);
-}
-
-/* The first row's bag is made in place, from items to ids; the others are copies. */
-static void history(const job *j, const moon_feature *f, uint32_t *out) {
-  const moon_feature_plan *plan = j->features->plan;
-  size_t n = moon_history_items(j->state, j->user, plan->counter_count + f->slot, out, f->last), kept = 0;
-  for (size_t i = 0; i < n; i++) {
-    uint32_t id = moon_features_item_id(j->features, out[i]);
-    if (id) out[kept++] = id;
-  }
-  memset(out + kept, 0, (plan->bag_length - kept) * sizeof *out);
-  for (size_t i = 1; i < j->n; i++) memcpy(out + i * plan->bag_slots * plan->bag_length, out, plan->bag_length * sizeof *out);
-}
-
-void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                           const uint32_t *items, size_t n, int64_t now, moon_inputs *out) {
-  const moon_feature_plan *plan = features->plan;
-  const job j = {features, state, user, items, n, now};
-  if (!n) return;
-  if (!user_text && user < moon_state_users(state)) user_text = moon_state_user_id(state, user);
-  for (size_t f = 0; f < plan->feature_count; f++) {
-    const moon_feature *feature = &plan->features[f];
-    switch (feature->op) {
-      case MOON_FEATURE_ID:
-        if (feature->of_user) {
-          user_id(&j, f, user_text, out->ids + feature->slot);
-          break;
-        } /* fall through */
-      case MOON_FEATURE_CATEGORY: copy_ids(&j, f, out->ids + feature->slot); break;
-      case MOON_FEATURE_NUMERIC:
-      case MOON_FEATURE_LOG: copy_numbers(&j, f, out->dense + feature->slot); break;
-      case MOON_FEATURE_COUNT:
-      case MOON_FEATURE_RATE: windows(&j, feature, out->dense + feature->slot); break;
-      case MOON_FEATURE_HISTORY: history(&j, feature, out->bags + feature->slot * plan->bag_length); break;
+    uint32_t row;
+    if (i < j->n) {
+      row = moon_state_row(j->state, r->above, j->user, j->items[i]);
+      memcpy(out.at + i * out.stride, &row, sizeof row);
+      fetch(r, row, 0);
+    }
+    if (i - AHEAD < j->n) {
+      memcpy(&row, out.at + (i - AHEAD) * out.stride, sizeof row);
+      fetch(r, row, 1);
+    }
+    if (i - 2 * AHEAD < j->n) {
+      char *cell = out.at + (i - 2 * AHEAD) * out.stride;
+      memcpy(&row, cell, sizeof row);
+      read_state(r, row, cell);
     }
   }
 }
 
+/* Counts, rates, decayed counts, last times. */
+static void from_state(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  const reader r = reader_of(j, feature);
+  if (!feature->of_user || r.above->group != SIZE_MAX) {
+    read_items(&r, cells_of(j, feature));
+    take_steps(j, f, j->n);
+    return;
+  }
+  read_state(&r, j->user, cells_of(j, feature).at);
+  take_steps(j, f, 1);
+  spread(j, feature);
+}
+
+static void age(const job *j, size_t f) {
+  moon_cells out = cells_of(j, &j->features->plan->features[f]);
+  const moon_column *times = j->features->times[f];
+  for (size_t i = 0; i < j->n; i++) {
+    bool known = j->items[i] < j->features->rows && times->i64[j->items[i]] != MOON_NULL_INT;
+    float x = known ? (float)seconds_since(times->i64[j->items[i]], j->now) : NAN;
+    memcpy(out.at + i * out.stride, &x, sizeof x);
+  }
+  take_steps(j, f, j->n);
+}
+
+static int64_t floored(int64_t x, int64_t by) { return x / by - (x % by < 0); }
+
+/* 1970 began on a Thursday. */
+static void hand_of_clock(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  int64_t there;
+  if (__builtin_add_overflow(j->now, feature->span, &there)) there = j->now; /* the end of time is in UTC */
+  int64_t hours = floored(there, 3600 * MOON_SECOND), days = floored(hours, 24);
+  float x = (float)(feature->weekday ? days + 3 - 7 * floored(days + 3, 7) + 1 : hours - 24 * days);
+  memcpy(cells_of(j, feature).at, &x, sizeof x);
+  take_steps(j, f, 1);
+  spread(j, feature);
+}
+
+static void position(const job *j, size_t f) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  bool told = j->positions && !isnan(j->positions[feature->position]);
+  float x = told ? j->positions[feature->position] : moon_finite(feature->serving);
+  memcpy(cells_of(j, feature).at, &x, sizeof x);
+  take_steps(j, f, 1);
+  spread(j, feature);
+}
+
+/* How long ago: 1 under a minute, 2 under 3, 3 under 7, ... */
+static uint32_t gap_of(int64_t time, int64_t now) {
+  double minutes = fmax(seconds_since(time, now), 0) / 60;
+  uint32_t gap = 1;
+  while (gap < MOON_GAPS && minutes + 1 >= (double)(UINT32_C(1) << gap)) gap++;
+  return gap;
+}
+
+/* The first row's bag is made, the others are copies. Items that the shared table does not know are left out; so are, among the
+ * gaps, those that the item's does not, so that a history and its gaps go side by side. */
+static void history(const job *j, size_t f) {
+  const moon_features *features = j->features;
+  const moon_feature_plan *plan = features->plan;
+  const moon_feature *feature = &plan->features[f];
+  bool gaps = feature->shares == SIZE_MAX;
+  size_t column = gaps ? features->item_id : features->column[feature->shares], kept = 0;
+  const moon_touch *touches[MOON_MOST_HISTORY];
+  size_t n = moon_history_touches(j->state, j->user, plan->counter_count + feature->slot, touches, feature->last);
+  uint32_t *out = bag_of(j, feature, 0);
+  for (size_t i = 0; i < n; i++) {
+    size_t row = touches[i]->item < features->rows ? touches[i]->item : features->rows;
+    uint32_t id = column == SIZE_MAX ? 1 : features->cells[row * features->columns + column].id;
+    if (id) out[kept++] = gaps ? gap_of(touches[i]->time, j->now) : id;
+  }
+  memset(out + kept, 0, (plan->bag_length - kept) * sizeof *out);
+  for (size_t i = 1; i < j->n; i++) memcpy(bag_of(j, feature, i), out, plan->bag_length * sizeof *out);
+}
+
+static void compute(job j, const char *user_text) {
+  const moon_feature_plan *plan = j.features->plan;
+  if (!user_text && j.user < moon_state_users(j.state)) user_text = moon_state_user_id(j.state, j.user);
+  for (size_t f = 0; f < plan->feature_count; f++) {
+    const moon_feature *feature = &plan->features[f];
+    switch (feature->op) {
+      case MOON_FEATURE_ID:
+        if (feature->of_user) user_id(&j, f, user_text);
+        else copy_cells(&j, f);
+        break;
+      case MOON_FEATURE_CROSS: cross(&j, f, user_text); break;
+      case MOON_FEATURE_TAGS: tags(&j, f); break;
+      case MOON_FEATURE_CATEGORY:
+      case MOON_FEATURE_NUMERIC: copy_cells(&j, f); break;
+      case MOON_FEATURE_COUNT:
+      case MOON_FEATURE_RATE:
+      case MOON_FEATURE_DECAY:
+      case MOON_FEATURE_RECENCY: from_state(&j, f); break;
+      case MOON_FEATURE_AGE: age(&j, f); break;
+      case MOON_FEATURE_CLOCK: hand_of_clock(&j, f); break;
+      case MOON_FEATURE_POSITION: position(&j, f); break;
+      case MOON_FEATURE_HISTORY: history(&j, f); break;
+    }
+  }
+}
+
+void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
+                           const uint32_t *items, size_t n, int64_t now, moon_inputs *out) {
+  if (n) compute((job){features, state, user, items, n, now, NULL, out}, user_text);
+}
+
 void moon_features_compute_at(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                              uint32_t item, int64_t now, moon_inputs *out, size_t row) {
+                              uint32_t item, int64_t now, const float *positions, moon_inputs *out, size_t row) {
   const moon_feature_plan *plan = features->plan;
   moon_inputs one = {.dense = out->dense + row * plan->dense_slots,
                      .ids = out->ids + row * plan->id_slots,
                      .bags = out->bags + row * plan->bag_slots * plan->bag_length};
-  moon_features_compute(features, state, user, user_text, &item, 1, now, &one);
+  compute((job){features, state, user, &item, 1, now, positions, &one}, user_text);
 }

@@ -4,6 +4,7 @@
  * newest event; as time only goes on, it begins there or a few places further now. So a count needs a look or two into the
  * array and no search, which would miss the cache at every step. Times that left the widest window are dropped only when room
  * is needed and they are at least half: each event costs O(1) moves. */
+#include <math.h>
 #include <string.h>
 
 #include "feature/state.h"
@@ -43,9 +44,10 @@ static uint32_t *total_of(const moon_counter *c, uint32_t row) { return moon_sid
 static uint32_t *since_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->since); }
 
 void moon_counter_place(moon_counter *counter, moon_side *side) {
+  static const size_t of_measure[] = {0, sizeof(int64_t), sizeof(moon_trend)};
   counter->side = side;
   counter->times = side->stride;
-  counter->total = counter->times + (counter->window_count ? sizeof(moon_times) : 0);
+  counter->total = counter->times + (counter->window_count ? sizeof(moon_times) : of_measure[counter->measure]);
   counter->since = counter->total + sizeof(uint32_t);
   size_t end = counter->since + counter->window_count * sizeof(uint32_t);
   side->stride = (end + 7) & ~(size_t)7; /* times hold pointers */
@@ -62,8 +64,47 @@ moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint
   return moon_ok();
 }
 
+/* ---- a last time, a decayed count ----------------------------------------------------------------------------------------- */
+
+static int64_t *last_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->times); }
+static moon_trend *trend_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->times); }
+
+/* What a weight of 1 at `from` is worth at `to`; never more than 1. */
+static double decay(int64_t from, int64_t to, double half_life) {
+  return to <= from ? 1 : exp2(((double)from - (double)to) / half_life);
+}
+
+void moon_trend_add(moon_trend *trend, bool first, int64_t time, double half_life) {
+  int64_t as_of = !first && trend->time > time ? trend->time : time;
+  trend->weight = (first ? 0 : trend->weight * decay(trend->time, as_of, half_life)) + decay(time, as_of, half_life);
+  trend->time = as_of;
+}
+
+double moon_trend_read(const moon_trend *trend, int64_t now, double half_life) {
+  return trend->weight * decay(trend->time, now, half_life);
+}
+
+bool moon_counter_last(const moon_counter *counter, uint32_t row, int64_t *time) {
+  if (row >= counter->side->made || !*total_of(counter, row)) return false;
+  *time = *last_of(counter, row);
+  return true;
+}
+
+double moon_counter_trend(const moon_counter *counter, uint32_t row, int64_t now) {
+  if (row >= counter->side->made || !*total_of(counter, row)) return 0;
+  return moon_trend_read(trend_of(counter, row), now, (double)counter->half_life);
+}
+
+static void note_event(const moon_counter *counter, uint32_t row, bool first, int64_t time) {
+  if (counter->measure == MOON_MEASURE_DECAY) moon_trend_add(trend_of(counter, row), first, time, (double)counter->half_life);
+  else if (first || time > *last_of(counter, row)) *last_of(counter, row) = time;
+}
+
+/* ---- windows -------------------------------------------------------------------------------------------------------------- */
+
 void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time) {
   uint32_t *total = total_of(counter, row), *since = since_of(counter, row);
+  if (counter->measure != MOON_MEASURE_EVENTS) note_event(counter, row, !*total, time);
   if (*total < UINT32_MAX) ++*total;
   if (!counter->window_count) return;
   moon_times *t = times_of(counter, row);

@@ -10,42 +10,113 @@
 #include "base/base.h"
 #include "data/data.h"
 
-/* ---- the feature plan (plan.c) -------------------------------------------------------------------------------------------- */
+typedef struct moon_vocab moon_vocab;
 
+/* ---- the feature plan (plan.c, steps.c) -------------------------------------------------------------------------------------------- */
+
+/* A feature is a source, what happens to its number on the way (steps), and the kind of input it becomes. */
 typedef enum moon_feature_op {
-  MOON_FEATURE_ID,       /* embedding of the user or item id */
-  MOON_FEATURE_CATEGORY, /* embedding of a string column of the item */
-  MOON_FEATURE_NUMERIC,  /* a number column of the item (null -> 0) */
-  MOON_FEATURE_LOG,      /* log(1 + max(x, 0)) of it */
-  MOON_FEATURE_COUNT,    /* log(1 + events of a kind over each window) for the user or the item: one slot a window */
+  MOON_FEATURE_ID,       /* the user's or item's id */
+  MOON_FEATURE_CATEGORY, /* a string column of the item */
+  MOON_FEATURE_CROSS,    /* several string columns of the item, and the user, as one: a hash of them all */
+  MOON_FEATURE_TAGS,     /* the parts of a string column of the item: between separators, or its words */
+  MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
+  MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
-  MOON_FEATURE_HISTORY   /* mean embedding of the user's last N items */
+  MOON_FEATURE_DECAY,    /* events, each worth half after a half-life */
+  MOON_FEATURE_RECENCY,  /* seconds since the last event */
+  MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
+  MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
+  MOON_FEATURE_POSITION, /* a number of the event itself, such as where the item was shown; a constant in serving */
+  MOON_FEATURE_HISTORY   /* the user's last N items: their ids in another feature's table, or how long ago they were */
 } moon_feature_op;
+
+enum { MOON_GAPS = 24 }; /* steps of how long ago: under 1 minute, under 3, 7, 15, ... */
+
+typedef enum moon_feature_kind {
+  MOON_KIND_NUMBER, /* dense slots; no number becomes 0 */
+  MOON_KIND_ID,     /* an id slot: a row of an embedding table */
+  MOON_KIND_BAG     /* a bag slot: several rows of one */
+} moon_feature_kind;
+
+/* A step of a number, with the numbers it works by: from the recipe, or fitted to the training part (`fitted`). */
+typedef enum moon_step_op {
+  MOON_STEP_LOG,      /* log(1 + max(x, 0)) */
+  MOON_STEP_CLIP,     /* [low, high] */
+  MOON_STEP_STANDARD, /* [mean, deviation]: (x - mean) / deviation */
+  MOON_STEP_MINMAX,   /* [min, max]: (x - min) / (max - min), in [0, 1] */
+  MOON_STEP_QUANTILE, /* knots: the share of the training part below x, in [0, 1] */
+  MOON_STEP_BUCKETIZE /* edges: the id 1 + how many are <= x, and 0 for no number; the last step */
+} moon_step_op;
+typedef struct moon_step {
+  moon_step_op op;
+  bool fitted;
+  size_t n;
+  double *numbers; /* [n] rising; NULL where fitted: then they lie in the feature's vocabulary */
+} moon_step;
 
 typedef struct moon_feature {
   moon_feature_op op;
+  moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
-  bool of_user;       /* ID, COUNT, RATE: the entity (else item) */
-  char *column;       /* CATEGORY, NUMERIC, LOG */
-  size_t dim;         /* embeddings */
+  bool of_user;       /* ID and what is counted: the entity (else item) */
+  char *column;       /* CATEGORY, TAGS, NUMERIC, AGE; POSITION: of the events */
+  char **columns;     /* CROSS */
+  size_t column_count;
+  char *separator;    /* TAGS: NULL: words */
+  moon_step *steps;
+  size_t step_count;
+  size_t dim;         /* of its embedding table; 0: it has none */
+  bool texts;         /* its table's rows are the texts that the training part has, listed in a vocabulary */
+  size_t rows;        /* of a table without a vocabulary: hash buckets, buckets */
   uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
   uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
-  size_t counter, counter2; /* COUNT, RATE: index into plan->counters (numerator, denominator) */
+  size_t counter, counter2; /* COUNT, RATE, DECAY, RECENCY: index into plan->counters (numerator, denominator) */
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
   double prior[2];
-  size_t last;        /* HISTORY: N */
+  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
+  bool weekday;       /* CLOCK: (else hour) */
+  size_t position;    /* POSITION: which of the plan's */
+  double serving;     /* POSITION: what it is in serving, and where an event has none */
+  size_t last;        /* HISTORY: N; TAGS: the most of an item */
+  char *of;           /* HISTORY: "item", "gap" or the column of a category */
+  size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
   char **kinds;       /* HISTORY: event kinds that count, NULL = all */
   size_t kind_count;
-  size_t slot;        /* first dense slot (COUNT, RATE, NUMERIC, LOG) or id slot (ID, CATEGORY) or bag slot (HISTORY) */
+  size_t slot, width; /* the first of its slots among those of its kind, and how many */
 } moon_feature;
+/* Rows of the feature's embedding table; 0: it has none. */
+size_t moon_feature_rows(const moon_feature *feature, const moon_vocab *vocab);
+/* Numbers fitted to the training part, for all of its slots. */
+size_t moon_feature_fitted(const moon_feature *feature);
+/* Whether something is learned of it from the training part and kept in a vocabulary: texts or numbers. */
+static inline bool moon_feature_learns(const moon_feature *feature) {
+  return feature->texts || moon_feature_fitted(feature) > 0;
+}
 
-/* A counter of events of some kinds, per user or per item; exact over windows up to max_window (0: only all-time totals). */
+/* Events by what their items are: for a user and a value of a column, for everybody and a value, or for a user and an item. */
+typedef struct moon_group_spec {
+  bool of_user; /* of one user (else of everybody) */
+  char *column; /* a string column of the items; NULL: the item itself */
+  uint32_t *value; /* [items] the number of the item's value, in order of first sight, MOON_NONE: none; NULL: the item's row */
+  size_t items, values;
+} moon_group_spec;
+
+typedef enum moon_measure {
+  MOON_MEASURE_EVENTS, /* how many, exact over windows up to max_window (0: only all-time totals) */
+  MOON_MEASURE_LAST,   /* when the last was */
+  MOON_MEASURE_DECAY   /* how many, each halved every half_life */
+} moon_measure;
+
+/* What is known of events of some kinds, per user, per item or per pair of a group. */
 typedef struct moon_counter_spec {
+  moon_measure measure;
   bool of_user;
+  size_t group; /* index into plan->groups; SIZE_MAX: none */
   char **kinds; /* NULL-free, kind_count of them; 0 = every kind */
   size_t kind_count;
-  int64_t max_window;
+  int64_t max_window, half_life;
 } moon_counter_spec;
 
 typedef struct moon_feature_plan {
@@ -53,8 +124,11 @@ typedef struct moon_feature_plan {
   size_t feature_count;
   moon_counter_spec *counters; /* shared between features */
   size_t counter_count;
+  moon_group_spec *groups;
+  size_t group_count;
   size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
   size_t bag_length;  /* the longest history */
+  size_t position_count; /* numbers that an event brings with it */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
 } moon_feature_plan;
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
@@ -62,16 +136,32 @@ typedef struct moon_feature_plan {
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
 void moon_feature_plan_free(moon_feature_plan *plan);
 
+/* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */
+
+/* The parts of a text that a TAGS feature sees, one after the other, without blanks around them and never empty; words are runs of
+ * letters and digits, small where they are ASCII, the first 64 bytes of each. */
+typedef struct moon_pieces {
+  const char *separator, *left; /* NULL: words; what is left of the text */
+  const char *text;             /* the part, n bytes */
+  size_t n;
+  char word[64];
+} moon_pieces;
+moon_pieces moon_pieces_of(const moon_feature *feature, const char *text);
+bool moon_pieces_next(moon_pieces *pieces);
+
 /* ---- vocabularies (vocab.c) ----------------------------------------------------------------------------------------------- */
 
-/* Text -> embedding id 1..n; 0 is everything else. One per ID/CATEGORY feature that does not hash; history uses the item's. */
-typedef struct moon_vocab moon_vocab;
+/* What a feature learned from the training part. Texts: text -> embedding id 1..n; 0 is everything else. Numbers: what its steps
+ * are fitted to, step by step, slot by slot. */
 moon_status moon_vocab_new(moon_vocab **out);
 void moon_vocab_free(moon_vocab *vocab);
 moon_status moon_vocab_add(moon_vocab *vocab, const char *text, size_t n);
 uint32_t moon_vocab_find(const moon_vocab *vocab, const char *text, size_t n);
 size_t moon_vocab_size(const moon_vocab *vocab); /* ids, with the unknown: the rows of the embedding table */
-json_t *moon_vocab_json(const moon_vocab *vocab); /* new reference: array of strings in id order; NULL without memory */
+moon_status moon_vocab_add_number(moon_vocab *vocab, double number); /* finite */
+const double *moon_vocab_numbers(const moon_vocab *vocab, size_t *n);
+/* New reference: an array, the texts in id order and then the numbers; NULL without memory. */
+json_t *moon_vocab_json(const moon_vocab *vocab);
 moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
 
 /* ---- the state store (state.c, counters.c, history.c, snapshot.c) --------------------------------------------------------- */
@@ -85,7 +175,8 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
  * then), all-time totals and histories do not.
  *
  * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an
- * entity, or with windows 20, 4 for each window, and 8 for each event in the widest. Arrays that grow have up to twice that. */
+ * entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a decayed count. A
+ * pair of a group is an entity of some 40 bytes. Arrays that grow have up to twice that. */
 typedef struct moon_state moon_state;
 /* Empty. The plan's event kinds are known to it from the start; nothing of the plan is borrowed. */
 moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out);
@@ -129,10 +220,14 @@ moon_status moon_inputs_alloc(const moon_feature_plan *plan, moon_arena *arena, 
 /* Everything that computing needs; built once per bundle. Item-side ids and static numbers are looked up per row from tables made
  * by moon_features_bind, so that a request does no string work. */
 typedef struct moon_features moon_features;
-/* vocabs: [feature_count], NULL for features without one; borrowed for the life of the result, as plan and catalogue are. */
+/* vocabs: [feature_count], NULL for features that learn nothing; borrowed for the life of the result, as plan and catalogue are. A
+ * feature whose vocabulary lacks the numbers of its steps is not fitted yet: its number stops before the first of those. */
 moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalogue *catalogue, moon_vocab *const *vocabs,
                                moon_features **out);
 void moon_features_free(moon_features *features);
+/* Fits the steps that want it to the rows of `inputs` where use[row] != 0, puts what they learned into the vocabularies, and takes
+ * all n rows of inputs, computed before by the same features, through those steps. Features that are fitted are as they were. */
+moon_status moon_features_fit(moon_features *features, const moon_inputs *inputs, const uint8_t *use, size_t n);
 /* The item's row in the embedding table of the item's id; 0 for unknown items, and where no feature is the item's id. */
 uint32_t moon_features_item_id(const moon_features *features, uint32_t item);
 /* Inputs of n (user, items[i]) pairs as of `now`; state is one of the same plan. user may be MOON_NONE (cold start); `user_text`
@@ -141,8 +236,9 @@ uint32_t moon_features_item_id(const moon_features *features, uint32_t item);
  * once; items without an id of their own are left out. No allocation; threads may compute at once while none applies. */
 void moon_features_compute(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
                            const uint32_t *items, size_t n, int64_t now, moon_inputs *out);
-/* One row at `row` of out: what the log executor uses. */
+/* One row at `row` of out: what the log executor uses. positions: [position_count] what the event says of itself, NaN where it does
+ * not; NULL: as in serving. */
 void moon_features_compute_at(const moon_features *features, const moon_state *state, uint32_t user, const char *user_text,
-                              uint32_t item, int64_t now, moon_inputs *out, size_t row);
+                              uint32_t item, int64_t now, const float *positions, moon_inputs *out, size_t row);
 
 #endif

@@ -56,29 +56,53 @@ void moon_history_add(moon_state *state, uint32_t user, moon_touch touch) {
   put_in(h, touch);
 }
 
-static bool among(const uint32_t *items, size_t n, uint32_t item) {
-  for (size_t i = 0; i < n; i++)
-    if (items[i] == item) return true;
+/* Walks the user's touches of the set from the newest, an item's first only; *next is where to go on, n at the start. */
+typedef struct walk {
+  const moon_state *state;
+  const moon_history *history;
+  size_t set;
+  uint32_t next;
+  uint64_t maybe[64]; /* a Bloom filter of one hash: most items need no search for a newer touch of their own */
+} walk;
+
+/* Whether one of at[next, n), of the set, is of the item. */
+static bool newer_touch(const walk *w, uint32_t at, uint32_t item) {
+  const moon_history *h = w->history;
+  for (uint32_t i = at + 1; i < h->n; i++)
+    if (h->at[i].item == item && (w->set == MOON_NONE || w->state->in_set[h->at[i].kind * w->state->set_count + w->set])) return true;
   return false;
 }
 
-size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit) {
-  if (user >= moon_dict_count(state->users)) return 0;
-  const moon_history *h = moon_state_history(state, user);
-  uint64_t maybe[64] = {0}; /* a Bloom filter of one hash: most items need no search for a newer touch of their own */
-  size_t n = 0;
-  for (uint32_t i = h->n; i-- && n < limit;) {
-    const moon_touch *t = &h->at[i];
-    if (set != MOON_NONE && !state->in_set[t->kind * state->set_count + set]) continue;
-    uint64_t hash = moon_mix64(t->item), *word = &maybe[hash >> 6 & 63], bit = UINT64_C(1) << (hash & 63);
-    if (!(*word & bit) || !among(items, n, t->item)) items[n++] = t->item;
+static const moon_touch *walk_on(walk *w) {
+  while (w->next) {
+    const moon_touch *t = &w->history->at[--w->next];
+    if (w->set != MOON_NONE && !w->state->in_set[t->kind * w->state->set_count + w->set]) continue;
+    uint64_t hash = moon_mix64(t->item), *word = &w->maybe[hash >> 6 & 63], bit = UINT64_C(1) << (hash & 63);
+    bool new = !(*word & bit) || !newer_touch(w, w->next, t->item);
     *word |= bit;
+    if (new) return t;
   }
+  return NULL;
+}
+
+static walk walk_from_newest(const moon_state *state, uint32_t user, size_t set) {
+  static const moon_history none = {0};
+  const moon_history *h = user < moon_dict_count(state->users) ? moon_state_history(state, user) : &none;
+  return (walk){.state = state, .history = h, .set = set, .next = h->n};
+}
+
+size_t moon_history_touches(const moon_state *state, uint32_t user, size_t set, const moon_touch **touches, size_t limit) {
+  walk w = walk_from_newest(state, user, set);
+  size_t n = 0;
+  for (const moon_touch *t; n < limit && (t = walk_on(&w));) touches[n++] = t;
   return n;
 }
 
 size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items, size_t limit) {
-  return moon_history_items(state, user, MOON_NONE, items, limit);
+  walk w = walk_from_newest(state, user, MOON_NONE);
+  size_t n = 0;
+  for (const moon_touch *t; n < limit && (t = walk_on(&w));) items[n++] = t->item;
+  return n;
 }
 
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind) {

@@ -6,7 +6,7 @@
  * it.
  *
  *   shape | other kinds | users | clock, events | items: trend, its time, total | users' touches
- *   | of each counter the rows: total, times | checksum */
+ *   | of each group the pairs | of each counter the rows: total, times or last time or trend | checksum */
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@
 #include "feature/state.h"
 
 #define MAGIC 0x4154534du /* "MSTA" */
+enum { VERSION = 2 };
 
 /* ---- saving --------------------------------------------------------------------------------------------------------------- */
 
@@ -25,7 +26,7 @@ static void put_texts(moon_buf *out, const moon_dict *dict, size_t from, size_t 
 
 static void put_shape(const moon_state *state, moon_buf *out) {
   moon_put_u32(out, MAGIC);
-  moon_put_u32(out, 1);
+  moon_put_u32(out, VERSION);
   moon_put_u32(out, state->history_length);
   put_texts(out, state->kinds, 0, state->plan_kinds);
   moon_put_u32(out, (uint32_t)state->set_count);
@@ -33,17 +34,37 @@ static void put_shape(const moon_state *state, moon_buf *out) {
   moon_buf_add(out, state->in_set, state->plan_kinds * state->set_count);
   moon_put_u32(out, (uint32_t)state->counter_count);
   for (size_t i = 0; i < state->counter_count; i++) {
-    moon_put_u32(out, state->counters[i].of_user);
-    moon_put_u64(out, state->counters[i].window_count ? (uint64_t)state->counters[i].windows[0] : 0);
+    const moon_counter *counter = &state->counters[i];
+    moon_put_u32(out, counter->measure);
+    moon_put_u32(out, counter->of_user);
+    moon_put_u64(out, counter->group);
+    moon_put_u64(out, (uint64_t)counter->half_life);
+    moon_put_u64(out, counter->window_count ? (uint64_t)counter->windows[0] : 0);
+  }
+  moon_put_u32(out, (uint32_t)state->group_count);
+  for (size_t i = 0; i < state->group_count; i++) {
+    const moon_group *group = &state->groups[i];
+    moon_put_u32(out, group->of_user);
+    moon_put_u64(out, group->values);
+    moon_put_u64(out, group->value ? moon_hash(group->value, group->items * sizeof *group->value) : 0);
   }
 }
 
-static void put_item(moon_buf *out, const moon_item_state *item) {
+static void put_trend(moon_buf *out, const moon_trend *trend) {
   uint64_t bits;
-  memcpy(&bits, &item->trend, sizeof bits);
+  memcpy(&bits, &trend->weight, sizeof bits);
   moon_put_u64(out, bits);
-  moon_put_u64(out, (uint64_t)item->trend_time);
+  moon_put_u64(out, (uint64_t)trend->time);
+}
+
+static void put_item(moon_buf *out, const moon_item_state *item) {
+  put_trend(out, &item->trend);
   moon_put_u64(out, item->total);
+}
+
+static void put_group(moon_buf *out, const moon_group *group) {
+  moon_put_u32(out, (uint32_t)group->n);
+  for (size_t i = 0; i < group->n; i++) moon_put_u64(out, group->keys[i]);
 }
 
 static void put_history(moon_buf *out, const moon_history *h) {
@@ -57,17 +78,23 @@ static void put_history(moon_buf *out, const moon_history *h) {
 
 static uint32_t *total_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->total); }
 
+static int64_t *last_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
+static moon_trend *trend_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
+
 static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows) {
   for (uint32_t row = 0; row < rows; row++) {
     const int64_t *times;
     uint32_t n = moon_counter_live(counter, row, &times);
     moon_put_u32(out, *total_of(counter, row));
+    if (counter->measure == MOON_MEASURE_LAST) moon_put_u64(out, (uint64_t)*last_of(counter, row));
+    if (counter->measure == MOON_MEASURE_DECAY) put_trend(out, trend_of(counter, row));
     if (counter->window_count) moon_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
   }
 }
 
 static size_t rows_of(const moon_state *state, const moon_counter *counter) {
+  if (counter->group != SIZE_MAX) return state->groups[counter->group].n;
   return counter->of_user ? moon_dict_count(state->users) : state->item_count;
 }
 
@@ -81,6 +108,7 @@ moon_status moon_state_save(const moon_state *state, moon_buf *out) {
   moon_put_u32(out, (uint32_t)state->item_count);
   for (size_t i = 0; i < state->item_count; i++) put_item(out, moon_state_item(state, i));
   for (size_t i = 0; i < users; i++) put_history(out, moon_state_history(state, i));
+  for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i]);
   for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], rows_of(state, &state->counters[i]));
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
@@ -92,7 +120,7 @@ static moon_status bad(const char *what) { return moon_fail(MOON_EFORMAT, "state
 
 static moon_status check_frame(moon_bytes *in) {
   if (in->n < 12 || moon_get_u32(in) != MAGIC) return bad("not a state snapshot");
-  if (moon_get_u32(in) != 1) return bad("written by another version");
+  if (moon_get_u32(in) != VERSION) return bad("written by another version");
   moon_bytes end = {in->data, in->n, in->n - 8, false};
   in->n -= 8;
   in->at = 0;
@@ -134,6 +162,13 @@ static moon_status get_users(moon_bytes *in, moon_state *state) {
   return in->failed ? bad("its users are cut off") : moon_ok();
 }
 
+static bool get_trend(moon_bytes *in, moon_trend *trend) {
+  uint64_t bits = moon_get_u64(in);
+  memcpy(&trend->weight, &bits, sizeof bits);
+  trend->time = (int64_t)moon_get_u64(in);
+  return isfinite(trend->weight) && trend->weight >= 0;
+}
+
 static moon_status get_items(moon_bytes *in, moon_state *state) {
   uint32_t rows = moon_get_u32(in);
   uint64_t events = 0;
@@ -142,12 +177,10 @@ static moon_status get_items(moon_bytes *in, moon_state *state) {
   state->item_count = rows;
   for (uint32_t i = 0; i < rows; i++) {
     moon_item_state *item = moon_state_item(state, i);
-    uint64_t bits = moon_get_u64(in);
-    memcpy(&item->trend, &bits, sizeof bits);
-    item->trend_time = (int64_t)moon_get_u64(in);
+    bool fine = get_trend(in, &item->trend);
     item->total = moon_get_u64(in);
     events += item->total;
-    if (!isfinite(item->trend) || item->trend < 0 || (item->total && item->trend_time > state->clock))
+    if (!fine || (item->total && item->trend.time > state->clock))
       return bad("an item's trend is wrong");
   }
   return events == state->events ? moon_ok() : bad("its items' events do not add up");
@@ -185,10 +218,40 @@ static moon_status get_times(moon_bytes *in, moon_state *state, moon_counter *co
   return moon_counter_live(counter, row, &live) == n ? moon_ok() : bad("a counter has times outside its window");
 }
 
+static moon_status get_group(moon_bytes *in, const moon_state *state, moon_group *group) {
+  uint32_t n = moon_get_u32(in);
+  if (n > moon_bytes_left(in) / 8) return bad("its pairs are cut off");
+  for (uint32_t i = 0; i < n; i++) {
+    uint64_t key = moon_get_u64(in);
+    uint32_t user = (uint32_t)(key >> 32), value = (uint32_t)key;
+    bool fits = user < (group->of_user ? moon_dict_count(state->users) : 1) && value < (group->value ? group->values : state->item_count);
+    if (!fits) return bad("a pair is of nobody or nothing");
+    MOON_TRY(moon_group_room_of(group, key));
+    if (group->at != i) return bad("a pair is there twice");
+    moon_group_keep(group);
+  }
+  return moon_ok();
+}
+
+/* What there is of an entity that had events: not of the future, and nothing where there were none. */
+static moon_status get_latest(moon_bytes *in, const moon_state *state, const moon_counter *counter, uint32_t row) {
+  bool any = *total_of(counter, row), fine = true;
+  int64_t time;
+  if (counter->measure == MOON_MEASURE_DECAY) {
+    moon_trend *trend = trend_of(counter, row);
+    fine = get_trend(in, trend) && (any || trend->weight == 0);
+    time = trend->time;
+  } else {
+    time = *last_of(counter, row) = (int64_t)moon_get_u64(in);
+  }
+  return fine && (any ? time <= state->clock && time != MOON_NULL_INT : !time) ? moon_ok() : bad("a last time is wrong");
+}
+
 static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *counter) {
   size_t rows = rows_of(state, counter);
   for (uint32_t row = 0; row < rows; row++) {
     *total_of(counter, row) = moon_get_u32(in);
+    if (counter->measure != MOON_MEASURE_EVENTS) MOON_TRY(get_latest(in, state, counter, row));
     if (counter->window_count) MOON_TRY(get_times(in, state, counter, row));
   }
   return in->failed ? bad("its counters are cut off") : moon_ok();
@@ -202,6 +265,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
   state->events = moon_get_u64(in);
   MOON_TRY(get_items(in, state));
   for (uint32_t user = 0; user < moon_dict_count(state->users); user++) MOON_TRY(get_history(in, state, user));
+  for (size_t i = 0; i < state->group_count; i++) MOON_TRY(get_group(in, state, &state->groups[i]));
   for (size_t i = 0; i < state->counter_count; i++) MOON_TRY(get_counter(in, state, &state->counters[i]));
   return in->failed || moon_bytes_left(in) ? bad("its length is wrong") : moon_ok();
 }

@@ -74,10 +74,19 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   state->counter_count = plan->counter_count;
   state->user_side.stride = sizeof(moon_history);
   state->item_side.stride = sizeof(moon_item_state);
+  state->groups = moon_calloc(plan->group_count, sizeof *state->groups);
+  if (!state->groups) return moon_fail(MOON_ENOMEM, "no memory for a state store");
+  for (; state->group_count < plan->group_count; state->group_count++)
+    MOON_TRY(moon_group_init(&state->groups[state->group_count], &plan->groups[state->group_count]));
   for (size_t i = 0; i < plan->counter_count; i++) {
-    state->counters[i].of_user = plan->counters[i].of_user;
-    MOON_TRY(fill_windows(&state->counters[i], plan, i));
-    moon_counter_place(&state->counters[i], plan->counters[i].of_user ? &state->user_side : &state->item_side);
+    const moon_counter_spec *spec = &plan->counters[i];
+    moon_counter *counter = &state->counters[i];
+    counter->of_user = spec->of_user, counter->group = spec->group;
+    counter->measure = spec->measure, counter->half_life = spec->half_life;
+    MOON_TRY(fill_windows(counter, plan, i));
+    moon_counter_place(counter, spec->group != SIZE_MAX ? &state->groups[spec->group].side
+                                : spec->of_user         ? &state->user_side
+                                                        : &state->item_side);
   }
   MOON_TRY(moon_dict_new(&state->users));
   MOON_TRY(moon_dict_new(&state->kinds));
@@ -97,6 +106,8 @@ void moon_state_free(moon_state *state) {
   if (!state) return;
   for (size_t i = 0; i < state->counter_count; i++) moon_free(state->counters[i].windows);
   moon_free(state->counters);
+  for (size_t i = 0; i < state->group_count; i++) moon_group_free(&state->groups[i]);
+  moon_free(state->groups);
   moon_free(state->set_any);
   moon_free(state->in_set);
   moon_free(state->tally);
@@ -139,19 +150,32 @@ uint64_t moon_state_item_total(const moon_state *state, uint32_t item) {
 
 /* ---- folding -------------------------------------------------------------------------------------------------------------- */
 
-/* What a weight of 1 at `from` is worth at `to`; never more than 1. */
-static double decay(int64_t from, int64_t to) { return to <= from ? 1 : exp2(((double)from - (double)to) / HALF_LIFE); }
-
 double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now) {
-  if (item >= state->item_count) return 0;
-  return moon_state_item(state, item)->trend * decay(moon_state_item(state, item)->trend_time, now);
+  return item < state->item_count ? moon_trend_read(&moon_state_item(state, item)->trend, now, HALF_LIFE) : 0;
 }
 
 static void fold_item(moon_item_state *item, int64_t time) {
-  int64_t as_of = item->total && item->trend_time > time ? item->trend_time : time;
-  item->trend = (item->total ? item->trend * decay(item->trend_time, as_of) : 0) + decay(time, as_of);
-  item->trend_time = as_of;
+  moon_trend_add(&item->trend, !item->total, time, HALF_LIFE);
   item->total++;
+}
+
+/* The counter's row for the event; MOON_NONE where the event is nothing to it. */
+static uint32_t row_for(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
+  if (counter->group != SIZE_MAX) return state->groups[counter->group].at;
+  return counter->of_user ? user : item;
+}
+
+/* Rows of the groups that count the event, then places in the counters. */
+static moon_status make_room(moon_state *state, const uint8_t *in_set, uint32_t user, uint32_t item) {
+  for (size_t i = 0; i < state->group_count; i++) state->groups[i].at = MOON_NONE;
+  for (size_t i = 0; i < state->counter_count; i++) {
+    const moon_counter *counter = &state->counters[i];
+    if (!in_set[i]) continue;
+    if (counter->group != SIZE_MAX) MOON_TRY(moon_group_room(&state->groups[counter->group], user, item));
+    uint32_t row = row_for(state, counter, user, item);
+    if (row != MOON_NONE) MOON_TRY(moon_counter_room(counter, &state->pool, row));
+  }
+  return moon_ok();
 }
 
 moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time) {
@@ -163,12 +187,14 @@ moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, ui
   const uint8_t *in_set = state->in_set + kind * state->set_count;
   MOON_TRY(moon_side_rows(&state->item_side, (size_t)item + 1));
   MOON_TRY(moon_history_room(state, user));
-  for (size_t i = 0; i < state->counter_count; i++)
-    if (in_set[i]) MOON_TRY(moon_counter_room(&state->counters[i], &state->pool, state->counters[i].of_user ? user : item));
+  MOON_TRY(make_room(state, in_set, user, item));
 
   if (item >= state->item_count) state->item_count = (size_t)item + 1;
-  for (size_t i = 0; i < state->counter_count; i++)
-    if (in_set[i]) moon_counter_add(&state->counters[i], state->counters[i].of_user ? user : item, time);
+  for (size_t i = 0; i < state->group_count; i++) moon_group_keep(&state->groups[i]);
+  for (size_t i = 0; i < state->counter_count; i++) {
+    uint32_t row = in_set[i] ? row_for(state, &state->counters[i], user, item) : MOON_NONE;
+    if (row != MOON_NONE) moon_counter_add(&state->counters[i], row, time);
+  }
   moon_history_add(state, user, (moon_touch){time, item, kind});
   fold_item(moon_state_item(state, item), time);
   if (!state->events++ || time > state->clock) state->clock = time;

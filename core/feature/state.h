@@ -40,13 +40,24 @@ typedef struct moon_times { /* sorted; those that left the widest window are dro
   uint32_t n, cap;
 } moon_times;
 
+typedef struct moon_trend { /* a count in which each event is worth half after a half-life */
+  double weight; /* as of `time` */
+  int64_t time;
+} moon_trend;
+/* Adds an event; `first`: there was none before. Late ones count what is left of them. */
+void moon_trend_add(moon_trend *trend, bool first, int64_t time, double half_life);
+double moon_trend_read(const moon_trend *trend, int64_t now, double half_life);
+
 /* 4 bytes an entity; with windows 20, 4 for each window, and 8 for each event in the widest (up to twice that with slack). */
 typedef struct moon_counter {
   moon_side *side;
+  moon_measure measure;
   bool of_user;
+  size_t group; /* SIZE_MAX: none */
+  int64_t half_life;
   int64_t *windows; /* [window_count] widest first; none: totals only */
   size_t window_count;
-  size_t times; /* where in a row: a moon_times */
+  size_t times; /* where in a row: a moon_times, or an int64_t (the last), or a moon_trend, by the measure */
   size_t total; /* a uint32_t, every event ever; stays at 2^32 - 1 */
   size_t since; /* uint32_t [window_count], how many of the times had left the window at the newest event */
 } moon_counter;
@@ -60,10 +71,36 @@ size_t moon_counter_window(const moon_counter *counter, int64_t window);
 /* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at
  * that newest event does not reach are not counted. Any row; 0 for rows never seen. */
 uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t now, size_t window);
+/* Whether there was an event, and when the newest was. Of a counter of last times, as is what follows of one that decays. */
+bool moon_counter_last(const moon_counter *counter, uint32_t row, int64_t *time);
+double moon_counter_trend(const moon_counter *counter, uint32_t row, int64_t now);
 /* Asks for the memory that reading will need: depth 0, the row; later depth 1, its times. */
 void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth);
 /* The row's times that are in the widest window at its newest event. */
 uint32_t moon_counter_live(const moon_counter *counter, uint32_t row, const int64_t **times);
+
+/* ---- group.c -------------------------------------------------------------------------------------------------------------- */
+
+/* Rows for pairs (user or nobody, value of an item), made when they first happen. */
+typedef struct moon_group {
+  bool of_user;
+  uint32_t *value; /* [items], or NULL: the item's row is its value */
+  size_t items, values;
+  moon_map rows;  /* key -> row; meant only where keys[row] is the key and row < n */
+  uint64_t *keys; /* [n] user << 32 | value, by row */
+  size_t n, cap;
+  moon_side side;
+  uint32_t at;    /* of the event that is being folded in */
+} moon_group;
+moon_status moon_group_init(moon_group *group, const moon_group_spec *spec);
+void moon_group_free(moon_group *group);
+/* The row of the pair; MOON_NONE where nothing happened, or the item has no value. */
+uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item);
+/* Finds it, or makes room for it: group->at is its row, MOON_NONE for an item without a value. A new row is there after
+ * moon_group_keep. */
+moon_status moon_group_room(moon_group *group, uint32_t user, uint32_t item);
+moon_status moon_group_room_of(moon_group *group, uint64_t key);
+void moon_group_keep(moon_group *group);
 
 /* ---- history.c ------------------------------------------------------------------------------------------------------------ */
 
@@ -77,14 +114,15 @@ typedef struct moon_history { /* 16 bytes a user and 16 for each touch (up to tw
 } moon_history;
 moon_status moon_history_room(moon_state *state, uint32_t user);
 void moon_history_add(moon_state *state, uint32_t user, moon_touch touch);
-/* The user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first, each once. */
-size_t moon_history_items(const moon_state *state, uint32_t user, size_t set, uint32_t *items, size_t limit);
+enum { MOON_MOST_HISTORY = 1000 };
+/* The newest touch of each of the user's last `limit` items by events of the set of kinds (MOON_NONE: of any), newest first; they stay
+ * until the next event. */
+size_t moon_history_touches(const moon_state *state, uint32_t user, size_t set, const moon_touch **touches, size_t limit);
 
 /* ---- state.c -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_item_state { /* 24 bytes an item */
-  double trend;  /* decayed count as of trend_time */
-  int64_t trend_time;
+  moon_trend trend;
   uint64_t total;
 } moon_item_state;
 
@@ -100,6 +138,8 @@ struct moon_state {
   size_t in_set_cap, tally_cap;
   moon_counter *counters;
   size_t counter_count;
+  moon_group *groups;
+  size_t group_count;
   moon_side user_side; /* rows begin with a moon_history */
   moon_side item_side; /* rows begin with a moon_item_state */
   size_t item_count;
@@ -110,6 +150,11 @@ struct moon_state {
 };
 static inline moon_history *moon_state_history(const moon_state *state, size_t user) {
   return moon_side_at(&state->user_side, user, 0);
+}
+/* Where a counter keeps what it knows of the user, the item, or the two of them. */
+static inline uint32_t moon_state_row(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
+  if (counter->group != SIZE_MAX) return moon_group_find(&state->groups[counter->group], user, item);
+  return counter->of_user ? user : item;
 }
 static inline moon_item_state *moon_state_item(const moon_state *state, size_t item) {
   return moon_side_at(&state->item_side, item, 0);

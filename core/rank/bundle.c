@@ -68,10 +68,13 @@ static moon_status load_vocabs(moon_bundle *b, const moon_buf *bytes) {
   if (!status.code && json_array_size(list) != n) status = moon_fail(MOON_EFORMAT, "%zu vocabularies for %zu features", json_array_size(list), n);
   for (size_t i = 0; i < n && !status.code; i++) {
     const moon_feature *feature = &b->feature_plan->features[i];
-    bool wants = (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) && !feature->hash;
+    bool wants = moon_feature_learns(feature);
     const json_t *vocab = json_array_get(list, i);
+    size_t numbers = 0;
     if (wants != json_is_array(vocab)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
     else if (wants) status = moon_vocab_parse(vocab, &b->vocabs[i]);
+    if (!status.code && wants) moon_vocab_numbers(b->vocabs[i], &numbers);
+    if (!status.code && numbers != moon_feature_fitted(feature)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
   }
   json_decref(list);
   return status;
@@ -81,7 +84,7 @@ static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
   size_t n = b->feature_plan->feature_count;
   size_t *sizes = moon_calloc(n, sizeof *sizes);
   if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu sizes", n);
-  for (size_t i = 0; i < n; i++) sizes[i] = b->vocabs[i] ? moon_vocab_size(b->vocabs[i]) : b->feature_plan->features[i].hash;
+  for (size_t i = 0; i < n; i++) sizes[i] = moon_feature_rows(&b->feature_plan->features[i], b->vocabs[i]);
   moon_status status = moon_model_new(json_object_get(b->plan, "model"), b->feature_plan, sizes, 0, &b->model);
   moon_free(sizes);
   if (!status.code) status = moon_model_set_precision(b->model, b->precision);

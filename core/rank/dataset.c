@@ -1,6 +1,6 @@
 /* dataset.c - from a recipe's plan and a folder of files to examples with inputs.
  *
- *   files -> tables -> rules -> log and catalogue -> examples -> split -> vocabularies -> replay
+ *   files -> tables -> rules -> log and catalogue -> examples -> split -> vocabularies -> replay -> fitted numbers
  *
  * The replay (replay.c) is the one place where inputs come from, so training sees what serving will see. split.c parts the examples,
  * negatives.c adds to them; this file does the rest. */
@@ -66,58 +66,6 @@ static moon_status sample(moon_dataset *d, const json_t *plan) {
   return check_classes(d);
 }
 
-/* ---- vocabularies: what the training part has seen -------------------------------------------------------------------------- */
-
-typedef struct counted { /* how often each text came up, and where it came up first */
-  uint32_t *count, *order;
-  size_t n;
-} counted;
-
-static const char *text_for(const moon_dataset *d, const moon_feature *feature, const moon_column *column, uint32_t code) {
-  if (feature->op == MOON_FEATURE_CATEGORY) return moon_dict_text(column->dict, code);
-  return feature->of_user ? moon_dict_text(d->log->users, code) : moon_catalogue_id(d->catalogue, code);
-}
-
-static uint32_t code_of(const moon_feature *feature, const moon_column *column, const moon_event *event) {
-  if (feature->op == MOON_FEATURE_CATEGORY) return column->code[event->item];
-  return feature->of_user ? event->user : event->item;
-}
-
-/* training: [log->n] 1 where the event belongs to the training part. */
-static moon_status make_vocab(const moon_dataset *d, const moon_feature *feature, const uint8_t *training, moon_vocab **out) {
-  const moon_column *column = feature->op == MOON_FEATURE_CATEGORY ? moon_table_column(d->catalogue->table, feature->column) : NULL;
-  size_t codes = column ? moon_dict_count(column->dict) : feature->of_user ? moon_dict_count(d->log->users) : moon_catalogue_rows(d->catalogue);
-  counted seen = {moon_calloc(codes, sizeof *seen.count), moon_alloc(codes * sizeof *seen.order), 0};
-  moon_status status = seen.count && seen.order ? moon_vocab_new(out) : moon_fail(MOON_ENOMEM, "no memory for %zu texts", codes);
-  for (size_t i = 0; i < d->log->n && !status.code; i++) {
-    uint32_t code = training[i] ? code_of(feature, column, &d->log->events[i]) : MOON_NONE;
-    if (code != MOON_NONE && !seen.count[code]++) seen.order[seen.n++] = code;
-  }
-  for (size_t i = 0; i < seen.n && !status.code; i++) {
-    if (seen.count[seen.order[i]] < feature->min_count) continue;
-    const char *text = text_for(d, feature, column, seen.order[i]);
-    status = moon_vocab_add(*out, text, strlen(text));
-  }
-  moon_free(seen.count);
-  moon_free(seen.order);
-  return status;
-}
-
-static moon_status make_vocabs(moon_dataset *d) {
-  uint8_t *training;
-  d->vocabs = moon_calloc(d->plan->feature_count, sizeof *d->vocabs);
-  if (!d->vocabs) return moon_fail(MOON_ENOMEM, "no memory for vocabularies");
-  MOON_TRY(moon_list_training(d, &training));
-  moon_status status = moon_ok();
-  for (size_t i = 0; i < d->plan->feature_count && !status.code; i++) {
-    const moon_feature *feature = &d->plan->features[i];
-    bool wants = (feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY) && !feature->hash;
-    if (wants) status = make_vocab(d, feature, training, &d->vocabs[i]);
-  }
-  moon_free(training);
-  return status;
-}
-
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
 
 static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
@@ -131,9 +79,10 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocab_of != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;
-  else MOON_TRY(make_vocabs(d));
+  else MOON_TRY(moon_learn_texts(d));
   MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
-  return moon_replay(d, options->progress);
+  MOON_TRY(moon_replay(d, options->progress));
+  return moon_learn_numbers(d);
 }
 
 /* ---- what became of the rows ------------------------------------------------------------------------------------------------ */

@@ -18,4 +18,8 @@ moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
  * "power"} draws items by how many training examples have them, to that power; without it evenly. */
 moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, uint64_t seed);
 
+/* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
+moon_status moon_learn_texts(moon_dataset *dataset);
+moon_status moon_learn_numbers(moon_dataset *dataset);
+
 #endif

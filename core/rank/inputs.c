@@ -54,6 +54,14 @@ static moon_status note_history(listing *list, size_t slot, size_t number) {
   return note(list, MODEL_HISTORY_IDS, slot, moon_arena_printf(list->names, "%s.ids", name), ids);
 }
 
+static moon_status note_tags(listing *list, const moon_feature *feature) {
+  const moon_embedding *table = list->model->of_bag[feature->slot];
+  const moon_form mean = {.dims = 1, .shape = {width_of(table)}},
+                  ids = {.ids = rows_of(table), .dims = 1, .shape = {list->model->plan->bag_length}};
+  MOON_TRY(note(list, MODEL_MEAN, feature->slot, feature->name, mean));
+  return note(list, MODEL_HISTORY_IDS, feature->slot, moon_arena_printf(list->names, "%s.ids", feature->name), ids);
+}
+
 moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_form **forms) {
   const moon_feature_plan *plan = model->plan;
   size_t most = 3 + 2 * plan->feature_count, fields = plan->id_slots + plan->bag_slots, histories = 0;
@@ -67,8 +75,9 @@ moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_fo
     MOON_TRY(note(&list, MODEL_FIELDS, 0, "fields", (moon_form){.dims = 2, .shape = {fields, field_width(model)}}));
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (feature->op == MOON_FEATURE_HISTORY) MOON_TRY(note_history(&list, feature->slot, ++histories));
-    if (model->tables[i]) MOON_TRY(note_id(&list, feature));
+    if (feature->op == MOON_FEATURE_TAGS) MOON_TRY(note_tags(&list, feature));
+    else if (feature->kind == MOON_KIND_BAG) MOON_TRY(note_history(&list, feature->slot, ++histories));
+    else if (feature->kind == MOON_KIND_ID) MOON_TRY(note_id(&list, feature));
   }
   return moon_ok();
 }
@@ -142,6 +151,10 @@ static moon_status put_history(const rows *r, size_t slot, moon_value *out) {
   return moon_op_reshape(r->tape, out->x, 3, (size_t[]){n, length, width_of(table)}, &out->x);
 }
 
+static moon_status put_mean(const rows *r, size_t slot, moon_var *out) {
+  return moon_embedding_mean(r->tape, r->model->of_bag[slot], bags_of(r, slot), r->batch->n, r->model->plan->bag_length, out);
+}
+
 static moon_status put(const rows *r, model_input input, moon_value *out) {
   switch (input.kind) {
     case MODEL_X: return put_x(r, &out->x);
@@ -150,6 +163,7 @@ static moon_status put(const rows *r, model_input input, moon_value *out) {
     case MODEL_VECTOR:
       return moon_embedding_forward(r->tape, r->model->of_id[input.slot], ids_of(r, input.slot), r->batch->n, &out->x);
     case MODEL_ID: out->ids = ids_of(r, input.slot); return moon_ok();
+    case MODEL_MEAN: return put_mean(r, input.slot, &out->x);
     case MODEL_HISTORY: return put_history(r, input.slot, out);
     case MODEL_HISTORY_IDS: return put_history_ids(r, input.slot, out);
   }

@@ -11,10 +11,6 @@
 
 /* ---- making one ---------------------------------------------------------------------------------------------------------- */
 
-static bool has_table(const moon_feature *feature) {
-  return feature->op == MOON_FEATURE_ID || feature->op == MOON_FEATURE_CATEGORY;
-}
-
 static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moon_rng *rng) {
   const moon_feature_plan *plan = model->plan;
   model->tables = moon_calloc(plan->feature_count, sizeof *model->tables);
@@ -24,21 +20,19 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
   model->in = plan->dense_slots;
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (!has_table(feature)) continue;
+    if (!feature->dim) continue;
     char name[96];
     snprintf(name, sizeof name, "embedding.%zu.%.64s", i, feature->name);
     MOON_TRY(moon_wrap(moon_embedding_new(name, vocab_sizes[i], feature->dim, rng, &model->tables[i]), "%s", feature->where));
-    model->of_id[feature->slot] = model->tables[i];
+    (feature->kind == MOON_KIND_BAG ? model->of_bag : model->of_id)[feature->slot] = model->tables[i];
     model->in += feature->dim;
     if (feature->op == MOON_FEATURE_ID && !feature->of_user && !model->of_item) model->of_item = model->tables[i];
   }
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (feature->op != MOON_FEATURE_HISTORY) continue;
-    if (!model->of_item)
-      return moon_fail(MOON_EINVAL, "%s: a history needs the id of the item among the features", feature->where);
-    model->of_bag[feature->slot] = model->of_item;
-    model->in += moon_tensor_shape(model->of_item->weight->value)[1];
+    if (feature->op != MOON_FEATURE_HISTORY || feature->dim) continue;
+    model->of_bag[feature->slot] = model->tables[feature->shares];
+    model->in += plan->features[feature->shares].dim;
   }
   return moon_ok();
 }

@@ -11,8 +11,9 @@ typedef enum model_input_kind {
   MODEL_FIELDS,      /* "fields": embeddings of ids and means of bags, one below the other, where all have one width */
   MODEL_VECTOR,      /* an id's embedding, by the feature's name */
   MODEL_ID,          /* the id itself, "NAME.id" */
+  MODEL_MEAN,        /* the mean embedding of a bag of tags, by the feature's name */
   MODEL_HISTORY,     /* "history", "history.2" ...: embeddings step by step, oldest first */
-  MODEL_HISTORY_IDS, /* "history.ids" ... */
+  MODEL_HISTORY_IDS, /* "history.ids" ..., "NAME.ids" of tags */
 } model_input_kind;
 typedef struct model_input {
   model_input_kind kind;

@@ -26,18 +26,49 @@ static moon_status happen(const moon_log *log, moon_state *state, renaming *name
   return moon_state_apply(state, *user, event->item, names->kinds[event->kind], event->time);
 }
 
-static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_event *event, size_t example) {
+/* What an event says of itself: the columns of the plan's positions. */
+typedef struct positions {
+  const moon_column **columns;
+  float *values;
+  size_t n;
+} positions;
+
+static moon_status find_columns(const moon_dataset *d, positions *out) {
+  out->n = d->plan->position_count;
+  out->columns = moon_calloc(out->n, sizeof *out->columns);
+  out->values = moon_calloc(out->n, sizeof *out->values);
+  if (!out->columns || !out->values) return moon_fail(MOON_ENOMEM, "no memory for %zu columns", out->n);
+  for (size_t i = 0; i < d->plan->feature_count; i++) {
+    const moon_feature *feature = &d->plan->features[i];
+    moon_column *column;
+    if (feature->op != MOON_FEATURE_POSITION) continue;
+    MOON_TRY(moon_wrap(moon_table_require(d->log->table, feature->column, &column), "%s", feature->where));
+    if (column->type == MOON_STRING)
+      return moon_fail(MOON_EINVAL, "%s: column %s of %s holds strings; %s needs numbers", feature->where, feature->column, d->log->table->name,
+                       feature->name);
+    out->columns[feature->position] = column;
+  }
+  return moon_ok();
+}
+
+static const float *positions_of(const positions *p, const moon_event *event) {
+  for (size_t i = 0; i < p->n; i++) p->values[i] = (float)moon_column_number(p->columns[i], event->row);
+  return p->values;
+}
+
+/* A sampled negative is at the place of the event that it was drawn for: where it is must not tell what it is. */
+static void see(moon_dataset *d, const moon_state *state, const renaming *names, const positions *p, const moon_event *event, size_t example) {
   uint32_t item = d->examples.item ? d->examples.item[example] : event->item;
-  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, &d->inputs,
-                           example);
+  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, positions_of(p, event),
+                           &d->inputs, example);
   d->popularity[example] = (float)moon_state_item_total(state, item);
 }
 
-static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const moon_progress *progress) {
+static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const positions *p, const moon_progress *progress) {
   const moon_log *log = d->log;
   MOON_TRY(name_kinds(log, state, names));
   for (size_t i = 0, next = 0; i < log->n; i++) {
-    while (next < d->examples.n && d->examples.event[next] == i) see(d, state, names, &log->events[i], next++);
+    while (next < d->examples.n && d->examples.event[next] == i) see(d, state, names, p, &log->events[i], next++);
     MOON_TRY(happen(log, state, names, &log->events[i]));
     if (i % 65536 == 0 && !moon_progress_step(progress, "replay", (double)i / (double)log->n, NULL))
       return moon_fail(MOON_ECANCELED, "interrupted while replaying events");
@@ -64,7 +95,11 @@ moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
   if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
   MOON_TRY(moon_state_new(d->plan, &d->state));
   MOON_TRY(moon_state_new(d->plan, &d->state_then));
-  moon_status status = walk(d, d->state, &names, progress);
+  positions p = {0};
+  moon_status status = find_columns(d, &p);
+  if (!status.code) status = walk(d, d->state, &names, &p, progress);
+  moon_free(p.columns);
+  moon_free(p.values);
   forget(&names);
   if (!status.code) status = remember(d, &names);
   forget(&names);

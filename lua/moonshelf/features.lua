@@ -40,10 +40,6 @@ end
 local EMBEDDING = {
   dim = { words.integer(1, 1024), default = 16 },
   min_count = { words.integer(1), default = 1 },
-}
-local ID = {
-  dim = EMBEDDING.dim,
-  min_count = EMBEDDING.min_count,
   hash = { words.integer(2, 2 ^ 31), default = 0 },
 }
 
@@ -53,21 +49,57 @@ local ID = {
 function features.id(entity)
   local where = words.where("m.id")
   words.one_of(ENTITIES)(where, "m.id", entity)
-  return with_options(where, ("m.id %q"):format(entity), ID, function(o)
+  return with_options(where, ("m.id %q"):format(entity), EMBEDDING, function(o)
     return { op = "id", name = entity, entity = entity, dim = o.dim, min_count = o.min_count, hash = o.hash }
   end)
 end
 
 --- An embedding of a string column of the items.
 ---@param column string
----@return moonshelf.CategoryFeature  call it with { dim = 8, min_count = 1 }
+---@return moonshelf.CategoryFeature  call it with { dim = 8, min_count = 1, hash = 2^10 }
 function features.category(column)
   local where = words.where("m.category")
   words.text(where, "m.category", column)
   return with_options(where, ("m.category %q"):format(column), EMBEDDING, function(o)
-    return { op = "category", name = column, column = column, dim = o.dim, min_count = o.min_count }
+    return { op = "category", name = column, column = column, dim = o.dim, min_count = o.min_count, hash = o.hash }
   end)
 end
+
+local CROSS = { dim = EMBEDDING.dim, hash = { words.integer(2, 2 ^ 31), default = 10000 } }
+
+--- An embedding of several string columns of the items as one value, by a hash of them all; "user" is the user.
+---@param columns string[]
+---@param options? { dim: integer?, hash: integer? }
+---@return moonshelf.Feature
+function features.cross(columns, options)
+  local where = words.where("m.cross")
+  local list = words.strings(where, "m.cross: the columns", columns)
+  if #list < 2 or #list > 8 then words.fail(where, "m.cross: 2 to 8 columns are crossed, got %d", #list) end
+  local o = words.options(where, "m.cross", options, CROSS)
+  return feature(where, { op = "cross", name = table.concat(list, "*"), columns = list, dim = o.dim, hash = o.hash })
+end
+
+--- A bag of an item's texts: their mean embedding. `most` is how many of one item count unless given.
+local function bag(word, most, separated)
+  local spec = { dim = EMBEDDING.dim, min_count = EMBEDDING.min_count, hash = EMBEDDING.hash,
+    max = { words.integer(1, 256), default = most }, sep = separated and { words.text, default = "|" } or nil }
+  return function(column)
+    local where = words.where(word)
+    words.text(where, word, column)
+    return with_options(where, ("%s %q"):format(word, column), spec, function(o)
+      return { op = "tags", name = column, column = column, separator = o.sep, max = o.max, dim = o.dim, min_count = o.min_count,
+        hash = o.hash }
+    end)
+  end
+end
+
+--- The mean embedding of the values that a string column holds, separated by "|".
+---@type fun(column: string): moonshelf.TagsFeature
+features.tags = bag("m.tags", 8, true)
+
+--- The mean embedding of the words of a string column.
+---@type fun(column: string): moonshelf.TagsFeature
+features.words = bag("m.words", 16, false)
 
 --- A number column of the items, as it is.
 ---@param column string
@@ -78,14 +110,150 @@ function features.numeric(column)
   return feature(where, { op = "numeric", name = column, column = column })
 end
 
---- log(1 + x) of a number column of the items: for prices and other long tails.
+---------------------------------------------------------------------------------------------------- steps of a number
+
+local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
+  position = true }
+
+--- The number that a step works on: a feature that is one, or the name of a number column.
+local function number_of(where, what, value)
+  if type(value) == "string" then
+    words.text(where, what, value)
+    return { op = "numeric", name = value, column = value }
+  end
+  if words.kind(value) ~= "a feature" or not NUMBERS[value.op] or (value.steps and value.dim) then
+    words.expect(where, what, "the name of a number column or a number such as m.count(...)", value)
+  end
+  return value
+end
+
+--- A copy of the number with one step more.
+local function with_step(where, what, value, name, step, dim)
+  local out = {}
+  for key, field in pairs(number_of(where, what, value)) do out[key] = field end
+  out.steps = words.array(table.move(out.steps or {}, 1, #(out.steps or {}), 1, {}))
+  out.steps[#out.steps + 1] = step
+  out.name, out.dim = ("%s(%s)"):format(name, out.name), dim
+  return feature(where, out)
+end
+
+--- log(1 + x), of negative x 0: for prices and other long tails.
+---@param x moonshelf.Number
+---@return moonshelf.Feature
+function features.log(x)
+  local where = words.where("m.log")
+  return with_step(where, "m.log", x, "log", { op = "log" })
+end
+
+--- Not below `low`, not above `high`.
+---@param x moonshelf.Number
+---@param low number
+---@param high number
+---@return moonshelf.Feature
+function features.clip(x, low, high)
+  local where = words.where("m.clip")
+  local a, b = words.number()(where, "m.clip: low", low), words.number()(where, "m.clip: high", high)
+  if a >= b then words.fail(where, "m.clip: low must be below high, got %s and %s", tostring(low), tostring(high)) end
+  return with_step(where, "m.clip", x, "clip", { op = "clip", bounds = words.array { a, b } })
+end
+
+--- Scaled by what the training part has: "standard" (mean 0, deviation 1), "minmax" (0 to 1), "quantile" (the share below x).
+---@param x moonshelf.Number
+---@param by? "standard"|"minmax"|"quantile"
+---@return moonshelf.Feature
+function features.scale(x, by)
+  local where = words.where("m.scale")
+  if by == nil then by = "standard" end
+  words.one_of { "standard", "minmax", "quantile" }(where, "m.scale: the way", by)
+  return with_step(where, "m.scale", x, "scale", { op = "scale", by = by })
+end
+
+--- Numbers or durations (in seconds), rising.
+local function edges_of(where, edges)
+  local out = words.array {}
+  for i, edge in ipairs(words.list(where, "m.bucketize: the edges", edges, "a list of rising numbers or durations")) do
+    local what = ("m.bucketize: edge %d"):format(i)
+    out[i] = type(edge) == "string" and words.duration(where, what, edge) / 1e6 or words.number()(where, what, edge)
+    if i > 1 and out[i] <= out[i - 1] then words.fail(where, "%s must be above edge %d", what, i - 1) end
+  end
+  if #out > 1000 then words.fail(where, "m.bucketize: at most 1000 edges, got %d", #out) end
+  return out
+end
+
+--- An embedding of the bucket that x falls in: between these edges, or of so many buckets that are equally full in training.
+---@param x moonshelf.Number
+---@param edges (number|string)[]|integer
+---@param options? { dim: integer? }
+---@return moonshelf.Feature
+function features.bucketize(x, edges, options)
+  local where = words.where("m.bucketize")
+  local step = { op = "bucketize" }
+  if type(edges) == "number" then step.buckets = words.integer(2, 1000)(where, "m.bucketize: the buckets", edges)
+  else step.edges = edges_of(where, edges) end
+  local o = words.options(where, "m.bucketize", options, { dim = EMBEDDING.dim })
+  if #(number_of(where, "m.bucketize", x).windows_us or {}) > 1 then
+    words.fail(where, "m.bucketize takes one number; m.count has %d windows here", #x.windows_us)
+  end
+  return with_step(where, "m.bucketize", x, "bucketize", step, o.dim)
+end
+
+---------------------------------------------------------------------------------------------------- time
+
+--- "+01:00" -> microseconds east of UTC.
+local function zone(where, what, value)
+  local sign, hours, minutes
+  if type(value) == "string" then sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$") end
+  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then
+    words.expect(where, what, 'an offset from UTC such as "+01:00"', value)
+  end
+  return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+end
+
+local CLOCK = { dim = EMBEDDING.dim, zone = { zone, default = 0 } }
+
+local function clock(unit)
+  local word = "m." .. unit
+  return function(options)
+    local where = words.where(word)
+    local o = words.options(where, word, options, CLOCK)
+    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = o.zone, dim = o.dim })
+  end
+end
+
+--- An embedding of the hour of the day; in a step, 0 to 23.
+---@type fun(options?: { zone: string?, dim: integer? }): moonshelf.Feature
+features.hour = clock "hour"
+
+--- An embedding of the day of the week; in a step, 1 (Monday) to 7.
+---@type fun(options?: { zone: string?, dim: integer? }): moonshelf.Feature
+features.weekday = clock "weekday"
+
+--- The seconds since a time column of the items; log(1 + seconds).
 ---@param column string
 ---@return moonshelf.Feature
-function features.log(column)
-  local where = words.where("m.log")
-  words.text(where, "m.log", column)
-  return feature(where, { op = "log", name = column, column = column })
+function features.age(column)
+  local where = words.where("m.age")
+  words.text(where, "m.age", column)
+  return feature(where, { op = "age", name = ("age(%s)"):format(column), column = column })
 end
+
+---------------------------------------------------------------------------------------------------- of the event itself
+
+local POSITION = { serving = { words.number(), default = 1.0 } }
+
+--- A number column of the events, such as the place where the item was shown: in training what the event says, in serving always
+--- the same, so that what is due to the place is not put down to the item.
+---@param column string
+---@param options? { serving: number? }
+---@return moonshelf.Feature
+function features.position(column, options)
+  local where = words.where("m.position")
+  words.text(where, "m.position", column)
+  local o = words.options(where, "m.position", options, POSITION)
+  return feature(where, { op = "position", name = column, column = column, serving = o.serving })
+end
+
+---------------------------------------------------------------------------------------------------- the past
 
 local function window(where, what, value)
   if value == "all" then return 0 end
@@ -105,22 +273,89 @@ local function spans(where, windows)
   return out
 end
 
+--- What events are told apart by: the item itself, or a string column of the items.
+local function by_of(entity)
+  return function(where, what, value)
+    words.text(where, what, value)
+    if entity == "item" and value == "item" then
+      words.fail(where, '%s: "item" is for the user; an item is counted by itself anyway', what)
+    end
+    return value
+  end
+end
+
+local function past_name(word, entity, what, by, more)
+  return ("%s(%s,%s%s%s)"):format(word, entity, what, by and "," .. by or "", more and "," .. more or "")
+end
+
 --- How often an event of these kinds happened to the entity within each window before now; log(1 + n).
 ---@param entity moonshelf.Entity
 ---@param kind moonshelf.Text      "view", { "view", "click" } or "any"
 ---@param windows? moonshelf.Text  { "1h", "7d", "all" }
+---@param options? { by: string? } by = "category": only events on items of the candidate's category
 ---@return moonshelf.Feature
-function features.count(entity, kind, windows)
+function features.count(entity, kind, windows, options)
   local where = words.where("m.count")
   words.one_of(ENTITIES)(where, "m.count: the first argument", entity)
   local list = kinds(where, "m.count: the event kind", kind)
+  local o = words.options(where, "m.count", options, { by = { by_of(entity) } })
   return feature(where, {
-    op = "count", name = ("count(%s,%s)"):format(entity, kinds_name(list)), entity = entity, kinds = list,
+    op = "count", name = past_name("count", entity, kinds_name(list), o.by), entity = entity, kinds = list, by = o.by,
     windows_us = spans(where, windows == nil and "all" or windows),
   })
 end
 
+--- 1 where the user did an event of these kinds with this very item, else 0.
+---@param kind moonshelf.Text
+---@param options? { within: string? }
+---@return moonshelf.Feature
+function features.interacted_with(kind, options)
+  local where = words.where("m.interacted_with")
+  local list = kinds(where, "m.interacted_with: the event kind", kind)
+  local o = words.options(where, "m.interacted_with", options, { within = { window, default = 0 } })
+  return feature(where, {
+    op = "count", name = ("interacted_with(%s)"):format(kinds_name(list)), entity = "user", kinds = list, by = "item",
+    windows_us = words.array { o.within }, steps = words.array { { op = "clip", bounds = words.array { 0.0, 1.0 } } },
+  })
+end
+
+--- The events of these kinds, each worth half as much after every half-life; log(1 + n).
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param half_life string  "3d"
+---@param options? { by: string? }
+---@return moonshelf.Feature
+function features.decay(entity, kind, half_life, options)
+  local where = words.where("m.decay")
+  words.one_of(ENTITIES)(where, "m.decay: the first argument", entity)
+  local list = kinds(where, "m.decay: the event kind", kind)
+  local span = words.duration(where, "m.decay: the half-life", half_life)
+  local o = words.options(where, "m.decay", options, { by = { by_of(entity) } })
+  return feature(where, {
+    op = "decay", name = past_name("decay", entity, kinds_name(list), o.by, half_life), entity = entity, kinds = list, by = o.by,
+    half_life_us = span,
+  })
+end
+
+--- The seconds since the entity's last event of these kinds, `never` where there was none; log(1 + seconds).
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param options? { by: string?, never: string? }
+---@return moonshelf.Feature
+function features.recency(entity, kind, options)
+  local where = words.where("m.recency")
+  words.one_of(ENTITIES)(where, "m.recency: the first argument", entity)
+  local list = kinds(where, "m.recency: the event kind", kind)
+  local o = words.options(where, "m.recency", options,
+    { by = { by_of(entity) }, never = { words.duration, default = 365 * 86400 * 1000000 } })
+  return feature(where, {
+    op = "recency", name = past_name("recency", entity, kinds_name(list), o.by), entity = entity, kinds = list, by = o.by,
+    never_us = o.never,
+  })
+end
+
 local RATE = {
+  by = { words.text },
   over = { window, default = 0 },
   prior = { function(where, what, value)
     words.list(where, what, value, "two numbers { a, b }")
@@ -135,7 +370,7 @@ local RATE = {
 ---@param entity moonshelf.Entity
 ---@param numerator moonshelf.Text
 ---@param denominator moonshelf.Text
----@param options? { over: string?, prior: number[]? }
+---@param options? { over: string?, prior: number[]?, by: string? }
 ---@return moonshelf.Feature
 function features.rate(entity, numerator, denominator, options)
   local where = words.where("m.rate")
@@ -143,8 +378,9 @@ function features.rate(entity, numerator, denominator, options)
   local top = kinds(where, "m.rate: the numerator", numerator)
   local bottom = kinds(where, "m.rate: the denominator", denominator)
   local o = words.options(where, "m.rate", options, RATE)
+  if o.by then by_of(entity)(where, "m.rate: by", o.by) end
   return feature(where, {
-    op = "rate", name = ("rate(%s,%s/%s)"):format(entity, kinds_name(top), kinds_name(bottom)), entity = entity,
+    op = "rate", name = past_name("rate", entity, kinds_name(top) .. "/" .. kinds_name(bottom), o.by), entity = entity, by = o.by,
     numerator = top, denominator = bottom, over_us = o.over, prior = o.prior,
   })
 end
@@ -153,16 +389,19 @@ local HISTORY = {
   last = { words.integer(1, 1000), default = 50 },
   of = { kinds, default = words.array {} },
 }
+local GAPS = { last = HISTORY.last, of = HISTORY.of, dim = EMBEDDING.dim }
 
---- The mean embedding of the user's last items. Shares the table of m.id "item".
----@param of "item"
----@param options? { last: integer?, of: moonshelf.Text? }
+--- The mean embedding of the user's last items: of their ids, of a category of theirs, or of how long ago each was ("gap"). Ids and
+--- categories share the table of m.id "item" or m.category.
+---@param what "item"|"gap"|string
+---@param options? { last: integer?, of: moonshelf.Text?, dim: integer? }
 ---@return moonshelf.Feature
-function features.history(of, options)
+function features.history(what, options)
   local where = words.where("m.history")
-  words.one_of { "item" }(where, "m.history", of)
-  local o = words.options(where, "m.history", options, HISTORY)
-  return feature(where, { op = "history", name = ("history(%s)"):format(of), last = o.last, kinds = o.of })
+  words.text(where, "m.history", what)
+  local o = words.options(where, "m.history", options, what == "gap" and GAPS or HISTORY)
+  local shared = what ~= "item" and what or nil
+  return feature(where, { op = "history", name = ("history(%s)"):format(what), of = shared, last = o.last, kinds = o.of, dim = o.dim })
 end
 
 return features

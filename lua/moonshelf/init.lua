@@ -8,6 +8,15 @@ local features = require "moonshelf.features"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
 
+--- Bounds: of a column's cells as a rule, m.clip("price", { min = 0 }); of a number as a feature, m.clip("price", 0, 50).
+---@overload fun(x: moonshelf.Number, low: number, high: number): moonshelf.Feature
+---@overload fun(column: string, bounds: { min: number?, max: number? }): moonshelf.Rule
+local function clip(x, low, high)
+  local is_feature = type(x) == "table" or type(low) == "number" or high ~= nil
+  local made = (is_feature and features.clip or rules.clip)(x, low, high) -- no tail call, which would hide the line
+  return made
+end
+
 ---@class moonshelf
 local m = {
   version = native.version, ---@type string
@@ -28,17 +37,29 @@ local m = {
   fill = rules.fill,
   cast = rules.cast,
   rename = rules.rename,
-  clip = rules.clip,
   time_zone = rules.time_zone,
   sessionize = rules.sessionize,
   join = rules.join,
 
   id = features.id,
   category = features.category,
+  cross = features.cross,
+  tags = features.tags,
+  words = features.words,
   numeric = features.numeric,
   log = features.log,
+  clip = clip,
+  scale = features.scale,
+  bucketize = features.bucketize,
+  hour = features.hour,
+  weekday = features.weekday,
+  age = features.age,
+  position = features.position,
   count = features.count,
   rate = features.rate,
+  decay = features.decay,
+  recency = features.recency,
+  interacted_with = features.interacted_with,
   history = features.history,
 
   recipe = recipe.recipe,

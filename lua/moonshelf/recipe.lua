@@ -138,30 +138,80 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, numeric = true, log = true }
+local ITEM_OPS = { category = true, tags = true, numeric = true, age = true }
+
+--- The word that made the feature.
+local function word_of(feature)
+  if feature.op == "tags" and not feature.separator then return "m.words" end
+  return "m." .. (feature.steps and feature.steps[#feature.steps].op or feature.op)
+end
+
+--- Everything that tells one feature from another.
+local function identity(feature)
+  local parts = {}
+  local function walk(value, skip)
+    if type(value) ~= "table" then
+      parts[#parts + 1] = tostring(value)
+      return
+    end
+    for _, key in ipairs(words.keys(value)) do
+      if not (skip and skip[key]) then
+        parts[#parts + 1] = tostring(key)
+        walk(value[key])
+      end
+    end
+  end
+  walk(feature, { where = true, dim = true, min_count = true, hash = true, prior = true })
+  return table.concat(parts, "\0")
+end
+
+--- The columns of the items that a feature reads.
+local function columns_of(feature)
+  if feature.by and feature.by ~= "item" then return { feature.by } end
+  if ITEM_OPS[feature.op] then return { feature.column } end
+  local out = {}
+  for _, column in ipairs(feature.columns or {}) do
+    if column ~= "user" then out[#out + 1] = column end
+  end
+  return out
+end
+
+local function check_columns(feature, set)
+  for _, column in ipairs(columns_of(feature)) do
+    if not set then
+      words.fail(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), column)
+    end
+    need(feature.where, word_of(feature), set, column, "the items have")
+  end
+end
+
+--- A history shares the embeddings of a feature beside it.
+local function check_history(feature, features)
+  local known = {}
+  if feature.of == "gap" then return end
+  for _, other in ipairs(features) do
+    if other.op == "id" and other.entity == "item" then known.item = true end
+    if other.op == "category" then known[other.column] = true end
+  end
+  if known[feature.of or "item"] then return end
+  if not feature.of then words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature') end
+  words.fail(feature.where, "m.history shares the embeddings of m.category %q: add that feature%s", feature.of,
+    words.hint(feature.of, words.keys(known)))
+end
 
 local function check_features(features, items, events)
   local set = items and column_set(items)
-  local seen, item_id = {}, false
+  local seen = {}
   for _, feature in ipairs(features) do
-    if feature.op == "id" and feature.entity == "item" then item_id = true end
-  end
-  for _, feature in ipairs(features) do
-    local key = table.concat({ feature.op, feature.name, feature.over_us or "", table.concat(feature.windows_us or {}, ","),
-      feature.last or "", table.concat(feature.op == "history" and feature.kinds or {}, ",") }, " ")
+    local key = identity(feature)
     if seen[key] then
       words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
     seen[key] = feature.where
     if not events.event then check_kinds(feature) end
-    if ITEM_OPS[feature.op] then
-      if not set then
-        words.fail(feature.where, "m.%s %q reads the items, but the recipe has no items = ...", feature.op, feature.column)
-      end
-      need(feature.where, "m." .. feature.op, set, feature.column, "the items have")
-    elseif feature.op == "history" and not item_id then
-      words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature')
-    end
+    check_columns(feature, set)
+    if feature.op == "position" then need(feature.where, word_of(feature), events, feature.column, "the events have") end
+    if feature.op == "history" then check_history(feature, features) end
   end
 end
 
@@ -188,7 +238,9 @@ local function input_names(features)
       histories = histories + 1
       local name = histories > 1 and "history." .. histories or "history"
       set[name], set[name .. ".ids"], set.fields = true, true, true
-    elseif feature.op == "id" or feature.op == "category" then
+    elseif feature.op == "tags" then
+      set[feature.name], set[feature.name .. ".ids"], set.fields = true, true, true
+    elseif feature.dim then
       set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
     else
       set.numbers = true

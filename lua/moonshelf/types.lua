@@ -18,12 +18,12 @@
 
 ---@alias moonshelf.Text string|string[]
 ---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity")?, power: number? }
+---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
----@alias moonshelf.EmbeddingOptions { dim: integer?, min_count: integer? }
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
 ---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
 ---@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
@@ -34,7 +34,10 @@
 ---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
 
 ---@class moonshelf.CategoryFeature: moonshelf.Feature
----@overload fun(options: moonshelf.EmbeddingOptions): moonshelf.Feature
+---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
+
+---@class moonshelf.TagsFeature: moonshelf.Feature
+---@overload fun(options: { sep: string?, max: integer?, dim: integer?, min_count: integer?, hash: integer? }): moonshelf.Feature
 
 ---@class moonshelf.RecipeOptions
 ---@field events moonshelf.Table

@@ -15,7 +15,7 @@ static const char world_plan[] =
     "{'op':'id','name':'item','entity':'item','dim':4,'min_count':1,'hash':0,'where':'r.lua:2'},"
     "{'op':'category','name':'colour','column':'colour','dim':2,'min_count':1,'where':'r.lua:3'},"
     "{'op':'numeric','name':'weight','column':'weight','where':'r.lua:4'},"
-    "{'op':'log','name':'price','column':'price','where':'r.lua:5'},"
+    "{'op':'numeric','name':'log(price)','column':'price','steps':[{'op':'log'}],'where':'r.lua:5'},"
     "{'op':'count','name':'count(item,view)','entity':'item','kinds':['view'],'windows_us':[100,1000,0],'where':'r.lua:6'},"
     "{'op':'count','name':'count(user,any)','entity':'user','kinds':[],'windows_us':[100,0],'where':'r.lua:7'},"
     "{'op':'rate','name':'rate(item,purchase/"

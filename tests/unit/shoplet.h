@@ -21,7 +21,7 @@ static const char shoplet_plan[] =
     "{\"op\":\"id\",\"name\":\"user\",\"entity\":\"user\",\"dim\":4,\"min_count\":1,\"hash\":0,\"where\":\"r:5\"},"
     "{\"op\":\"id\",\"name\":\"item\",\"entity\":\"item\",\"dim\":4,\"min_count\":1,\"hash\":0,\"where\":\"r:6\"},"
     "{\"op\":\"category\",\"name\":\"category\",\"column\":\"category\",\"dim\":2,\"min_count\":1,\"where\":\"r:7\"},"
-    "{\"op\":\"log\",\"name\":\"price\",\"column\":\"price\",\"where\":\"r:8\"},"
+    "{\"op\":\"numeric\",\"name\":\"log(price)\",\"column\":\"price\",\"steps\":[{\"op\":\"log\"}],\"where\":\"r:8\"},"
     "{\"op\":\"count\",\"name\":\"count(item,view)\",\"entity\":\"item\",\"kinds\":[\"view\"],\"windows_us\":[3600000000,0],\"where\":\"r:9\"},"
     "{\"op\":\"rate\",\"name\":\"rate\",\"entity\":\"item\",\"numerator\":[\"purchase\"],\"denominator\":[\"view\"],\"over_us\":0,"
     "\"prior\":[1.0,20.0],\"where\":\"r:10\"},"

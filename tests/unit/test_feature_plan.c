@@ -91,7 +91,7 @@ static void wrong_feature_is_refused_with_its_line_and_what_was_expected(void **
       {MOON_EINVAL, "column must be a text", "[{'op':'category','name':'x'}]"},
       {MOON_EINVAL, "column weight of items.csv holds numbers; x needs strings",
        "[{'op':'category','name':'x','column':'weight'}]"},
-      {MOON_EINVAL, "column colour of items.csv holds strings; x needs numbers", "[{'op':'log','name':'x','column':'colour'}]"},
+      {MOON_EINVAL, "column colour of items.csv holds strings; x needs numbers", "[{'op':'numeric','name':'x','column':'colour'}]"},
       {MOON_ENOTFOUND, "no column 'wieght'", "[{'op':'numeric','name':'x','column':'wieght'}]"},
       {MOON_EINVAL, "1 to 8 windows, got 0", "[{'op':'count','name':'x','entity':'item','kinds':[],'windows_us':[]}]"},
       {MOON_EINVAL, "1 to 8 windows, got 9",
@@ -186,7 +186,8 @@ static void vocabulary_refuses_what_is_not_a_list_of_different_texts(void **noth
   (void)nothing;
   static const struct { const char *text, *json;
   } wrong[] = {{"expected an array", "{}"},
-               {"entry 2 is not a text", "['a',1]"},
+               {"entry 2 is not a text", "['a',true]"},
+               {"entry 2 is not a text", "[1.5,'a']"},
                {"entry 1 is not a text", "[null]"},
                {"'a' (entry 3) is there twice", "['a','b','a']"}};
   for (size_t i = 0; i < MANY(wrong); i++) {

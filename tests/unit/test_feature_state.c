@@ -159,8 +159,10 @@ static void check_items(const world *w, uint32_t user, size_t set, unsigned kind
   char id[16];
   snprintf(id, sizeof id, "u%u", user);
   OK(moon_state_user(w->state, id, strlen(id), false, &row));
-  size_t n = moon_history_items(w->state, row, set, got, limit), expected = naive_items(&w->all, user, kinds, want, limit);
+  const moon_touch *touches[64];
+  size_t n = moon_history_touches(w->state, row, set, touches, limit), expected = naive_items(&w->all, user, kinds, want, limit);
   assert_int_equal(n, expected);
+  for (size_t i = 0; i < n; i++) got[i] = touches[i]->item;
   if (n) assert_memory_equal(got, want, n * sizeof *got);
 }
 
@@ -310,8 +312,9 @@ static void users_kinds_and_items_may_be_new(void **nothing) {
   assert_int_equal(read_counter(&w->state->counters[w->plan->features[6].counter], row, 0, 0), 1);
   assert_int_equal(read_counter(&w->state->counters[w->plan->features[5].counter], 100000, 0, 0), 0);
   uint32_t items[4];
-  assert_int_equal(moon_history_items(w->state, row, w->plan->counter_count, items, 4), 0);
-  assert_int_equal(moon_history_items(w->state, row, w->plan->counter_count + 1, items, 4), 1);
+  const moon_touch *touches[4];
+  assert_int_equal(moon_history_touches(w->state, row, w->plan->counter_count, touches, 4), 0);
+  assert_int_equal(moon_history_touches(w->state, row, w->plan->counter_count + 1, touches, 4), 1);
   assert_int_equal(moon_state_recent(w->state, MOON_NONE, items, 4), 0);
   assert_int_equal(moon_state_recent(w->state, row + 1, items, 4), 0);
   assert_int_equal(moon_state_recent(w->state, row, items, 0), 0);

@@ -9,7 +9,7 @@ static const int64_t T0 = 1790000000000000;
 
 static const char features_json[] =
     "[{'op':'id','name':'item','entity':'item','dim':4,'min_count':1,'hash':0,'where':'r:1'},"
-    "{'op':'log','name':'price','column':'price','where':'r:2'},"
+    "{'op':'numeric','name':'log(price)','column':'price','steps':[{'op':'log'}],'where':'r:2'},"
     "{'op':'count','name':'count(item,view)','entity':'item','kinds':['view'],'windows_us':[3600000000,0],'where':'r:3'}]";
 static const char model_json[] =
     "{'layers':[{'type':'dense','units':4,'activation':'relu'},{'type':'dense','units':1,'activation':'sigmoid'}]}";
