@@ -109,12 +109,14 @@ static moon_status write_files(const char *folder, const contents *c, json_t *ma
   return status;
 }
 
+/* With the kernels that fitted the model: another machine's may give other last bits. */
 static json_t *start_manifest(const contents *c) {
   char digest[65];
   moon_sha256(c->recipe, c->recipe_n, digest);
-  return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:o, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
+  json_t *kernels = json_pack("{s:s, s:s}", "processor", moon_cpu_features(), "openblas", moon_blas_core());
+  return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:o, s:o, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
                    json_string_value(json_object_get(c->plan, "name")), "recipe_sha256", digest, "moonshelf", MOON_VERSION,
-                   "data", moon_dataset_report(c->dataset, false), "files");
+                   "kernels", kernels, "data", moon_dataset_report(c->dataset, false), "files");
 }
 
 moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan, const moon_dataset *dataset,

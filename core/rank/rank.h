@@ -164,8 +164,9 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
-/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, what became of the data's rows), recipe.lua, plan.json, vocab.json,
- * catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json. Same seed and data: the same bytes. */
+/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, the kernels that fitted, what became of
+ * the data's rows), recipe.lua, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
+ * Same seed, data and kernels: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
   json_t *plan, *manifest, *metrics;
