@@ -47,6 +47,7 @@ void cli_progress_end(cli_progress *bar);
 /* Chooses OpenBLAS's kernels; may start the process again with argv (blas_core.c). */
 void cli_choose_blas(char **argv);
 const char *cli_blas_reason(void); /* why it uses those that it does; static */
+void cli_processor_name(char *name, size_t room); /* "unknown" where the system does not say */
 int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
 
 extern const cli_command cli_bench, cli_check, cli_train, cli_evaluate, cli_page, cli_serve;

@@ -1,7 +1,8 @@
-/* cmd_bench.c - `moonshelf bench`: which kernels this processor gets, how fast they are, and whether the rule that chose them is right.
+/* cmd_bench.c - `moonshelf bench`: which kernels this processor gets, how fast they are, and whether the rule that chose them is
+ * right.
  *
- * Each figure is the median of five runs in the thread's own time, which does not count what neighbours took. The result is built as JSON;
- * the text is printed from it. */
+ * Each figure is the median of five runs in the thread's own time, which does not count what neighbours took. The result is built
+ * as JSON; the text is printed from it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +13,25 @@
 
 static int run(int argc, char **argv);
 const cli_command cli_bench = {
-    "bench", "moonshelf bench [--seconds S] [--kernels] [--json]", "measure this machine: kernels chosen, products, training, scoring",
-    "Kernels are chosen by a rule over processor and sizes, never by a clock, so that a training gives the same bytes each time. This\n"
-    "measures both sides of the choice and marks with '!' where the rule takes the slower one by more than a tenth.",
+    "bench", "moonshelf bench [--seconds S] [--kernels] [--json]",
+    "measure this machine: kernels chosen, products, training, scoring",
+    "Products go to panels of our own or to OpenBLAS by a rule over processor and sizes, never by a clock, so that a training\n"
+    "gives the same bytes each time. This measures both sides and marks with '!' where the rule takes the slower one by more\n"
+    "than a tenth.\n\n"
+    "Of OpenBLAS's kernels, where the processor could run others than it takes, the fastest are found once and remembered in\n"
+    "~/.cache/moonshelf/kernels.json; OPENBLAS_CORETYPE pins them.",
     0, run, true};
 
 enum { RUNS = 5, MEASUREMENTS = 36, IN = 64, LAYERS = 3, EXAMPLES = 8192 };
 
 typedef struct bench {
   double seconds; /* for each measurement */
+  double peak;    /* GFLOP/s */
   moon_rng rng;
   json_t *result;
 } bench;
 
-/* ---- time ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------------------------------- */
 
 static double now(void) {
   struct timespec t;
@@ -64,41 +70,24 @@ static float *random_floats(bench *b, size_t n) {
   return x;
 }
 
-/* ---- the limit: multiply-adds in registers --------------------------------------------------------------------------------------- */
+/* ---- the processor ------------------------------------------------------------------------------------------------------ */
 
-enum { TURNS = 4096, SUMS = 12 };
-static volatile float fma_factor = 0.999f, fma_sink;
-#define FMA_LOOP(NAME, COMPILED, LANES)                                                              \
-  COMPILED static void NAME(void *flops) {                                                           \
-    typedef float lanes __attribute__((vector_size((LANES) * 4)));                                   \
-    lanes sums[SUMS], factor = {0};                                                                  \
-    factor += fma_factor;                                                                            \
-    for (int i = 0; i < SUMS; i++) sums[i] = factor * (float)i; /* or one sum would do for all */    \
-    for (int turn = 0; turn < TURNS; turn++) {                                                       \
-      _Pragma("GCC unroll 12") for (int i = 0; i < SUMS; i++) sums[i] = sums[i] * factor + factor;   \
-    }                                                                                                \
-    for (int i = 1; i < SUMS; i++) sums[0] += sums[i];                                               \
-    fma_sink = sums[0][0];                                                                           \
-    *(double *)flops = 2.0 * (LANES) * SUMS * TURNS;                                                 \
-  }
-FMA_LOOP(fma_loop, MOON_CLONES, 8)
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
-FMA_LOOP(fma_loop_wide, __attribute__((target("arch=x86-64-v4"))), 16)
-#else
-#define fma_loop_wide fma_loop
-#endif
+static void count_peak(void *operations) { *(size_t *)operations = moon_peak_run(); }
 
 static void measure_processor(bench *b) {
-  bool wide = __builtin_expect(strstr(moon_cpu_features(), "avx512") != NULL, 0);
-  double flops = 0, each = seconds_of(wide ? fma_loop_wide : fma_loop, &flops, b->seconds);
+  char name[128];
+  size_t operations = 0;
+  double each = seconds_of(count_peak, &operations, b->seconds);
+  cli_processor_name(name, sizeof name);
+  b->peak = (double)operations / each * 1e-9;
   json_object_set_new(b->result, "processor",
-                      json_pack("{s:s, s:f}", "features", moon_cpu_features(), "peak_gflops", flops / each * 1e-9));
+                      json_pack("{s:s, s:s, s:f}", "name", name, "features", moon_cpu_features(), "peak_gflops", b->peak));
   json_object_set_new(b->result, "kernels",
                       json_pack("{s:I, s:s, s:s, s:s}", "panel_columns", (json_int_t)moon_panel(MOON_F32), "int8",
                                 moon_int8_best()->name, "openblas", moon_blas_core(), "openblas_reason", cli_blas_reason()));
 }
 
-/* ---- products -------------------------------------------------------------------------------------------------------------------- */
+/* ---- products ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct product {
   size_t m, n, k;
@@ -121,15 +110,20 @@ static void by_blas(void *argument) {
   moon_gemm_blas(false, false, p->m, p->n, p->k, p->a, p->b, false, p->c);
 }
 
-static void time_product(bench *b, product *p, json_t *into) {
-  double flops = 2.0 * (double)p->m * (double)p->n * (double)p->k * 1e-9;
-  double packed = flops / seconds_of(by_packed, p, b->seconds), own = flops / seconds_of(by_panels, p, b->seconds);
-  double blas = flops / seconds_of(by_blas, p, b->seconds);
+static double time_way(bench *b, product *p, void (*way)(void *), const char *name, json_t *into) {
+  double speed = 2e-9 * (double)p->m * (double)p->n * (double)p->k / seconds_of(way, p, b->seconds);
+  json_object_set_new(into, name, json_pack("{s:f, s:f}", "gflops", speed, "percent", 100 * speed / b->peak));
+  return speed;
+}
+
+static json_t *time_product(bench *b, product *p) {
+  json_t *into = json_pack("{s:I, s:I, s:I}", "rows", (json_int_t)p->m, "inner", (json_int_t)p->k, "columns", (json_int_t)p->n);
+  time_way(b, p, by_packed, "packed", into);
+  double own = time_way(b, p, by_panels, "own", into), blas = time_way(b, p, by_blas, "openblas", into);
   bool takes_own = moon_gemm_own(MOON_F32, false, p->m, p->n, p->k);
-  bool is_right = takes_own ? own > 0.9 * blas : blas > 0.9 * own;
-  json_array_append_new(into, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b}", "rows", (json_int_t)p->m, "columns",
-                                        (json_int_t)p->n, "inner", (json_int_t)p->k, "packed_gflops", packed, "own_gflops", own,
-                                        "openblas_gflops", blas, "takes", takes_own ? "own" : "openblas", "right", is_right));
+  json_object_set_new(into, "takes", json_string(takes_own ? "own" : "openblas"));
+  json_object_set_new(into, "right", json_boolean(takes_own ? own > 0.9 * blas : blas > 0.9 * own));
+  return into;
 }
 
 static moon_status measure_products(bench *b) {
@@ -145,7 +139,7 @@ static moon_status measure_products(bench *b) {
     bool has_memory = p.a && p.b && p.packed && p.c;
     if (has_memory) {
       moon_pack(MOON_F32, false, p.k, p.n, p.b, p.packed);
-      time_product(b, &p, into);
+      json_array_append_new(into, time_product(b, &p));
     }
     moon_free(p.a), moon_free(p.b), moon_free(p.packed), moon_free(p.c);
     if (!has_memory) return moon_fail(MOON_ENOMEM, "no memory for a product of %zu x %zu x %zu", p.m, p.k, p.n);
@@ -153,7 +147,7 @@ static moon_status measure_products(bench *b) {
   return moon_ok();
 }
 
-/* ---- a ranker: 64 inputs -> 64 relu -> 32 relu -> 1 ------------------------------------------------------------------------------ */
+/* ---- a ranker: 64 inputs -> 64 relu -> 32 relu -> 1 --------------------------------------------------------------------- */
 
 typedef struct ranker {
   float *x, *y; /* [EXAMPLES, IN], [EXAMPLES] */
@@ -272,31 +266,34 @@ static moon_status measure(bench *b, bool only_kernels) {
   return status;
 }
 
-/* ---- the result as text ---------------------------------------------------------------------------------------------------------- */
+/* ---- the result as text ------------------------------------------------------------------------------------------------- */
 
 static double number(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
 static const char *text(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
 
-static void print_speed(const json_t *result, const json_t *line, const char *key) {
-  double most = number(json_object_get(result, "processor"), "peak_gflops");
-  printf("  %6.1f (%3.0f%%)", number(line, key), 100 * number(line, key) / most);
+static void print_products(const json_t *products) {
+  const json_t *each, *way;
+  size_t i;
+  printf("\nproducts, GFLOP/s (of the most)   packed before     packing too        OpenBLAS    taken\n");
+  json_array_foreach(products, i, each) {
+    printf("%5.0f x %4.0f x %4.0f            ", number(each, "rows"), number(each, "inner"), number(each, "columns"));
+    for (size_t w = 0; w < 3; w++) {
+      way = json_object_get(each, (const char *[]){"packed", "own", "openblas"}[w]);
+      printf("  %7.1f (%3.0f%%)", number(way, "gflops"), number(way, "percent"));
+    }
+    printf("    %s%s\n", text(each, "takes"), json_is_true(json_object_get(each, "right")) ? "" : " !");
+  }
 }
 
 static void print_text(const json_t *result) {
   const json_t *processor = json_object_get(result, "processor"), *kernels = json_object_get(result, "kernels"), *each, *time;
   size_t i, j;
-  printf("processor   %s, at most %.1f GFLOP/s on one core\n", text(processor, "features"), number(processor, "peak_gflops"));
-  printf("kernels     f32 and bf16 by panels of %.0f columns; int8 by %s; OpenBLAS's %s (%s)\n", number(kernels, "panel_columns"),
-         text(kernels, "int8"), text(kernels, "openblas"), text(kernels, "openblas_reason"));
+  printf("processor   %s: %s, at most %.1f GFLOP/s on one core\n", text(processor, "name"), text(processor, "features"),
+         number(processor, "peak_gflops"));
+  printf("panels      f32 and bf16 by %.0f columns; int8 by %s\n", number(kernels, "panel_columns"), text(kernels, "int8"));
+  printf("OpenBLAS    %s (%s)\n", text(kernels, "openblas"), text(kernels, "openblas_reason"));
   if (!json_object_get(result, "products")) return;
-  printf("\nproducts, GFLOP/s (of the most)   packed before    packing too       OpenBLAS    taken\n");
-  json_array_foreach(json_object_get(result, "products"), i, each) {
-    printf("%5.0f x %4.0f x %4.0f            ", number(each, "rows"), number(each, "inner"), number(each, "columns"));
-    print_speed(result, each, "packed_gflops");
-    print_speed(result, each, "own_gflops");
-    print_speed(result, each, "openblas_gflops");
-    printf("    %s%s\n", text(each, "takes"), json_is_true(json_object_get(each, "right")) ? "" : " !");
-  }
+  print_products(json_object_get(result, "products"));
   printf("\ntraining, 64 -> 64 -> 32 -> 1, Adam\n");
   json_array_foreach(json_object_get(result, "training"), i, each) {
     printf("batch %5.0f  %10.0f steps/s  %12.0f examples/s\n", number(each, "batch"), number(each, "steps_per_second"),

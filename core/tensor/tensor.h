@@ -75,6 +75,7 @@ void moon_gemm_blas(bool ta, bool tb, size_t m, size_t n, size_t k, const float 
 bool moon_has_fma(void);             /* vectors of 32 bytes with fused multiply-add */
 const char *moon_cpu_features(void); /* those that kernels are chosen by, "avx2 fma"; static */
 const char *moon_blas_core(void);    /* the kernels that OpenBLAS chose, "Zen"; static */
+size_t moon_peak_run(void);          /* as many f32 operations as fit the time (peak.c): answers how many, some 10^5 to 10^6 */
 
 /* ---- products with a right side in panels (product.c) --------------------------------------------------------------------- */
 

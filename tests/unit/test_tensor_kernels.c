@@ -267,6 +267,7 @@ static void the_choice_follows_sizes_alone(void **state) {
   assert_false(moon_gemm_own(MOON_F32, true, 16, 64, 64));
   assert_false(moon_gemm_own(MOON_F32, false, 64, 5, 64));
   assert_false(moon_gemm_own(MOON_F32, false, 1024, 1024, 1024));
+  assert_false(moon_gemm_own(MOON_F32, false, 512, 384, 576)); /* by which `moonshelf` chooses OpenBLAS's kernels */
   assert_false(moon_gemm_own(MOON_F32, false, INT32_MAX, 640, INT32_MAX));
   assert_int_equal(moon_gemm_own(MOON_F32, false, 16, 64, 64), moon_has_fma());
   assert_int_equal(moon_gemm_own(MOON_F32, true, 32, 64, 64), moon_has_fma());
