@@ -49,7 +49,8 @@ static moon_cells cells_of(const job *j, const moon_feature *f) {
 
 static void copy_cells(const job *j, size_t f) {
   moon_cells out = cells_of(j, &j->features->plan->features[f]);
-  for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), sizeof(moon_cell));
+  size_t bytes = j->features->plan->features[f].width * sizeof(moon_cell);
+  for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), bytes);
 }
 
 /* The first row's slots into all others. */
@@ -253,6 +254,7 @@ static void compute(job j, const char *user_text) {
   for (size_t f = 0; f < plan->feature_count; f++) {
     const moon_feature *feature = &plan->features[f];
     switch (feature->op) {
+      case MOON_FEATURE_FILE:
       case MOON_FEATURE_ID:
         if (feature->of_user) user_id(&j, f, user_text);
         else copy_cells(&j, f);
@@ -260,6 +262,7 @@ static void compute(job j, const char *user_text) {
       case MOON_FEATURE_CROSS: cross(&j, f, user_text); break;
       case MOON_FEATURE_TAGS: tags(&j, f); break;
       case MOON_FEATURE_CATEGORY:
+      case MOON_FEATURE_TFIDF:
       case MOON_FEATURE_NUMERIC: copy_cells(&j, f); break;
       case MOON_FEATURE_COUNT:
       case MOON_FEATURE_RATE:

@@ -360,12 +360,44 @@ static moon_status read_cross(builder *b, moon_feature *f) {
   return f->hash ? moon_ok() : moon_fail(MOON_EINVAL, "a cross needs hash buckets");
 }
 
+static moon_status copy_maybe(const builder *b, const char *key, char **out) {
+  const json_t *value = json_object_get(b->object, key);
+  return value ? copy_text(value, key, out) : moon_ok();
+}
+
+static moon_status read_file(builder *b, moon_feature *f) {
+  const json_t *freeze = json_object_get(b->object, "freeze");
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(copy_text(json_object_get(b->object, "file"), "file", &f->file));
+  MOON_TRY(copy_text(json_object_get(b->object, "ids"), "ids", &f->ids));
+  MOON_TRY(copy_maybe(b, "tensor", &f->tensor));
+  f->freeze = !freeze || json_is_true(freeze);
+  MOON_TRY(read_id(b, f));
+  return f->hash ? moon_fail(MOON_EINVAL, "vectors of a file are not hashed") : moon_ok();
+}
+
+/* Dense slots of its own, not by way of read_number: there is nothing to step over. */
+static moon_status read_tfidf(builder *b, moon_feature *f) {
+  int64_t dim, min_count;
+  MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(copy_maybe(b, "separator", &f->separator));
+  MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &dim));
+  MOON_TRY(read_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  f->width = (size_t)dim, f->min_count = (uint32_t)min_count, f->texts = true;
+  f->slot = b->plan->dense_slots;
+  for (size_t i = 0; i < f->width; i++) {
+    moon_buf name = {0};
+    moon_buf_printf(&name, "%s.%zu", f->name, i);
+    MOON_TRY(name_dense(b, &name));
+  }
+  return moon_ok();
+}
+
 /* The bag of an item's parts has a table of its own. */
 static moon_status read_tags(builder *b, moon_feature *f) {
   int64_t most;
-  const json_t *separator = json_object_get(b->object, "separator");
   MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
-  if (separator) MOON_TRY(copy_text(separator, "separator", &f->separator));
+  MOON_TRY(copy_maybe(b, "separator", &f->separator));
   MOON_TRY(read_whole(b, "max", 1, 256, 8, &most));
   MOON_TRY(read_embedding(b, f));
   f->kind = MOON_KIND_BAG, f->last = (size_t)most;
@@ -486,8 +518,8 @@ static moon_status read_history(builder *b, moon_feature *f) {
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id", "category", "cross", "tags", "numeric", "count", "rate",
-                                    "decay", "recency", "age", "clock", "position", "history"}; /* in moon_feature_op's order */
+  static const char *const ops[] = {"id",    "embedding_file", "category", "cross",   "tags", "tfidf", "numeric", "count",
+                                    "rate",  "decay",          "recency",  "age",     "clock", "position", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = place(op, ops, OPS);
@@ -500,7 +532,9 @@ static moon_status read_feature(builder *b, moon_feature *f) {
       MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
       return read_id(b, f);
     case MOON_FEATURE_CROSS: return read_cross(b, f);
+    case MOON_FEATURE_FILE: return read_file(b, f);
     case MOON_FEATURE_TAGS: return read_tags(b, f);
+    case MOON_FEATURE_TFIDF: return read_tfidf(b, f);
     case MOON_FEATURE_NUMERIC: MOON_TRY(read_number_column(b, f)); return read_number(b, f);
     case MOON_FEATURE_COUNT: return read_count(b, f);
     case MOON_FEATURE_RATE: return read_rate(b, f);
@@ -575,6 +609,9 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
     moon_free(f->column);
     moon_free(f->separator);
     moon_free(f->of);
+    moon_free(f->file);
+    moon_free(f->ids);
+    moon_free(f->tensor);
     kinds_free(f->columns, f->column_count);
     kinds_free(f->kinds, f->kind_count);
     for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);

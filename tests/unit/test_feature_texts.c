@@ -137,6 +137,32 @@ static void bags_hold_an_items_parts_once_each(void **nothing) {
   world_free(w);
 }
 
+static void tfidf_weighs_words_folds_them_and_has_length_one(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'tfidf','name':'t','column':'title','dim':64}]");
+  static const char *const words[] = {"of", "two", "tale"}; /* "a" is not known */
+  static const double weights[] = {1.5, 2, 3};
+  for (size_t i = 0; i < 3; i++) OK(moon_vocab_add(w->vocabs[0], words[i], strlen(words[i])));
+  moon_features *features = NULL;
+  OK(moon_vocab_add_number(w->vocabs[0], weights[0]));
+  REFUSED(MOON_EFORMAT, "has 1 numbers where 3 are wanted", moon_features_bind(w->plan, w->catalogue, w->vocabs, &features));
+  for (size_t i = 1; i < 3; i++) OK(moon_vocab_add_number(w->vocabs[0], weights[i]));
+  bind(w);
+  assert_int_equal(w->plan->dense_slots, 64);
+  moon_features_compute(w->features, w->state, MOON_NONE, NULL, all_items, N, 0, &w->in);
+  static const double times[N][3] = {{1, 1, 1}, {0}, {0, 1, 1}, {0}, {2, 0, 0}, {0}};
+  for (size_t i = 0; i < N; i++) {
+    double want[64] = {0}, square = 0;
+    for (size_t k = 0; k < 3; k++) {
+      uint64_t hash = moon_hash(words[k], strlen(words[k]));
+      want[hash % 64] += times[i][k] * weights[k] * (hash >> 63 ? 1 : -1);
+    }
+    for (size_t k = 0; k < 64; k++) square += want[k] * want[k];
+    for (size_t k = 0; k < 64; k++) NEAR(w->in.dense[i * 64 + k], square > 0 ? want[k] / sqrt(square) : 0, 1e-6);
+  }
+  world_free(w);
+}
+
 /* ---- histories ------------------------------------------------------------------------------------------------------------ */
 
 static void histories_of_categories_and_gaps_go_beside_the_items(void **nothing) {
@@ -210,6 +236,7 @@ int main(void) {
       cmocka_unit_test(texts_fall_into_their_parts),
       cmocka_unit_test(cross_tells_pairs_apart_and_is_nothing_where_a_part_is),
       cmocka_unit_test(bags_hold_an_items_parts_once_each),
+      cmocka_unit_test(tfidf_weighs_words_folds_them_and_has_length_one),
       cmocka_unit_test(histories_of_categories_and_gaps_go_beside_the_items),
       cmocka_unit_test(wrong_texts_are_refused),
   };
