@@ -133,6 +133,7 @@ moon_status moon_op_batch_norm(moon_tape *tape, moon_var x, moon_var gamma, moon
   else
     MOON_BY_DTYPE(dtype, running_statistics, d, epsilon, moon_tensor_data(running_mean), moon_tensor_data(running_var),
                   kept->mean, kept->inverse);
+  if (keep > 0) moon_tensor_touch(running_mean), moon_tensor_touch(running_var);
   MOON_BY_DTYPE(dtype, batch_forward, rows, d, value, moon_node_at(tape, gamma)->value, moon_node_at(tape, beta)->value,
                 kept->mean, kept->inverse, node->value);
   return moon_node_done(tape, *out);

@@ -1,9 +1,10 @@
-/* alloc.c - malloc with a fault-injection point, so that tests can make the n-th allocation fail and see that nothing breaks. */
+/* alloc.c - malloc with a fault-injection point, so that tests can make the n-th allocation fail and see that nothing breaks; and
+ * with a budget, where one is set (spill.c). */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/spill.h"
 
 static atomic_size_t fail_at, seen; /* fail_at 0: never; test-only state, atomic so that threads may allocate */
 
@@ -17,17 +18,37 @@ static bool refuse(void) {
   return at && atomic_fetch_add(&seen, 1) + 1 >= at;
 }
 
-void *moon_alloc(size_t bytes) { return refuse() ? NULL : malloc(bytes ? bytes : 1); }
-void *moon_calloc(size_t count, size_t bytes) { return refuse() ? NULL : calloc(count ? count : 1, bytes ? bytes : 1); }
-void *moon_realloc(void *memory, size_t bytes) { return refuse() ? NULL : realloc(memory, bytes ? bytes : 1); }
-void moon_free(void *memory) { free(memory); }
+void *moon_alloc(size_t bytes) {
+  if (refuse()) return NULL;
+  if (!bytes) bytes = 1;
+  return moon_spill_active() ? moon_spill_alloc(bytes, MOON_BLOCK_PLAIN) : malloc(bytes);
+}
+
+void *moon_calloc(size_t count, size_t each) {
+  size_t bytes;
+  if (refuse() || __builtin_mul_overflow(count, each, &bytes)) return NULL;
+  if (!bytes) bytes = 1;
+  return moon_spill_active() ? moon_spill_alloc(bytes, MOON_BLOCK_ZEROED) : calloc(1, bytes);
+}
+
+void *moon_realloc(void *memory, size_t bytes) {
+  if (refuse()) return NULL;
+  if (!bytes) bytes = 1;
+  return moon_spill_active() ? moon_spill_realloc(memory, bytes) : realloc(memory, bytes);
+}
+
+void moon_free(void *memory) {
+  if (moon_spill_active()) moon_spill_free(memory);
+  else free(memory);
+}
 
 void *moon_alloc_aligned(size_t bytes) {
   if (refuse() || bytes > SIZE_MAX - 128) return NULL;
   size_t whole = (bytes + 63) & ~(size_t)63;
-  void *memory = aligned_alloc(64, whole ? whole : 64);
-  if (memory) memset(memory, 0, whole);
-  return memory;
+  if (!whole) whole = 64;
+  if (moon_spill_active()) return moon_spill_alloc(whole, MOON_BLOCK_ALIGNED);
+  void *memory = aligned_alloc(64, whole);
+  return memory ? memset(memory, 0, whole) : NULL;
 }
 
 char *moon_strndup(const char *text, size_t length) {

@@ -53,6 +53,19 @@ void moon_alloc_fail_at(size_t n);
 /* Grow *items (element size `each`, capacity *cap) to hold at least `need`; amortised doubling. */
 moon_status moon_grow(void *items_ptr, size_t *cap, size_t need, size_t each);
 
+/* A budget for all that the process allocates by these calls, with what it holds when the budget is set (spill.c); 0 ends it.
+ * Blocks of 1 MiB and more that would pass three quarters of it become pages of an unlinked file in `folder`, which must be on a
+ * disk; smaller ones that would pass the whole are refused, and MOON_ENOMEM's message then names the budget. For commands that
+ * own their process: set it before there are threads and lots of data. MOON_ELIMIT where it is too small to begin with, MOON_EIO
+ * or MOON_EINVAL where nothing can spill to the folder. */
+moon_status moon_memory_limit(size_t bytes, const char *folder);
+typedef struct moon_memory {
+  size_t limit;                 /* 0: there is no budget */
+  size_t used, peak;            /* bytes in memory */
+  size_t spilled, spilled_peak; /* bytes in the file */
+} moon_memory;
+moon_memory moon_memory_now(void);
+
 /* Arena: a chain of blocks freed at once. Zero-initialise to start (`moon_arena a = {0}`). reset() keeps the largest block, so a
  * request loop stops allocating after the first few requests. */
 typedef struct moon_arena_block moon_arena_block;
@@ -156,6 +169,16 @@ moon_status moon_time_parse(const char *text, size_t n, int64_t *out); /* the sa
 /* "90s", "30m", "24h", "7d", "2w"; MOON_EFORMAT otherwise. */
 moon_status moon_duration_parse(const char *text, int64_t *out);
 void moon_time_format(int64_t time, char out[32]); /* 2026-11-24T10:11:12Z */
+
+/* Time zones (zone.c). A name is an offset ("+02:00", "UTC"), one of the system's tz database ("Europe/Amsterdam"), or a POSIX rule
+ * ("CET-1CEST,M3.5.0,M10.5.0/3"); MOON_ENOTFOUND otherwise. */
+typedef struct moon_zone moon_zone;
+moon_status moon_zone_new(const char *name, moon_zone **out);
+moon_status moon_zone_read(const char *bytes, size_t n, moon_zone **out); /* of a TZif file (RFC 8536), version 2 or later */
+void moon_zone_free(moon_zone *zone);
+/* UTC of what the clock on the wall said, as microseconds since 1970 on that clock. A time that came twice is the earlier one; one that
+ * was skipped counts on from before. */
+int64_t moon_zone_utc(const moon_zone *zone, int64_t local);
 
 /* ---- files and checksums (file.c) ---------------------------------------------------------------------------------------- */
 

@@ -10,7 +10,8 @@
 
 enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
-typedef enum cli_kind { CLI_FLAG, CLI_STRING, CLI_COUNT } cli_kind; /* CLI_COUNT: a whole number >= 0 */
+/* CLI_COUNT: a whole number >= 0. CLI_BYTES: one that K, M, G or T may follow, for powers of 1024. */
+typedef enum cli_kind { CLI_FLAG, CLI_STRING, CLI_COUNT, CLI_BYTES } cli_kind;
 typedef struct cli_option {
   const char *name; /* without "--" */
   cli_kind kind;
@@ -22,6 +23,7 @@ typedef struct cli_command {
   const char *name, *usage, *summary, *details; /* usage: "moonshelf train recipe.lua --data DIR --out BUNDLE" */
   int positionals;                              /* how many are required */
   int (*run)(int argc, char **argv);
+  bool computes; /* OpenBLAS is worth a choice */
 } cli_command;
 
 /* Parses argv[1..]; positionals are moved to `positional` (capacity command->positionals). Handles --help. Answers -1 to go on,
@@ -42,6 +44,11 @@ typedef struct cli_progress {
 void cli_progress_start(cli_progress *bar);
 void cli_progress_end(cli_progress *bar);
 
-extern const cli_command cli_check, cli_train, cli_evaluate, cli_page, cli_serve;
+/* Chooses OpenBLAS's kernels; may start the process again with argv (blas_core.c). */
+void cli_choose_blas(char **argv);
+const char *cli_blas_reason(void); /* why it uses those that it does; static */
+int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
+
+extern const cli_command cli_bench, cli_check, cli_train, cli_evaluate, cli_page, cli_serve;
 
 #endif

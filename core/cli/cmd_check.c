@@ -9,36 +9,60 @@
 
 static int run(int argc, char **argv);
 const cli_command cli_check = {
-    "check", "moonshelf check RECIPE.lua [--data DIR] | SITE.lua [--bundle BUNDLE] [--plan] [--json]",
+    "check", "moonshelf check RECIPE.lua [--data DIR] [--max-bad-rows N] [--rejects FILE] | SITE.lua [--bundle BUNDLE]\n"
+             "         [--plan] [--json]",
     "check a recipe or a site without running it",
     "Loads the script and checks every word; with --data the recipe's files, columns and features too, with --bundle the site's\n"
     "columns and sources too. --plan prints the plan that the script makes.",
     1, run};
 
 typedef struct check_job {
-  const char *path, *data_dir, *bundle_path;
+  const char *path, *data_dir, *bundle_path, *rejects_path;
   const char *kind; /* "recipe" or "site" */
   size_t max_bad_rows;
   moon_host *host;
   json_t *plan;
 } check_job;
 
-static moon_status check_recipe_data(const check_job *job) {
+/* The tables that rules join to the events. */
+static moon_status check_joined(const check_job *job, const moon_source_options *options) {
+  const json_t *rule;
+  size_t i;
+  json_array_foreach(json_object_get(job->plan, "preprocess"), i, rule) {
+    const json_t *source = json_object_get(rule, "source");
+    moon_table *table = NULL;
+    moon_read_report report = {0};
+    if (source) MOON_TRY(moon_source_read(source, options, &table, &report));
+    moon_table_free(table);
+  }
+  return moon_ok();
+}
+
+static moon_status check_recipe_data(const check_job *job, moon_rejects *rejects) {
   const json_t *sources = json_object_get(job->plan, "sources"), *items = json_object_get(sources, "items");
   moon_table *table = NULL, *events = NULL;
   moon_catalogue *catalogue = NULL;
   moon_feature_plan *features = NULL;
-  moon_csv_report report = {0};
+  moon_read_report report = {0};
+  const moon_source_options options = {.data_dir = job->data_dir, .max_bad_rows = job->max_bad_rows, .rejects = rejects};
   moon_status status = moon_ok();
-  if (items) MOON_GOTO(status, moon_source_read(items, job->data_dir, job->max_bad_rows, NULL, &table, &report), done);
+  if (items) MOON_GOTO(status, moon_source_read(items, &options, &table, &report), done);
   MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
   MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
-  status = moon_source_read(json_object_get(sources, "events"), job->data_dir, job->max_bad_rows, NULL, &events, &report);
+  MOON_GOTO(status, moon_source_read(json_object_get(sources, "events"), &options, &events, &report), done);
+  status = check_joined(job, &options);
 done:
   moon_feature_plan_free(features);
   moon_catalogue_free(catalogue);
   moon_table_free(events);
   return status;
+}
+
+static moon_status check_recipe_files(const check_job *job) {
+  moon_rejects *rejects = NULL;
+  if (job->rejects_path) MOON_TRY(moon_rejects_open(job->rejects_path, &rejects));
+  moon_status status = check_recipe_data(job, rejects), closed = moon_rejects_close(rejects);
+  return status.code ? status : closed;
 }
 
 static moon_status check_site_bundle(const check_job *job) {
@@ -55,7 +79,7 @@ static moon_status check(check_job *job) {
   MOON_TRY(moon_host_open(NULL, &job->host));
   MOON_TRY(moon_host_load(job->host, job->path, &job->kind, &job->plan));
   bool recipe = !strcmp(job->kind, "recipe");
-  if (recipe && job->data_dir) return check_recipe_data(job);
+  if (recipe && job->data_dir) return check_recipe_files(job);
   if (!recipe && job->bundle_path) return check_site_bundle(job);
   return moon_ok();
 }
@@ -73,6 +97,7 @@ static int run(int argc, char **argv) {
       {"data", CLI_STRING, &job.data_dir, "DIR", "also read the recipe's files there and check columns and features"},
       {"bundle", CLI_STRING, &job.bundle_path, "DIR", "also check the site against this bundle"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
       {"plan", CLI_FLAG, &plan, NULL, "print the plan as JSON"},
       {"json", CLI_FLAG, &json, NULL, "print the findings as JSON"},
   };

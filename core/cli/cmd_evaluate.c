@@ -13,7 +13,7 @@ const cli_command cli_evaluate = {
     "measure a bundle's model on data, beside baselines",
     "Replays the data with the bundle's own recipe and vocabularies, splits it as the recipe says and measures the test part:\n"
     "accuracy, AUC, log loss over its examples; recall@k and NDCG@k over the full catalogue for its users.",
-    1, run};
+    1, run, true};
 
 typedef struct evaluate_job {
   const char *path, *data_dir;
@@ -45,8 +45,11 @@ static moon_status evaluate(evaluate_job *job) {
   MOON_TRY(moon_dataset_new(job->bundle->plan, &options, &job->dataset));
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->bundle->plan, "train"), "seed"));
   moon_evaluate_options how = {.max_users = job->max_users, .progress = &job->bar.progress};
-  return moon_evaluate(job->bundle->model, job->dataset, json_object_get(job->bundle->plan, "evaluate"), seed, &how,
-                       &job->metrics);
+  json_t *report;
+  MOON_TRY(moon_evaluate(job->bundle->model, job->dataset, json_object_get(job->bundle->plan, "evaluate"), seed, &how, &job->metrics));
+  MOON_TRY(moon_precision_report(job->bundle->model, job->dataset, &report));
+  if (report) json_object_set_new(job->metrics, "precision", report);
+  return moon_ok();
 }
 
 static int run(int argc, char **argv) {

@@ -12,7 +12,7 @@ const cli_command cli_page = {
     "print one page of a site for one visitor",
     "Assembles the page that `moonshelf serve` would answer with, from the state in the bundle. Without --user, or with an\n"
     "unknown one, it is the page of a new visitor.",
-    1, run};
+    1, run, true};
 
 /* "A,B" -> the query's cart; the arena holds the ids. */
 static moon_status split_cart(moon_arena *arena, const char *text, moon_query *query) {

@@ -13,7 +13,7 @@ const cli_command cli_serve = {
     "GET /v1/page/home?user=ID, /v1/page/product?user=&item=, /v1/page/cart?items=A,B, POST /v1/events, GET /healthz, /metrics,\n"
     "and a storefront at /. Accepted events are kept in BUNDLE.events.db and are there again after a restart. SIGTERM and Ctrl-C\n"
     "finish what is in flight.",
-    1, run};
+    1, run, true};
 
 static void on_ready(void *self, const char *address, int port) {
   (void)self;

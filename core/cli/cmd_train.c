@@ -13,19 +13,21 @@ static int run(int argc, char **argv);
 const cli_command cli_train = {
     "train",
     "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--threads N]\n"
-             "         [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N] [--json]",
+             "         [--precision P] [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N]\n"
+             "         [--rejects FILE] [--memory SIZE] [--json]",
     "train a recipe on data and write a bundle",
     "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
     "data and seed give the same bundle, byte for byte, on any number of threads. With checkpoints a train that was killed goes on by\n"
-    "--resume, and ends with the bundle that it would have written.",
-    1, run};
+    "--resume, and ends with the bundle that it would have written. With --memory, data that does not fit is kept in a nameless file in\n"
+    "TMPDIR (else /var/tmp), which must be on a disk; the bundle is the same.",
+    1, run, true};
 
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
-  const char *checkpoint;
+  const char *checkpoint, *precision, *rejects_path;
   char *default_checkpoint;
-  size_t epochs, seed, max_bad_rows, threads, checkpoint_every;
+  size_t epochs, seed, max_bad_rows, threads, checkpoint_every, memory;
   bool has_seed, resume;
   moon_host *host;
   json_t *plan, *metrics;
@@ -63,6 +65,7 @@ static moon_status load_recipe(train_job *job) {
   json_t *train = json_object_get(job->plan, "train");
   if (job->epochs) json_object_set_new(train, "epochs", json_integer((json_int_t)job->epochs));
   if (job->has_seed) json_object_set_new(train, "seed", json_integer((json_int_t)job->seed));
+  if (job->precision) json_object_set_new(train, "precision", json_string(job->precision));
   return moon_ok();
 }
 
@@ -72,7 +75,9 @@ static moon_status read_data(train_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress};
-  MOON_TRY(moon_dataset_new(job->plan, &options, &job->dataset));
+  if (job->rejects_path) MOON_TRY(moon_rejects_open(job->rejects_path, &options.rejects));
+  moon_status status = moon_dataset_new(job->plan, &options, &job->dataset), closed = moon_rejects_close(options.rejects);
+  MOON_TRY(status.code ? status : closed);
   cli_progress_end(&job->bar);
   cli_report_data(job->dataset);
   return moon_ok();
@@ -87,7 +92,9 @@ static moon_status make_model(train_job *job) {
   moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
   moon_free(sizes);
   if (!status.code) moon_model_take_vectors(job->model, data);
-  return status;
+  moon_precision precision;
+  if (!status.code) status = moon_train_precision(json_object_get(job->plan, "train"), &precision);
+  return status.code ? status : moon_model_set_precision(job->model, precision); /* what cannot be is said before the work */
 }
 
 static moon_status fit(train_job *job) {
@@ -98,19 +105,33 @@ static moon_status fit(train_job *job) {
   return moon_fit(job->model, job->dataset, json_object_get(job->plan, "train"), &options, &job->fit);
 }
 
+/* As it will serve: in the recipe's precision. */
+static moon_status evaluate(train_job *job) {
+  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
+  moon_evaluate_options options = {.progress = &job->bar.progress};
+  json_t *report;
+  MOON_TRY(moon_evaluate(job->model, job->dataset, json_object_get(job->plan, "evaluate"), seed, &options, &job->metrics));
+  MOON_TRY(moon_precision_report(job->model, job->dataset, &report));
+  if (report) json_object_set_new(job->metrics, "precision", report);
+  return moon_ok();
+}
+
+static moon_status set_budget(const train_job *job) {
+  const char *folder = getenv("TMPDIR");
+  if (!job->memory) return moon_ok();
+  return moon_wrap(moon_memory_limit(job->memory, folder && *folder ? folder : "/var/tmp"), "--memory");
+}
+
 static moon_status train(train_job *job) {
+  MOON_TRY(set_budget(job));
   MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
   MOON_TRY(make_model(job));
-  const json_t *spec = json_object_get(job->plan, "train");
-  const moon_progress *progress = &job->bar.progress;
   MOON_TRY(fit(job));
-  uint64_t seed = (uint64_t)json_integer_value(json_object_get(spec, "seed"));
-  moon_evaluate_options options = {.progress = progress};
-  MOON_TRY(moon_evaluate(job->model, job->dataset, json_object_get(job->plan, "evaluate"), seed, &options, &job->metrics));
+  MOON_TRY(evaluate(job));
   const moon_log *log = job->dataset->log;
-  MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, progress, &job->similar));
+  MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, &job->bar.progress, &job->similar));
   MOON_TRY(moon_bundle_write(job->out, job->source.data, job->source.n, job->plan, job->dataset, job->model, job->similar,
                              job->metrics));
   if (job->fit.checkpoints || job->fit.resumed) moon_checkpoint_remove(job->checkpoint); /* it is done with */
@@ -136,10 +157,18 @@ static json_t *losses_json(const double *losses, size_t n) {
   return array;
 }
 
+/* Null without a budget. */
+static json_t *memory_json(void) {
+  moon_memory m = moon_memory_now();
+  if (!m.limit) return json_null();
+  return json_pack("{s:I, s:I, s:I}", "budget", (json_int_t)m.limit, "peak", (json_int_t)m.peak, "spilled", (json_int_t)m.spilled_peak);
+}
+
 static int print_json(const train_job *job) {
   return cli_print_json(json_pack(
-      "{s:s, s:O, s:o, s:I, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
-      cli_data_json(job->dataset), "parameters", (json_int_t)moon_model_params(job->model), "fit", "epochs",
+      "{s:s, s:O, s:o, s:I, s:o, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
+      moon_dataset_report(job->dataset, true), "parameters", (json_int_t)moon_model_params(job->model), "memory", memory_json(), "fit",
+      "epochs",
       (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
       job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",
       losses_json(job->fit.train_loss, job->fit.epochs_run), "validation_loss",
@@ -150,6 +179,10 @@ static void print_text(const train_job *job) {
   printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
+  moon_memory m = moon_memory_now();
+  if (m.limit)
+    printf("\nMemory: %.0f of %.0f MiB at most, %.0f MiB spilled to disk\n", (double)m.peak / 0x1p20, (double)m.limit / 0x1p20,
+           (double)m.spilled_peak / 0x1p20);
   printf("\nBundle written: %s\n", job->out);
 }
 
@@ -163,10 +196,13 @@ static int run(int argc, char **argv) {
       {"epochs", CLI_COUNT, &job.epochs, "N", "instead of the recipe's"},
       {"seed", CLI_STRING, &seed, "N", "instead of the recipe's"},
       {"threads", CLI_COUNT, &job.threads, "N", "threads to fit with (default: the recipe's, or the cores that large batches can use)"},
+      {"precision", CLI_STRING, &job.precision, "P", "f32, bf16 or int8: what the bundle scores in (default: the recipe's)"},
       {"checkpoint-every", CLI_COUNT, &job.checkpoint_every, "N", "steps from one checkpoint to the next (default: the recipe's)"},
       {"checkpoint", CLI_STRING, &job.checkpoint, "FILE", "where checkpoints are (default: BUNDLE.checkpoint)"},
       {"resume", CLI_FLAG, &job.resume, NULL, "go on from the checkpoint, where there is one"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
+      {"memory", CLI_BYTES, &job.memory, "SIZE", "what data may take of memory before it spills to disk: 512M, 2G (default: no limit)"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };
   int code = cli_parse(&cli_train, options, sizeof options / sizeof *options, argc, argv, &job.recipe_path);
@@ -178,6 +214,9 @@ static int run(int argc, char **argv) {
     job.has_seed = true;
     if (end == seed || *end || *seed == '-') return cli_usage_error(&cli_train, "--seed wants a whole number, not '%s'", seed);
   }
+  moon_precision precision;
+  moon_status known = job.precision ? moon_precision_parse(job.precision, &precision) : moon_ok();
+  if (known.code) return cli_usage_error(&cli_train, "--precision: %s", known.message);
   if (job.threads > 64) return cli_usage_error(&cli_train, "--threads is at most 64");
   cli_progress_start(&job.bar);
   moon_status status = name_checkpoint(&job);

@@ -42,9 +42,13 @@ static int set_option(const cli_command *command, const cli_option *option, cons
     char *end;
     errno = 0;
     unsigned long long number = strtoull(value, &end, 10);
-    if (errno || end == value || *end || strchr(value, '-'))
-      return cli_usage_error(command, "--%s wants a whole number, not '%s'", option->name, value);
-    *(size_t *)option->into = (size_t)number;
+    const char *units = "KMGT", *unit = option->kind == CLI_BYTES && end != value && *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (unit) end++;
+    if (errno || end == value || *end || strchr(value, '-') || number > SIZE_MAX >> shift)
+      return cli_usage_error(command, "--%s wants a %s, not '%s'", option->name,
+                             option->kind == CLI_BYTES ? "size such as 512M or 2G" : "whole number", value);
+    *(size_t *)option->into = (size_t)number << shift;
   }
   return -1;
 }

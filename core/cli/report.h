@@ -6,6 +6,5 @@
 
 void cli_report_data(const moon_dataset *dataset);   /* stderr: rows read, rejected, dropped by each rule */
 void cli_report_metrics(const json_t *metrics);      /* stdout: a table, the model beside the baselines */
-json_t *cli_data_json(const moon_dataset *dataset);  /* new reference */
 
 #endif

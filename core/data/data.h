@@ -3,8 +3,8 @@
  * A table is a set of equally long columns in C memory. A string column holds codes into a dictionary. Nulls are sentinels
  * (MOON_NONE, INT64_MIN, NaN), so a column is one plain array. Lua sees tables only through cursors and views.
  *
- * The road of a row: reader (csv.c) -> table -> preprocess rules (preprocess.c) -> event log sorted by time with dense user/item
- * rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
+ * The road of a row: reader (csv.c, jsonl.c, sqlite.c, postgres.c) -> table -> preprocess rules (preprocess.c, rules_*.c) -> event
+ * log sorted by time with dense user/item rows (events.c) and catalogue (catalogue.c) -> labelled examples (label.c). */
 #ifndef MOON_DATA_H
 #define MOON_DATA_H
 
@@ -57,44 +57,113 @@ void moon_column_json(const moon_column *column, size_t row, moon_buf *out); /* 
 void moon_table_keep(moon_table *table, const uint8_t *keep);
 /* Reorder rows: new row i is old row order[i]. order: [rows]. */
 moon_status moon_table_permute(moon_table *table, const uint32_t *order);
+/* The rows by rising time, equal ones in the table's order, nulls first: [rows] row numbers, owned by the caller. MOON_ELIMIT at
+ * 2^32 - 1 rows. */
+moon_status moon_column_order(const moon_column *time, uint32_t **order);
+/* Moves the columns of `fresh`, which has as many rows, into `table`: in the place of the one of that name, or behind the last.
+ * `fresh` gets those that were replaced. All or nothing. */
+moon_status moon_table_adopt(moon_table *table, moon_table *fresh);
 
-/* ---- CSV / TSV (csv.c): RFC 4180 quotes, CRLF, UTF-8 BOM, header `name` or `name:type`, gz by zlib ------------------------ */
+/* ---- what all readers share (intake.c, stream.c, rejects.c) ---------------------------------------------------------------- */
 
-typedef struct moon_csv_column {
-  const char *name;  /* the name in the table */
-  const char *from;  /* the name in the header (a header's ":type" suffix is not part of it) */
-  const char *type;  /* "string" "number" "integer" "time" "time_s" "time_ms" "time_us", or NULL: header's type, else inferred */
-} moon_csv_column;
+typedef struct moon_read_column {
+  const char *name; /* the name in the table */
+  const char *from; /* the name in the input: a CSV header's (without ":type"), a path of JSON keys, a query's column */
+  const char *type; /* "string" "number" "integer" "time" "time_s" "time_ms" "time_us", or NULL: the input's own, else inferred */
+} moon_read_column;
 
-typedef struct moon_csv_options {
-  char delimiter;                 /* ',' or '\t' */
-  const moon_csv_column *columns; /* what to read; other columns of the file are skipped */
+typedef struct moon_rejects moon_rejects;
+typedef struct moon_read_options {
+  char delimiter;                  /* CSV: ',' or '\t' */
+  const moon_read_column *columns; /* what to read; other columns of the input are skipped */
   size_t column_count;
-  size_t max_bad_rows;            /* rows with a wrong number of fields or a value that does not parse are left out, up to here */
-  const char *const *missing;     /* [missing_count] texts that mean "no value", beside the empty one: "NA", "unknown" */
+  size_t max_bad_rows;             /* rows that do not parse are left out, up to here, of all files together */
+  moon_rejects *rejects;           /* where they are told of; NULL: nowhere but in the report */
+  const char *const *missing;      /* [missing_count] texts that mean "no value", beside the empty one: "NA", "unknown" */
   size_t missing_count;
-  size_t block;                   /* bytes read at a time; 0 for a good number */
+  size_t block;                    /* bytes read at a time; 0 for a good number */
   const moon_progress *progress;
-} moon_csv_options;
+} moon_read_options;
 
-typedef struct moon_csv_report {
-  size_t rows, bad_rows, bytes;
-  char first_bad[3][200]; /* "events.csv:17: column price: 'abc' is not a number" */
-} moon_csv_report;
+typedef enum moon_reject {
+  MOON_REJECT_FIELDS, /* a row of more or fewer fields than the header */
+  MOON_REJECT_QUOTES, /* a text follows a closing quote */
+  MOON_REJECT_JSON,   /* a line that is not a JSON object */
+  MOON_REJECT_TYPE,   /* a list, an object, bytes: where one value is wanted */
+  MOON_REJECT_NUMBER, /* not a number, or not a whole one */
+  MOON_REJECT_RANGE,  /* a number or a time past what 64 bits hold */
+  MOON_REJECT_TIME,   /* not a time */
+  MOON_REJECT_UTF8,   /* bytes that are not UTF-8, or a zero byte */
+  MOON_REJECT_LONG,   /* a text of over 1 MiB */
+  MOON_REJECTS
+} moon_reject;
+const char *moon_reject_name(moon_reject reason); /* "fields", "quotes", ... */
 
-/* Read a whole file into a new table (caller frees). It streams; only the wanted columns are kept. Errors name file, line,
- * column and value. An empty field is null, quoted or not, and so is one of the texts in `missing`; a blank line is skipped. A
- * header alone is a table of 0 rows; a file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever
- * max_bad_rows says: nobody knows how many rows it took.
+typedef struct moon_read_report {
+  size_t rows, bad_rows, bytes; /* bytes: unpacked; 0 for a database */
+  size_t reasons[MOON_REJECTS]; /* of the bad rows */
+  char first_bad[3][200];       /* "events.csv:17: column price: 'abc' is not a number" */
+} moon_read_report;
+
+/* The rejected rows as JSON Lines: {"file","line","column","reason","message","row","bytes"}, the row cut at 500 bytes ("bytes"
+ * says how long it is), the file at 16 MiB. A write that fails is told of at the end. NULL may be closed. */
+moon_status moon_rejects_open(const char *path, moon_rejects **out);
+moon_status moon_rejects_close(moon_rejects *rejects);
+
+/* A file, or bytes in memory. Either may be packed by gzip or zstd, which its first bytes say and not its name. */
+typedef struct moon_input {
+  const char *path;  /* NULL: */
+  const char *bytes; /* [n] */
+  size_t n;
+  const char *name;  /* for messages; NULL: the path's last part */
+} moon_input;
+
+/* All readers: into a new table (caller frees). They stream; only the wanted columns are kept. Errors name file, line, column and
+ * value. Several inputs are read one after the other into one table, whose columns have the types that the first gave them. An
+ * empty text is null, and so is one of the texts in `missing`. A row with a value that does not parse is bad as a whole.
  *
- * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the header's, else a
- * number where nine in ten of the first 1000 rows' values are, else a string. RecBole's header types map token, token_seq,
- * float_seq -> string, float -> number. A time without a unit is read by the magnitude of its first value: < 1e11 seconds,
+ * A column's type is the one asked for, else its role's (user, item, event: string; time: time), else the input's own, else what
+ * a look at the first 1000 rows tells. A time without a unit is read by the magnitude of its file's first value: < 1e11 seconds,
  * < 1e14 milliseconds, else microseconds; or as ISO 8601. */
-moon_status moon_csv_read(const char *path, const moon_csv_options *options, moon_table **out, moon_csv_report *report);
-/* The same from memory, for tests and fuzzing. */
-moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_csv_options *options,
-                                 moon_table **out, moon_csv_report *report);
+
+/* ---- CSV / TSV (csv.c): RFC 4180 quotes, CRLF, UTF-8 BOM, header `name` or `name:type` --------------------------------------- */
+
+/* Each file has a header of its own, by which its columns are found. A blank line is skipped. A header alone is a table of 0
+ * rows; a file without one is MOON_EFORMAT ("is empty"). A quote that never closes fails whatever max_bad_rows says: nobody knows
+ * how many rows it took. RecBole's header types map token, token_seq, float_seq -> string, float -> number. Without any type a
+ * column is of numbers where nine in ten of the first 1000 rows' values are. */
+moon_status moon_csv_read(const moon_input *inputs, size_t count, const moon_read_options *options, moon_table **out,
+                          moon_read_report *report);
+/* One from memory, for tests and fuzzing. */
+moon_status moon_csv_read_memory(const char *name, const char *bytes, size_t n, const moon_read_options *options,
+                                 moon_table **out, moon_read_report *report);
+
+/* ---- JSON Lines (jsonl.c) ----------------------------------------------------------------------------------------------------- */
+
+/* One object a line; blank lines are skipped. A column's `from` is a path: "user.id" is the key "user.id", or else the key "id" of
+ * the object "user". A key that a line lacks is null there, wherever it appears first; a key that no row has is MOON_ENOTFOUND. Values
+ * are read as their texts would be in a CSV: "12.5" is a number where one is asked for, and 7 a text where that is; true and false
+ * are 1 and 0 there, and "true" and "false" here. A list or an object is no value. Without any type a column is of numbers where all
+ * values of the first 1000 rows are numbers or booleans, and not none. */
+moon_status moon_jsonl_read(const moon_input *inputs, size_t count, const moon_read_options *options, moon_table **out,
+                            moon_read_report *report);
+
+/* ---- databases (sqlite.c, postgres.c) ---------------------------------------------------------------------------------------- */
+
+typedef struct moon_database {
+  const char *database;    /* SQLite: a path; PostgreSQL: "host=... dbname=..." or a URI, without a password */
+  const char *table, *sql; /* one of them */
+  const char *name;        /* for messages */
+} moon_database;
+
+/* One statement, which must only read; a column's `from` is the name of one of its columns. SQLite's values are treated as those of
+ * JSON Lines; PostgreSQL says its columns' types (numbers, booleans: number; dates, timestamps: time, in UTC where they have no
+ * zone; all else: string). Blobs are no values. Messages count the rows from 1. */
+moon_status moon_sqlite_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                             moon_read_report *report);
+/* MOON_EINVAL where it was built without libpq. */
+moon_status moon_postgres_read(const moon_database *query, const moon_read_options *options, moon_table **out,
+                               moon_read_report *report);
 
 /* ---- functions written by users ------------------------------------------------------------------------------------------- */
 
@@ -109,19 +178,53 @@ typedef struct moon_row_functions {
 
 /* ---- a plan's sources and rules (source.c, preprocess.c) ------------------------------------------------------------------ */
 
-/* Read the table that a plan's source names. source: {"file","delimiter":","|"\t","columns":[{"name","from","type"?}],
- * "missing"?:["NA"],"where"}.
- * A relative file is looked for in `data_dir` ("where" is "recipe.lua:12" and prefixes errors). "x.csv" also finds "x.csv.gz". */
-moon_status moon_source_read(const json_t *source, const char *data_dir, size_t max_bad_rows, const moon_progress *progress,
-                             moon_table **out, moon_csv_report *report);
+typedef struct moon_source_options {
+  const char *data_dir;    /* where relative files are; NULL: here */
+  size_t max_bad_rows;
+  moon_rejects *rejects;   /* may be NULL */
+  const moon_progress *progress;
+} moon_source_options;
 
+/* Read the table that a plan's source names. source: {"format"?:"csv"|"jsonl"|"sqlite"|"postgres",
+ * "file":"a.csv"|["a.csv","b-*.csv"],"delimiter":","|"\t","table"|"query":"..." (databases; PostgreSQL's "file" says where to connect),
+ * "columns":[{"name","from","type"?}],"missing"?:["NA"],"where"}. "where" is "recipe.lua:12" and prefixes errors.
+ *
+ * A name with *, ? or [ in it is a pattern for files, which are read in the order of their names; MOON_ENOTFOUND where there is
+ * none. "x.csv" also finds "x.csv.gz" and "x.csv.zst", a pattern too. No file may be named twice. */
+moon_status moon_source_read(const json_t *source, const moon_source_options *options, moon_table **out, moon_read_report *report);
+
+/* What rules may reach beside their table. NULL or zeroes: nothing. */
+typedef struct moon_preprocess_options {
+  const moon_row_functions *functions; /* filter, map */
+  moon_source_options source;          /* join */
+} moon_preprocess_options;
+
+enum { MOON_RULE_SAMPLES = 3 };
 typedef struct moon_rule_report {
-  char rule[64];
+  char rule[64];  /* "k_core (recipe.lua:12)" */
+  char why[200];  /* "3 users and 1 item had fewer", "price = 12.5 in 40 rows"; may be empty */
   size_t before, after;
+  char sample[MOON_RULE_SAMPLES][200]; /* the first rows that it dropped, "user=u1, item=i7, time=-"; empty where there is none */
 } moon_rule_report;
-/* rules: [{"op":"drop_missing","columns":[..]} | {"op":"filter","fn":1} | {"op":"map","column":"event","fn":2} |
- *         {"op":"dedupe","columns":[..]}], each with "where". reports: [json_array_size(rules)], may be NULL. */
-moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_row_functions *functions,
+/* Each rule is an object with "op" and "where", applied in order; the first that fails leaves the table as it was before it.
+ * reports: [json_array_size(rules)], may be NULL.
+ *
+ *   {"op":"drop_missing","columns":[..]}            rows where one of them is null
+ *   {"op":"filter","fn":1}
+ *   {"op":"map","column":"event","fn":2}
+ *   {"op":"dedupe","columns":[..]}                  all but the first of rows that agree in them
+ *   {"op":"fill","values":[{"column","value"}]}     nulls by a number, a text, or "mean", "median" of a column of numbers
+ *   {"op":"cast","types":[{"column","type"}]}       as a reader would have read it; what does not parse becomes null
+ *   {"op":"rename","names":[{"column","to"}]}       all at once, so two may swap
+ *   {"op":"clip","column","min"?,"max"?}            numbers into bounds
+ *   {"op":"time_zone","zones":[{"column","zone"}]}  times read as UTC were local times; zones as moon_zone_new has them
+ *   {"op":"sessionize","gap_us":N}                  adds integer "session": 1, 2, .. in the order of time; a user's event begins
+ *                                                   one where more than the gap has passed since their last
+ *   {"op":"k_core","user"?:5,"item"?:5}             the most rows where each user and each item has so many
+ *   {"op":"bots","over_us":N,"most":60}             without users who at some t have more rows within (t - over, t]
+ *   {"op":"join","source":{..},"on":"user",         columns (or all) of another table, by its first row of the same id
+ *    "columns"?:[..]} */
+moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_preprocess_options *options,
                             moon_rule_report *reports);
 
 /* ---- catalogue: the items table by dense item row (catalogue.c) ------------------------------------------------------------ */
@@ -156,11 +259,20 @@ typedef struct moon_event {
   int64_t time;
 } moon_event;
 
+/* What is odd about a log, none of which stops it. */
+typedef struct moon_log_report {
+  size_t out_of_order; /* events that stood after a later one in the source */
+  size_t duplicates;   /* events that say what an earlier one says, in every column; m.dedupe would drop them */
+  size_t before_1970;  /* clocks that were never set, or a wrong unit of time */
+  size_t after_gap;    /* events after the first gap of over a year between two neighbours: a clock that jumped ahead */
+} moon_log_report;
+
 typedef struct moon_log {
   moon_event *events; /* sorted by (time, source order) */
   size_t n;
   moon_table *table;  /* owned; the preprocessed rows, in the same order */
   moon_dict *users, *kinds; /* owned */
+  moon_log_report report;
 } moon_log;
 /* Takes ownership of `table` (columns user, item, time; event optional: kind "event"). Item rows are added to `catalogue`, which
  * keeps those that it got before a failure. Rows with a null user, item or time: MOON_EFORMAT that names the first and advises

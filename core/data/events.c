@@ -1,36 +1,57 @@
 /* events.c - preprocessed rows become events: sorted by time, users, items and kinds as dense rows. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "data/data.h"
+#include "data/repeats.h"
 
-typedef struct key {
-  int64_t time;
-  uint32_t row;
-} key;
+#define A_YEAR (INT64_C(366) * 86400 * MOON_SECOND)
 
-static int by_time(const void *a, const void *b) {
-  const key *x = a, *y = b;
-  if (x->time != y->time) return x->time < y->time ? -1 : 1;
-  return x->row < y->row ? -1 : 1; /* the source's order breaks ties: qsort becomes stable */
+/* How many rows stand after a later one. */
+static size_t out_of_order(const moon_table *table, const moon_column *time) {
+  size_t count = 0;
+  int64_t latest = INT64_MIN;
+  for (size_t i = 0; i < table->rows; i++) {
+    if (time->i64[i] < latest) count++;
+    else latest = time->i64[i];
+  }
+  return count;
 }
 
 static moon_status sort_rows(moon_table *table, const moon_column *time) {
-  bool sorted = true;
-  for (size_t i = 1; i < table->rows && sorted; i++) sorted = time->i64[i - 1] <= time->i64[i];
-  if (sorted) return moon_ok();
-  key *keys = moon_alloc(table->rows * sizeof *keys);
-  uint32_t *order = moon_alloc(table->rows * sizeof *order);
-  moon_status status = keys && order ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to sort %zu events", table->rows);
-  if (!status.code) {
-    for (size_t i = 0; i < table->rows; i++) keys[i] = (key){time->i64[i], (uint32_t)i};
-    qsort(keys, table->rows, sizeof *keys, by_time);
-    for (size_t i = 0; i < table->rows; i++) order[i] = keys[i].row;
-    status = moon_table_permute(table, order);
-  }
-  moon_free(keys);
+  uint32_t *order = NULL;
+  MOON_TRY(moon_column_order(time, &order));
+  moon_status status = moon_table_permute(table, order);
   moon_free(order);
   return status;
+}
+
+/* Only events at the same moment can be the same, and most have their moment to themselves. */
+static moon_status count_duplicates(const moon_table *table, const int64_t *time, size_t *count) {
+  size_t n = table->rows;
+  const moon_column **columns = moon_alloc(table->column_count * sizeof *columns);
+  uint8_t *look = moon_alloc(n), *keep = moon_alloc(n);
+  moon_status status = columns && look && keep ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to compare %zu events", n);
+  if (!status.code) {
+    for (size_t c = 0; c < table->column_count; c++) columns[c] = &table->columns[c];
+    for (size_t i = 0; i < n; i++) look[i] = (i && time[i - 1] == time[i]) || (i + 1 < n && time[i] == time[i + 1]);
+    memset(keep, 1, n);
+    status = moon_rows_repeated(table, columns, table->column_count, look, keep);
+    for (size_t i = 0; i < n && !status.code; i++) *count += !keep[i];
+  }
+  moon_free(columns);
+  moon_free(look);
+  moon_free(keep);
+  return status;
+}
+
+/* time: sorted. */
+static void look_at_clocks(const int64_t *time, size_t n, moon_log_report *report) {
+  for (size_t i = 0; i < n && time[i] < 0; i++) report->before_1970++;
+  size_t from = report->before_1970 + 1; /* the way from there into our days is no gap */
+  for (size_t i = from; i < n; i++) {
+    if (time[i] - time[i - 1] <= A_YEAR) continue;
+    report->after_gap = n - i;
+    return;
+  }
 }
 
 static moon_status require(moon_table *table, const char *name, moon_type type, moon_column **out) {
@@ -90,7 +111,10 @@ static moon_status build(moon_log *log, moon_catalogue *catalogue) {
   MOON_TRY(require(table, "time", MOON_TIME, &time));
   if (event) MOON_TRY(require(table, "event", MOON_STRING, &event));
   if (table->rows >= MOON_NONE) return moon_fail(MOON_ELIMIT, "%s: over 2^32 - 2 events", table->name);
-  MOON_TRY(sort_rows(table, time));
+  log->report.out_of_order = out_of_order(table, time);
+  if (log->report.out_of_order) MOON_TRY(sort_rows(table, time));
+  MOON_TRY(count_duplicates(table, time->i64, &log->report.duplicates));
+  look_at_clocks(time->i64, table->rows, &log->report);
   log->n = table->rows;
   log->events = moon_alloc(log->n * sizeof *log->events);
   if (!log->events) return moon_fail(MOON_ENOMEM, "no memory for %zu events", log->n);

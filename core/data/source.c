@@ -1,62 +1,100 @@
 /* source.c - from a plan's source ("events.csv" with these columns) to a table. */
-#include <stdio.h>
 #include <string.h>
 
-#include "data/data.h"
+#include "data/files.h"
+
+typedef struct request { /* a source in C's words; its texts are the plan's */
+  moon_read_column *columns;
+  const char **missing;
+  moon_files files;
+  moon_read_options options;
+} request;
 
 static const char *text_of(const json_t *object, const char *key, const char *otherwise) {
   const char *text = json_string_value(json_object_get(object, key));
   return text ? text : otherwise;
 }
 
-/* The file itself, or the gzipped one beside where it should be. NULL: no memory. */
-static char *find_file(const char *data_dir, const char *name) {
-  char *path = moon_path_join(data_dir ? data_dir : "", name);
-  if (!path || moon_file_exists(path)) return path;
-  size_t n = strlen(path);
-  char *zipped = moon_alloc(n + 4);
-  if (!zipped) {
-    moon_free(path);
-    return NULL;
+static moon_status take_columns(request *r, const json_t *list) {
+  size_t n = json_array_size(list);
+  if (!n) return moon_fail(MOON_EINVAL, "a source needs a file and columns");
+  r->columns = moon_calloc(n, sizeof *r->columns);
+  if (!r->columns) return moon_fail(MOON_ENOMEM, "no memory for %zu columns", n);
+  for (size_t i = 0; i < n; i++) {
+    const json_t *column = json_array_get(list, i);
+    const char *name = text_of(column, "name", NULL);
+    if (!name) return moon_fail(MOON_EINVAL, "column %zu of a source has no name", i + 1);
+    r->columns[i] = (moon_read_column){name, text_of(column, "from", name), text_of(column, "type", NULL)};
   }
-  snprintf(zipped, n + 4, "%s.gz", path);
-  bool there = moon_file_exists(zipped);
-  moon_free(there ? path : zipped);
-  return there ? zipped : path;
+  r->options.columns = r->columns, r->options.column_count = n;
+  return moon_ok();
 }
 
-moon_status moon_source_read(const json_t *source, const char *data_dir, size_t max_bad_rows, const moon_progress *progress,
-                             moon_table **out, moon_csv_report *report) {
-  const char *where = text_of(source, "where", "recipe"), *file = text_of(source, "file", NULL);
-  const json_t *list = json_object_get(source, "columns"), *missing = json_object_get(source, "missing");
-  size_t n = json_array_size(list), missing_n = json_array_size(missing);
-  if (!file || !n) return moon_fail(MOON_EINVAL, "%s: a source needs a file and columns", where);
-  moon_csv_column *columns = moon_calloc(n, sizeof *columns);
-  const char **absent = moon_calloc(missing_n, sizeof *absent);
-  char *path = find_file(data_dir, file);
-  moon_status status = columns && absent && path ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu columns", n);
-  for (size_t i = 0; i < n && !status.code; i++) {
-    const json_t *column = json_array_get(list, i);
-    columns[i] = (moon_csv_column){text_of(column, "name", NULL), text_of(column, "from", NULL), text_of(column, "type", NULL)};
-    if (!columns[i].from) columns[i].from = columns[i].name;
-    if (!columns[i].name) status = moon_fail(MOON_EINVAL, "column %zu of %s has no name", i + 1, file);
+static moon_status take_missing(request *r, const json_t *list) {
+  size_t n = json_array_size(list);
+  r->missing = moon_calloc(n, sizeof *r->missing);
+  if (!r->missing) return moon_fail(MOON_ENOMEM, "no memory for %zu texts", n);
+  for (size_t i = 0; i < n; i++) {
+    r->missing[i] = json_string_value(json_array_get(list, i));
+    if (!r->missing[i]) return moon_fail(MOON_EINVAL, "missing text %zu of a source is not a text", i + 1);
   }
-  for (size_t i = 0; i < missing_n && !status.code; i++) {
-    absent[i] = json_string_value(json_array_get(missing, i));
-    if (!absent[i]) status = moon_fail(MOON_EINVAL, "missing text %zu of %s is not a text", i + 1, file);
+  r->options.missing = r->missing, r->options.missing_count = n;
+  return moon_ok();
+}
+
+/* file: a text or a list of texts. */
+static moon_status take_files(request *r, const json_t *file, const char *data_dir) {
+  size_t n = json_is_array(file) ? json_array_size(file) : 1;
+  for (size_t i = 0; i < n; i++) {
+    const char *name = json_string_value(json_is_array(file) ? json_array_get(file, i) : file);
+    if (!name) return moon_fail(MOON_EINVAL, "a source needs a file and columns");
+    MOON_TRY(moon_files_add(&r->files, data_dir, name));
   }
-  if (!status.code) {
-    const moon_csv_options options = {.delimiter = text_of(source, "delimiter", ",")[0],
-                                      .columns = columns,
-                                      .column_count = n,
-                                      .max_bad_rows = max_bad_rows,
-                                      .missing = absent,
-                                      .missing_count = missing_n,
-                                      .progress = progress};
-    status = moon_csv_read(path, &options, out, report);
+  return r->files.n ? moon_ok() : moon_fail(MOON_EINVAL, "a source needs a file and columns");
+}
+
+static moon_status read_database(request *r, const json_t *source, const char *data_dir, bool postgres, moon_table **out,
+                                 moon_read_report *report) {
+  const char *file = text_of(source, "file", NULL);
+  moon_database query = {
+      .database = file, .table = text_of(source, "table", NULL), .sql = text_of(source, "query", NULL), .name = file};
+  if (!file || !query.table == !query.sql) return moon_fail(MOON_EINVAL, "a database needs a file, and a table or a query");
+  if (postgres) {
+    query.name = "postgres"; /* how to connect is nobody's business */
+    return moon_postgres_read(&query, &r->options, out, report);
   }
-  moon_free(columns);
-  moon_free(absent);
+  char *path = moon_path_join(data_dir ? data_dir : "", file);
+  if (!path) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  query.database = path;
+  moon_status status = moon_sqlite_read(&query, &r->options, out, report);
   moon_free(path);
-  return moon_wrap(status, "%s", where);
+  return status;
+}
+
+static moon_status read_source(request *r, const json_t *source, const moon_source_options *given, moon_table **out,
+                               moon_read_report *report) {
+  const char *format = text_of(source, "format", "csv");
+  r->options = (moon_read_options){.delimiter = text_of(source, "delimiter", ",")[0],
+                                   .max_bad_rows = given->max_bad_rows,
+                                   .rejects = given->rejects,
+                                   .progress = given->progress};
+  MOON_TRY(take_columns(r, json_object_get(source, "columns")));
+  MOON_TRY(take_missing(r, json_object_get(source, "missing")));
+  for (int postgres = 0; postgres < 2; postgres++)
+    if (!strcmp(format, postgres ? "postgres" : "sqlite"))
+      return read_database(r, source, given->data_dir, postgres, out, report);
+  MOON_TRY(take_files(r, json_object_get(source, "file"), given->data_dir));
+  if (!strcmp(format, "jsonl")) return moon_jsonl_read(r->files.list, r->files.n, &r->options, out, report);
+  if (!strcmp(format, "csv")) return moon_csv_read(r->files.list, r->files.n, &r->options, out, report);
+  return moon_fail(MOON_EINVAL, "there is no format '%s'", format);
+}
+
+moon_status moon_source_read(const json_t *source, const moon_source_options *options, moon_table **out,
+                             moon_read_report *report) {
+  request r = {0};
+  moon_status status = read_source(&r, source, options, out, report);
+  moon_files_free(&r.files);
+  moon_free(r.columns);
+  moon_free(r.missing);
+  return moon_wrap(status, "%s", text_of(source, "where", "recipe"));
 }

@@ -1,6 +1,7 @@
 /* table.c - typed columns of equal length. A null is a sentinel of the column's type, so a column is one plain array. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/data.h"
@@ -176,5 +177,55 @@ moon_status moon_table_permute(moon_table *table, const uint32_t *order) {
     for (size_t i = 0; i < table->rows; i++) move_cell(column, held, order[i], i);
   }
   moon_free(held);
+  return moon_ok();
+}
+
+typedef struct timed_row {
+  int64_t time;
+  uint32_t row;
+} timed_row;
+
+static int by_time(const void *a, const void *b) {
+  const timed_row *x = a, *y = b;
+  if (x->time != y->time) return x->time < y->time ? -1 : 1;
+  return x->row < y->row ? -1 : 1; /* the source's order breaks ties: qsort becomes stable */
+}
+
+moon_status moon_column_order(const moon_column *time, uint32_t **order) {
+  size_t n = time->n;
+  if (n >= MOON_NONE) return moon_fail(MOON_ELIMIT, "over 2^32 - 2 rows");
+  timed_row *rows = moon_alloc(n * sizeof *rows);
+  *order = moon_alloc(n * sizeof **order);
+  if (!rows || !*order) {
+    moon_free(rows);
+    moon_free(*order);
+    *order = NULL;
+    return moon_fail(MOON_ENOMEM, "no memory to sort %zu rows", n);
+  }
+  bool sorted = true;
+  for (size_t i = 0; i < n; i++) {
+    rows[i] = (timed_row){time->i64[i], (uint32_t)i};
+    sorted &= !i || time->i64[i - 1] <= time->i64[i];
+  }
+  if (!sorted) qsort(rows, n, sizeof *rows, by_time);
+  for (size_t i = 0; i < n; i++) (*order)[i] = rows[i].row;
+  moon_free(rows);
+  return moon_ok();
+}
+
+moon_status moon_table_adopt(moon_table *table, moon_table *fresh) {
+  size_t need = table->column_count + fresh->column_count;
+  MOON_TRY(moon_grow(&table->columns, &table->column_cap, need, sizeof *table->columns));
+  size_t replaced = 0;
+  for (size_t i = 0; i < fresh->column_count; i++) {
+    moon_column *mine = moon_table_column(table, fresh->columns[i].name), old;
+    if (mine) {
+      old = *mine, *mine = fresh->columns[i];
+      fresh->columns[replaced++] = old;
+    } else {
+      table->columns[table->column_count++] = fresh->columns[i];
+    }
+  }
+  fresh->column_count = replaced;
   return moon_ok();
 }

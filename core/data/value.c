@@ -4,6 +4,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,39 @@ bool moon_value_integer(const char *text, size_t n, int64_t *out) {
   if (value == INT64_MIN) return false; /* is the null, and has no negative */
   *out = negative ? value : -value;
   return true;
+}
+
+size_t moon_value_text(double value, char out[32]) {
+  double back = 0;
+  if (fabs(value) < 1e15 && value == trunc(value)) return (size_t)snprintf(out, 32, "%lld", (long long)value);
+  for (int digits = 15; digits < 18; digits++) { /* every double has come back by 17 */
+    moon_number_text(value, digits, out);
+    if (moon_value_number(out, strlen(out), &back) && back == value) break;
+  }
+  return strlen(out);
+}
+
+static size_t digits_at(const char *text, size_t n, size_t at) {
+  size_t from = at;
+  while (at < n && digit(text[at])) at++;
+  return at - from;
+}
+
+bool moon_value_is_number(const char *text, size_t n, bool whole) {
+  size_t at = n && (*text == '-' || *text == '+'), digits = digits_at(text, n, at);
+  at += digits;
+  if (!whole && at < n && text[at] == '.') {
+    size_t decimals = digits_at(text, n, at + 1);
+    digits += decimals, at += 1 + decimals;
+  }
+  if (!digits) return false;
+  if (!whole && at < n && (text[at] == 'e' || text[at] == 'E')) {
+    at += 1 + (at + 1 < n && (text[at + 1] == '-' || text[at + 1] == '+'));
+    digits = digits_at(text, n, at);
+    if (!digits) return false;
+    at += digits;
+  }
+  return at == n;
 }
 
 bool moon_value_time(const char *text, size_t n, moon_time_unit *unit, int64_t *out) {

@@ -114,23 +114,38 @@ static void fill_numbers(moon_features *features, size_t f, const moon_catalogue
 static size_t cells_for(const moon_feature *feature) {
   switch (feature->op) {
     case MOON_FEATURE_FILE:
-    case MOON_FEATURE_ID: return feature->of_user ? 0 : 1;
-    case MOON_FEATURE_TFIDF: return feature->width;
-    case MOON_FEATURE_TAGS: return feature->last;
+    case MOON_FEATURE_ID:
+      return feature->of_user ? 0 : 1;
+    case MOON_FEATURE_TFIDF:
+      return feature->width;
+    case MOON_FEATURE_TAGS:
+      return feature->last;
     case MOON_FEATURE_CATEGORY:
     case MOON_FEATURE_CROSS:
-    case MOON_FEATURE_NUMERIC: return 1;
-    default: return 0;
+    case MOON_FEATURE_NUMERIC:
+      return 1;
+    default:
+      return 0;
   }
 }
 
 static void fill_cells(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   switch (features->plan->features[f].op) {
-    case MOON_FEATURE_CROSS: fill_crosses(features, f, catalogue); break;
-    case MOON_FEATURE_TAGS: fill_tags(features, f, catalogue); break;
-    case MOON_FEATURE_TFIDF: fill_tfidf(features, f, catalogue); break;
-    case MOON_FEATURE_NUMERIC: fill_numbers(features, f, catalogue); break;
-    default: fill_ids(features, f, catalogue); break;
+    case MOON_FEATURE_CROSS:
+      fill_crosses(features, f, catalogue);
+      break;
+    case MOON_FEATURE_TAGS:
+      fill_tags(features, f, catalogue);
+      break;
+    case MOON_FEATURE_TFIDF:
+      fill_tfidf(features, f, catalogue);
+      break;
+    case MOON_FEATURE_NUMERIC:
+      fill_numbers(features, f, catalogue);
+      break;
+    default:
+      fill_ids(features, f, catalogue);
+      break;
   }
 }
 
@@ -144,7 +159,8 @@ static moon_status check_vocab(const moon_features *features, size_t f) {
   bool weighs = feature->op == MOON_FEATURE_TFIDF;
   if (weighs) want = moon_vocab_size(features->vocabs[f]) - 1;
   if ((!known && !weighs) || known == want) return moon_ok();
-  return moon_fail(MOON_EFORMAT, "%s: the vocabulary of %s has %zu numbers where %zu are wanted", feature->where, feature->name, known, want);
+  return moon_fail(MOON_EFORMAT, "%s: the vocabulary of %s has %zu numbers where %zu are wanted", feature->where, feature->name,
+                   known, want);
 }
 
 /* Which features have a column, and whether all that they need is there. */
@@ -159,7 +175,8 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
     MOON_TRY(check_vocab(features, f));
     for (size_t i = 0; i < feature->column_count; i++)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->columns[i], &column), "%s", feature->where));
-    if (feature->op == MOON_FEATURE_ID && !feature->of_user && features->item_id == SIZE_MAX) features->item_id = features->columns;
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && features->item_id == SIZE_MAX)
+      features->item_id = features->columns;
     features->column[f] = features->columns;
     features->columns += cells_for(feature);
   }
@@ -189,8 +206,10 @@ moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalog
   features->plan = plan;
   features->rows = moon_catalogue_rows(catalogue);
   moon_status status = bind(features, catalogue, vocabs);
-  if (status.code) moon_features_free(features);
-  else *out = features;
+  if (status.code)
+    moon_features_free(features);
+  else
+    *out = features;
   return status;
 }
 

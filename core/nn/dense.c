@@ -44,7 +44,7 @@ moon_status moon_dense_new(const char *name, size_t in, size_t out_units, moon_a
     moon_dense_free(dense);
     return st;
   }
-  moon_init_glorot(dense->weight, rng);
+  if (rng) moon_init_glorot(dense->weight, rng);
   *out = dense;
   return moon_ok();
 }

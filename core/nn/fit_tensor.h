@@ -31,9 +31,12 @@ typedef struct moon_tensor_fit {
   uint64_t seed;                                                            /* of the order and of dropout */
   moon_status (*on_epoch)(void *self, const moon_epoch *epoch, bool *stop); /* or NULL */
   void *self;
+  size_t threads;     /* 0: one. The weights do not depend on it */
+  size_t patience;    /* > 0: stops after that many epochs without a better validation loss, and restores the best weights */
+  size_t *best_epoch; /* or NULL: which it was; the last where there is no patience */
 } moon_tensor_fit;
-/* Batches in a new random order each epoch; a steady step allocates nothing. MOON_EINVAL where shapes do not fit, or where the loss is no
- * number any more. */
+/* Batches in a new random order each epoch; a steady step allocates nothing. MOON_EINVAL where shapes do not fit, where a number of the
+ * data is not finite, or where the loss is no number any more. */
 moon_status moon_tensor_fit_run(const moon_tensor_fit *fit);
 
 /* y [rows, out...] of the module's dtype. */

@@ -24,6 +24,11 @@ bool moon_module_splits(const moon_module *module) {
   return true;
 }
 
+void moon_module_freeze(moon_module *module, bool frozen) {
+  for (size_t i = 0; i < module->layer_count; i++) module->layers[i]->frozen = frozen;
+  for (size_t i = 0; i < module->param_count; i++) module->params[i]->frozen = frozen;
+}
+
 moon_param *const *moon_module_params(const moon_module *module, size_t *n) {
   *n = module->param_count;
   return module->params;
@@ -32,6 +37,13 @@ moon_param *const *moon_module_params(const moon_module *module, size_t *n) {
 const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *n) {
   *n = module->buffer_count;
   return module->buffers;
+}
+
+uint64_t moon_module_version(const moon_module *module) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < module->param_count; i++) sum += moon_tensor_version(module->params[i]->value);
+  for (size_t i = 0; i < module->buffer_count; i++) sum += moon_tensor_version(module->buffers[i].tensor);
+  return sum;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------------- */

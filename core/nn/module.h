@@ -56,6 +56,10 @@ bool moon_module_uses(const moon_module *module, size_t input);
  * dropout. */
 bool moon_module_splits(const moon_module *module);
 
+/* Freezes all layers, or lets them all go again, also those that their plan froze. As in Keras a frozen batch_norm is in use, not in
+ * training: it takes its running statistics and leaves them alone. */
+void moon_module_freeze(moon_module *module, bool frozen);
+
 /* The value of the root. Threads may run one module at once, each on its own tape, while none trains it. */
 moon_status moon_module_forward(const moon_module *module, const moon_pass *pass, moon_var *y);
 /* Sum over layers with "l2" of l2 times the sum of squares of their weights, to be added to the loss; *any is false where there
@@ -71,7 +75,11 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
 moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 
 /* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
- * the activation after the root. *out is NULL where the module is anything else, and no error. */
-moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out);
+ * the activation after the root. *out is NULL where the module is anything else, and no error; *why, which may be NULL, then says what
+ * does not fold, beginning with the layer's line. */
+moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out, moon_status *why);
+/* Goes up with every step of an optimiser, batch of a batch_norm or other write to parameters and running statistics that is noted
+ * (moon_tensor_touch): two plans compiled at one version are the same. */
+uint64_t moon_module_version(const moon_module *module);
 
 #endif

@@ -12,8 +12,12 @@ typedef struct fold {
   moon_dense **layers;
   size_t n, cap;
   float *scale, *shift; /* x s + t that waits for the next dense layer [width]; NULL: none waits */
-  bool fits;
+  moon_status why;      /* what does not fold, MOON_OK: nothing so far */
 } fold;
+
+static bool fits(const fold *f) {
+  return !f->why.code;
+}
 
 static void drop_waiting(fold *f) {
   moon_free(f->scale);
@@ -21,7 +25,9 @@ static void drop_waiting(fold *f) {
   f->scale = f->shift = NULL;
 }
 
-static const float *floats(const moon_tensor *tensor) { return moon_tensor_data(tensor); }
+static const float *floats(const moon_tensor *tensor) {
+  return moon_tensor_data(tensor);
+}
 
 /* ---- dense --------------------------------------------------------------------------------------------------------------- */
 
@@ -37,16 +43,23 @@ static void apply_waiting(fold *f, moon_dense *dense) {
   drop_waiting(f);
 }
 
+/* What does not fit into the stack. */
+static moon_status outside(fold *f, const moon_layer *layer, const char *reason) {
+  f->why = moon_layer_fail(layer, "does not compile: %s", reason);
+  return moon_ok();
+}
+
+static const char only_four[] = "of the activations only linear, relu, sigmoid and tanh do",
+                  only_rows[] = "it works on more than rows of numbers";
+
 static moon_status fold_dense(fold *f, const moon_layer *layer) {
-  f->fits = layer->in.dims == 1 && layer->choice <= MOON_TANH;
-  if (!f->fits) return moon_ok();
+  if (layer->in.dims != 1) return outside(f, layer, only_rows);
+  if (layer->choice > MOON_TANH) return outside(f, layer, only_four);
   const moon_tensor *weight = layer->params[0]->value;
   const size_t *shape = moon_tensor_shape(weight);
-  moon_rng unused;
-  moon_rng_seed(&unused, 0, 0);
   MOON_TRY(moon_grow(&f->layers, &f->cap, f->n + 1, sizeof *f->layers));
   moon_dense *dense;
-  MOON_TRY(moon_dense_new(layer->params[0]->name, shape[0], shape[1], (moon_activation)layer->choice, &unused, &dense));
+  MOON_TRY(moon_dense_new(layer->params[0]->name, shape[0], shape[1], (moon_activation)layer->choice, NULL, &dense));
   f->layers[f->n++] = dense;
   memcpy(moon_tensor_data(dense->weight->value), floats(weight), moon_tensor_count(weight) * sizeof(float));
   if (layer->flag) memcpy(moon_tensor_data(dense->bias->value), floats(layer->params[1]->value), shape[1] * sizeof(float));
@@ -54,11 +67,14 @@ static moon_status fold_dense(fold *f, const moon_layer *layer) {
   return moon_ok();
 }
 
-static void fold_activation(fold *f, const moon_layer *layer) {
+static moon_status fold_activation(fold *f, const moon_layer *layer) {
   moon_dense *before = f->n ? f->layers[f->n - 1] : NULL;
-  if (layer->choice == MOON_LINEAR) return;
-  f->fits = before && !f->scale && before->activation == MOON_LINEAR && layer->choice <= MOON_TANH;
-  if (f->fits) before->activation = (moon_activation)layer->choice;
+  if (layer->choice == MOON_LINEAR) return moon_ok();
+  if (layer->choice > MOON_TANH) return outside(f, layer, only_four);
+  if (!before || f->scale || before->activation != MOON_LINEAR)
+    return outside(f, layer, "there is no linear dense layer before it");
+  before->activation = (moon_activation)layer->choice;
+  return moon_ok();
 }
 
 /* ---- batch_norm ---------------------------------------------------------------------------------------------------------- */
@@ -82,8 +98,7 @@ static void scale_columns(moon_dense *dense, const moon_layer *norm) {
 
 static moon_status fold_norm(fold *f, const moon_layer *layer) {
   size_t width = layer->in.shape[0];
-  f->fits = layer->in.dims == 1;
-  if (!f->fits) return moon_ok();
+  if (layer->in.dims != 1) return outside(f, layer, only_rows);
   if (f->n && !f->scale && f->layers[f->n - 1]->activation == MOON_LINEAR)
     return scale_columns(f->layers[f->n - 1], layer), moon_ok();
   bool is_first = !f->scale;
@@ -105,25 +120,36 @@ static moon_status fold_norm(fold *f, const moon_layer *layer) {
 
 static moon_status fold_layer(fold *f, const moon_layer *layer) {
   const moon_layer_kind *kind = layer->kind;
-  f->fits = !layer->input; /* a layer with an input of its own ends the flow */
-  if (!f->fits || kind == &moon_layer_dropout || kind == &moon_layer_input) return moon_ok();
+  if (layer->input) return outside(f, layer, "it reads an input of its own");
+  if (kind == &moon_layer_dropout || kind == &moon_layer_input) return moon_ok();
   if (kind == &moon_layer_dense) return fold_dense(f, layer);
   if (kind == &moon_layer_batch_norm) return fold_norm(f, layer);
-  if (kind == &moon_layer_activation) return fold_activation(f, layer), moon_ok();
-  f->fits = kind == &moon_layer_sequential;
-  for (size_t i = 0; i < layer->child_count && f->fits; i++) MOON_TRY(fold_layer(f, layer->children[i]));
+  if (kind == &moon_layer_activation) return fold_activation(f, layer);
+  if (kind != &moon_layer_sequential) return outside(f, layer, "only dense, activation, batch_norm and dropout do");
+  for (size_t i = 0; i < layer->child_count && fits(f); i++) MOON_TRY(fold_layer(f, layer->children[i]));
   return moon_ok();
 }
 
-moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out) {
-  fold f = {0};
+/* The whole stack, with `last` behind it. */
+static moon_status fold_all(fold *f, const moon_module *module, moon_activation last) {
+  const moon_layer *root = module->root;
+  if (module->dtype != MOON_F32) return outside(f, root, "its numbers are f64, and only f32 do");
+  MOON_TRY(fold_layer(f, root));
+  if (!fits(f)) return moon_ok();
+  if (!f->n) return outside(f, root, "there is no dense layer in it");
+  if (f->scale) return outside(f, root, "it ends with a batch_norm behind an activation");
+  moon_activation *activation = &f->layers[f->n - 1]->activation;
+  if (*activation != MOON_LINEAR && last != MOON_LINEAR) return outside(f, root, "two activations stand at its end");
+  if (last != MOON_LINEAR) *activation = last;
+  return moon_ok();
+}
+
+moon_status moon_module_compile(const moon_module *module, moon_activation last, moon_infer **out, moon_status *why) {
+  fold f = {.why = moon_ok()};
   *out = NULL;
-  moon_status status = module->dtype == MOON_F32 ? fold_layer(&f, module->root) : moon_ok();
-  moon_activation *activation = f.n ? &f.layers[f.n - 1]->activation : NULL;
-  if (f.fits && activation && !f.scale && (*activation == MOON_LINEAR || last == MOON_LINEAR)) {
-    if (last != MOON_LINEAR) *activation = last;
-    if (!status.code) status = moon_infer_new(f.layers, f.n, out);
-  }
+  moon_status status = fold_all(&f, module, last);
+  if (!status.code && fits(&f)) status = moon_infer_new(f.layers, f.n, out);
+  if (why) *why = f.why;
   for (size_t i = 0; i < f.n; i++) moon_dense_free(f.layers[i]);
   moon_free(f.layers);
   drop_waiting(&f);

@@ -42,7 +42,7 @@ typedef struct moon_dense {
   moon_param *weight, *bias; /* [in, out], [out] */
   moon_activation activation;
 } moon_dense;
-/* Weight Glorot, bias zero (Keras' defaults). Parameters are called NAME.weight and NAME.bias. */
+/* Weight Glorot, or zero where rng is NULL; bias zero (Keras' defaults). Parameters are called NAME.weight and NAME.bias. */
 moon_status moon_dense_new(const char *name, size_t in, size_t out_units, moon_activation activation, moon_rng *rng, moon_dense **out);
 void moon_dense_free(moon_dense *dense);
 /* x [n, in] -> y [n, out]. */
@@ -90,7 +90,8 @@ void moon_optimizer_free(moon_optimizer *optimizer);
 moon_status moon_optimizer_step(moon_optimizer *optimizer);
 double moon_optimizer_lr(const moon_optimizer *optimizer); /* of the last step, without groups; before any, of the first */
 uint64_t moon_optimizer_steps(const moon_optimizer *optimizer);
-/* Its state as safetensors: "step" and "NAME/m" and the like. Loading is all or nothing. */
+/* Its state as safetensors: "step" and "NAME/m" and the like; the metadata's "optimizer" says of which kind. Loading is all or nothing, and
+ * refuses what is of another kind or of other parameters, naming what differs. Settings (lr and the like) are not state. */
 moon_status moon_optimizer_save(const moon_optimizer *optimizer, moon_buf *safetensors);
 moon_status moon_optimizer_load(moon_optimizer *optimizer, const char *bytes, size_t n);
 
@@ -102,12 +103,16 @@ typedef struct moon_named_tensor {
 } moon_named_tensor;
 /* Deterministic bytes: header keys sorted, data 8-byte aligned. Tensors must be contiguous. */
 moon_status moon_safetensors_write(const moon_named_tensor *tensors, size_t n, moon_buf *out);
+/* With metadata, an object of strings (NULL: none). */
+moon_status moon_safetensors_write_with(const json_t *metadata, const moon_named_tensor *tensors, size_t n, moon_buf *out);
 typedef struct moon_safetensors moon_safetensors;
 /* Parses and checks every offset against n; the views borrow `bytes`. */
 moon_status moon_safetensors_open(const char *bytes, size_t n, moon_safetensors **out);
 void moon_safetensors_close(moon_safetensors *file);
 /* The i-th tensor by name, borrowed. MOON_ENOTFOUND after the last, MOON_EFORMAT where we have no such dtype. */
 moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const char **name, moon_dtype *dtype, int *dims, const size_t **shape);
+/* A text of the metadata, borrowed; NULL where there is none. */
+const char *moon_safetensors_metadata(const moon_safetensors *file, const char *key);
 /* Copies tensor `name` into `into`; dtype and shape must agree (the error gives both). MOON_ENOTFOUND where absent. */
 moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into);
 

@@ -161,11 +161,12 @@ moon_status moon_optimizer_step(moon_optimizer *o) {
   for (size_t i = 0; i < o->n; i++) {
     const moon_slot *slot = &o->slots[i];
     double lr = slot->lr * factor;
-    if (slot->param->frozen)
+    if (slot->param->frozen) {
       moon_param_zero_grad(slot->param);
-    else
-      moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale},
-                      slot);
+      continue;
+    }
+    moon_update_run(&(moon_update){.spec = spec, .lr = lr, .rate = lr * correction, .decay = slot->decay, .scale = scale}, slot);
+    moon_tensor_touch(slot->param->value);
   }
   return moon_ok();
 }
@@ -203,10 +204,31 @@ static moon_status list_state(const moon_optimizer *o, listing *list) {
 
 moon_status moon_optimizer_save(const moon_optimizer *o, moon_buf *safetensors) {
   listing list;
+  json_t *metadata = json_pack("{s:s}", "optimizer", moon_optimizer_name(o->spec.kind));
   moon_status status = list_state(o, &list);
-  if (!status.code) status = moon_safetensors_write(list.named, list.n, safetensors);
+  if (!status.code) status = moon_safetensors_write_with(metadata, list.named, list.n, safetensors);
   listing_end(&list);
+  json_decref(metadata);
   return status;
+}
+
+static bool is_listed(const listing *list, const char *name) {
+  size_t i = 0;
+  while (i < list->n && strcmp(list->named[i].name, name)) i++;
+  return i < list->n;
+}
+
+/* The file holds nothing of another kind of optimiser or of other parameters. */
+static moon_status check_whose(const moon_optimizer *o, const moon_safetensors *file, const listing *list) {
+  const char *kind = moon_safetensors_metadata(file, "optimizer"), *ours = moon_optimizer_name(o->spec.kind), *name;
+  moon_dtype dtype;
+  int dims;
+  const size_t *shape;
+  moon_status status;
+  if (kind && strcmp(kind, ours)) return moon_fail(MOON_EINVAL, "the state is of the optimizer %s, and this is %s", kind, ours);
+  for (size_t i = 0; !(status = moon_safetensors_at(file, i, &name, &dtype, &dims, &shape)).code; i++)
+    if (!is_listed(list, name)) return moon_fail(MOON_EINVAL, "the state holds \"%s\", of which this optimizer (%s) has nothing", name, ours);
+  return status.code == MOON_ENOTFOUND ? moon_ok() : status;
 }
 
 /* Everything is read beside what is there, and takes its place when all of it has been. */
@@ -228,6 +250,7 @@ moon_status moon_optimizer_load(moon_optimizer *o, const char *bytes, size_t n) 
   if (!status.code && !fresh) status = moon_fail(MOON_ENOMEM, "no memory to read an optimizer's state");
   if (!status.code) status = moon_safetensors_open(bytes, n, &file);
   if (!status.code) status = read_beside(file, &list, fresh);
+  if (!status.code) status = check_whose(o, file, &list);
   if (!status.code) {
     o->step = (uint64_t) * (const int64_t *)moon_tensor_data(fresh[0]);
     size_t at = 1;

@@ -20,6 +20,7 @@ struct moon_safetensors {
   entry *entries; /* sorted by name */
   size_t n;
   const char *data;
+  json_t *metadata; /* or NULL */
 };
 
 static const moon_file_dtype types[] = {
@@ -115,7 +116,10 @@ static moon_status read_entries(json_t *root, size_t size, moon_safetensors *fil
   const char *name;
   json_t *value;
   json_object_foreach(root, name, value) {
-    if (!strcmp(name, "__metadata__")) continue; /* free text of the writer */
+    if (!strcmp(name, "__metadata__")) { /* free text of the writer */
+      file->metadata = json_incref(value);
+      continue;
+    }
     entry *e = &file->entries[file->n];
     MOON_TRY(read_entry(name, value, size, e));
     if (!(e->name = moon_strdup(name))) return moon_fail(MOON_ENOMEM, "safetensors: no memory for the name of \"%s\"", name);
@@ -163,7 +167,12 @@ void moon_safetensors_close(moon_safetensors *file) {
   if (!file) return;
   for (size_t i = 0; i < file->n; i++) moon_free(file->entries[i].name);
   moon_free(file->entries);
+  json_decref(file->metadata);
   moon_free(file);
+}
+
+const char *moon_safetensors_metadata(const moon_safetensors *file, const char *key) {
+  return json_string_value(json_object_get(file->metadata, key));
 }
 
 moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const char **name, moon_dtype *dtype, int *dims, const size_t **shape) {

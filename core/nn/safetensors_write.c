@@ -40,9 +40,10 @@ static moon_status check(const moon_named_tensor *t) {
 }
 
 /* The header's JSON; freed by the caller. */
-static moon_status make_header(const moon_named_tensor *const *sorted, size_t n, char **text) {
+static moon_status make_header(const json_t *metadata, const moon_named_tensor *const *sorted, size_t n, char **text) {
   json_t *root = json_object();
-  moon_status st = root ? moon_ok() : moon_fail(MOON_ENOMEM, "safetensors: no memory");
+  bool fine = root && (!metadata || !json_object_set_new(root, "__metadata__", json_deep_copy(metadata)));
+  moon_status st = fine ? moon_ok() : moon_fail(MOON_ENOMEM, "safetensors: no memory");
   size_t at = 0;
   for (size_t i = 0; i < n && !st.code; i++) {
     const char *name = sorted[i]->name;
@@ -60,12 +61,16 @@ static moon_status make_header(const moon_named_tensor *const *sorted, size_t n,
 }
 
 moon_status moon_safetensors_write(const moon_named_tensor *tensors, size_t n, moon_buf *out) {
+  return moon_safetensors_write_with(NULL, tensors, n, out);
+}
+
+moon_status moon_safetensors_write_with(const json_t *metadata, const moon_named_tensor *tensors, size_t n, moon_buf *out) {
   const moon_named_tensor **sorted = moon_alloc(n * sizeof *sorted);
   if (!sorted) return moon_fail(MOON_ENOMEM, "safetensors: no memory for %zu tensors", n);
   for (size_t i = 0; i < n; i++) sorted[i] = &tensors[i];
   if (n) qsort(sorted, n, sizeof *sorted, by_width_then_name);
   char *text = NULL;
-  moon_status st = make_header(sorted, n, &text);
+  moon_status st = make_header(metadata, sorted, n, &text);
   size_t length = text ? strlen(text) : 0, padded = (length + 7) & ~(size_t)7;
   if (!st.code && padded > MOON_SAFETENSORS_HEADER_LIMIT) st = moon_fail(MOON_ELIMIT, "safetensors: a header of %zu bytes", padded);
   if (!st.code) {

@@ -88,6 +88,7 @@ static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
   for (size_t i = 0; i < n; i++) sizes[i] = moon_feature_rows(&b->feature_plan->features[i], b->vocabs[i]);
   moon_status status = moon_model_new(json_object_get(b->plan, "model"), b->feature_plan, sizes, 0, &b->model);
   moon_free(sizes);
+  if (!status.code) status = moon_model_set_precision(b->model, b->precision);
   return status.code ? status : moon_model_load(b->model, bytes->data, bytes->n);
 }
 
@@ -95,7 +96,9 @@ static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
 static moon_status load_part(moon_bundle *b, moon_bundle_file file, const moon_buf *bytes) {
   switch (file) {
     case MOON_FILE_RECIPE: return moon_ok(); /* kept for evaluate and for people */
-    case MOON_FILE_PLAN: return parse_json(bytes, &b->plan);
+    case MOON_FILE_PLAN:
+      MOON_TRY(parse_json(bytes, &b->plan));
+      return moon_train_precision(json_object_get(b->plan, "train"), &b->precision);
     case MOON_FILE_METRICS: return parse_json(bytes, &b->metrics);
     case MOON_FILE_CATALOGUE: return moon_catalogue_load(bytes->data, bytes->n, &b->catalogue);
     case MOON_FILE_SIMILAR: return moon_similar_load(bytes->data, bytes->n, &b->similar);

@@ -112,8 +112,9 @@ static moon_status write_files(const char *folder, const contents *c, json_t *ma
 static json_t *start_manifest(const contents *c) {
   char digest[65];
   moon_sha256(c->recipe, c->recipe_n, digest);
-  return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
-                   json_string_value(json_object_get(c->plan, "name")), "recipe_sha256", digest, "moonshelf", MOON_VERSION, "files");
+  return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:o, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
+                   json_string_value(json_object_get(c->plan, "name")), "recipe_sha256", digest, "moonshelf", MOON_VERSION,
+                   "data", moon_dataset_report(c->dataset, false), "files");
 }
 
 moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan, const moon_dataset *dataset,

@@ -2,7 +2,8 @@
  *
  *   files -> tables -> rules -> log and catalogue -> examples -> split -> vocabularies -> replay -> fitted numbers
  *
- * The replay (replay.c) is the one place where inputs come from, so training sees what serving will see. This file does the rest. */
+ * The replay (replay.c) is the one place where inputs come from, so training sees what serving will see. split.c parts the examples,
+ * negatives.c adds to them; this file does the rest. */
 #include <string.h>
 
 #include "rank/dataset.h"
@@ -14,10 +15,15 @@ const char *moon_part_name(moon_part part) {
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------- */
 
+static moon_source_options source_options(const moon_dataset_options *options) {
+  return (moon_source_options){options->data_dir, options->max_bad_rows, options->rejects, options->progress};
+}
+
 static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
+  const moon_source_options given = source_options(options);
   moon_table *table = NULL;
-  if (source) MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->items_report));
+  if (source) MOON_TRY(moon_source_read(source, &given, &table, &d->items_report));
   if (table && !table->rows) {
     moon_status status = moon_fail(MOON_EFORMAT, "%s holds no items", table->name);
     moon_table_free(table);
@@ -28,14 +34,15 @@ static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_da
 
 static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "events"), *rules = json_object_get(plan, "preprocess");
+  const moon_preprocess_options reach = {options->functions, source_options(options)};
   moon_table *table = NULL;
   if (!source) return moon_fail(MOON_EINVAL, "the plan has no events");
-  MOON_TRY(moon_source_read(source, options->data_dir, options->max_bad_rows, options->progress, &table, &d->events_report));
+  MOON_TRY(moon_source_read(source, &reach.source, &table, &d->events_report));
   d->rules = moon_calloc(json_array_size(rules), sizeof *d->rules);
   d->rule_count = json_array_size(rules);
   moon_status status = d->rules ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu rules", d->rule_count);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s holds no events", table->name);
-  if (!status.code) status = moon_preprocess(rules, table, options->functions, d->rules);
+  if (!status.code) status = moon_preprocess(rules, table, &reach, d->rules);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s: the preprocess rules left no event", table->name);
   if (status.code) {
     moon_table_free(table);
@@ -44,51 +51,7 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
   return moon_log_new(table, d->catalogue, &d->log);
 }
 
-/* ---- the split -------------------------------------------------------------------------------------------------------------- */
-
-static int64_t time_of(const moon_dataset *d, size_t example) { return d->log->events[d->examples.event[example]].time; }
-
-/* Examples are in time order, so a part is a range; equal times stay together in the later part. */
-static void split_by_time(moon_dataset *d, const double *shares) {
-  size_t n = d->examples.n, start[MOON_PARTS + 1] = {0, 0, 0, n};
-  double sum = 0;
-  for (int part = 1; part < MOON_PARTS; part++) {
-    sum += shares[part - 1];
-    size_t at = (size_t)(sum * (double)n + 0.5);
-    if (at > n) at = n;
-    while (at > start[part - 1] && at < n && time_of(d, at - 1) == time_of(d, at)) at--;
-    start[part] = at > start[part - 1] ? at : start[part - 1];
-    if (shares[part] == 0 && part == MOON_TEST) start[part] = n;
-  }
-  for (int part = 0; part < MOON_PARTS; part++)
-    for (size_t i = start[part]; i < start[part + 1]; i++) d->part[i] = (uint8_t)part;
-}
-
-static void split_at_random(moon_dataset *d, const double *shares, uint64_t seed) {
-  moon_rng rng;
-  moon_rng_seed(&rng, seed, 0x73706c6974); /* "split" */
-  for (size_t i = 0; i < d->examples.n; i++) {
-    double draw = moon_rng_uniform(&rng);
-    d->part[i] = draw < shares[0] ? MOON_TRAIN : draw < shares[0] + shares[1] ? MOON_VALIDATION : MOON_TEST;
-    if (d->part[i] == MOON_TEST && shares[MOON_TEST] == 0) d->part[i] = MOON_TRAIN; /* shares that sum to a hair under 1 */
-  }
-}
-
-static moon_status split(moon_dataset *d, const json_t *train) {
-  const json_t *spec = json_object_get(train, "split"), *parts = json_object_get(spec, "parts");
-  const char *by = json_string_value(json_object_get(spec, "by"));
-  double shares[MOON_PARTS];
-  for (int part = 0; part < MOON_PARTS; part++) shares[part] = json_number_value(json_array_get(parts, (size_t)part));
-  if (!by || !(shares[0] > 0) || !(shares[1] >= 0) || !(shares[2] >= 0)) return moon_fail(MOON_EINVAL, "the plan's split does not parse");
-  d->part = moon_calloc(d->examples.n, 1);
-  if (!d->part) return moon_fail(MOON_ENOMEM, "no memory to split %zu examples", d->examples.n);
-  if (!strcmp(by, "random")) split_at_random(d, shares, (uint64_t)json_integer_value(json_object_get(train, "seed")));
-  else split_by_time(d, shares);
-  for (size_t i = 0; i < d->examples.n; i++) d->part_n[d->part[i]]++;
-  d->judged = d->part_n[MOON_TEST] ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
-  if (!d->part_n[MOON_TRAIN]) return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
-  return moon_ok();
-}
+/* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
 static moon_status check_classes(const moon_dataset *d) {
   size_t positives = 0;
@@ -99,33 +62,8 @@ static moon_status check_classes(const moon_dataset *d) {
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
-  json_int_t each = json_integer_value(json_object_get(json_object_get(plan, "label"), "negatives"));
-  if (each < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)each);
-  MOON_TRY(moon_add_negatives(d, (size_t)each, (uint64_t)json_integer_value(json_object_get(json_object_get(plan, "train"), "seed"))));
+  MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), (uint64_t)json_integer_value(json_object_get(json_object_get(plan, "train"), "seed"))));
   return check_classes(d);
-}
-
-/* What could be known when the judged part began: `known` marks it event by event. */
-static moon_status list_known(moon_dataset *d, const json_t *train) {
-  const char *by = json_string_value(json_object_get(json_object_get(train, "split"), "by"));
-  bool random = by && !strcmp(by, "random");
-  d->known = moon_alloc(d->log->n * sizeof *d->known);
-  uint8_t *judged = moon_calloc(d->log->n, 1);
-  if (!d->known || !judged) {
-    moon_free(judged);
-    return moon_fail(MOON_ENOMEM, "no memory to list %zu events", d->log->n);
-  }
-  d->judged_from = INT64_MAX;
-  for (size_t i = 0; i < d->examples.n; i++) {
-    if (d->part[i] != d->judged) continue;
-    judged[d->examples.event[i]] = 1;
-    if (time_of(d, i) < d->judged_from) d->judged_from = time_of(d, i);
-  }
-  for (size_t i = 0; i < d->log->n; i++)
-    if (random ? !judged[i] : d->log->events[i].time < d->judged_from) d->known[d->known_n++] = d->log->events[i];
-  if (random && d->log->n) d->judged_from = d->log->events[d->log->n - 1].time;
-  moon_free(judged);
-  return moon_ok();
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
@@ -135,8 +73,8 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(read_items(d, plan, options));
   MOON_TRY(read_events(d, plan, options));
   MOON_TRY(moon_label(json_object_get(plan, "label"), d->log, &d->examples));
-  MOON_TRY(split(d, train));
-  MOON_TRY(list_known(d, train));
+  MOON_TRY(moon_split(d, train));
+  MOON_TRY(moon_list_known(d, train));
   MOON_TRY(sample(d, plan));
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocab_of != NULL;
@@ -145,6 +83,36 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
   MOON_TRY(moon_replay(d, options->progress));
   return moon_learn_numbers(d);
+}
+
+/* ---- what became of the rows ------------------------------------------------------------------------------------------------ */
+
+static json_t *file_json(const moon_read_report *report) {
+  json_t *reasons = json_object();
+  for (moon_reject why = 0; why < MOON_REJECTS; why++)
+    if (report->reasons[why]) json_object_set_new(reasons, moon_reject_name(why), json_integer((json_int_t)report->reasons[why]));
+  return json_pack("{s:I, s:I, s:o}", "rows", (json_int_t)report->rows, "malformed", (json_int_t)report->bad_rows, "reasons", reasons);
+}
+
+static json_t *log_json(const moon_log_report *r) {
+  return json_pack("{s:I, s:I, s:I, s:I}", "out_of_order", (json_int_t)r->out_of_order, "duplicates", (json_int_t)r->duplicates,
+                   "before_1970", (json_int_t)r->before_1970, "after_gap", (json_int_t)r->after_gap);
+}
+
+static json_t *rule_json(const moon_rule_report *report, bool samples) {
+  json_t *rule = json_pack("{s:s, s:s, s:I, s:I}", "rule", report->rule, "why", report->why, "before", (json_int_t)report->before, "after",
+                           (json_int_t)report->after);
+  json_t *list = samples ? json_array() : NULL;
+  for (size_t i = 0; i < MOON_RULE_SAMPLES && list && *report->sample[i]; i++) json_array_append_new(list, json_string(report->sample[i]));
+  if (list) json_object_set_new(rule, "dropped", list);
+  return rule;
+}
+
+json_t *moon_dataset_report(const moon_dataset *d, bool samples) {
+  json_t *rules = json_array();
+  for (size_t i = 0; i < d->rule_count; i++) json_array_append_new(rules, rule_json(&d->rules[i], samples));
+  return json_pack("{s:o, s:o, s:o, s:o}", "items", file_json(&d->items_report), "events", file_json(&d->events_report), "rules", rules,
+                   "log", log_json(&d->log->report));
 }
 
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out) {
@@ -171,6 +139,7 @@ void moon_dataset_free(moon_dataset *d) {
   moon_log_free(d->log);
   moon_catalogue_free(d->catalogue);
   moon_free(d->part);
+  moon_free(d->event_part);
   moon_free(d->known);
   moon_free(d->popularity);
   moon_free(d->rules);

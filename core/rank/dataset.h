@@ -7,8 +7,16 @@
  * set. Plan, features, split and `known` are there already. */
 moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
 
-/* Adds `each` sampled negatives to every positive training example; after the split, before the replay. */
-moon_status moon_add_negatives(moon_dataset *dataset, size_t each, uint64_t seed);
+/* Parts the examples and the events as train's "split" says. */
+moon_status moon_split(moon_dataset *dataset, const json_t *train);
+/* What could be known when the judged part began; after the split. */
+moon_status moon_list_known(moon_dataset *dataset, const json_t *train);
+/* training: [log->n] 1 where the event belongs to the training part; owned by the caller. After the split. */
+moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
+
+/* Adds the label's "negatives" to every positive training example; after the split, before the replay. "sampling": {"by":"popularity",
+ * "power"} draws items by how many training examples have them, to that power; without it evenly. */
+moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, uint64_t seed);
 
 /* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
 moon_status moon_learn_texts(moon_dataset *dataset, const char *data_dir);

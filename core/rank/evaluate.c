@@ -55,8 +55,7 @@ typedef struct judged { /* the examples of the judged part, one entry each */
   size_t n, positives;
 } judged;
 
-/* Scores rows[0, n) of the data set's inputs, a chunk at a time. */
-static moon_status score_rows(const moon_model *model, const moon_dataset *d, const uint32_t *rows, size_t n, float *scores) {
+moon_status moon_score_examples(const moon_model *model, const moon_dataset *d, const uint32_t *rows, size_t n, float *scores) {
   enum { CHUNK = 2048 };
   const moon_feature_plan *plan = d->plan;
   size_t bag = plan->bag_slots * plan->bag_length;
@@ -104,7 +103,7 @@ static moon_status judge(const moon_model *model, const moon_dataset *d, uint64_
     j->label[j->n] = d->examples.label[i];
     j->positives += j->label[j->n++] > 0;
   }
-  moon_status status = score_rows(model, d, rows, j->n, j->model);
+  moon_status status = moon_score_examples(model, d, rows, j->n, j->model);
   moon_free(rows);
   return status;
 }

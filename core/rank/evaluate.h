@@ -22,4 +22,7 @@ typedef struct moon_ranking { double value[MOON_MOST_METRICS]; } moon_ranking; /
 moon_status moon_rank_users(const moon_model *model, const moon_dataset *dataset, const moon_metric *metrics, size_t n, uint64_t seed,
                             const moon_evaluate_options *options, moon_ranking rankings[MOON_RANKERS], size_t *users);
 
+/* Scores the examples `rows` [n] of the data set, a chunk at a time. */
+moon_status moon_score_examples(const moon_model *model, const moon_dataset *dataset, const uint32_t *rows, size_t n, float *scores);
+
 #endif

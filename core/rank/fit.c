@@ -131,7 +131,7 @@ static moon_status prepare(moon_fit_state *f) {
   MOON_TRY(read_weights(f));
   MOON_TRY(standardise(f));
   moon_rows rows = rows_of(f);
-  size_t shards = moon_shard_count(&rows, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
+  size_t shards = moon_shard_count(f->batch, rows.whole), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
   if (!f->threads) f->threads = moon_cores();
   if (f->threads > shards) f->threads = shards;
   MOON_TRY(
@@ -219,7 +219,7 @@ static void work_shard(void *self, size_t shard) {
 static moon_status run_batch(batch_job *job, double *loss) {
   moon_fit_state *f = job->f;
   job->rows = rows_of(f);
-  job->shards = moon_shard_count(&job->rows, job->n);
+  job->shards = moon_shard_count(job->n, job->rows.whole);
   moon_crew_run(f->crew, job->shards, work_shard, job);
   *loss = 0;
   for (size_t s = 0; s < job->shards; s++) {

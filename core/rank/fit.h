@@ -1,16 +1,13 @@
-/* fit.h - what the files of fitting share: batches that are laid out ahead (fit_batches.c), threads that work through the shards of a batch
- * (fit_crew.c), checkpoints (fit_checkpoint.c), and the loop over all of it (fit.c). */
+/* fit.h - what the files of fitting share: batches that are laid out ahead (fit_batches.c), checkpoints (fit_checkpoint.c), and the loop over
+ * all of it (fit.c). Threads and shards are nn/crew.h's. */
 #ifndef MOON_RANK_FIT_H
 #define MOON_RANK_FIT_H
+#include "nn/crew.h"
 #include "rank/model.h"
 
-enum { MOON_MOST_EPOCHS = 512, MOON_MOST_SHARDS = 8, MOON_MOST_THREADS = 64, MOON_MOST_AHEAD = 8 };
+enum { MOON_MOST_EPOCHS = 512, MOON_MOST_AHEAD = 8 };
 
 /* ---- batches (fit_batches.c) -------------------------------------------------------------------------------------------------- */
-
-static inline size_t moon_shard_start(size_t batch, size_t shards, size_t shard) {
-  return batch * shard / shards;
-}
 
 /* Where rows come from. */
 typedef struct moon_rows {
@@ -19,10 +16,6 @@ typedef struct moon_rows {
   const float *weight;       /* [examples.n] or NULL: all 1 */
   bool whole;                /* the model looks at a batch as a whole (moon_model_splits): it is not cut */
 } moon_rows;
-
-/* A batch is cut into shards by its size alone, so that the weights do not depend on how many threads there are. A shard has rows enough
- * to be worth a tape of its own; a small batch is one shard. */
-size_t moon_shard_count(const moon_rows *rows, size_t batch);
 
 /* A shard as the tape wants it. */
 typedef struct moon_piece {
@@ -57,17 +50,6 @@ moon_status moon_feed_new(const moon_feed_options *options, moon_feed **out);
 void moon_feed_free(moon_feed *feed); /* also in the middle */
 /* The next block, good until the next call; *out is NULL after the last epoch. */
 void moon_feed_next(moon_feed *feed, const moon_block **out);
-
-/* ---- threads (fit_crew.c) ------------------------------------------------------------------------------------------------------ */
-
-/* Threads that wait for work. run calls work(self, i) for i in [0, n), each once, on the caller's thread and on theirs, and returns when all
- * are done. A crew of one has no threads. */
-typedef struct moon_crew moon_crew;
-typedef void (*moon_crew_fn)(void *self, size_t i);
-moon_status moon_crew_new(size_t threads, moon_crew **out);
-void moon_crew_free(moon_crew *crew);
-void moon_crew_run(moon_crew *crew, size_t n, moon_crew_fn work, void *self);
-size_t moon_cores(void); /* that this process may use */
 
 /* ---- the fit ------------------------------------------------------------------------------------------------------------------- */
 

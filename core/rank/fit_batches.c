@@ -8,12 +8,7 @@
 
 #include "rank/fit.h"
 
-enum { BLOCK_ROWS = 1024, SHARD_ROWS = 128, AHEAD_ROWS = 8 };
-
-size_t moon_shard_count(const moon_rows *rows, size_t batch) {
-  size_t shards = batch / SHARD_ROWS;
-  return rows->whole || shards < 2 ? 1 : shards > MOON_MOST_SHARDS ? MOON_MOST_SHARDS : shards;
-}
+enum { BLOCK_ROWS = 1024, AHEAD_ROWS = 8 };
 
 /* ---- rows to pieces ----------------------------------------------------------------------------------------------------------- */
 
@@ -102,7 +97,7 @@ static void shuffle(moon_feed *feed) {
 }
 
 static void fill_batch(const moon_feed *feed, moon_block *block, size_t at, size_t n) {
-  size_t shards = moon_shard_count(&feed->from.rows, n);
+  size_t shards = moon_shard_count(n, feed->from.rows.whole);
   for (size_t s = 0; s < shards; s++) {
     size_t start = moon_shard_start(n, shards, s), stop = moon_shard_start(n, shards, s + 1);
     moon_piece piece = moon_block_piece(block, &feed->from.rows, at + start, stop - start);

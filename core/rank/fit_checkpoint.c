@@ -41,9 +41,9 @@ static uint64_t hash_data(const moon_fit_state *f) {
   return f->weight ? fold(hash, f->weight, n * sizeof *f->weight) : hash;
 }
 
-/* Options that change how fast or how watched a training is, and not what comes of it. */
+/* Options that change how fast or how watched a training is, or what is made of its weights, and not the weights. */
 static bool is_manner(const char *key) {
-  static const char *const keys[] = {"threads", "ahead", "checkpoint", "on_epoch", "on_step"};
+  static const char *const keys[] = {"threads", "ahead", "checkpoint", "on_epoch", "on_step", "precision"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     if (!strcmp(key, keys[i])) return true;
   return false;

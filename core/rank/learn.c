@@ -114,27 +114,20 @@ static moon_status learn_texts(const moon_dataset *d, const moon_feature *featur
   return status;
 }
 
-/* Events after the last training example are the future; examples of other parts are not to be known. */
-static void mark_training(const moon_dataset *d, uint8_t *training) {
-  int64_t last = 0;
-  for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] == MOON_TRAIN) last = d->log->events[d->examples.event[i]].time;
-  for (size_t i = 0; i < d->log->n; i++) training[i] = d->log->events[i].time <= last;
-  for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] != MOON_TRAIN) training[d->examples.event[i]] = 0;
-}
-
 moon_status moon_learn_texts(moon_dataset *d, const char *data_dir) {
-  uint8_t *training = moon_alloc(d->log->n);
+  uint8_t *training;
   d->vocabs = moon_calloc(d->plan->feature_count, sizeof *d->vocabs);
   d->vectors = moon_calloc(d->plan->feature_count, sizeof *d->vectors);
-  moon_status status = training && d->vocabs && d->vectors ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for vocabularies");
-  if (!status.code) mark_training(d, training);
+  if (!d->vocabs || !d->vectors) return moon_fail(MOON_ENOMEM, "no memory for vocabularies");
+  MOON_TRY(moon_list_training(d, &training));
+  moon_status status = moon_ok();
   for (size_t i = 0; i < d->plan->feature_count && !status.code; i++) {
     const moon_feature *feature = &d->plan->features[i];
     if (moon_feature_learns(feature)) status = moon_vocab_new(&d->vocabs[i]);
-    if (feature->op == MOON_FEATURE_FILE && !status.code) status = moon_vectors_read(feature, data_dir, d->vocabs[i], &d->vectors[i]);
-    else if (feature->texts && !status.code) status = learn_texts(d, feature, training, d->vocabs[i]);
+    if (feature->op == MOON_FEATURE_FILE && !status.code)
+      status = moon_vectors_read(feature, data_dir, d->vocabs[i], &d->vectors[i]);
+    else if (feature->texts && !status.code)
+      status = learn_texts(d, feature, training, d->vocabs[i]);
   }
   moon_free(training);
   return status;

@@ -36,6 +36,7 @@ struct moon_model {
   moon_param **params;         /* [param_count] all of the above that is trained; borrowed */
   size_t param_count;
   bool compiled;
+  moon_precision precision;    /* to score in */
   moon_infer *infer;           /* after compiling; NULL: the module is no plain stack and runs on a tape */
   model_scorers *scorers;
 };

@@ -1,13 +1,19 @@
 /* negatives.c - training examples of what was not even looked at.
  *
- * A log of looks tells a model which looks ended well; it never shows the thousands of things that nobody would have opened. A model that
- * is to find items in the whole catalogue has to have seen some: for each positive training example, a few items drawn evenly from the
- * catalogue, at the same moment and for the same user, count as failures. The parts that validate and test stay as they were observed. */
+ * A log of looks tells a model which looks ended well; it never shows the thousands of things that nobody would have opened. A model
+ * that is to find items in the whole catalogue has to have seen some: for each positive training example, a few items drawn from the
+ * catalogue, evenly or by popularity, at the same moment and for the same user, count as failures. The parts that validate and test
+ * stay as they were observed. */
+#include <math.h>
+#include <string.h>
+
 #include "rank/dataset.h"
 
 /* Room for the examples and `more` rows beside; filled in order of the log, so that the replay meets them as it goes. */
 static moon_status examples_room(size_t n, moon_examples *out) {
-  *out = (moon_examples){.event = moon_alloc(n * sizeof *out->event), .label = moon_alloc(n * sizeof *out->label), .item = moon_alloc(n * sizeof *out->item)};
+  *out = (moon_examples){.event = moon_alloc(n * sizeof *out->event),
+                         .label = moon_alloc(n * sizeof *out->label),
+                         .item = moon_alloc(n * sizeof *out->item)};
   if (out->event && out->label && out->item) return moon_ok();
   moon_examples_free(out);
   return moon_fail(MOON_ENOMEM, "no memory for %zu examples", n);
@@ -20,12 +26,63 @@ static void put(moon_examples *out, uint8_t *part, uint32_t event, uint32_t item
   part[out->n++] = of;
 }
 
-moon_status moon_add_negatives(moon_dataset *d, size_t each, uint64_t seed) {
-  size_t rows = moon_catalogue_rows(d->catalogue), items = d->catalogue->listed < rows ? d->catalogue->listed : rows, positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  if (!each || items < 2) return moon_ok();
-  if (positives > (UINT32_MAX - d->examples.n) / each) return moon_fail(MOON_ELIMIT, "%zu negatives for each of %zu positives are too many", each, positives);
-  size_t n = d->examples.n + positives * each;
+/* ---- which items ------------------------------------------------------------------------------------------------------ */
+
+/* Draws any listed item but the one that was chosen. */
+typedef struct lottery {
+  moon_rng rng;
+  size_t items;
+  double *upto; /* [items + 1] weights summed; NULL: all weigh the same */
+} lottery;
+
+static uint32_t draw_evenly(lottery *l, uint32_t own) {
+  uint32_t items = (uint32_t)l->items, other = moon_rng_below(&l->rng, items - (own < items));
+  return other + (own < items && other >= own);
+}
+
+/* The weight of the own item is cut out of the range, and the draw moves past the gap. */
+static uint32_t draw(lottery *l, uint32_t own) {
+  if (!l->upto) return draw_evenly(l, own);
+  double before = own < l->items ? l->upto[own] : 0, gap = own < l->items ? l->upto[own + 1] - before : 0,
+         all = l->upto[l->items] - gap;
+  if (!(all > 0)) return draw_evenly(l, own);
+  double at = moon_rng_uniform(&l->rng) * all;
+  if (gap > 0 && at >= before) at += gap;
+  size_t low = 0, high = l->items; /* the last item that begins at or before `at` and weighs something */
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    if (l->upto[middle] <= at)
+      low = middle;
+    else
+      high = middle;
+  }
+  bool fine = l->upto[low + 1] > l->upto[low] && low != own; /* not where rounding put `at` on an edge */
+  return fine ? (uint32_t)low : draw_evenly(l, own);
+}
+
+/* Mikolov et al. 2013: by count ^ power, the counts being those of the training part. */
+static moon_status weigh(const moon_dataset *d, const json_t *sampling, lottery *l) {
+  const char *by = json_string_value(json_object_get(sampling, "by"));
+  const json_t *power = json_object_get(sampling, "power");
+  if (!sampling || (by && !strcmp(by, "uniform"))) return moon_ok();
+  if (!by || strcmp(by, "popularity"))
+    return moon_fail(MOON_EINVAL, "negatives are drawn by uniform or popularity, not by '%s'", by ? by : "?");
+  if (!json_is_number(power) || !(json_number_value(power) >= 0))
+    return moon_fail(MOON_EINVAL, "the power of popularity must be a number, 0 or more");
+  l->upto = moon_calloc(l->items + 1, sizeof *l->upto);
+  if (!l->upto) return moon_fail(MOON_ENOMEM, "no memory to weigh %zu items", l->items);
+  for (size_t i = 0; i < d->examples.n; i++) {
+    uint32_t item = d->log->events[d->examples.event[i]].item;
+    if (d->part[i] == MOON_TRAIN && item < l->items) l->upto[item + 1]++;
+  }
+  for (size_t i = 1; i <= l->items; i++)
+    l->upto[i] = l->upto[i - 1] + (l->upto[i] > 0 ? pow(l->upto[i], json_number_value(power)) : 0);
+  return moon_ok();
+}
+
+/* ---- the examples ----------------------------------------------------------------------------------------------------- */
+
+static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
   moon_examples more;
   MOON_TRY(examples_room(n, &more));
   uint8_t *part = moon_alloc(n);
@@ -33,22 +90,33 @@ moon_status moon_add_negatives(moon_dataset *d, size_t each, uint64_t seed) {
     moon_examples_free(&more);
     return moon_fail(MOON_ENOMEM, "no memory for %zu examples", n);
   }
-  moon_rng rng;
-  moon_rng_seed(&rng, seed, 0x6e65676174697665); /* "negative" */
   for (size_t i = 0; i < d->examples.n; i++) {
     uint32_t event = d->examples.event[i], item = d->log->events[event].item;
     put(&more, part, event, item, d->examples.label[i], d->part[i]);
     if (d->part[i] != MOON_TRAIN || d->examples.label[i] == 0) continue;
-    for (size_t k = 0; k < each; k++) {
-      uint32_t other = moon_rng_below(&rng, (uint32_t)items - (item < items)); /* any but the one that was chosen */
-      put(&more, part, event, other + (item < items && other >= item), 0, MOON_TRAIN);
-    }
+    for (size_t k = 0; k < each; k++) put(&more, part, event, draw(l, item), 0, MOON_TRAIN);
   }
+  d->negatives = n - d->examples.n;
+  d->part_n[MOON_TRAIN] += d->negatives;
   moon_examples_free(&d->examples);
   moon_free(d->part);
   d->examples = more;
   d->part = part;
-  d->part_n[MOON_TRAIN] += positives * each;
-  d->negatives = positives * each;
   return moon_ok();
+}
+
+moon_status moon_add_negatives(moon_dataset *d, const json_t *label, uint64_t seed) {
+  json_int_t given = json_integer_value(json_object_get(label, "negatives"));
+  if (given < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)given);
+  size_t each = (size_t)given, rows = moon_catalogue_rows(d->catalogue), positives = 0;
+  lottery l = {.items = d->catalogue->listed < rows ? d->catalogue->listed : rows};
+  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+  if (!each || l.items < 2) return moon_ok();
+  if (positives > (UINT32_MAX - d->examples.n) / each)
+    return moon_fail(MOON_ELIMIT, "%zu negatives for each of %zu positives are too many", each, positives);
+  moon_rng_seed(&l.rng, seed, 0x6e65676174697665); /* "negative" */
+  MOON_TRY(weigh(d, json_object_get(label, "sampling"), &l));
+  moon_status status = add(d, each, d->examples.n + positives * each, &l);
+  moon_free(l.upto);
+  return status;
 }

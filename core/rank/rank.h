@@ -34,6 +34,11 @@ moon_status moon_model_save(const moon_model *model, moon_buf *safetensors);
 moon_status moon_model_load(moon_model *model, const char *bytes, size_t n); /* all or nothing; recompiles the scorer */
 /* After fitting or loading: compile for scoring. */
 moon_status moon_model_compile(moon_model *model);
+/* In which numbers it scores from now on; f32 unless told otherwise. MOON_EINVAL where that is not f32 and the model does not compile, with
+ * the line of the layer that does not, or where a layer cannot be had in that precision; the model is then as it was. */
+moon_status moon_model_set_precision(moon_model *model, moon_precision precision);
+/* The "precision" of a plan's training options; f32 where there is none. */
+moon_status moon_train_precision(const json_t *train, moon_precision *out);
 /* Probability for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
 moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
 /* The embedding of an item's id (for MMR by "embedding"); NULL where there is none, also for an item the vocabulary does not know.
@@ -50,6 +55,7 @@ typedef struct moon_dataset {
   moon_log *log;
   moon_examples examples;
   uint8_t *part;            /* [examples.n] a moon_part */
+  uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
   moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
@@ -61,25 +67,29 @@ typedef struct moon_dataset {
   moon_inputs inputs;       /* [examples.n] rows */
   float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */
   moon_state *state;        /* after the whole log */
-  /* What could be known when the judged part began: by time, everything before it; at random, everything but the examples to judge. */
+  /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
   moon_event *known;        /* [known_n] */
   size_t known_n;
   moon_state *state_then;   /* after those */
   int64_t judged_from;      /* the time of the first example to judge */
   moon_rule_report *rules;
   size_t rule_count;
-  moon_csv_report events_report, items_report;
+  moon_read_report events_report, items_report;
   moon_arena arena;
 } moon_dataset;
 typedef struct moon_dataset_options {
   const char *data_dir;
   size_t max_bad_rows;
+  moon_rejects *rejects; /* where the rows that are left out are told of; may be NULL */
   const moon_row_functions *functions;
   const moon_progress *progress;
   const struct moon_bundle *vocab_of; /* evaluate: use this bundle's vocabularies instead of making new ones; NULL when training */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
 void moon_dataset_free(moon_dataset *dataset);
+/* {"items":{"rows","malformed"},"events":{..},"rules":[{"rule","why","before","after","dropped"?:["user=u1, .."]}]}: what was read and
+ * what each rule made of it, with the first rows that went where `samples`. New reference. */
+json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
 
 /* ---- fitting (fit*.c) ----------------------------------------------------------------------------------------------------- */
 
@@ -151,9 +161,14 @@ typedef struct moon_evaluate_options {
 moon_status moon_evaluate(const moon_model *model, const moon_dataset *dataset, const json_t *metrics, uint64_t seed,
                           const moon_evaluate_options *options, json_t **out);
 
+/* What the model's precision changes, against f32, over the examples of the judged part (new reference):
+ * {"name":"int8","bytes":{"f32":..,"int8":..},"difference":{"most":..,"mean":..},"auc":{"f32":..,"int8":..},"logloss":{"f32":..,"int8":..}}
+ * bytes are those of the compiled layers, without tables of embeddings; the difference is that of the scores. *out is NULL for f32. */
+moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset, json_t **out);
+
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
-/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash), recipe.lua, plan.json, vocab.json,
+/* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, what became of the data's rows), recipe.lua, plan.json, vocab.json,
  * catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json. Same seed and data: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
@@ -164,6 +179,7 @@ typedef struct moon_bundle {
   moon_features *features;
   moon_state *state;
   moon_model *model;
+  moon_precision precision; /* the plan's, in which the model scores */
   moon_similar *similar;
 } moon_bundle;
 /* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no

@@ -34,14 +34,48 @@ void moon_model_free_scorers(model_scorers *scorers) {
   moon_free(scorers);
 }
 
+/* What the model scores with in `precision`; NULL: the tape, which is f32. */
+static moon_status make_plan(const moon_model *model, moon_precision precision, moon_infer **out) {
+  moon_infer *full;
+  moon_status why;
+  MOON_TRY(moon_module_compile(model->module, model->sigmoid ? MOON_SIGMOID : MOON_LINEAR, &full, &why));
+  *out = full;
+  if (precision == MOON_FULL) return moon_ok();
+  if (!full) return moon_fail(MOON_EINVAL, "%s (precision \"%s\" is for what does)", why.message, moon_precision_name(precision));
+  moon_status status = moon_infer_quantise(full, precision, NULL, 0, out, NULL);
+  moon_infer_free(full);
+  return status;
+}
+
 moon_status moon_model_compile(moon_model *model) {
   moon_infer *fresh = NULL;
-  MOON_TRY(moon_module_compile(model->module, model->sigmoid ? MOON_SIGMOID : MOON_LINEAR, &fresh));
+  MOON_TRY(make_plan(model, model->precision, &fresh));
   if (!fresh && !model->scorers) MOON_TRY(make_scorers(&model->scorers));
   moon_infer_free(model->infer);
   model->infer = fresh;
   model->compiled = true;
   return moon_ok();
+}
+
+moon_status moon_model_set_precision(moon_model *model, moon_precision precision) {
+  moon_infer *fresh;
+  MOON_TRY(make_plan(model, precision, &fresh)); /* also of a model that is not compiled: to know that it can be */
+  model->precision = precision;
+  if (!model->compiled) {
+    moon_infer_free(fresh);
+    return moon_ok();
+  }
+  moon_infer_free(model->infer);
+  model->infer = fresh;
+  return moon_ok();
+}
+
+moon_status moon_train_precision(const json_t *train, moon_precision *out) {
+  const json_t *name = json_object_get(train, "precision");
+  *out = MOON_FULL;
+  if (!name || json_is_null(name)) return moon_ok();
+  if (!json_is_string(name)) return moon_fail(MOON_EINVAL, "precision must be \"f32\", \"bf16\" or \"int8\"");
+  return moon_precision_parse(json_string_value(name), out);
 }
 
 static moon_status take_tape(model_scorers *scorers, moon_tape **tape) {

@@ -23,7 +23,8 @@ static moon_status parse_ids(const char *name, const moon_buf *bytes, moon_vocab
     line++;
     if (!n || memchr(at, 0, n)) return moon_fail(MOON_EFORMAT, "%s:%zu: an id is missing", name, line);
     MOON_TRY(moon_vocab_add(vocab, at, n));
-    if (moon_vocab_size(vocab) == known) return moon_fail(MOON_EFORMAT, "%s:%zu: the id '%.*s' is there twice", name, line, n < 60 ? (int)n : 60, at);
+    if (moon_vocab_size(vocab) == known)
+      return moon_fail(MOON_EFORMAT, "%s:%zu: the id '%.*s' is there twice", name, line, n < 60 ? (int)n : 60, at);
     at = stop ? stop + 1 : end;
   }
   return line ? moon_ok() : moon_fail(MOON_EFORMAT, "%s is empty", name);
@@ -73,7 +74,8 @@ static moon_status check_vectors(const moon_feature *feature, const moon_tensor 
   int dims = moon_tensor_dims(vectors);
   const size_t *shape = moon_tensor_shape(vectors);
   if (dims != 2 || shape[1] != feature->dim)
-    return moon_fail(MOON_EFORMAT, "the shape is %s, but rows of %zu numbers (dim) are wanted", moon_shape_write(dims, shape).text, feature->dim);
+    return moon_fail(MOON_EFORMAT, "the shape is %s, but rows of %zu numbers (dim) are wanted",
+                     moon_shape_write(dims, shape).text, feature->dim);
   if (shape[0] != ids) return moon_fail(MOON_EFORMAT, "there are %zu rows, but %zu ids in %s", shape[0], ids, feature->ids);
   const float *at = moon_tensor_data(vectors);
   for (size_t i = 0; i < shape[0] * shape[1]; i++)

@@ -125,16 +125,6 @@ static int map_body(lua_State *L) {
   return 0;
 }
 
-/* The filled column takes the place of the table's own, or becomes its last. */
-static moon_status install(moon_table *table, moon_table *fresh, const char *name) {
-  moon_column *target = moon_table_column(table, name);
-  if (!target) MOON_TRY(moon_table_add_column(table, name, fresh->columns[0].type, &target));
-  moon_column old = *target;
-  *target = fresh->columns[0];
-  fresh->columns[0] = old;
-  return moon_ok();
-}
-
 static moon_status map(void *self, uint32_t fn, moon_table *table, const char *name) {
   moon_host *host = self;
   map_args args = {.rows = {.host = host, .fn = fn, .table = table, .name = name, .status = moon_ok()}};
@@ -146,7 +136,7 @@ static moon_status map(void *self, uint32_t fn, moon_table *table, const char *n
   if (!st.code) st = args.rows.status;
   if (!st.code && !args.rows.typed) st = moon_table_add_column(args.fresh, name, MOON_NUMBER, &args.rows.column);
   if (!st.code) st = pad(args.rows.column, table->rows);
-  if (!st.code) st = install(table, args.fresh, name);
+  if (!st.code) st = moon_table_adopt(table, args.fresh);
   moon_table_free(args.fresh);
   return st;
 }

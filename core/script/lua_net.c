@@ -4,15 +4,18 @@
  * positions from 1, and of a sequence { tensor, lengths = ... } says how many steps of each row count. */
 #include <string.h>
 
-#include "nn/fit_tensor.h"
-#include "script/lua_tape.h"
+#include "script/lua_net.h"
+#include "script/lua_plan.h"
 
 #define NET_TYPE "moonshelf.net"
-enum { INPUTS_MAX = 64, FIT_PASSES = 3 };
+enum { INPUTS_MAX = 64 };
 
-typedef struct net_box {
+typedef struct net_box { /* user value 1: the plan */
   moon_module *module;
   bool training;
+  bool planned;              /* there was a look whether it compiles */
+  const moon_lua_plan *plan; /* of the weights at `version`; NULL: it does not compile */
+  uint64_t version;
 } net_box;
 
 static net_box *check_net(lua_State *L, const char *what) {
@@ -86,8 +89,8 @@ static moon_status new_module(moon_account *account, const json_t *spec, moon_dt
   return st;
 }
 
-/* Multiplications of a row, roughly: each weight once a step. A table of embeddings is looked up, not multiplied. */
-static double row_work(const moon_module *module) {
+/* A table of embeddings is looked up, not multiplied. */
+double moon_net_row_work(const moon_module *module) {
   size_t n;
   double weights = 0, steps = 1;
   moon_param *const *params = moon_module_params(module, &n);
@@ -119,8 +122,8 @@ static int build(lua_State *L) {
   uint64_t seeded = seed ? moon_tensor_size(L, seed, "m.nn.build: seed") : 0;
   moon_dtype real = dtype ? moon_tensor_dtype_arg(L, dtype, "m.nn.build") : MOON_F32;
   json_t *spec = moon_json_push(L, 1, "m.nn.build: the model");
-  net_box *self = lua_newuserdatauv(L, sizeof *self, 0);
-  *self = (net_box){NULL, true};
+  net_box *self = lua_newuserdatauv(L, sizeof *self, 1);
+  *self = (net_box){.training = true};
   luaL_setmetatable(L, NET_TYPE);
   int tries = 0;
   for (moon_status st = new_module(home->account, spec, real, forms, n, seeded, &self->module); st.code;
@@ -251,7 +254,7 @@ static int net_call(lua_State *L) {
   moon_use_keep(&use);
   size_t rows = SIZE_MAX;
   moon_value *values = tape_inputs(&use, alone ? 2 : 3, self->module, &rows);
-  moon_use_charge(&use, row_work(self->module) * (double)rows);
+  moon_use_charge(&use, moon_net_row_work(self->module) * (double)rows);
   moon_pass pass = {.tape = use.g->tape,
                     .rows = rows,
                     .inputs = values,
@@ -281,8 +284,7 @@ static int net_penalty(lua_State *L) {
 
 /* ---- over tensors ---------------------------------------------------------------------------------------------------------- */
 
-/* Whole numbers from 0 as 32 bits, in a userdata at the top. */
-static const uint32_t *narrow(lua_State *L, const moon_tensor *t, const char *what) {
+const uint32_t *moon_net_narrow(lua_State *L, const moon_tensor *t, const char *what) {
   size_t n = moon_tensor_count(t);
   uint32_t *out = lua_newuserdatauv(L, (n + 1) * sizeof *out, 0);
   const int64_t *from = moon_tensor_data(t);
@@ -297,11 +299,10 @@ static const uint32_t *whole_numbers(lua_State *L, int index, size_t rows, const
   const moon_tensor *t = moon_tensor_check(L, index, what);
   if (moon_tensor_dtype(t) != MOON_I64 || !moon_tensor_is_contiguous(t) || moon_tensor_count(t) != rows)
     moon_tensor_raise(L, "%s: lengths are a contiguous i64 tensor [%zu]", what, rows);
-  return narrow(L, t, what);
+  return moon_net_narrow(L, t, what);
 }
 
-/* The tensor at `index` of the module's dtype. */
-static const moon_tensor *numbers_at(lua_State *L, moon_tensor_home *home, int index, moon_dtype dtype, const char *what) {
+const moon_tensor *moon_net_numbers(lua_State *L, moon_tensor_home *home, int index, moon_dtype dtype, const char *what) {
   const moon_tensor *t = moon_tensor_check(L, index, what);
   if (moon_tensor_dtype(t) == dtype && moon_tensor_is_contiguous(t)) return t;
   moon_tensor_charge(L, home, (double)moon_tensor_count(t) * MOON_COST_CHEAP);
@@ -310,9 +311,8 @@ static const moon_tensor *numbers_at(lua_State *L, moon_tensor_home *home, int i
   return *cast;
 }
 
-/* All rows of the inputs at `index`, in a userdata; what they borrow lies above it on the stack. */
-static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index, const moon_module *module, size_t *rows,
-                                const char *what) {
+const moon_rows *moon_net_inputs(lua_State *L, moon_tensor_home *home, int index, const moon_module *module, size_t *rows,
+                                 const char *what) {
   size_t n;
   const moon_form *forms = moon_module_inputs(module, &n);
   check_names(L, index, forms, n, what);
@@ -325,11 +325,11 @@ static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index,
       continue;
     }
     const moon_tensor *t = forms[i].ids ? moon_tensor_positions(L, home, in.value, what)
-                                        : numbers_at(L, home, in.value, moon_module_dtype(module), what);
+                                        : moon_net_numbers(L, home, in.value, moon_module_dtype(module), what);
     check_shape(L, what, &forms[i], moon_tensor_dims(t), moon_tensor_shape(t), rows);
     inputs[i].each = *rows ? moon_tensor_count(t) / *rows : 0;
     if (forms[i].ids)
-      check_ids(L, what, &forms[i], inputs[i].ids = narrow(L, t, what), moon_tensor_count(t));
+      check_ids(L, what, &forms[i], inputs[i].ids = moon_net_narrow(L, t, what), moon_tensor_count(t));
     else
       inputs[i].numbers = moon_tensor_data(t);
     if (in.lengths) inputs[i].lengths = whole_numbers(L, in.lengths, *rows, what);
@@ -337,143 +337,21 @@ static moon_rows *tensor_inputs(lua_State *L, moon_tensor_home *home, int index,
   return inputs;
 }
 
-static moon_status in_account(moon_account *account, const moon_tensor_fit *fit) {
-  moon_account *before = moon_account_enter(account);
-  moon_status st = moon_tensor_fit_run(fit);
-  moon_account_enter(before);
-  return st;
-}
+/* ---- running --------------------------------------------------------------------------------------------------------------- */
 
-typedef struct watch {
-  lua_State *L;
-  int result, on_epoch; /* stack indices; 0: no function */
-  const moon_epoch *epoch;
-  bool stop;
-} watch;
-
-static void add_number(lua_State *L, int table, const char *name, double x) {
-  if (lua_getfield(L, table, name) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, table, name);
+/* Pushes the plan of the net's weights as they are now, compiled where they have changed since; NULL: the net does not compile. */
+static const moon_lua_plan *push_plan(lua_State *L, moon_tensor_home *home, net_box *self) {
+  uint64_t version = moon_module_version(self->module);
+  if (self->planned && (!self->plan || self->version == version)) {
+    lua_getiuservalue(L, 1, 1);
+    return self->plan;
   }
-  lua_pushnumber(L, x);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  lua_pop(L, 1);
-}
-
-/* Stack: the watch, the result, the function or nil. */
-static int watch_body(lua_State *L) {
-  watch *w = lua_touserdata(L, 1);
-  const moon_epoch *e = w->epoch;
-  bool validated = e->validation_loss == e->validation_loss;
-  add_number(L, 2, "train_loss", e->train_loss);
-  if (validated) add_number(L, 2, "validation_loss", e->validation_loss);
-  if (lua_isnil(L, 3)) return 0;
-  lua_pushvalue(L, 3);
-  lua_createtable(L, 0, 4);
-  lua_pushinteger(L, (lua_Integer)e->epoch);
-  lua_setfield(L, -2, "epoch");
-  lua_pushinteger(L, (lua_Integer)e->epochs);
-  lua_setfield(L, -2, "epochs");
-  lua_pushnumber(L, e->train_loss);
-  lua_setfield(L, -2, "train_loss");
-  if (validated) {
-    lua_pushnumber(L, e->validation_loss);
-    lua_setfield(L, -2, "validation_loss");
-  }
-  lua_call(L, 1, 1);
-  w->stop = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-  return 0;
-}
-
-static moon_status on_epoch(void *self, const moon_epoch *epoch, bool *stop) {
-  watch *w = self;
-  lua_State *L = w->L;
-  w->epoch = epoch;
-  if (!lua_checkstack(L, 8)) return moon_fail(MOON_ENOMEM, "no memory for Lua's stack");
-  lua_pushcfunction(L, watch_body);
-  lua_pushlightuserdata(L, w);
-  lua_pushvalue(L, w->result);
-  if (w->on_epoch)
-    lua_pushvalue(L, w->on_epoch);
-  else
-    lua_pushnil(L);
-  if (lua_pcall(L, 3, 0, 0)) return moon_fail(MOON_ESCRIPT, "an error in Lua");
-  *stop = w->stop;
-  return moon_ok();
-}
-
-static size_t size_option(moon_use *use, const char *name, size_t otherwise) {
-  int index = moon_use_option(use, 2, name);
-  return index ? moon_tensor_size(use->L, index, name) : otherwise;
-}
-
-/* The loss, the optimiser and what else says how to train, from the table at 2. */
-static moon_tensor_fit how_to_fit(moon_use *use) {
-  lua_State *L = use->L;
-  moon_tensor_fit fit = {
-      .epochs = size_option(use, "epochs", 10), .batch = size_option(use, "batch", 32), .seed = size_option(use, "seed", 1)};
-  int loss = moon_use_option(use, 2, "loss"), validation = moon_use_option(use, 2, "validation");
-  if (!loss || lua_type(L, loss) != LUA_TSTRING)
-    moon_tensor_raise(L, "net:fit: 'loss' must be bce, bce_logits, mse or cross_entropy");
-  moon_status st = moon_fit_loss_parse(lua_tostring(L, loss), &fit.loss);
-  if (st.code) moon_tensor_raise(L, "net:fit: %s", st.message);
-  fit.validation = validation ? moon_use_number(use, validation, 0) : 0;
-  if (!moon_use_option(use, 2, "optimizer")) {
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "adam");
-    lua_setfield(L, -2, "type");
-  }
-  fit.optimizer = moon_json_push(L, -1, "net:fit: the optimizer");
-  return fit;
-}
-
-static moon_rows target_at(lua_State *L, moon_tensor_home *home, int index, const moon_tensor_fit *fit) {
-  moon_rows target = {NULL};
-  const moon_tensor *t = fit->loss == MOON_FIT_CROSS_ENTROPY
-                             ? moon_tensor_positions(L, home, index, "net:fit: y")
-                             : numbers_at(L, home, index, moon_module_dtype(fit->module), "net:fit: y");
-  if (!moon_tensor_dims(t) || moon_tensor_shape(t)[0] != fit->rows)
-    moon_tensor_raise(L, "net:fit: y is %s, but x has %zu rows", moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
-                      fit->rows);
-  target.each = fit->rows ? moon_tensor_count(t) / fit->rows : 0;
-  if (fit->loss == MOON_FIT_CROSS_ENTROPY)
-    target.ids = narrow(L, t, "net:fit: y");
-  else
-    target.numbers = moon_tensor_data(t);
-  return target;
-}
-
-/* net:fit { x =, y =, loss =, ... } -> { train_loss = { ... }, validation_loss = { ... } } */
-static int net_fit(lua_State *L) {
-  static const char *const names[] = {"x", "y", "loss", "optimizer", "epochs", "batch", "validation", "seed", "on_epoch", NULL};
-  moon_tensor_home *home = moon_tensor_home_of(L);
-  const net_box *self = check_net(L, "net:fit");
-  lua_settop(L, 2);
-  moon_use use = {.L = L, .op = "net:fit"};
-  if (!moon_use_options(&use, 2, names))
-    return moon_tensor_raise(L, "net:fit: a table is wanted: net:fit { x = ..., y = ..., loss = ... }");
-  int x = moon_use_option(&use, 2, "x"), y = moon_use_option(&use, 2, "y"), function = moon_use_option(&use, 2, "on_epoch");
-  if (!x || !y) return moon_tensor_raise(L, "net:fit: '%s' is missing", x ? "y" : "x");
-  if (function && lua_type(L, function) != LUA_TFUNCTION)
-    return moon_tensor_raise(L, "net:fit: 'on_epoch' must be a function, got %s", luaL_typename(L, function));
-  moon_tensor_fit fit = how_to_fit(&use);
-  fit.module = self->module;
-  fit.rows = SIZE_MAX;
-  fit.inputs = tensor_inputs(L, home, x, self->module, &fit.rows, "net:fit");
-  fit.target = target_at(L, home, y, &fit);
-  moon_tensor_charge(L, home, row_work(self->module) * (double)fit.rows * (double)fit.epochs * FIT_PASSES);
-  lua_newtable(L);
-  watch w = {.L = L, .result = lua_gettop(L), .on_epoch = function};
-  fit.on_epoch = on_epoch;
-  fit.self = &w;
-  moon_status st = in_account(home->account, &fit);
-  if (st.code == MOON_ESCRIPT) return lua_error(L);
-  if (st.code) return moon_tensor_raise(L, "net:fit: %s", st.message);
-  lua_settop(L, w.result);
-  return 1;
+  self->planned = false;
+  const moon_lua_plan *fresh = moon_plan_push(L, home, self->module, "net:predict", NULL);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, 1);
+  self->plan = fresh, self->version = version, self->planned = true;
+  return fresh;
 }
 
 static moon_status run_predict(moon_account *account, const moon_module *module, const moon_rows *inputs, size_t rows, void *y) {
@@ -483,22 +361,67 @@ static moon_status run_predict(moon_account *account, const moon_module *module,
   return st;
 }
 
+/* Pushes room for the answer. */
+static moon_tensor *push_answer(lua_State *L, moon_tensor_home *home, const moon_module *module, size_t rows) {
+  const moon_form *out = moon_module_out(module);
+  size_t shape[MOON_MAX_DIMS] = {rows};
+  if (out->ids || out->dims + 1 > MOON_MAX_DIMS)
+    moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
+  for (int d = 0; d < out->dims; d++) shape[d + 1] = out->shape[d];
+  return moon_numbers_push(L, home, moon_module_dtype(module), out->dims + 1, shape, NULL);
+}
+
 /* net:predict(inputs) -> a tensor [n, ...]; nothing drops and no statistics move */
 static int net_predict(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
-  const net_box *self = check_net(L, "net:predict");
+  net_box *self = check_net(L, "net:predict");
   lua_settop(L, 2);
-  size_t rows = SIZE_MAX, shape[MOON_MAX_DIMS];
+  size_t rows = SIZE_MAX;
   if (lua_isnil(L, 2)) return moon_tensor_raise(L, "net:predict: inputs are wanted: net:predict(x)");
-  const moon_rows *inputs = tensor_inputs(L, home, 2, self->module, &rows, "net:predict");
-  const moon_form *out = moon_module_out(self->module);
-  if (out->ids || out->dims + 1 > MOON_MAX_DIMS)
-    return moon_tensor_raise(L, "net:predict: the net answers %s", moon_form_write(out).text);
-  shape[0] = rows;
-  for (int d = 0; d < out->dims; d++) shape[d + 1] = out->shape[d];
-  moon_tensor_charge(L, home, row_work(self->module) * (double)rows);
-  moon_tensor *y = moon_numbers_push(L, home, moon_module_dtype(self->module), out->dims + 1, shape, NULL);
+  const moon_lua_plan *plan = push_plan(L, home, self);
+  if (plan && moon_tensor_is(L, 2) && moon_plan_takes(plan, moon_tensor_check(L, 2, "net:predict"))) {
+    const moon_tensor *x = moon_tensor_check(L, 2, "net:predict");
+    moon_tensor *y = push_answer(L, home, self->module, moon_tensor_shape(x)[0]);
+    moon_plan_run(L, home, plan, moon_tensor_data(x), moon_tensor_shape(x)[0], moon_tensor_data(y));
+    return 1;
+  }
+  const moon_rows *inputs = moon_net_inputs(L, home, 2, self->module, &rows, "net:predict");
+  moon_tensor *y = push_answer(L, home, self->module, rows);
+  if (plan) {
+    moon_plan_run(L, home, plan, inputs->numbers, rows, moon_tensor_data(y));
+    return 1;
+  }
+  moon_tensor_charge(L, home, moon_net_row_work(self->module) * (double)rows);
   MOON_TENSOR_CALL(L, home, "net:predict: ", run_predict(home->account, self->module, inputs, rows, moon_tensor_data(y)));
+  return 1;
+}
+
+static moon_precision precision_option(moon_use *use) {
+  int index = moon_use_option(use, 2, "precision");
+  moon_precision precision = MOON_FULL;
+  if (!index) return precision;
+  if (lua_type(use->L, index) != LUA_TSTRING)
+    moon_tensor_raise(use->L, "net:compile: 'precision' must be f32, bf16 or int8, got %s", luaL_typename(use->L, index));
+  moon_status st = moon_precision_parse(lua_tostring(use->L, index), &precision);
+  if (st.code) moon_tensor_raise(use->L, "net:compile: %s", st.message);
+  return precision;
+}
+
+/* net:compile { precision =, calibrate = } -> a plan of the weights as they are */
+static int net_compile(lua_State *L) {
+  static const char *const names[] = {"precision", "calibrate", NULL};
+  moon_tensor_home *home = moon_tensor_home_of(L);
+  const net_box *self = check_net(L, "net:compile");
+  lua_settop(L, 2);
+  moon_use use = {.L = L, .op = "net:compile"};
+  if (!moon_use_options(&use, 2, names)) lua_newtable(L), lua_replace(L, 2);
+  moon_precision precision = precision_option(&use);
+  int calibrate = moon_use_option(&use, 2, "calibrate");
+  size_t rows = SIZE_MAX;
+  const moon_rows *x = calibrate ? moon_net_inputs(L, home, calibrate, self->module, &rows, "net:compile") : NULL;
+  moon_status why;
+  if (!moon_plan_push(L, home, self->module, "net:compile", &why)) return moon_tensor_raise(L, "net:compile: %s", why.message);
+  if (precision != MOON_FULL || x) moon_plan_quantise(L, home, lua_gettop(L), precision, x ? x->numbers : NULL, x ? rows : 0);
   return 1;
 }
 
@@ -515,11 +438,17 @@ static int net_index(lua_State *L) {
   return moon_tensor_lookup(L, lua_upvalueindex(1), "method of a net");
 }
 
+static void add_more(lua_State *L, int home, const char *type) {
+  moon_net_add_fit(L, home);
+  moon_net_add_state(L, home, type);
+}
+
 void moon_lua_net_set(lua_State *L, int home) {
   static const luaL_Reg meta[] = {{"__gc", net_collect}, {"__call", net_call}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"fit", net_fit},
-                                     {"predict", net_predict}, {"train", net_train},     {NULL, NULL}};
-  moon_object_register(L, home, NET_TYPE, meta, methods, moon_net_add_state, net_index);
+  static const luaL_Reg methods[] = {{"forward", net_call},    {"penalty", net_penalty}, {"predict", net_predict},
+                                     {"compile", net_compile}, {"train", net_train},     {NULL, NULL}};
+  moon_plan_register(L, home);
+  moon_object_register(L, home, NET_TYPE, meta, methods, add_more, net_index);
   lua_pushvalue(L, home);
   lua_pushcclosure(L, build, 1);
   lua_setfield(L, -2, "build");

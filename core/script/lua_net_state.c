@@ -1,22 +1,7 @@
 /* lua_net_state.c - what a net holds: parameters, state, files, and how it draws itself. */
 #include <string.h>
 
-#include "nn/module.h"
-#include "script/lua_tape.h"
-
-#define BYTES_TYPE "moonshelf.net.bytes"
-
-/* Text or a file on its way, freed whatever Lua raises; pushed. */
-static moon_buf *push_buf(lua_State *L) {
-  moon_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  memset(buf, 0, sizeof *buf);
-  luaL_setmetatable(L, BYTES_TYPE);
-  return buf;
-}
-static int buf_collect(lua_State *L) {
-  moon_buf_free(luaL_checkudata(L, 1, BYTES_TYPE));
-  return 0;
-}
+#include "script/lua_net.h"
 
 static int net_params(lua_State *L) {
   const moon_module *module = moon_net_check(L, "net:params");
@@ -57,11 +42,27 @@ static int net_state(lua_State *L) {
   return 1;
 }
 
+static bool is_saved(const moon_module *module, const char *name) {
+  moon_named_tensor one;
+  for (size_t i = 0; saved_at(module, i, &one); i++)
+    if (!strcmp(one.name, name)) return true;
+  return false;
+}
+
+/* The table at 2 has no names but the net's; of several the first in the alphabet is told. */
+static void check_extra(lua_State *L, const moon_module *module) {
+  const char *extra = NULL;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (!is_saved(module, name) && (!extra || strcmp(name, extra) < 0)) extra = name;
+  }
+  if (extra) moon_tensor_raise(L, "net:load: the net has no '%s'", extra);
+}
+
 /* The tensors of the table at 2 fit the net's, one for one. */
 static void check_state(lua_State *L, const moon_module *module) {
   moon_named_tensor one;
-  size_t n = 0, given_n = 0;
-  for (; saved_at(module, n, &one); n++, lua_pop(L, 1)) {
+  for (size_t i = 0; saved_at(module, i, &one); i++, lua_pop(L, 1)) {
     lua_getfield(L, 2, one.name);
     if (!moon_tensor_is(L, -1)) moon_tensor_raise(L, "net:load: '%s' is missing", one.name);
     const moon_tensor *t = moon_tensor_check(L, -1, "net:load");
@@ -70,8 +71,7 @@ static void check_state(lua_State *L, const moon_module *module) {
                         moon_shape_write(moon_tensor_dims(t), moon_tensor_shape(t)).text,
                         moon_shape_write(moon_tensor_dims(one.tensor), moon_tensor_shape(one.tensor)).text);
   }
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) given_n++;
-  if (given_n != n) moon_tensor_raise(L, "net:load: %zu tensors for a net of %zu", given_n, n);
+  check_extra(L, module);
 }
 
 /* net:load(state or path of a .safetensors file): all of it or nothing */
@@ -93,6 +93,7 @@ static int net_load(lua_State *L) {
     lua_getfield(L, 2, one.name);
     moon_tensor *into = (moon_tensor *)(uintptr_t)one.tensor; /* the net's own */
     MOON_TENSOR_CALL(L, home, "net:load: ", moon_tensor_copy(moon_tensor_check(L, -1, "net:load"), into));
+    moon_tensor_touch(into);
   }
   lua_settop(L, 1);
   return 1;
@@ -100,26 +101,24 @@ static int net_load(lua_State *L) {
 
 /* net:save(path), as safetensors */
 static int net_save(lua_State *L) {
+  moon_tensor_home *home = moon_tensor_home_of(L);
   const moon_module *module = moon_net_check(L, "net:save");
-  if (moon_tensor_home_of(L)->host) return moon_tensor_raise(L, "net:save: a script in the sandbox writes no files");
-  if (lua_type(L, 2) != LUA_TSTRING) return moon_tensor_raise(L, "net:save: a path is wanted, got %s", luaL_typename(L, 2));
+  moon_bytes_may_write(L, home, 2, "net:save");
   size_t n = 0;
   moon_named_tensor one;
   while (saved_at(module, n, &one)) n++;
   moon_named_tensor *all = lua_newuserdatauv(L, (n + 1) * sizeof *all, 0);
   for (size_t i = 0; i < n; i++) saved_at(module, i, &all[i]);
-  moon_buf *bytes = push_buf(L);
-  moon_status st = moon_safetensors_write(all, n, bytes);
-  if (!st.code) st = moon_file_write(lua_tostring(L, 2), bytes->data, bytes->n);
-  moon_buf_free(bytes);
-  if (st.code) return moon_tensor_raise(L, "net:save: %s", st.message);
+  moon_buf *bytes = moon_bytes_push(L);
+  MOON_TENSOR_CALL(L, home, "net:save: ", moon_safetensors_write(all, n, bytes));
+  moon_bytes_write(L, bytes, 2, "net:save");
   return 0;
 }
 
 /* net:summary(): a line for each layer */
 static int net_summary(lua_State *L) {
   const moon_module *module = moon_net_check(L, "net:summary");
-  moon_buf *text = push_buf(L);
+  moon_buf *text = moon_bytes_push(L);
   moon_status st = moon_module_summary(module, text);
   if (st.code) return moon_tensor_raise(L, "net:summary: %s", st.message);
   lua_pushlstring(L, text->data, text->n);
@@ -127,12 +126,9 @@ static int net_summary(lua_State *L) {
   return 1;
 }
 
-/* net:freeze([on]): all parameters */
+/* net:freeze([on]): all parameters and running statistics */
 static int net_freeze(lua_State *L) {
-  const moon_module *module = moon_net_check(L, "net:freeze");
-  size_t n;
-  moon_param *const *params = moon_module_params(module, &n);
-  for (size_t i = 0; i < n; i++) params[i]->frozen = lua_isnone(L, 2) || lua_toboolean(L, 2);
+  moon_module_freeze(moon_net_check(L, "net:freeze"), lua_isnone(L, 2) || lua_toboolean(L, 2));
   lua_settop(L, 1);
   return 1;
 }
@@ -146,8 +142,5 @@ void moon_net_add_state(lua_State *L, int home, const char *type) {
   lua_pushvalue(L, home);
   lua_pushcclosure(L, net_summary, 1);
   lua_setfield(L, -2, "__tostring");
-  luaL_newmetatable(L, BYTES_TYPE);
-  lua_pushcfunction(L, buf_collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }

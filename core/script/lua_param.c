@@ -156,6 +156,7 @@ static int param_set(lua_State *L) {
   const moon_tensor *value = moon_tensor_operand(L, home, 2, p->value, "param:set");
   moon_tensor_charge(L, home, (double)moon_tensor_count(p->value) * MOON_COST_CHEAP);
   MOON_TENSOR_CALL(L, home, "param:set: ", moon_tensor_copy(value, p->value));
+  moon_tensor_touch(p->value);
   lua_settop(L, 1);
   return 1;
 }
@@ -278,6 +279,27 @@ static int optimizer_steps(lua_State *L) {
   return 1;
 }
 
+/* opt:save(path), opt:load(path): all that it keeps but its settings, as safetensors */
+static int optimizer_save(lua_State *L) {
+  moon_tensor_home *home = moon_tensor_home_of(L);
+  const optimizer_box *self = check_optimizer(L, "optimizer:save");
+  moon_bytes_may_write(L, home, 2, "optimizer:save");
+  moon_buf *bytes = moon_bytes_push(L);
+  MOON_TENSOR_CALL(L, home, "optimizer:save: ", moon_optimizer_save(self->optimizer, bytes));
+  moon_bytes_write(L, bytes, 2, "optimizer:save");
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int optimizer_load(lua_State *L) {
+  moon_tensor_home *home = moon_tensor_home_of(L);
+  const optimizer_box *self = check_optimizer(L, "optimizer:load");
+  const moon_buf *bytes = moon_bytes_read(L, home, 2, "optimizer:load");
+  MOON_TENSOR_CALL(L, home, "optimizer:load: ", moon_optimizer_load(self->optimizer, bytes->data, bytes->n));
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* ---- registration ---------------------------------------------------------------------------------------------------------- */
 
 static int param_index(lua_State *L) {
@@ -314,7 +336,9 @@ void moon_lua_param_register(lua_State *L, int home) {
                                      {NULL, NULL}};
   static const luaL_Reg optimizer_meta[] = {{"__gc", optimizer_collect}, {NULL, NULL}};
   static const luaL_Reg optimizer_methods[] = {
-      {"step", optimizer_step}, {"zero", optimizer_zero}, {"lr", optimizer_lr}, {"steps", optimizer_steps}, {NULL, NULL}};
+      {"step", optimizer_step},   {"zero", optimizer_zero}, {"lr", optimizer_lr},
+      {"steps", optimizer_steps}, {"save", optimizer_save}, {"load", optimizer_load},
+      {NULL, NULL}};
   moon_object_register(L, home, MOON_PARAM_TYPE, meta, methods, NULL, param_index);
   moon_object_register(L, home, OPTIMIZER_TYPE, optimizer_meta, optimizer_methods, NULL, optimizer_index);
 }

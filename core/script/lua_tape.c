@@ -182,12 +182,35 @@ static const uint32_t *narrow(moon_use *use, const moon_tensor *t, const char *w
   return room;
 }
 
+/* Positions that lie as they are wanted need no copy but the narrow one. */
+static const uint32_t *narrow_positions(moon_use *use, const moon_tensor *t) {
+  size_t n = moon_tensor_count(t);
+  uint32_t *room = use_room(use, n, sizeof *room);
+  const int64_t *from = moon_tensor_data(t);
+  moon_use_charge(use, (double)n * MOON_COST_CHEAP);
+  for (size_t i = 0; i < n; i++) {
+    if (from[i] < 1) moon_tensor_raise(use->L, "%s: positions count from 1, got %lld", use->op, (long long)from[i]);
+    if (from[i] > MOON_NONE) moon_tensor_raise(use->L, "%s: position %lld is out of range", use->op, (long long)from[i]);
+    room[i] = (uint32_t)(from[i] - 1);
+  }
+  return room;
+}
+
 const uint32_t *moon_use_ids(moon_use *use, int index, int *dims, size_t shape[MOON_MAX_DIMS], size_t *count) {
-  const moon_tensor *t = moon_tensor_positions(use->L, use->g->home, index, use->op);
+  const moon_tensor *t = moon_tensor_is(use->L, index) ? moon_tensor_check(use->L, index, use->op) : NULL;
+  bool as_it_is = t && moon_tensor_dtype(t) == MOON_I64 && moon_tensor_is_contiguous(t);
+  if (!as_it_is) t = moon_tensor_positions(use->L, use->g->home, index, use->op);
   *dims = moon_tensor_dims(t);
   *count = moon_tensor_count(t);
   if (*dims) memcpy(shape, moon_tensor_shape(t), (size_t)*dims * sizeof *shape);
-  return narrow(use, t, "position");
+  return as_it_is ? narrow_positions(use, t) : narrow(use, t, "position");
+}
+
+void moon_use_within(const moon_use *use, const uint32_t *ids, size_t count, int dims, const size_t *shape) {
+  for (size_t i = 0; i < count && dims; i++)
+    if (ids[i] >= shape[0])
+      moon_tensor_raise(use->L, "%s: position %u is out of range: the rows are those of %s", use->op, ids[i] + 1,
+                        moon_shape_write(dims, shape).text);
 }
 
 /* Lengths are positions that may be 0: of the last step. */

@@ -1,6 +1,6 @@
 /* lua_tape.h - what the files of m.grad share: lua_tape.c tapes, vars and arguments, lua_tape_ops.c and
  * lua_tape_losses.c the ops, lua_tape_calls.c what calls back into Lua (checkpoints, ops of one's own), lua_param.c parameters and
- * optimisers; and lua_net.c and lua_net_state.c, which put whole models on a tape.
+ * optimisers; and the files of nets (lua_net.h), which put whole models on a tape.
  *
  * A var in Lua is a small userdata: a tape, a node, and the tape's generation when it was made. A reset moves the generation on, so
  * a stale var is an error and never a wrong number. What a node borrows (tensors, parameters) the tape keeps in a table until reset.
@@ -59,6 +59,8 @@ moon_var moon_use_var(moon_use *use, int index, const moon_var *like);
 bool moon_use_is_var(lua_State *L, int index);
 /* Positions from 1 as ids from 0 until reset, and their shape. */
 const uint32_t *moon_use_ids(moon_use *use, int index, int *dims, size_t shape[MOON_MAX_DIMS], size_t *count);
+/* Raises where one of these ids is no row of a table of this shape: the message counts from 1, as the script does. */
+void moon_use_within(const moon_use *use, const uint32_t *ids, size_t count, int dims, const size_t *shape);
 /* Numbers of steps, at least 0: [count]. */
 const uint32_t *moon_use_lengths(moon_use *use, int index, size_t *count);
 /* A u8 tensor. */
@@ -136,8 +138,5 @@ void moon_lua_param_register(lua_State *L, int home);
 typedef void (*moon_more_fn)(lua_State *L, int home, const char *type);
 void moon_object_register(lua_State *L, int home, const char *type, const luaL_Reg *meta, const luaL_Reg *methods,
                           moon_more_fn more, lua_CFunction index);
-struct moon_module;
-struct moon_module *moon_net_check(lua_State *L, const char *what);
-void moon_net_add_state(lua_State *L, int home, const char *type);
 
 #endif

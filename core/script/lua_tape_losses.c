@@ -94,9 +94,14 @@ static int cross_entropy(lua_State *L) {
   const moon_var *weights = var_option(&use, "weights", &a, &w);
   int ignore = moon_use_option(&use, 4, "ignore");
   size_t ignored = ignore ? moon_tensor_size(L, ignore, "cross_entropy: ignore") : 0; /* 0: none */
+  uint32_t ignored_class = ignored && ignored < MOON_NONE ? (uint32_t)(ignored - 1) : MOON_NONE;
+  const size_t *shape = moon_var_shape(use.g->tape, a);
+  for (size_t i = 0; i < shape[0]; i++)
+    if (classes[i] >= shape[1] && classes[i] != ignored_class)
+      return moon_tensor_raise(L, "cross_entropy: class %u of row %zu is out of range: the logits are %s", classes[i] + 1, i + 1,
+                               moon_shape_write(2, shape).text);
   moon_use_charge(&use, moon_use_count(&use, a) * MOON_COST_DEAR);
-  MOON_USE_CALL(&use, moon_op_cross_entropy(use.g->tape, a, classes,
-                                            ignored && ignored < MOON_NONE ? (uint32_t)(ignored - 1) : MOON_NONE, weights, &out));
+  MOON_USE_CALL(&use, moon_op_cross_entropy(use.g->tape, a, classes, ignored_class, weights, &out));
   return moon_use_push(&use, out);
 }
 

@@ -315,6 +315,7 @@ static int take(lua_State *L) {
   int dims;
   size_t shape[MOON_MAX_DIMS], n;
   const uint32_t *ids = moon_use_ids(&use, 2, &dims, shape, &n);
+  moon_use_within(&use, ids, n, moon_use_dims(&use, a), moon_var_shape(use.g->tape, a));
   MOON_USE_CALL(&use, moon_op_select_rows(use.g->tape, a, ids, n, &out));
   return push_result(&use, out, MOON_COST_CHEAP);
 }
@@ -324,6 +325,12 @@ static moon_param *table_arg(moon_use *use) {
   lua_pushvalue(use->L, 2);
   moon_use_keep(use);
   return p;
+}
+/* The positions at 3, which are rows of p. */
+static const uint32_t *row_ids(moon_use *use, const moon_param *p, int *dims, size_t shape[MOON_MAX_DIMS], size_t *count) {
+  const uint32_t *ids = moon_use_ids(use, 3, dims, shape, count);
+  moon_use_within(use, ids, *count, moon_tensor_dims(p->value), moon_tensor_shape(p->value));
+  return ids;
 }
 static moon_touch_fn touch(const moon_param *p) {
   return p->sparse ? moon_param_touch : NULL;
@@ -335,7 +342,7 @@ static int gather(lua_State *L) {
   moon_param *p = table_arg(&use);
   int dims;
   size_t shape[MOON_MAX_DIMS], n;
-  const uint32_t *ids = moon_use_ids(&use, 3, &dims, shape, &n);
+  const uint32_t *ids = row_ids(&use, p, &dims, shape, &n);
   moon_var rows, out;
   MOON_USE_CALL(&use, moon_op_gather(use.g->tape, p->value, moon_param_sink(p), ids, n, touch(p), p, &rows));
   if (dims == 1) return push_result(&use, rows, MOON_COST_CHEAP);
@@ -351,7 +358,7 @@ static int gather_mean(lua_State *L) {
   moon_param *p = table_arg(&use);
   int dims;
   size_t shape[MOON_MAX_DIMS], n;
-  const uint32_t *ids = moon_use_ids(&use, 3, &dims, shape, &n);
+  const uint32_t *ids = row_ids(&use, p, &dims, shape, &n);
   if (dims != 2)
     return moon_tensor_raise(L, "gather_mean: positions are [n, length], not %s", moon_shape_write(dims, shape).text);
   moon_use_charge(&use, (double)n * MOON_COST_CHEAP);
@@ -380,7 +387,7 @@ static int embedding_bag(lua_State *L) {
   int dims;
   size_t shape[MOON_MAX_DIMS], count;
   moon_bag bag = {.mode = MOON_BAG_MEAN};
-  bag.ids = moon_use_ids(&use, 3, &dims, shape, &count);
+  bag.ids = row_ids(&use, p, &dims, shape, &count);
   const uint32_t *sizes = moon_use_lengths(&use, 4, &bag.n);
   bag.offsets = offsets_of(&use, sizes, bag.n, count);
   moon_use_options(&use, 5, names);

@@ -187,6 +187,13 @@ const moon_tensor *moon_tensor_positions(lua_State *L, moon_tensor_home *home, i
   return *out;
 }
 
+void moon_tensor_within(lua_State *L, const moon_tensor *positions, size_t n, const char *what) {
+  const int64_t *at = moon_tensor_data(positions);
+  for (size_t i = 0; i < moon_tensor_count(positions); i++)
+    if ((uint64_t)at[i] >= n)
+      moon_tensor_raise(L, "%s: position %lld is outside of a dimension of %zu", what, (long long)at[i] + 1, n);
+}
+
 /* ---- names that are not there ---------------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
@@ -421,6 +428,7 @@ static int tensor_newindex(lua_State *L) {
   const moon_tensor *value = moon_tensor_operand(L, home, 3, t, "tensor[i] =");
   moon_tensor_charge(L, home, (double)moon_tensor_count(row) / 16);
   MOON_TENSOR_CALL(L, home, "tensor[i] = ", moon_tensor_copy(value, row));
+  moon_tensor_touch(row);
   return 0;
 }
 

@@ -1,5 +1,5 @@
-/* lua_tensor.h - what the three files of m.tensor share: lua_tensor.c the type and its views, lua_tensor_ops.c what is computed,
- * lua_tensor_make.c where tensors come from.
+/* lua_tensor.h - what the files of m.tensor share: lua_tensor.c the type and its views, lua_tensor_ops.c what is computed,
+ * lua_tensor_make.c where tensors come from, lua_tensor_file.c files.
  *
  * A tensor in Lua is a small userdata over a moon_tensor, so that the collector sees it. Two things make that safe for a script
  * that makes many large ones: every state has an account with a limit, and the collector, which sees only the small userdata, is
@@ -50,8 +50,21 @@ moon_dtype moon_tensor_dtype_arg(lua_State *L, int index, const char *what);
 int moon_tensor_shape_arg(lua_State *L, int index, const char *what, size_t shape[MOON_MAX_DIMS]);
 /* The positions at `index` (a table or an i64 tensor, from 1) as a tensor from 0, pushed. */
 const moon_tensor *moon_tensor_positions(lua_State *L, moon_tensor_home *home, int index, const char *what);
+/* Raises where one of these positions, from 0, is not within n: the message counts from 1, as the script does. */
+void moon_tensor_within(lua_State *L, const moon_tensor *positions, size_t n, const char *what);
 /* Adds `by` to every element, in place. */
 void moon_tensor_shift(lua_State *L, moon_tensor_home *home, moon_tensor *t, int64_t by);
+
+/* ---- files (lua_tensor_file.c); `index` is the argument with the path */
+
+/* All of a file, which in the sandbox must lie beside the script; pushed, and gone with what was pushed. */
+const moon_buf *moon_bytes_read(lua_State *L, moon_tensor_home *home, int index, const char *what);
+/* A buffer whose userdata is pushed, so that it is freed whatever Lua raises. */
+moon_buf *moon_bytes_push(lua_State *L);
+/* Raises in the sandbox, and where there is no path. */
+void moon_bytes_may_write(lua_State *L, const moon_tensor_home *home, int index, const char *what);
+/* Writes the file, whole or not at all, and frees the buffer. */
+void moon_bytes_write(lua_State *L, moon_buf *bytes, int index, const char *what);
 
 /* ---- tables of functions: each gets the home at stack index `home` as upvalue 1 */
 
@@ -63,8 +76,9 @@ void moon_tensor_add_operations(lua_State *L, int home, int meta, int methods);
 void moon_tensor_add_files(lua_State *L, int home);
 /* The state's home of tensors, made at the first; pushed. */
 moon_tensor_home *moon_lua_home_push(lua_State *L);
-/* m.tensor.load: a lua_CFunction over the home. */
+/* m.tensor.load, m.tensor.save: lua_CFunctions over the home. */
 int moon_tensor_load_file(lua_State *L);
+int moon_tensor_save_file(lua_State *L);
 /* Pushes what m.tensor is. */
 void moon_tensor_push_makers(lua_State *L, int home);
 /* The body of an __index (self, name): pushes what the table at `table`, an upvalue, has under the name, or raises and says what

@@ -1,15 +1,10 @@
-/* lua_tensor_make.c - m.tensor: where tensors come from. Tables, fills, random numbers, other tensors, files. */
+/* lua_tensor_make.c - m.tensor: where tensors come from. Tables, fills, random numbers, other tensors. */
 #include "script/lua_tensor.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
-#include "nn/nn.h"
-
 #define RNG_TYPE "moonshelf.rng"
-#define FILE_TYPE "moonshelf.tensor.file"
-enum { HEADER_ROOM = 1 << 20 }; /* what a file may be larger than the tensors in it */
 
 /* ---- options after the fixed arguments: a dtype and a generator, in any order ---------------------------------------------- */
 
@@ -298,99 +293,6 @@ static int make_stack(lua_State *L) {
   return 1;
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------------- */
-
-typedef struct file_box { /* what a load has open, freed whatever Lua raises */
-  moon_buf bytes;
-  moon_safetensors *file;
-} file_box;
-
-static int file_collect(lua_State *L) {
-  file_box *self = luaL_checkudata(L, 1, FILE_TYPE);
-  moon_safetensors_close(self->file);
-  moon_buf_free(&self->bytes);
-  self->file = NULL;
-  return 0;
-}
-
-static const char *path_arg(lua_State *L, int index, const char *what) {
-  size_t n;
-  if (lua_type(L, index) != LUA_TSTRING) moon_tensor_raise(L, "%s: a path is wanted, got %s", what, luaL_typename(L, index));
-  const char *path = lua_tolstring(L, index, &n);
-  if (strlen(path) != n) moon_tensor_raise(L, "%s: there is a zero byte in the path", what);
-  return path;
-}
-
-/* In the sandbox, as for require: a file beside the script or in folders under it. No part of the name may begin with a dot. */
-static const char *path_of(lua_State *L, const moon_tensor_home *home, const char *name) {
-  if (!home->host) return name;
-  bool fine = *name != 0;
-  for (const char *p = name; *p && fine; p++) {
-    bool begins = p == name || p[-1] == '/';
-    fine = isalnum((unsigned char)*p) || *p == '_' || *p == '-' || (!begins && (*p == '.' || (*p == '/' && p[1])));
-  }
-  if (!fine)
-    moon_tensor_raise(
-        L, "m.tensor.load: '%s' is not a file beside the script (letters, digits, '_', '-' and '.', with '/' for folders)", name);
-  if (!home->host->folder) moon_tensor_raise(L, "m.tensor.load: '%s': a script from memory has no folder to look in", name);
-  return lua_pushfstring(L, "%s/%s", home->host->folder, name);
-}
-
-/* All tensors of a safetensors file by name, as a table at the top. */
-static void push_named(lua_State *L, moon_tensor_home *home, const file_box *open) {
-  const char *name;
-  moon_dtype dtype;
-  int dims;
-  const size_t *shape;
-  moon_status st;
-  lua_newtable(L);
-  for (size_t i = 0; !(st = moon_safetensors_at(open->file, i, &name, &dtype, &dims, &shape)).code; i++) {
-    moon_tensor *t = new_tensor(L, home, "m.tensor.load: ", dtype, dims, shape, 1. / 16);
-    MOON_TENSOR_CALL(L, home, "m.tensor.load: ", moon_safetensors_read(open->file, name, t));
-    lua_setfield(L, -2, name);
-  }
-  if (st.code != MOON_ENOTFOUND) moon_tensor_raise(L, "m.tensor.load: %s", st.message);
-}
-
-/* m.tensor.load(path): a tensor of a .npy file, a table of tensors by name of a .safetensors file */
-int moon_tensor_load_file(lua_State *L) {
-  moon_tensor_home *home = moon_tensor_home_of(L);
-  const char *path = path_of(L, home, path_arg(L, 1, "m.tensor.load"));
-  size_t limit = moon_account_limit(home->account);
-  file_box *open = lua_newuserdatauv(L, sizeof *open, 0);
-  memset(open, 0, sizeof *open);
-  luaL_setmetatable(L, FILE_TYPE);
-  MOON_TENSOR_CALL(L, home, "m.tensor.load: ", moon_file_read(path, limit ? limit + HEADER_ROOM : 0, &open->bytes));
-  moon_tensor_charge(L, home, (double)open->bytes.n / 64);
-  if (open->bytes.n >= 6 && !memcmp(open->bytes.data, "\x93NUMPY", 6)) {
-    moon_tensor **out = moon_tensor_push(L, home);
-    MOON_TENSOR_CALL(L, home, "m.tensor.load: ", moon_npy_read(open->bytes.data, open->bytes.n, home->account, out));
-  } else {
-    MOON_TENSOR_CALL(L, home, "m.tensor.load: neither .npy nor ",
-                     moon_safetensors_open(open->bytes.data, open->bytes.n, &open->file));
-    push_named(L, home, open);
-  }
-  moon_safetensors_close(open->file);
-  moon_buf_free(&open->bytes);
-  open->file = NULL;
-  return 1;
-}
-
-/* tensor:save(path), as .npy */
-static int save(lua_State *L) {
-  moon_tensor_home *home = moon_tensor_home_of(L);
-  const moon_tensor *t = moon_tensor_check(L, 1, "tensor:save");
-  if (home->host) return moon_tensor_raise(L, "tensor:save: a script in the sandbox writes no files");
-  const char *path = path_arg(L, 2, "tensor:save");
-  MOON_TENSOR_CALL(L, home, "tensor:save: ", moon_tensor_save(t, path));
-  return 0;
-}
-
-void moon_tensor_add_files(lua_State *L, int home) {
-  static const luaL_Reg files[] = {{"save", save}, {NULL, NULL}};
-  moon_tensor_set_functions(L, home, files);
-}
-
 /* ---- memory ---------------------------------------------------------------------------------------------------------------- */
 
 /* m.tensor.memory() -> bytes in use, the most so far, the limit (0: none) */
@@ -430,10 +332,7 @@ static void register_types(lua_State *L) {
   lua_setfield(L, -2, "__tostring");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
-  luaL_newmetatable(L, FILE_TYPE);
-  lua_pushcfunction(L, file_collect);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 void moon_tensor_push_makers(lua_State *L, int home) {
@@ -451,6 +350,7 @@ void moon_tensor_push_makers(lua_State *L, int home) {
                                     {"concat", make_concat},
                                     {"stack", make_stack},
                                     {"load", moon_tensor_load_file},
+                                    {"save", moon_tensor_save_file},
                                     {"memory", memory},
                                     {"limit", limit_memory},
                                     {NULL, NULL}};

@@ -70,6 +70,7 @@ static int binary_in_place(lua_State *L) {
   const moon_tensor *b = moon_tensor_operand(L, home, 2, t, name.text);
   moon_tensor_charge(L, home, count_of(t) * (op == MOON_OP_POW ? DEAR : CHEAP));
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_binary_into(op, t, b, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -97,6 +98,7 @@ static int unary_in_place(lua_State *L) {
   moon_tensor *t = moon_tensor_check(L, 1, name.text);
   moon_tensor_charge(L, home, unary_cost(op, t));
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_unary_into(op, t, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -155,6 +157,7 @@ static int copy(lua_State *L) {
   const moon_tensor *from = moon_tensor_operand(L, home, 2, t, "tensor:copy");
   moon_tensor_charge(L, home, count_of(t) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_copy(from, t));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -214,6 +217,7 @@ static int take(lua_State *L) {
   int dim = lua_isnoneornil(L, 3) && moon_tensor_dims(t) ? 0 : moon_tensor_dim(L, 3, moon_tensor_dims(t), "tensor:take");
   const moon_tensor *at = moon_tensor_positions(L, home, 2, "tensor:take");
   size_t n = moon_tensor_shape(t)[dim];
+  moon_tensor_within(L, at, n, "tensor:take");
   moon_tensor_charge(L, home, (count_of(t) + count_of(t) / (double)(n ? n : 1) * count_of(at)) * CHEAP);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_take(t, dim, at, out));
@@ -226,6 +230,7 @@ static int gather(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:gather");
   int dim = moon_tensor_dim(L, 2, moon_tensor_dims(t), "tensor:gather");
   const moon_tensor *at = moon_tensor_positions(L, home, 3, "tensor:gather");
+  moon_tensor_within(L, at, moon_tensor_shape(t)[dim], "tensor:gather");
   moon_tensor_charge(L, home, count_of(t) * CHEAP + count_of(at) * DEAR);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_gather(t, dim, at, out));
@@ -238,8 +243,10 @@ static int scatter_add(lua_State *L) {
   moon_tensor *t = moon_tensor_check(L, 1, "tensor:scatter_add");
   const moon_tensor *rows = moon_tensor_check(L, 3, "tensor:scatter_add"),
                     *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
+  if (moon_tensor_dims(t)) moon_tensor_within(L, at, moon_tensor_shape(t)[0], "tensor:scatter_add");
   moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_scatter_add(t, at, rows));
+  moon_tensor_touch(t);
   lua_settop(L, 1);
   return 1;
 }

@@ -1,4 +1,4 @@
-/* blas.c - matrix products by OpenBLAS behind one row-major call for both float types.
+/* blas.c - matrix products behind one row-major call for both float types: by OpenBLAS, or by our own panels where kernels.c says so.
  *
  * Products with a single column or row go to gemv, which has less set-up; empty ones never reach BLAS, whose leading dimensions
  * may not be zero. */
@@ -38,13 +38,19 @@ static void gemm_f64(bool ta, bool tb, int m, int n, int k, const double *a, con
               n);
 }
 
+void moon_gemm_blas(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, const float *b, bool add, float *c) {
+  gemm_f32(ta, tb, (int)m, (int)n, (int)k, a, b, add ? 1 : 0, c);
+}
+
+const char *moon_blas_core(void) { return openblas_get_corename(); }
+
 void moon_gemm(moon_dtype dtype, bool ta, bool tb, size_t m, size_t n, size_t k, const void *a, const void *b, bool add,
                void *c) {
   if (!m || !n) return;
   if (!k) {
     if (!add) memset(c, 0, m * n * moon_dtype_size(dtype));
   } else if (dtype == MOON_F32) {
-    gemm_f32(ta, tb, (int)m, (int)n, (int)k, a, b, add ? 1 : 0, c);
+    (moon_gemm_own(dtype, tb, m, n, k) ? moon_gemm_panels : moon_gemm_blas)(ta, tb, m, n, k, a, b, add, c);
   } else {
     gemm_f64(ta, tb, (int)m, (int)n, (int)k, a, b, add ? 1 : 0, c);
   }

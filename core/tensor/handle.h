@@ -10,6 +10,7 @@ typedef struct moon_storage {
   atomic_size_t handles;
   moon_account *account; /* or NULL; held */
   size_t bytes;          /* that count there */
+  uint64_t version;
 } moon_storage;
 enum { MOON_STORAGE_HEADER = 64 };
 

@@ -257,7 +257,7 @@ moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out) {
 moon_status moon_tensor_save(const moon_tensor *tensor, const char *path) {
   moon_buf file = {0};
   moon_status st = moon_npy_write(tensor, &file);
-  if (!st.code) st = moon_file_write(path, file.data, file.n);
+  if (!st.code) st = moon_file_replace(path, file.data, file.n);
   moon_buf_free(&file);
   return st;
 }

@@ -116,6 +116,11 @@ size_t moon_tensor_count(const moon_tensor *tensor) { return tensor->count; }
 void *moon_tensor_data(const moon_tensor *tensor) { return tensor->data; }
 moon_account *moon_tensor_account(const moon_tensor *tensor) { return tensor->storage ? tensor->storage->account : NULL; }
 
+uint64_t moon_tensor_version(const moon_tensor *tensor) { return tensor->storage ? tensor->storage->version : 0; }
+void moon_tensor_touch(moon_tensor *tensor) {
+  if (tensor->storage) tensor->storage->version++;
+}
+
 bool moon_tensor_is_contiguous(const moon_tensor *tensor) {
   if (!tensor->count) return true;
   ptrdiff_t step = 1;

@@ -31,6 +31,13 @@ void moon_account_release(moon_account *account, size_t bytes);
 moon_account *moon_account_enter(moon_account *account);
 moon_account *moon_account_here(void);
 
+/* ---- versions (tensor.c) ------------------------------------------------------------------------------------------------------- */
+
+/* For who keeps something made of a tensor's numbers: a count that goes up when a writer notes that it wrote. All tensors over one
+ * buffer have one; borrowed memory has none, 0. Who trains notes its writes, and Lua all of its own; not so the kernels. */
+uint64_t moon_tensor_version(const moon_tensor *tensor);
+void moon_tensor_touch(moon_tensor *tensor); /* not while another thread reads the version */
+
 /* ---- random numbers (random.c). Any strides; elements are drawn in row-major order ----------------------------------------- */
 
 /* [low, high), also after rounding to f32. f32 or f64. MOON_EINVAL where the range is empty or not finite. */
@@ -51,7 +58,7 @@ moon_status moon_npy_write(const moon_tensor *tensor, moon_buf *out);
  * dimension. Failure latches in the buffer. */
 void moon_tensor_print(const moon_tensor *tensor, moon_buf *out);
 
-/* ---- BLAS (blas.c) -------------------------------------------------------------------------------------------------------- */
+/* ---- matrix products (blas.c, kernels.c) ------------------------------------------------------------------------------------ */
 
 /* One BLAS thread: steps are small and threads belong to the layer above. Idempotent and thread-safe; called by whoever makes
  * something that multiplies. */
@@ -60,6 +67,14 @@ void moon_blas_init(void);
  * f32 or f64. Every size must fit in an int (moon_gemm_fits). */
 void moon_gemm(moon_dtype dtype, bool ta, bool tb, size_t m, size_t n, size_t k, const void *a, const void *b, bool add, void *c);
 bool moon_gemm_fits(size_t m, size_t n, size_t k);
+/* Whether moon_gemm takes our own panels rather than OpenBLAS: a rule over processor and sizes alone, so that no result hangs on a clock. */
+bool moon_gemm_own(moon_dtype dtype, bool tb, size_t m, size_t n, size_t k);
+/* The two by name, in f32, for benchmarks and tests; arguments as moon_gemm's, no size zero. */
+void moon_gemm_panels(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, const float *b, bool add, float *c);
+void moon_gemm_blas(bool ta, bool tb, size_t m, size_t n, size_t k, const float *a, const float *b, bool add, float *c);
+bool moon_has_fma(void);             /* vectors of 32 bytes with fused multiply-add */
+const char *moon_cpu_features(void); /* those that kernels are chosen by, "avx2 fma"; static */
+const char *moon_blas_core(void);    /* the kernels that OpenBLAS chose, "Zen"; static */
 
 /* ---- products with a right side in panels (product.c) --------------------------------------------------------------------- */
 

@@ -195,7 +195,7 @@ MOON_API moon_status moon_tensor_matmul(const moon_tensor *a, const moon_tensor 
  * file in bytes, 0: any. MOON_EFORMAT for anything that is not exactly such a file, MOON_ELIMIT, MOON_ENOMEM, MOON_EIO,
  * MOON_ENOTFOUND. */
 MOON_API moon_status moon_tensor_load(const char *path, size_t limit, moon_account *account, moon_tensor **out);
-MOON_API moon_status moon_tensor_save(const moon_tensor *tensor, const char *path);
+MOON_API moon_status moon_tensor_save(const moon_tensor *tensor, const char *path); /* whole or not at all */
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
---- data.lua - the words for tables, rules and labels: what is read, what is thrown away, what counts as a success.
+--- data.lua - the words for tables and labels: what is read, and what counts as a success.
 
 local words = require "moonshelf.words"
 
@@ -19,87 +19,124 @@ end
 
 local FILE = { missing = { words.strings } }
 
-local function reader(word, delimiter)
-  return function(file, options)
+--- One file or a list of them, for messages: "a.csv", or "a.csv" and 2 more.
+local function files_text(list)
+  return #list == 1 and ("%q"):format(list[1]) or ("%q and %d more"):format(list[1], #list - 1)
+end
+
+local function column_list(where, what, columns)
+  if type(columns) ~= "table" or words.kind(columns) then
+    words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
+  end
+  local list = words.array {}
+  for i, name in ipairs(words.keys(columns)) do
+    if type(name) ~= "string" then
+      words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
+    end
+    list[i] = column(where, what, name, columns[name])
+  end
+  if #list == 0 then words.fail(where, "%s: at least one column", what) end
+  return list
+end
+
+--- A word for text files. fields: what the plan says beside files and columns.
+local function reader(word, fields)
+  return function(files, options)
     local where = words.where(word)
-    words.text(where, word, file)
-    local what = ("%s %q"):format(word, file)
+    local list = words.strings(where, word, files)
+    local what = word .. " " .. files_text(list)
     local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(columns)
-      if type(columns) ~= "table" or words.kind(columns) then
-        words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
-      end
-      local list = words.array {}
-      for i, name in ipairs(words.keys(columns)) do
-        if type(name) ~= "string" then
-          words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
-        end
-        list[i] = column(where, what, name, columns[name])
-      end
-      if #list == 0 then words.fail(where, "%s: at least one column", what) end
-      return words.new("a table", where, { file = file, delimiter = delimiter, columns = list, missing = missing })
+      return words.new("a table", where, {
+        file = #list == 1 and list[1] or list, format = fields.format, delimiter = fields.delimiter,
+        columns = column_list(where, what, columns), missing = missing,
+      })
     end)
   end
 end
 
+---@alias moonshelf.Columns table<string, string>
+---@alias moonshelf.TableOptions { missing: moonshelf.Text? }
+---@alias moonshelf.Reader fun(files: moonshelf.Text, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
+
 --- A file of comma-separated values: m.csv "events.csv" { user = "user_id", price = "price:number" }.
+--- Several: m.csv { "a.csv", "b.csv" } { ... }, m.csv "events-*.csv" { ... }.
 --- Texts that mean "no value" beside the empty one: m.csv("items.csv", { missing = { "NA", "unknown" } }) { ... }.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.csv = reader("m.csv", ",")
+---@type moonshelf.Reader
+data.csv = reader("m.csv", { delimiter = "," })
 
 --- The same with tabs.
----@type fun(file: string, options?: { missing: moonshelf.Text? }): fun(columns: table<string, string>): moonshelf.Table
-data.tsv = reader("m.tsv", "\t")
+---@type moonshelf.Reader
+data.tsv = reader("m.tsv", { delimiter = "\t" })
 
----------------------------------------------------------------------------------------------------- rules
+--- JSON Lines: m.jsonl "events.jsonl" { user = "user.id", price = "price:number" }; a dot leads into an object.
+---@type moonshelf.Reader
+data.jsonl = reader("m.jsonl", { format = "jsonl" })
 
-local function rule(where, fields)
-  return words.new("a rule", where, fields)
+---------------------------------------------------------------------------------------------------- databases
+
+--- What is to be read, taken out of the table of columns: a table's name or a query.
+local function take_query(where, what, given)
+  if type(given) ~= "table" or words.kind(given) then
+    words.expect(where, what, 'given { table = "events", user = "user_id" }', given)
+  end
+  if (given.table == nil) == (given.query == nil) then words.fail(where, "%s: either table = or query = is needed", what) end
+  local key = given.table ~= nil and "table" or "query"
+  local text, columns = words.text(where, ("%s: %s"):format(what, key), given[key]), {}
+  for name, header in pairs(given) do
+    if name ~= key then columns[name] = header end
+  end
+  return key, text, columns
 end
 
---- Drop the rows where one of these columns is empty.
----@param columns moonshelf.Text
----@return moonshelf.Rule
-function data.drop_missing(columns)
-  local where = words.where("m.drop_missing")
-  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
+local function database(word, format)
+  return function(file, options)
+    local where = words.where(word)
+    words.text(where, word, file)
+    local what = format == "sqlite" and ("%s %q"):format(word, file) or word
+    local missing = words.options(where, what, options, FILE).missing
+    return words.pending(what .. " without its columns", function(given)
+      local key, text, columns = take_query(where, what, given)
+      return words.new("a table", where,
+        { file = file, format = format, [key] = text, columns = column_list(where, what, columns), missing = missing })
+    end)
+  end
 end
 
---- Keep the rows for which the function answers true.
----@param fn fun(row: moonshelf.Row): boolean
----@return moonshelf.Rule
-function data.filter(fn)
-  local where = words.where("m.filter")
-  return rule(where, { op = "filter", fn = words.func(where, "m.filter", fn) })
-end
+---@alias moonshelf.Database fun(name: string, options?: moonshelf.TableOptions): fun(columns: moonshelf.Columns): moonshelf.Table
 
---- Add or replace a column by a function of the row.
----@param name string
----@return fun(fn: fun(row: moonshelf.Row): number|string|boolean|nil): moonshelf.Rule
-function data.map(name)
-  local where = words.where("m.map")
-  words.text(where, "m.map", name)
-  local what = ("m.map %q"):format(name)
-  return words.pending(what .. " without its function", function(fn)
-    return rule(where, { op = "map", column = name, fn = words.func(where, what, fn) })
-  end)
-end
+--- A table or a query of an SQLite database: m.sqlite "shop.db" { table = "events", user = "user_id", time = "at:time_s" }.
+---@type moonshelf.Database
+data.sqlite = database("m.sqlite", "sqlite")
 
---- Keep the first of the rows that agree in these columns.
----@param columns moonshelf.Text
----@return moonshelf.Rule
-function data.dedupe(columns)
-  local where = words.where("m.dedupe")
-  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
-end
+--- The same of PostgreSQL: m.postgres "host=db dbname=shop" { query = "select ...", user = "user_id" }.
+---@type moonshelf.Database
+data.postgres = database("m.postgres", "postgres")
 
 ---------------------------------------------------------------------------------------------------- labels
+
+local SAMPLING = { by = { words.one_of { "uniform", "popularity" }, default = "uniform" }, power = { words.number { min = 0, max = 10 } } }
+
+--- negatives = 4, or { 4, by = "popularity", power = 0.75 } -> { each, sampling }; evenly needs no word in the plan.
+local function negatives(where, what, value)
+  local each, options = value, {}
+  if type(value) == "table" and not words.kind(value) then
+    each = value[1]
+    for key, option in pairs(value) do
+      if key ~= 1 then options[key] = option end
+    end
+  end
+  each = words.integer(0, 1000)(where, what, each)
+  local o = words.options(where, what, options, SAMPLING)
+  if o.by == "uniform" and o.power then words.fail(where, '%s: power is for by = "popularity"', what) end
+  return { each = each, sampling = o.by == "popularity" and { by = o.by, power = o.power or 0.75 } or nil }
+end
 
 local BY_EVENT = {
   positive = { words.strings, required = true },
   of = { words.strings, required = true },
   within = { words.duration, required = true },
-  negatives = { words.integer(0, 1000), default = 0 },
+  negatives = { negatives },
 }
 local BY_COLUMN = {
   column = { words.text, required = true },
@@ -108,8 +145,13 @@ local BY_COLUMN = {
 }
 local EITHER = { positive = true, of = true, within = true, column = true, at_least = true, negatives = true }
 
+local function finish(where, fields, drawn)
+  fields.negatives, fields.sampling = drawn and drawn.each or 0, drawn and drawn.sampling
+  return words.new("a label", where, fields)
+end
+
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.
----@param options { positive: moonshelf.Text, of: moonshelf.Text, within: string }|{ column: string, at_least: number }
+---@param options moonshelf.LabelOptions
 ---@return moonshelf.Label
 function data.label(options)
   local where = words.where("m.label")
@@ -123,10 +165,10 @@ function data.label(options)
   end
   if options.column ~= nil or options.at_least ~= nil then
     local o = words.options(where, "m.label", options, BY_COLUMN)
-    return words.new("a label", where, { column = o.column, at_least = o.at_least, negatives = o.negatives })
+    return finish(where, { column = o.column, at_least = o.at_least }, o.negatives)
   end
   local o = words.options(where, "m.label", options, BY_EVENT)
-  return words.new("a label", where, { positive = o.positive, of = o.of, within_us = o.within, negatives = o.negatives })
+  return finish(where, { positive = o.positive, of = o.of, within_us = o.within }, o.negatives)
 end
 
 return data

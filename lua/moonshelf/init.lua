@@ -3,9 +3,19 @@
 local native = require "moonshelf.native"
 local words = require "moonshelf.words"
 local data = require "moonshelf.data"
+local rules = require "moonshelf.rules"
 local features = require "moonshelf.features"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
+
+--- Bounds: of a column's cells as a rule, m.clip("price", { min = 0 }); of a number as a feature, m.clip("price", 0, 50).
+---@overload fun(x: moonshelf.Number, low: number, high: number): moonshelf.Feature
+---@overload fun(column: string, bounds: { min: number?, max: number? }): moonshelf.Rule
+local function clip(x, low, high)
+  local is_feature = type(x) == "table" or type(low) == "number" or high ~= nil
+  local made = (is_feature and features.clip or rules.clip)(x, low, high) -- no tail call, which would hide the line
+  return made
+end
 
 ---@class moonshelf
 local m = {
@@ -13,11 +23,23 @@ local m = {
 
   csv = data.csv,
   tsv = data.tsv,
-  drop_missing = data.drop_missing,
-  filter = data.filter,
-  map = data.map,
-  dedupe = data.dedupe,
+  jsonl = data.jsonl,
+  sqlite = data.sqlite,
+  postgres = data.postgres,
   label = data.label,
+
+  drop_missing = rules.drop_missing,
+  filter = rules.filter,
+  dedupe = rules.dedupe,
+  k_core = rules.k_core,
+  bots = rules.bots,
+  map = rules.map,
+  fill = rules.fill,
+  cast = rules.cast,
+  rename = rules.rename,
+  time_zone = rules.time_zone,
+  sessionize = rules.sessionize,
+  join = rules.join,
 
   id = features.id,
   category = features.category,
@@ -28,7 +50,7 @@ local m = {
   embedding_file = features.embedding_file,
   numeric = features.numeric,
   log = features.log,
-  clip = features.clip,
+  clip = clip,
   scale = features.scale,
   bucketize = features.bucketize,
   hour = features.hour,

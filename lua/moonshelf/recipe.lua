@@ -6,6 +6,7 @@
 local words = require "moonshelf.words"
 local native = require "moonshelf.native"
 local nn = require "moonshelf.nn"
+local rules = require "moonshelf.rules"
 
 local recipe = {}
 
@@ -72,6 +73,7 @@ local TRAIN = {
   seed = { words.integer(0), default = 42 },
   patience = { words.integer(0), default = 0 },
   threads = { words.integer(1, 64) },
+  precision = { words.one_of { "f32", "bf16", "int8" } },
   ahead = { words.integer(0, 8) },
   checkpoint = { words.integer(1) },
   on_epoch = { words.func },
@@ -115,16 +117,6 @@ end
 local function need(where, what, set, name, owner)
   if set[name] then return end
   words.fail(where, "%s: %s no column '%s'%s", what, owner, name, words.hint(name, words.keys(set)))
-end
-
---- Walk the rules in order: each may use the columns of the file and those that maps before it made.
-local function check_rules(rules, set)
-  for _, rule in ipairs(rules) do
-    for _, name in ipairs(rule.columns or {}) do
-      need(rule.where, "m." .. rule.op, set, name, "the events have")
-    end
-    if rule.op == "map" then set[rule.column] = true end
-  end
 end
 
 local function check_label(label, set)
@@ -301,7 +293,7 @@ local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
   local training = o.train or train(where, "train", {})
   local columns = column_set(o.events)
-  check_rules(o.preprocess, columns)
+  rules.check(o.preprocess, columns)
   for _, column in ipairs { "user", "item", "time" } do
     need(o.events.where, "events", columns, column, "the events need user, item and time; they have")
   end

@@ -4,8 +4,10 @@ local words = require "moonshelf.words"
 
 local split = {}
 
+local WORDS = { time = "by_time", user = "by_user", random = "random" }
+
 local function make(by)
-  local word = "m.split." .. (by == "time" and "by_time" or by)
+  local word = "m.split." .. WORDS[by]
   return function(parts)
     local where = words.where(word)
     words.list(where, word, parts, "a list { train, validation, test }")
@@ -30,5 +32,18 @@ split.by_time = make "time"
 --- At random, by the recipe's seed.
 ---@type fun(parts: number[]): moonshelf.Split
 split.random = make "random"
+
+--- A user is on one side with all that they did, by a hash of their id: the same side whatever the seed, the data and the machine.
+---@type fun(parts: number[]): moonshelf.Split
+split.by_user = make "user"
+
+--- Each user's last example tests, the one before it validates, all others train; users with fewer than 3 train only.
+---@param options? {}
+---@return moonshelf.Split
+function split.leave_one_out(options)
+  local where = words.where("m.split.leave_one_out")
+  words.options(where, "m.split.leave_one_out", options, {})
+  return words.new("a split", where, { by = "leave_one_out" })
+end
 
 return words.module("m.split", split)

@@ -17,6 +17,7 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
+---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity")?, power: number? }
 ---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
@@ -48,6 +49,14 @@
 ---@field train? moonshelf.TrainOptions
 ---@field evaluate? string[]
 
+---@class moonshelf.LabelOptions
+---@field positive? moonshelf.Text
+---@field of? moonshelf.Text
+---@field within? string
+---@field column? string
+---@field at_least? number
+---@field negatives? moonshelf.Negatives
+
 ---@class moonshelf.TrainOptions
 ---@field loss? "bce"|"mse"
 ---@field optimizer? moonshelf.Optimizer
@@ -60,6 +69,7 @@
 ---@field positive_weight? number
 ---@field weight? string
 ---@field threads? integer
+---@field precision? "f32"|"bf16"|"int8"
 ---@field ahead? integer
 ---@field checkpoint? integer
 ---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil
@@ -255,6 +265,12 @@ function stepper:zero() end
 function stepper:lr() end
 ---@return integer
 function stepper:steps() end
+---@param path string
+---@return moonshelf.Stepper
+function stepper:save(path) end
+---@param path string
+---@return moonshelf.Stepper
+function stepper:load(path) end
 
 ---@class moonshelf.FitOptions
 ---@field x moonshelf.Inputs
@@ -265,18 +281,38 @@ function stepper:steps() end
 ---@field batch? integer
 ---@field validation? number
 ---@field seed? integer
+---@field threads? integer
+---@field patience? integer
 ---@field on_epoch? fun(epoch: moonshelf.Epoch): boolean?
+
+--- What net:compile gives.
+---@class moonshelf.Plan
+local plan = {}
+---@param x moonshelf.Tensor
+---@param out? moonshelf.Tensor
+---@return moonshelf.Tensor
+function plan:predict(x, out) end
+---@return integer
+function plan:bytes() end
+---@return "f32"|"bf16"|"int8"
+function plan:precision() end
+---@return number? most
+---@return number? mean
+function plan:difference() end
 
 --- What m.nn.build gives.
 ---@class moonshelf.Net
 ---@overload fun(tape: moonshelf.Tape, inputs: moonshelf.Inputs): moonshelf.Var
 local net = {}
 ---@param options moonshelf.FitOptions
----@return { train_loss: number[], validation_loss: number[]? }
+---@return { train_loss: number[], validation_loss: number[]?, best_epoch: integer }
 function net:fit(options) end
 ---@param inputs moonshelf.Inputs
 ---@return moonshelf.Tensor
 function net:predict(inputs) end
+---@param options? { precision: "f32"|"bf16"|"int8"|nil, calibrate: moonshelf.Tensor? }
+---@return moonshelf.Plan
+function net:compile(options) end
 ---@return moonshelf.Param[]
 function net:params() end
 ---@param tape moonshelf.Tape

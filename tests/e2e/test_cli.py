@@ -185,6 +185,24 @@ class BadInput(Base):
         out = os.path.join(folder, "out")
         self.assertIn("1 malformed", train(folder, out, "--max-bad-rows", "1").stderr)
 
+    def test_rejected_rows_are_told_of_in_a_file(self):
+        folder, out = self.scratch(self.data), None
+        with open(os.path.join(folder, "events.csv"), "ab") as file:
+            file.write(b"yesterday,u1,i1,view\n1790000000,u1,\xff\xfe,view\nu1,i1\n" + b"x" * 5000 + b",u1,i1,view\n")
+        rejects, out = os.path.join(folder, "rejects.jsonl"), os.path.join(folder, "out")
+        done = train(folder, out, "--max-bad-rows", "9", "--rejects", rejects)
+        self.assertIn("4 malformed rows left out (fields 1, time 2, utf8 1)", done.stderr)
+        with open(rejects, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        self.assertEqual([row["reason"] for row in rows], ["time", "utf8", "fields", "time"])
+        self.assertEqual(rows[0]["row"], "yesterday,u1,i1,view")
+        self.assertIn("'yesterday' is not a time", rows[0]["message"])
+        self.assertEqual({row["file"] for row in rows}, {"events.csv"})
+        self.assertEqual([rows[i + 1]["line"] - rows[i]["line"] for i in range(3)], [1, 1, 1])
+        self.assertEqual((rows[0]["column"], rows[2]["column"]), ("timestamp", None))
+        self.assertEqual((len(rows[3]["row"]), rows[3]["bytes"]), (500, 5011))
+        self.assertEqual(self.train_fails(folder).count("events.csv:"), 1)
+
     def test_empty_and_missing_files(self):
         folder = self.scratch(self.data)
         write(folder, "events.csv", "")

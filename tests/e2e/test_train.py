@@ -1,7 +1,9 @@
 """Training as a user meets it: threads, checkpoints that survive a kill, functions of the recipe that watch."""
 import filecmp
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -154,6 +156,116 @@ class Functions(Base):
         self.assertRegex(self.train_with("on_epoch = function(i) return i.los + 1 end,", ok=1).stderr, r"recipe\.lua:\d+: .*los")
         self.assertIn('not "halt"', self.train_with('on_epoch = function() return "halt" end,', ok=1).stderr)
         self.assertIn("every = 100", self.train_with("on_step = 3,", ok=1).stderr)
+
+
+class Precision(Base):
+    def test_a_bundle_in_fewer_bits_says_what_that_costs_and_serves_so(self):
+        site = write(self.top, "site.lua", shoplet.SITE)
+        full = json.loads(run("evaluate", self.bundle, "--data", self.data, "--json").stdout)
+        self.assertNotIn("precision", full)
+        for precision in ("bf16", "int8"):
+            out = self.out()
+            text = run(*self.command(out, "--precision", precision)).stdout
+            self.assertRegex(text, r"Scores in %s: \d+ bytes of layers instead of \d+; from f32 at most [\d.e-]+, in the mean [\d.e-]+ apart" % precision)
+            self.assertRegex(text, r"auc 0\.\d+, f32 0\.\d+ \([+-]0\.\d+\)   logloss 0\.\d+, f32 0\.\d+ \([+-]0\.\d+\)")
+            with open(os.path.join(out, "metrics.json"), encoding="utf-8") as file:
+                trained = json.load(file)
+            report = trained["precision"]
+            self.assertEqual(report["name"], precision)
+            self.assertLess(report["bytes"][precision], report["bytes"]["f32"])
+            self.assertTrue(0 < report["difference"]["mean"] <= report["difference"]["most"] < 0.05)
+            self.assertAlmostEqual(report["auc"]["f32"], full["model"]["auc"], places=8)  # --json prints fewer digits
+            self.assertAlmostEqual(report["auc"][precision], trained["model"]["auc"], places=12)
+            self.assertAlmostEqual(report["logloss"][precision], trained["model"]["logloss"], places=12)
+            again = json.loads(run("evaluate", out, "--data", self.data, "--json").stdout)
+            self.assertAlmostEqual(again["model"]["logloss"], trained["model"]["logloss"], places=8)
+            self.assertEqual(again["precision"]["bytes"], report["bytes"])
+            self.assertAlmostEqual(again["precision"]["difference"]["most"], report["difference"]["most"], places=8)
+            self.assertTrue(filecmp.cmp(os.path.join(self.bundle, "model.safetensors"), os.path.join(out, "model.safetensors"), shallow=False))
+            page = json.loads(run("page", site, "--bundle", out, "--user", "u1", "--json").stdout)
+            self.assertTrue(page["slots"])
+            recipe = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with('precision = "%s",' % precision))
+            again = self.out()
+            run(*self.command(again, recipe=recipe))
+            for name in ("plan.json", "metrics.json"):
+                with open(os.path.join(out, name), encoding="utf-8") as a, open(os.path.join(again, name), encoding="utf-8") as b:
+                    self.assertEqual(json.load(a)["train" if name == "plan.json" else "precision"], json.load(b)["train" if name == "plan.json" else "precision"])
+
+    def test_what_cannot_be_is_said_before_the_work(self):
+        self.assertIn('did you mean "int8"?', run(*self.command(self.out(), "--precision", "int7"), ok=2).stderr)
+        recipe = recipe_with().replace('m.nn.dense(8, "relu")', 'm.nn.cross()')
+        line = recipe[:recipe.index("m.nn.cross")].count("\n") + 1
+        path = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe)
+        out = self.out()
+        error = run(*self.command(out, "--precision", "int8", recipe=path), ok=1).stderr
+        self.assertIn("recipe.lua:%d: cross: does not compile" % line, error)
+        self.assertNotIn("fit:", error)
+        self.assertFalse(os.path.exists(out))
+        wrong = write(tempfile.mkdtemp(dir=self.top), "recipe.lua", recipe_with('precision = "int7",'))
+        self.assertRegex(run("check", wrong, ok=1).stderr, r"recipe\.lua:\d+: .*precision.*did you mean 'int8'\?")
+
+
+class Memory(Base):
+    """A log of which a few MiB do not fit: sizes are such that the file is needed and the small blocks have room."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.big = os.path.join(cls.top, "big")
+        os.mkdir(cls.big)
+        shoplet.make(cls.big, events=60000)
+        cls.spill = tempfile.mkdtemp(dir=os.environ["MOON_BUILD_DIR"])  # on a disk, where the top folder may be memory
+        error = run("train", cls.recipe, "--data", cls.data, "--out", os.path.join(cls.top, "none"), "--memory", "1K", ok=1).stderr
+        value, unit = re.search(r"the process has ([\d.]+) (\w+) before it begins", error).groups()
+        cls.held = int(float(value) * {"KiB": 1, "MiB": 1024}[unit])  # much, under a sanitizer
+
+    def budget(self, room):
+        """A budget in KiB of which large blocks can have `room`: three quarters less what the process has."""
+        return (self.held + room) * 4 // 3
+
+    @classmethod
+    def tearDownClass(cls):
+        os.rmdir(cls.spill)  # which fails where a file was left in it
+        super().tearDownClass()
+
+    def train(self, *more, ok=0, folder=None):
+        self.out_path = self.out()
+        environment = dict(os.environ, TMPDIR=folder or self.spill)
+        return run("train", os.path.join(self.big, "recipe.lua"), "--data", self.big, "--out", self.out_path, "--epochs", "1", *more,
+                   ok=ok, env=environment)
+
+    def test_a_budget_changes_where_data_lies_and_nothing_else(self):
+        self.assertIsNone(json.loads(self.train("--json").stdout)["memory"])
+        whole = self.out_path
+        budget = self.budget(6 << 10)
+        memory = json.loads(self.train("--memory", "%dK" % budget, "--json").stdout)["memory"]
+        self.assertEqual(memory["budget"], budget << 10)
+        self.assertLessEqual(memory["peak"], budget << 10)
+        self.assertGreater(memory["spilled"], 1 << 20)
+        for name in os.listdir(whole):
+            self.assertTrue(filecmp.cmp(os.path.join(whole, name), os.path.join(self.out_path, name), shallow=False), name)
+        self.assertRegex(self.train("--memory", "1G").stdout, r"Memory: \d+ of 1024 MiB at most, 0 MiB spilled to disk")
+
+    def test_what_cannot_spill_fails_and_names_the_budget(self):
+        if self.held > 8 << 10:
+            self.skipTest("a quarter of what a sanitizer takes is room for all small blocks")
+        error = self.train("--memory", "%dK" % self.budget(1500), ok=1).stderr
+        self.assertRegex(error, r"moonshelf: .*no memory .*: the memory budget of [\d.]+ MiB is used up")
+        self.assertFalse(os.path.exists(self.out_path))
+
+    def test_a_disk_without_room_fails_before_anything_is_written(self):
+        limit = "ulimit -f 1024; exec \"$@\""  # a file of at most 1 MiB, as a full disk would have it
+        done = subprocess.run(["bash", "-c", limit, "sh", MOONSHELF, "train", os.path.join(self.big, "recipe.lua"), "--data", self.big, "--out",
+                               self.out(), "--epochs", "1", "--memory", "%dK" % self.budget(5 << 10)], capture_output=True, text=True, timeout=120,
+                              env=dict(os.environ, TMPDIR=self.spill))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"moonshelf: .*no memory .*: past the memory budget of [\d.]+ MiB, and .* has no room to spill [\d.]+ MiB: ")
+
+    def test_sizes_and_folders_are_checked_first(self):
+        for size in ("2Q", "2GB", "-1M", "M", "99999999999G", ""):
+            self.assertIn("--memory wants a size such as 512M or 2G, not '%s'" % size, self.train("--memory", size, ok=2).stderr)
+        self.assertIn("--memory: a memory budget of 100 KiB is too small", self.train("--memory", "100K", ok=1).stderr)
+        self.assertIn("--memory: /nowhere: no file to spill to", self.train("--memory", "64M", ok=1, folder="/nowhere").stderr)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ size_t moon_fuzz_seed(size_t which, uint8_t *out, size_t cap) {
   static const char *const texts[] = {
       "item,title,price,stock,hidden,launched\ni1,Lamp,49.95,3,,2026-01-02\ni2,Chair,189,0,,\ni3,Lamp,12,5,true,2026-03-04\n",
       "item,title,price,stock,hidden,launched\n"};
-  static const moon_csv_column columns[] = {{"item", "item", NULL},         {"title", "title", "string"},
+  static const moon_read_column columns[] = {{"item", "item", NULL},         {"title", "title", "string"},
                                             {"price", "price", "number"},   {"stock", "stock", "integer"},
                                             {"hidden", "hidden", "string"}, {"launched", "launched", "time"}};
-  const moon_csv_options options = {.columns = columns, .column_count = 6};
+  const moon_read_options options = {.columns = columns, .column_count = 6};
   moon_table *table = NULL;
   moon_catalogue *c = NULL;
   moon_buf bytes = {0};

@@ -6,19 +6,19 @@
 
 #include "data/data.h"
 
-static const moon_csv_column columns[] = {
+static const moon_read_column columns[] = {
     {"user", "u", NULL}, {"time", "t", NULL}, {"n", "n", "number"}, {"i", "i", "integer"}, {"any", "x", NULL}};
 
 static void check(bool holds) {
   if (!holds) abort();
 }
 
-static moon_status read_in(const uint8_t *data, size_t size, size_t block, moon_table **table, moon_csv_report *report) {
-  const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = 5, .max_bad_rows = 5, .block = block};
+static moon_status read_in(const uint8_t *data, size_t size, size_t block, moon_table **table, moon_read_report *report) {
+  const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = 5, .max_bad_rows = 5, .block = block};
   return moon_csv_read_memory("f.csv", (const char *)data, size, &options, table, report);
 }
 
-static void check_table(const moon_table *table, const moon_csv_report *report) {
+static void check_table(const moon_table *table, const moon_read_report *report) {
   check(table->column_count == 5 && table->rows == report->rows && report->bad_rows <= 5);
   for (size_t c = 0; c < 5; c++) {
     const moon_column *column = &table->columns[c];
@@ -45,7 +45,7 @@ static void check_equal(const moon_table *a, const moon_table *b) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   moon_table *whole = NULL, *pieces = NULL;
-  moon_csv_report report, other;
+  moon_read_report report, other;
   moon_status a = read_in(data, size, 0, &whole, &report), b = read_in(data, size, 1 + size % 13, &pieces, &other);
   check(a.code == b.code && !strcmp(a.message, b.message));
   check(report.rows == other.rows && report.bad_rows == other.bad_rows &&

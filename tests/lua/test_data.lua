@@ -1,4 +1,4 @@
--- m.csv, m.tsv, the rules and the label.
+-- m.csv, m.tsv and the label.
 local t = require "harness"
 local m = require "moonshelf"
 
@@ -11,8 +11,6 @@ local function column(source, name)
   end
 end
 
-local function rule(word) return t.plan(t.recipe { preprocess = { word } }).preprocess[1] end
-
 t.test("a table gives file, delimiter and columns in the order of their names", function()
   local source = events { user = "user_id", item = "item_id", time = "ts:time_ms", event = "what" }
   t.has(source, { file = "e.csv", delimiter = "," })
@@ -24,6 +22,32 @@ t.test("a table gives file, delimiter and columns in the order of their names", 
   t.has(tabs, { file = "e.tsv", delimiter = "\t" })
 end)
 
+t.test("several files stand in the plan as a list", function()
+  t.equal(t.plan(t.recipe { events = m.csv { "a.csv", "b-*.csv" } (WHOLE) }).sources.events.file, { "a.csv", "b-*.csv" })
+end)
+
+t.test("JSON Lines are a format of their own", function()
+  local source = t.plan(t.recipe { events = m.jsonl "e.jsonl" { user = "who.id", item = "i", time = "t:time_ms", event = "e" } }).sources.events
+  t.has(source, { format = "jsonl", file = "e.jsonl" })
+  t.equal(column(source, "user"), { name = "user", from = "who.id" })
+end)
+
+t.test("databases name a table or a query among the columns", function()
+  local columns = { table = "log", user = "u", item = "i", time = "t:time_s", event = "e" }
+  local source = t.plan(t.recipe { events = m.sqlite "shop.db" (columns) }).sources.events
+  t.has(source, { format = "sqlite", file = "shop.db", table = "log" })
+  t.equal(#source.columns, 4)
+  t.equal(columns.table, "log") -- the user's table is as it was
+  columns.table, columns.query = nil, "select 1"
+  t.has(t.plan(t.recipe { events = m.postgres "dbname=shop" (columns) }).sources.events, { format = "postgres", query = "select 1" })
+  t.fails(function() m.sqlite "s.db" { user = "u" } end, 'm.sqlite "s.db": either table = or query = is needed')
+  t.fails(function() m.sqlite "s.db" { table = "a", query = "b", user = "u" } end, "either table = or query =")
+  t.fails(function() m.sqlite "s.db" { table = 5, user = "u" } end, 'm.sqlite "s.db": table must be a string, got 5')
+  t.fails(function() m.sqlite "s.db" { table = "a" } end, "at least one column")
+  t.fails(function() m.sqlite { "a.db" } end, "m.sqlite must be a string")
+  t.fails(function() m.postgres "x" { table = "a", price = "p:nubmer" } end, "m.postgres: column 'price': type", "did you mean 'number'?")
+end)
+
 t.test("only what follows the last colon is a type", function()
   for _, kind in ipairs { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" } do
     t.equal(column(events { user = "a:b:" .. kind, item = "i", time = "t", event = "e" }, "user"), { name = "user", from = "a:b", type = kind })
@@ -33,8 +57,11 @@ t.test("only what follows the last colon is a type", function()
 end)
 
 t.test("a table says what is wrong with it", function()
-  t.fails(function() m.csv(5) end, "m.csv must be a string, got 5")
+  t.fails(function() m.csv(5) end, "m.csv must be a string or a list of strings, got 5")
   t.fails(function() m.csv "" end, "empty")
+  t.fails(function() m.csv {} end, "m.csv must not be empty")
+  t.fails(function() m.csv { "a.csv", "a.csv" } end, "names 'a.csv' twice")
+  t.fails(function() m.jsonl { "a", "b", "c" } {} end, 'm.jsonl "a" and 2 more: at least one column')
   t.fails(function() m.csv "e.csv"() end, 'm.csv "e.csv" must be given a table of columns', "got nothing")
   t.fails(function() m.csv "e.csv" {} end, "at least one column")
   t.fails(function() m.csv "e.csv" { "user_id" } end, 'columns are written name = "header", got the string "user_id" alone')
@@ -47,41 +74,6 @@ t.test("texts that mean nothing are named with the file", function()
   t.equal(source.missing, { "NA", "?" })
   t.fails(function() m.csv("e.csv", { mising = "NA" }) end, "unknown option 'mising'", "did you mean 'missing'?")
   t.fails(function() m.csv("e.csv", { missing = 5 }) end, "missing", "got 5")
-end)
-
-t.test("rules stand in the plan in their order, functions by number", function()
-  local plan = t.plan(t.recipe {
-    preprocess = {
-      m.drop_missing { "user", "item" }, m.filter(function() return true end), m.map "late" (function() return 1 end), m.dedupe "late",
-      m.filter(function() return false end),
-    },
-  })
-  local seen = {}
-  for i, r in ipairs(plan.preprocess) do
-    seen[i] = { r.op, r.fn, r.column, r.columns }
-    assert(r.where:match("^test_data%.lua:%d+$"))
-  end
-  t.equal(seen, {
-    { "drop_missing", nil, nil, { "user", "item" } }, { "filter", 1 }, { "map", 2, "late" }, { "dedupe", nil, nil, { "late" } }, { "filter", 3 },
-  })
-end)
-
-t.test("one column stands for a list of one", function()
-  t.equal(rule(m.drop_missing "user").columns, { "user" })
-  t.equal(rule(m.dedupe "item").columns, { "item" })
-end)
-
-t.test("rules say what is wrong with them", function()
-  t.fails(function() m.drop_missing() end, "m.drop_missing must be a string or a list of strings, got nothing")
-  t.fails(function() m.drop_missing {} end, "must not be empty")
-  t.fails(function() m.drop_missing { "user", "user" } end, "names 'user' twice")
-  t.fails(function() m.drop_missing { "user", 5 } end, "m.drop_missing[2] must be a string, got 5")
-  t.fails(function() m.drop_missing { user = true } end, "has the key 'user'")
-  t.fails(function() m.dedupe { "user", nil, "item" } end, "hole")
-  t.fails(function() m.filter "row.price > 3" end, "m.filter must be a function")
-  t.fails(function() m.map(5) end, "m.map must be a string")
-  t.fails(function() m.map "late"() end, 'm.map "late" must be a function, got nothing')
-  t.fails(function() m.map "late" { 5 } end, "got a table")
 end)
 
 t.test("a label by events", function()
@@ -109,6 +101,27 @@ t.test("a label says what is wrong with it", function()
   t.fails(function() m.label { column = "rating", at_least = "4" } end, "at_least must be a number")
   t.fails(function() m.label { column = "rating", at_least = 0 / 0 } end, "at_least must be a number")
   t.fails(function() m.label { column = "rating", at_least = 4, of = "view" } end, "unknown option 'of'")
+end)
+
+t.test("negatives are drawn evenly or by popularity", function()
+  local function drawn(negatives)
+    local label = t.plan(t.recipe { label = m.label { positive = "b", of = "v", within = "1d", negatives = negatives } }).label
+    return { label.negatives, label.sampling }
+  end
+  t.equal(drawn(nil), { 0 })
+  t.equal(drawn(4), { 4 })
+  t.equal(drawn { 4 }, { 4 })
+  t.equal(drawn { 4, by = "uniform" }, { 4 })
+  t.equal(drawn { 4, by = "popularity" }, { 4, { by = "popularity", power = 0.75 } })
+  t.equal(drawn { 4, by = "popularity", power = 1 }, { 4, { by = "popularity", power = 1 } })
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "popularty" } } end,
+    "negatives: by: there is no \"popularty\"; did you mean 'popularity'?")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { by = "popularity" } } end,
+    "negatives must be a whole number from 0 to 1000, got nothing")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, power = 1 } } end, 'power is for by = "popularity"')
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "popularity", power = -1 } } end, "power must be a number at least 0")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, of = "view" } } end, "unknown option 'of'")
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = "many" } end, 'got the string "many"')
 end)
 
 t.test("durations are counted in microseconds", function()

@@ -87,7 +87,7 @@ t.test("the examples of models train as they say", function()
   for _, block in ipairs(blocks "lua") do
     if block.text:find "^%-%- models\n" then found[#found + 1] = run(block) end
   end
-  t.equal(found, { { true, 40, true, { 500, 1 } }, { true, 4, { 3, 1 } } })
+  t.equal(found, { { true, 40, true, { 500, 1 } }, { true, 4, { 3, 1 } }, { true, true, true, true } })
 end)
 
 t.test("every word and every option is named", function()

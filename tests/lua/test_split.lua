@@ -10,6 +10,14 @@ t.test("two or three parts by time or at random", function()
   t.equal(parts(m.split.random { 1, 0, 0 }), { by = "random", parts = { 1, 0, 0 } })
 end)
 
+t.test("by user, and leaving one out", function()
+  t.equal(parts(m.split.by_user { 0.8, 0.2 }), { by = "user", parts = { 0.8, 0.2, 0 } })
+  t.equal(parts(m.split.leave_one_out()), { by = "leave_one_out" })
+  t.equal(parts(m.split.leave_one_out {}), { by = "leave_one_out" })
+  t.fails(function() m.split.by_user { 0.8 } end, "m.split.by_user: 2 or 3 parts")
+  t.fails(function() m.split.leave_one_out { 0.8, 0.2 } end, "m.split.leave_one_out: unknown option '1'")
+end)
+
 t.test("parts that do not sum to 1 are refused, and others are taken", function()
   math.randomseed(7)
   for _ = 1, 300 do

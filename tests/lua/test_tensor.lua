@@ -219,7 +219,7 @@ t.test("positions count from 1", function()
   has(a:gather(2, T({ { 1 }, { 2 }, { 1 } }, "i64")), "f32", { { 1.0 }, { 4.0 }, { 5.0 } })
   has(T.zeros { 2, 2 }:scatter_add({ 2, 2, 1 }, a), "f32", { { 5.0, 6.0 }, { 4.0, 6.0 } })
   t.fails(function() a:take { 0 } end, "tensor:take: positions count from 1, got 0")
-  t.fails(function() a:take { 4 } end, "tensor:take: position 3 is outside of a dimension of 3")
+  t.fails(function() a:take { 4 } end, "tensor:take: position 4 is outside of a dimension of 3")
   t.fails(function() a:take { 1.5 } end, "positions are whole numbers from 1, got 1.5")
   t.fails(function() a:take(T { 1 }) end, "positions are a table or an i64 tensor, not f32")
 end)
@@ -263,6 +263,61 @@ t.test("wrong names and wrong calls are told what is right", function()
 end)
 
 ---------------------------------------------------------------------------------------------------- files
+
+t.test("tensors of all kinds go through safetensors by name", function()
+  local path = os.tmpname()
+  local all = { f32 = T { { 1.5, -0.0 }, { 1 / 0, 3 } }, f64 = T(0.1, "f64"), i64 = T({ 1, -2, math.maxinteger }, "i64"),
+    u8 = T({ 0, 255 }, "u8"), none = T.zeros { 0, 3 }, ["a.b/c é"] = T { { 1, 2 }, { 3, 4 } }:transpose() }
+  T.save(path, all)
+  local back = T.load(path)
+  for name, tensor in pairs(all) do
+    t.equal({ back[name]:dtype(), back[name]:shape(), back[name]:to_table() }, { tensor:dtype(), tensor:shape(), tensor:to_table() }, name)
+    back[name] = nil
+  end
+  t.equal(next(back), nil)
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read "a"
+  file:close()
+  T.save(path, all)
+  file = assert(io.open(path, "rb"))
+  t.equal(file:read "a" == bytes, true)
+  file:close()
+  T.save(path, all.i64)
+  t.equal(T.load(path):to_table(), { 1, -2, math.maxinteger })
+  os.remove(path)
+end)
+
+t.test("what is no file of tensors is refused, and a save that fails leaves what was there", function()
+  local path = os.tmpname()
+  local function put(bytes)
+    local file = assert(io.open(path, "wb"))
+    file:write(bytes)
+    file:close()
+  end
+  T.save(path, { a = T { 1, 2 } })
+  t.fails(function() T.save(path, { a = T { 1 }, b = 2 }) end, "m.tensor.save: 'b' is a number, not a tensor")
+  t.fails(function() T.save(path, { T { 1 } }) end, "m.tensor.save: names are strings, got a number")
+  t.fails(function() T.save(path, { ["a\0b"] = T { 1 } }) end, "zero byte in the name 'a'")
+  t.fails(function() T.save(path, { ["\xff"] = T { 1 } }) end, "not UTF-8")
+  t.fails(function() T.save(path, { __metadata__ = T { 1 } }) end, '"__metadata__" is not a tensor')
+  t.fails(function() T.save(path, 5) end, "a tensor, or tensors by name, are wanted second, got number")
+  t.fails(function() T.save("/there/is/no/such/folder/x", { a = T { 1 } }) end, "m.tensor.save: /there/is/no")
+  t.equal(T.load(path).a:to_table(), { 1.0, 2.0 })
+  t.equal(io.open(path .. ".part"), nil)
+  local function header(text) return string.pack("<I8", #text) .. text end
+  for _, case in ipairs {
+    { string.pack("<I8", 1 << 40) .. "{}", "is over the limit of 100000000" },
+    { string.pack("<I8", 1000) .. "{}", "a header of 1000 bytes in a file of 10" },
+    { header '{"a":', "the header is not JSON" },
+    { header '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', "are outside the data of 0 bytes" },
+    { header '{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}' .. ("x"):rep(8), "8 bytes of data, but F32 [3] has 12" },
+    { header '{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}' .. "xx", 'tensor "a" is F16, which is not computed with' },
+  } do
+    put(case[1])
+    t.fails(function() T.load(path) end, "m.tensor.load: ", case[2])
+  end
+  os.remove(path)
+end)
 
 t.test("tensors are saved and loaded", function()
   local path = os.tmpname()

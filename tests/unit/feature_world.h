@@ -42,10 +42,10 @@ static inline moon_catalogue *world_catalogue(void) {
   static const char csv[] =
       "item,colour,weight,price\ni0,red,1.5,9\ni1,blue,-2,0\ni2,red,0,99\ni3,,,\ni4,green,7,-5\ni5,blue,1,1\ni6,red,2,2\ni7,red,"
       "3,3\n";
-  const moon_csv_column columns[] = {
+  const moon_read_column columns[] = {
       {"item", "item", "string"}, {"colour", "colour", "string"}, {"weight", "weight", "number"}, {"price", "price", "number"}};
-  const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
-  moon_csv_report report;
+  const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
+  moon_read_report report;
   moon_table *table;
   moon_catalogue *catalogue;
   OK(moon_csv_read_memory("items.csv", csv, sizeof csv - 1, &options, &table, &report));

@@ -19,9 +19,9 @@ static const char shop_csv[] =
     "i7,,Thing,,,5,,,\n"
     "i8,p8,Sofa,sofas,Acme,900,0,0,2026-10-01\n";
 
-static inline moon_catalogue *shop_catalogue_of(const char *csv, const moon_csv_column *columns, size_t count) {
-  moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = count};
-  moon_csv_report report;
+static inline moon_catalogue *shop_catalogue_of(const char *csv, const moon_read_column *columns, size_t count) {
+  moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = count};
+  moon_read_report report;
   moon_table *table = NULL;
   moon_catalogue *catalogue = NULL;
   OK(moon_csv_read_memory("items.csv", csv, strlen(csv), &options, &table, &report));
@@ -30,7 +30,7 @@ static inline moon_catalogue *shop_catalogue_of(const char *csv, const moon_csv_
 }
 
 static inline moon_catalogue *shop_catalogue(void) {
-  static const moon_csv_column columns[] = {{"item", "item", "string"},       {"product", "product", "string"}, {"title", "title", "string"},
+  static const moon_read_column columns[] = {{"item", "item", "string"},       {"product", "product", "string"}, {"title", "title", "string"},
                                             {"category", "category", "string"}, {"brand", "brand", "string"},   {"price", "price", NULL},
                                             {"stock", "stock", NULL},         {"new", "new", NULL},             {"added", "added", NULL}};
   return shop_catalogue_of(shop_csv, columns, sizeof columns / sizeof *columns);

@@ -10,7 +10,7 @@
 enum { MOST_COLUMNS_HERE = 16 };
 typedef struct columns {
   char text[400];
-  moon_csv_column list[MOST_COLUMNS_HERE];
+  moon_read_column list[MOST_COLUMNS_HERE];
   size_t n;
 } columns;
 
@@ -21,20 +21,20 @@ static inline void columns_of(const char *words, columns *out) {
   char *save = NULL;
   for (char *word = strtok_r(out->text, ", ", &save); word; word = strtok_r(NULL, ", ", &save)) {
     assert_true(out->n < MOST_COLUMNS_HERE);
-    moon_csv_column *c = &out->list[out->n++];
+    moon_read_column *c = &out->list[out->n++];
     char *colon = strrchr(word, ':'), *equal;
     if (colon) *colon = 0;
     equal = strchr(word, '=');
     if (equal) *equal = 0;
-    *c = (moon_csv_column){word, equal ? equal + 1 : word, colon ? colon + 1 : NULL};
+    *c = (moon_read_column){word, equal ? equal + 1 : word, colon ? colon + 1 : NULL};
   }
 }
 
 static inline moon_status read_text(const char *text, size_t n, const char *words, char delimiter, size_t max_bad, size_t block,
-                                    moon_table **out, moon_csv_report *report) {
+                                    moon_table **out, moon_read_report *report) {
   columns wanted;
   columns_of(words, &wanted);
-  const moon_csv_options options = {
+  const moon_read_options options = {
       .delimiter = delimiter, .columns = wanted.list, .column_count = wanted.n, .max_bad_rows = max_bad, .block = block};
   return moon_csv_read_memory("t.csv", text, n, &options, out, report);
 }

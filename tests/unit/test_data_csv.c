@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #define BOM "\xef\xbb\xbf"
 static const size_t blocks[] = {1, 2, 3, 5, 8, 17, 64, 0};
@@ -68,7 +69,7 @@ static void texts_become_tables(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     for (int b = 0; b < BLOCKS; b++) {
       moon_table *table = NULL;
-      moon_csv_report report;
+      moon_read_report report;
       moon_buf got = {0};
       moon_status status = read_text(cases[i].text, strlen(cases[i].text), cases[i].words, ',', 0, blocks[b], &table, &report);
       if (status.code) fail_msg("case %zu, block %zu: %s", i, blocks[b], status.message);
@@ -205,7 +206,7 @@ static void named_texts_mean_no_value(void **state) {
   static const char text[] = "a,b,c\nNA,1,x\nNAN,unknown,NA\nunknow,NA,NAx\n";
   columns wanted;
   columns_of("a b c", &wanted);
-  const moon_csv_options options = {.delimiter = ',', .columns = wanted.list, .column_count = wanted.n, .missing = missing, .missing_count = 2};
+  const moon_read_options options = {.delimiter = ',', .columns = wanted.list, .column_count = wanted.n, .missing = missing, .missing_count = 2};
   moon_table *table = NULL;
   moon_buf out = {0};
   OK(moon_csv_read_memory("t.csv", text, sizeof text - 1, &options, &table, NULL));
@@ -229,7 +230,7 @@ static void bad_rows_are_left_out_up_to_the_limit(void **state) {
   const char *text = "id,n\na,1\nb\nc,x\nd,4\n\"e\"e,5\nf,\"6\ng,7\"\nh,8\n"; /* bad: lines 3, 4, 6 and 7 */
   for (size_t limit = 0; limit < 7; limit++) {
     moon_table *table = NULL;
-    moon_csv_report report;
+    moon_read_report report;
     moon_status status = read_text(text, strlen(text), "id,n:number", ',', limit, 0, &table, &report);
     if (limit >= 4) {
       OK(status);
@@ -281,12 +282,20 @@ static void huge_rows_and_wide_headers(void **state) {
   moon_buf text = {0};
   moon_table *table;
   moon_buf_puts(&text, "a,b\n\"");
-  for (int i = 0; i < 300000; i++) moon_buf_puts(&text, "0123\n\"\"");
+  for (int i = 0; i < 150000; i++) moon_buf_puts(&text, "0123\n\"\"");
+  size_t held = text.n;
   moon_buf_puts(&text, "\",x\n");
   OK(read_text(text.data, text.n, "a,b", ',', 0, 0, &table, NULL));
-  assert_int_equal(moon_dict_length(table->columns[0].dict, 0), 300000 * 6);
+  assert_int_equal(moon_dict_length(table->columns[0].dict, 0), 150000 * 6);
   assert_string_equal(moon_column_text(&table->columns[1], 0), "x");
   moon_table_free(table);
+  text.n = held; /* a text of over 1 MiB is no value; where nobody asks for it, it does no harm */
+  for (int i = 0; i < 30000; i++) moon_buf_puts(&text, "01234567");
+  moon_buf_puts(&text, "\",x\n");
+  OK(read_text(text.data, text.n, "b", ',', 0, 0, &table, NULL));
+  HOLDS(table, "x");
+  moon_table_free(table);
+  REFUSED(MOON_EFORMAT, "t.csv:2: column a: a text of 1140000 bytes, over 1 MiB", read_text(text.data, text.n, "a", ',', 0, 0, &table, NULL));
   for (int width = 4095; width <= 4097; width++) {
     moon_buf_reset(&text);
     for (int row = 0; row < 2; row++)
@@ -421,11 +430,11 @@ static void pieces_do_not_matter(void **state) {
 static char folder[] = "/tmp/moonshelf-csv-XXXXXX";
 static char path[200];
 
-static moon_status read_path(const char *words, moon_table **out, moon_csv_report *report, const moon_progress *progress) {
+static moon_status read_path(const char *words, moon_table **out, moon_read_report *report, const moon_progress *progress) {
   columns wanted;
   columns_of(words, &wanted);
-  const moon_csv_options options = {.columns = wanted.list, .column_count = wanted.n, .progress = progress};
-  return moon_csv_read(path, &options, out, report);
+  const moon_read_options options = {.columns = wanted.list, .column_count = wanted.n, .progress = progress};
+  return moon_csv_read(&(moon_input){.path = path}, 1, &options, out, report);
 }
 
 static void put_file(const char *bytes, size_t n) { /* without the fsync of moon_file_write: there are thousands */
@@ -443,7 +452,7 @@ static void append_gz(const char *mode, const char *text) {
 static void packed_and_plain_files_are_the_same(void **state) {
   (void)state;
   moon_table *table;
-  moon_csv_report report;
+  moon_read_report report;
   moon_buf text = {0};
   moon_buf_puts(&text, "id,n\n");
   for (int i = 0; i < 60000; i++) moon_buf_printf(&text, "i%d,%d\n", i % 777, i); /* over the buffer's size */
@@ -460,6 +469,71 @@ static void packed_and_plain_files_are_the_same(void **state) {
     moon_table_free(table);
   }
   moon_buf_free(&text);
+}
+
+static void append_zst(const char *mode, const char *text, size_t n) {
+  size_t room = ZSTD_compressBound(n);
+  char *packed = malloc(room);
+  FILE *file = fopen(path, mode);
+  size_t got = ZSTD_compress(packed, room, text, n, 3);
+  assert_int_equal(fwrite(packed, 1, got, file), got);
+  fclose(file);
+  free(packed);
+}
+
+static void frames_of_a_zst_follow_each_other(void **state) {
+  (void)state;
+  moon_table *table;
+  append_zst("wb", "a,b\n1,", 6);
+  append_zst("ab", "", 0);
+  append_zst("ab", "x\n2,y\n", 6);
+  OK(read_path("a,b", &table, NULL, NULL));
+  HOLDS(table, "1|x;2|y");
+  moon_table_free(table);
+  put_file("\x50\x2a\x4d\x18\x02\0\0\0hi", 10); /* a frame to skip, as pzstd writes them */
+  append_zst("ab", "a,b\n3,z\n", 8);
+  OK(read_path("a,b", &table, NULL, NULL));
+  HOLDS(table, "3|z");
+  moon_table_free(table);
+  append_zst("wb", "a,b\n1,x\n", 8);
+  FILE *file = fopen(path, "ab");
+  fputs("more,text\n", file);
+  fclose(file);
+  REFUSED(MOON_EFORMAT, "the compressed file is broken", read_path("a,b", &table, NULL, NULL));
+}
+
+static void broken_zst_is_never_taken_for_whole(void **state) {
+  (void)state;
+  moon_table *table = NULL;
+  moon_buf text = {0}, packed = {0};
+  moon_buf_puts(&text, "a,b\n");
+  for (int i = 0; i < 40; i++) moon_buf_printf(&text, "%d,text %d\n", i, i * i * 7919);
+  append_zst("wb", text.data, text.n);
+  OK(moon_file_read(path, 0, &packed));
+  for (size_t n = 4; n < packed.n; n++) {
+    put_file(packed.data, n);
+    REFUSED(MOON_EFORMAT, "the compressed file is truncated", read_path("a,b", &table, NULL, NULL));
+  }
+  moon_buf_free(&text), moon_buf_free(&packed);
+}
+
+static void what_follows_a_gz_is_zeros_or_an_error(void **state) {
+  (void)state;
+  moon_table *table;
+  static const char *const tails[] = {"\0\0\0\0\0", "\0\0\0\0x", "a,b\n5"};
+  for (size_t i = 0; i < 3; i++) {
+    append_gz("wb", "a,b\n1,x\n");
+    FILE *file = fopen(path, "ab");
+    fwrite(tails[i], 1, 5, file);
+    fclose(file);
+    moon_status status = read_path("a,b", &table, NULL, NULL);
+    if (i) {
+      REFUSED(MOON_EFORMAT, "the compressed file is", status);
+    } else {
+      OK(status);
+      moon_table_free(table);
+    }
+  }
 }
 
 static void members_of_a_gz_follow_each_other(void **state) {
@@ -569,13 +643,13 @@ static void sources_find_their_file_and_say_where(void **state) {
   json_t *source = json_of(
       "{'file':'packed.csv','delimiter':'\\t','columns':[{'name':'user','from':'u'},{'name':'p','type':'integer'}],'where':'"
       "recipe.lua:3'}");
-  OK(moon_source_read(source, folder, 0, NULL, &table, NULL));
+  OK(moon_source_read(source, &(moon_source_options){.data_dir = folder}, &table, NULL));
   HOLDS(table, "1|2");
   moon_table_free(table);
   REFUSED(MOON_ENOTFOUND, "recipe.lua:3: /nowhere/packed.csv: there is no such file",
-          moon_source_read(source, "/nowhere", 0, NULL, &table, NULL));
+          moon_source_read(source, &(moon_source_options){.data_dir = "/nowhere"}, &table, NULL));
   json_object_set_new(source, "file", json_string(gz)); /* an absolute name stands alone */
-  OK(moon_source_read(source, "/nowhere", 0, NULL, &table, NULL));
+  OK(moon_source_read(source, &(moon_source_options){.data_dir = "/nowhere"}, &table, NULL));
   moon_table_free(table);
   json_decref(source);
   static const char *const broken[] = {"{}",
@@ -586,14 +660,81 @@ static void sources_find_their_file_and_say_where(void **state) {
                                        "{'file':'x','columns':[5]}"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
     source = json_of(broken[i]);
-    REFUSED(MOON_EINVAL, "recipe: ", moon_source_read(source, folder, 0, NULL, &table, NULL));
+    REFUSED(MOON_EINVAL, "recipe: ", moon_source_read(source, &(moon_source_options){.data_dir = folder}, &table, NULL));
     json_decref(source);
   }
 }
 
+static void put(const char *name, const char *text) {
+  char full[300];
+  snprintf(full, sizeof full, "%s/%s", folder, name);
+  FILE *file = fopen(full, "wb");
+  fputs(text, file);
+  fclose(file);
+}
+
+static moon_status read_files(const char *file, const char *words, size_t max_bad, moon_table **out, moon_read_report *report) {
+  json_t *source = json_of(words);
+  json_object_set_new(source, "file", json_of(file));
+  moon_status status = moon_source_read(source, &(moon_source_options){.data_dir = folder, .max_bad_rows = max_bad}, out, report);
+  json_decref(source);
+  return status;
+}
+
+static void several_files_make_one_table(void **state) {
+  (void)state;
+  moon_table *table;
+  moon_read_report report;
+  const char *columns = "{'columns':[{'name':'id'},{'name':'n'}]}";
+  put("part-2.csv", "n,id\n3,c\n");
+  put("part-10.csv", "id,n\na,1\nb,2\n");
+  put("part-1.csv", "id,other,n\nd,,4\n");
+  OK(read_files("['part-2.csv','part-10.csv']", columns, 0, &table, &report));
+  HOLDS(table, "c|3;a|1;b|2"); /* each by its own header, in the order given */
+  assert_int_equal(report.rows, 3);
+  moon_table_free(table);
+  OK(read_files("['part-*.csv']", columns, 0, &table, NULL));
+  HOLDS(table, "d|4;a|1;b|2;c|3"); /* by the bytes of their names */
+  moon_table_free(table);
+  snprintf(path, sizeof path, "%s/part-1.csv.gz", folder); /* the twin of one that is there, and one that is not */
+  append_gz("wb", "id,n\nx,9\n");
+  snprintf(path, sizeof path, "%s/part-3.csv.zst", folder);
+  append_zst("wb", "id,n\ne,5\n", 9);
+  OK(read_files("['part-[13]*.csv','part-2.csv']", columns, 0, &table, NULL));
+  HOLDS(table, "d|4;a|1;b|2;e|5;c|3");
+  moon_table_free(table);
+  snprintf(path, sizeof path, "%s/data", folder);
+
+  REFUSED(MOON_ENOTFOUND, "recipe: no file matches", read_files("['log-*.csv']", columns, 0, &table, NULL));
+  REFUSED(MOON_EINVAL, "part-2.csv is named twice", read_files("['part-2.csv','part-*.csv']", columns, 0, &table, NULL));
+  put("part-4.csv", "id,n\nf,6\ng,bad\n");
+  REFUSED(MOON_EFORMAT, "part-4.csv:3: column n: 'bad' is not a number", read_files("['part-*.csv']", columns, 0, &table, NULL));
+  OK(read_files("['part-*.csv']", columns, 1, &table, &report));
+  assert_int_equal(report.reasons[MOON_REJECT_NUMBER], 1);
+  moon_table_free(table);
+  put("part-5.csv", "id,m\nf,6\n");
+  REFUSED(MOON_ENOTFOUND, "part-5.csv has no column 'n'", read_files("['part-*.csv']", columns, 1, &table, NULL));
+  put("part-5.csv", "id,n:token\nf,6\n");
+  REFUSED(MOON_EFORMAT, "part-5.csv: column n is a string here and a number in the files before",
+          read_files("['part-*.csv']", columns, 1, &table, NULL));
+  put("part-5.csv", "");
+  REFUSED(MOON_EFORMAT, "part-5.csv is empty", read_files("['part-*.csv']", columns, 1, &table, NULL));
+}
+
+/* One file's clock counts seconds, the other's milliseconds. */
+static void each_file_has_its_own_unit_of_time(void **state) {
+  (void)state;
+  moon_table *table;
+  put("time-1.csv", "time\n1700000000\n");
+  put("time-2.csv", "time\n1700000000000\n");
+  OK(read_files("['time-?.csv']", "{'columns':[{'name':'time'}]}", 0, &table, NULL));
+  HOLDS(table, "1700000000000000;1700000000000000");
+  moon_table_free(table);
+}
+
 static moon_status read_some(void *self) {
   moon_table *table;
-  MOON_TRY(moon_source_read(self, folder, 0, NULL, &table, NULL));
+  MOON_TRY(moon_source_read(self, &(moon_source_options){.data_dir = folder}, &table, NULL));
   moon_alloc_fail_at(0);
   HOLDS(table, "1|x|1.5|5000000;2|y|-|6000000");
   moon_table_free(table);
@@ -637,6 +778,11 @@ int main(void) {
                                      cmocka_unit_test(pieces_do_not_matter),
                                      cmocka_unit_test(packed_and_plain_files_are_the_same),
                                      cmocka_unit_test(members_of_a_gz_follow_each_other),
+                                     cmocka_unit_test(frames_of_a_zst_follow_each_other),
+                                     cmocka_unit_test(broken_zst_is_never_taken_for_whole),
+                                     cmocka_unit_test(what_follows_a_gz_is_zeros_or_an_error),
+                                     cmocka_unit_test(several_files_make_one_table),
+                                     cmocka_unit_test(each_file_has_its_own_unit_of_time),
                                      cmocka_unit_test(broken_gz_is_never_taken_for_whole),
                                      cmocka_unit_test(files_that_cannot_be_read_are_named),
                                      cmocka_unit_test(progress_is_told_and_can_stop),

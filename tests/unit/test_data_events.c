@@ -42,6 +42,32 @@ static void events_are_sorted_and_ties_stay_as_they_came(void **state) {
   moon_catalogue_free(c);
 }
 
+static moon_log_report report_of(const char *text) {
+  moon_catalogue *c;
+  moon_log *log;
+  OK(moon_catalogue_new(table_of("item\ni1\n", "item"), &c));
+  OK(moon_log_new(table_of(text, "user,item,time:time_s,n"), c, &log));
+  moon_log_report report = log->report;
+  moon_log_free(log);
+  moon_catalogue_free(c);
+  return report;
+}
+
+static void a_log_says_what_is_odd_about_it(void **state) {
+  (void)state;
+  moon_log_report r = report_of("user,item,time,n\na,i1,10,1\nb,i1,10,1\na,i1,11,\n");
+  assert_int_equal(r.out_of_order + r.duplicates + r.before_1970 + r.after_gap, 0);
+  r = report_of("user,item,time,n\na,i1,10,1\na,i1,30,1\na,i1,20,1\na,i1,25,1\na,i1,30,2\n");
+  assert_int_equal(r.out_of_order, 2); /* 20 and 25 after 30 */
+  assert_int_equal(r.duplicates, 0);
+  r = report_of("user,item,time,n\na,i1,10,\nb,i1,10,2\na,i1,10,\na,i1,10,\na,i1,11,\nb,i1,10,2\n");
+  assert_int_equal(r.duplicates, 3); /* a null is the same as a null; the one at 11 is not */
+  assert_int_equal(r.out_of_order, 1);
+  r = report_of("user,item,time,n\na,i1,-5,\na,i1,-1,\na,i1,1700000000,\na,i1,1700000001,\na,i1,4102444800,\na,i1,4102444801,\n");
+  assert_int_equal(r.before_1970, 2);
+  assert_int_equal(r.after_gap, 2); /* the way from -1 into our days is none */
+}
+
 static void sorting_agrees_with_insertion(void **state) {
   (void)state;
   moon_rng rng;
@@ -153,6 +179,7 @@ static void logs_survive_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(events_are_sorted_and_ties_stay_as_they_came),
+                                     cmocka_unit_test(a_log_says_what_is_odd_about_it),
                                      cmocka_unit_test(sorting_agrees_with_insertion),
                                      cmocka_unit_test(rows_that_were_left_out_leave_no_users),
                                      cmocka_unit_test(bad_tables_are_refused),

@@ -24,8 +24,9 @@ static moon_status map(void *self, uint32_t fn, moon_table *table, const char *n
 static moon_status run(const char *rules, moon_table *table, moon_rule_report *reports) {
   int calls = 0;
   const moon_row_functions functions = {&calls, filter, map};
+  const moon_preprocess_options options = {.functions = &functions};
   json_t *json = json_of(rules);
-  moon_status status = moon_preprocess(json, table, &functions, reports);
+  moon_status status = moon_preprocess(json, table, &options, reports);
   json_decref(json);
   return status;
 }
@@ -126,6 +127,71 @@ static void dedupe_agrees_with_comparing_all_pairs(void **state) {
   }
 }
 
+/* Whatever stands where in a rule, it is refused or it works, and the table is one afterwards. */
+static void broken_rules_do_no_harm(void **state) {
+  (void)state;
+  static const char *const rules[] = {"{'op':'drop_missing','columns':['user']}",
+                                      "{'op':'dedupe','columns':['user','n']}",
+                                      "{'op':'fill','values':[{'column':'n','value':'mean'}]}",
+                                      "{'op':'cast','types':[{'column':'n','type':'string'}]}",
+                                      "{'op':'rename','names':[{'column':'n','to':'m'}]}",
+                                      "{'op':'clip','column':'n','min':1,'max':2}",
+                                      "{'op':'time_zone','zones':[{'column':'time','zone':'+01:00'}]}",
+                                      "{'op':'sessionize','gap_us':5000000}",
+                                      "{'op':'k_core','user':2,'item':1}",
+                                      "{'op':'bots','over_us':5000000,'most':1}",
+                                      "{'op':'join','on':'user','columns':['n'],'source':{'file':'none.csv'}}",
+                                      "{'op':'map','column':'x','fn':7}",
+                                      "{'op':'filter','fn':7}"};
+  static const char *const values[] = {"null",
+                                       "true",
+                                       "-1",
+                                       "0",
+                                       "1e300",
+                                       "9223372036854775807",
+                                       "'n'",
+                                       "'user'",
+                                       "'time'",
+                                       "''",
+                                       "[]",
+                                       "{}",
+                                       "[[]]",
+                                       "[{}]",
+                                       "['n']",
+                                       "['n',5]",
+                                       "[{'column':5}]",
+                                       "[{'column':'user','value':[],'type':{},'to':1,'zone':[]}]"};
+  size_t worked = 0, refused = 0;
+  for (size_t r = 0; r < sizeof rules / sizeof *rules; r++)
+    for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+      json_t *keys = json_of(rules[r]);
+      const char *key;
+      json_t *unused;
+      json_object_foreach(keys, key, unused) {
+        moon_table *table = table_of("user,item,n,time\na,1,2.5,9\n,2,,2\na,1,9,\n", "user,item,n:number,time:time_s");
+        json_t *rule = json_of(rules[r]), *wrapped;
+        char value[200];
+        snprintf(value, sizeof value, "[%s]", values[v]);
+        wrapped = json_of(value);
+        json_object_set(rule, key, json_array_get(wrapped, 0));
+        json_t *list = json_pack("[o]", rule);
+        moon_rule_report report;
+        moon_buf text = {0};
+        if (moon_preprocess(list, table, NULL, &report).code)
+          refused++;
+        else
+          worked++;
+        dump(table, &text); /* which looks at every cell and length */
+        moon_buf_free(&text);
+        json_decref(list);
+        json_decref(wrapped);
+        moon_table_free(table);
+      }
+      json_decref(keys);
+    }
+  if (worked < 10 || refused < 200) fail_msg("%zu worked, %zu were refused", worked, refused);
+}
+
 static moon_status run_all(void *self) {
   moon_alloc_fail_at(0);
   moon_table *table = table_of("user,n\na,1\nb,2\na,1\n", "user,n");
@@ -147,8 +213,10 @@ static void rules_survive_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(rules_apply_in_order_and_report),
-                                     cmocka_unit_test(no_rules_and_no_rows_are_fine), cmocka_unit_test(refusals_say_where),
+                                     cmocka_unit_test(no_rules_and_no_rows_are_fine),
+                                     cmocka_unit_test(refusals_say_where),
                                      cmocka_unit_test(dedupe_agrees_with_comparing_all_pairs),
+                                     cmocka_unit_test(broken_rules_do_no_harm),
                                      cmocka_unit_test(rules_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,8 +196,46 @@ static void tables_survive_no_memory(void **state) {
   assert_true(exhaust(build, NULL) > 10);
 }
 
+static void rows_are_ordered_by_time_and_then_as_they_were(void **state) {
+  (void)state;
+  moon_rng rng;
+  moon_rng_seed(&rng, 51, 0);
+  for (int round = 0; round < 50; round++) {
+    moon_column column = {.type = MOON_TIME, .name = "t"};
+    size_t n = moon_rng_below(&rng, 200);
+    for (size_t i = 0; i < n; i++) OK(moon_rng_below(&rng, 9) ? moon_column_push_integer(&column, moon_rng_below(&rng, 30)) : moon_column_push_null(&column));
+    uint32_t *order;
+    OK(moon_column_order(&column, &order));
+    bool seen[200] = {false};
+    for (size_t i = 0; i < n; i++) {
+      assert_true(order[i] < n && !seen[order[i]]);
+      seen[order[i]] = true;
+      if (!i) continue;
+      int64_t before = column.i64[order[i - 1]], now = column.i64[order[i]];
+      assert_true(before < now || (before == now && order[i - 1] < order[i]));
+    }
+    moon_free(order);
+    moon_free(column.raw);
+  }
+}
+
+static void adopted_columns_replace_those_of_their_name(void **state) {
+  (void)state;
+  moon_table *table = table_of("a,b\n1,x\n2,y\n", "a:number,b"), *fresh = table_of("b,c\n5,z\n6,\n", "b:number,c");
+  moon_alloc_fail_at(1);
+  moon_status status = moon_table_adopt(table, fresh);
+  moon_alloc_fail_at(0);
+  if (status.code) HOLDS(table, "1|x;2|y");
+  if (status.code) OK(moon_table_adopt(table, fresh));
+  HOLDS(table, "1|5|z;2|6|-");
+  HOLDS(fresh, "x;y"); /* what was replaced */
+  moon_table_free(table);
+  moon_table_free(fresh);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_type_has_its_null),
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_are_ordered_by_time_and_then_as_they_were), cmocka_unit_test(adopted_columns_replace_those_of_their_name),cmocka_unit_test(every_type_has_its_null),
                                      cmocka_unit_test(values_are_pushed_or_refused),
                                      cmocka_unit_test(a_new_column_is_as_long_as_the_table),
                                      cmocka_unit_test(missing_columns_are_named_with_the_nearest),

@@ -257,10 +257,10 @@ static void hashed_ids_need_no_vocabulary_and_stay_in_their_buckets(void **nothi
 static void numbers_too_large_for_the_model_are_cut_to_what_it_holds(void **nothing) {
   (void)nothing;
   static const char csv[] = "item,big,whole,when\na,1e300,5,2026-11-24\nb,-1e300,,\n";
-  const moon_csv_column columns[] = {
+  const moon_read_column columns[] = {
       {"item", "item", "string"}, {"big", "big", "number"}, {"whole", "whole", "integer"}, {"when", "when", "time"}};
-  const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
-  moon_csv_report report;
+  const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
+  moon_read_report report;
   moon_table *table;
   moon_catalogue *catalogue;
   OK(moon_csv_read_memory("items.csv", csv, sizeof csv - 1, &options, &table, &report));

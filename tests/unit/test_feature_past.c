@@ -184,9 +184,9 @@ static void clock_tells_hour_and_weekday_in_its_zone(void **nothing) {
 static void age_is_counted_from_the_items_column(void **nothing) {
   (void)nothing;
   static const char csv[] = "item,made\na,1970-01-01T00:00:10Z\nb,\nc,1970-01-01T00:01:00Z\n";
-  const moon_csv_column columns[] = {{"item", "item", "string"}, {"made", "made", "time"}};
-  const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = 2};
-  moon_csv_report report;
+  const moon_read_column columns[] = {{"item", "item", "string"}, {"made", "made", "time"}};
+  const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = 2};
+  moon_read_report report;
   moon_table *table;
   moon_catalogue *catalogue;
   OK(moon_csv_read_memory("items.csv", csv, sizeof csv - 1, &options, &table, &report));

@@ -24,9 +24,9 @@ static road *road_new(const char *steps, const double *values, const uint8_t *us
     if (!isnan(values[i])) moon_buf_printf(&csv, "%.17g", values[i]);
     moon_buf_puts(&csv, "\n");
   }
-  const moon_csv_column columns[] = {{"item", "item", "string"}, {"x", "x", "number"}};
-  const moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = 2};
-  moon_csv_report report;
+  const moon_read_column columns[] = {{"item", "item", "string"}, {"x", "x", "number"}};
+  const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = 2};
+  moon_read_report report;
   moon_table *table;
   OK(moon_csv_read_memory("items.csv", csv.data, csv.n, &options, &table, &report));
   OK(moon_catalogue_new(table, &r->catalogue));

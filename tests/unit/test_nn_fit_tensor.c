@@ -5,7 +5,7 @@
 #include "nn/fit_tensor.h"
 #include "numeric.h"
 
-enum { ROWS = 61, WIDTH = 3 };
+enum { ROWS = 61, WIDTH = 3, MANY = 1301 };
 
 typedef struct world {
   float x[ROWS * WIDTH], y[ROWS];
@@ -131,9 +131,139 @@ static void what_does_not_fit_is_refused(void **state) {
   REFUSED(MOON_EINVAL, "epochs and batch are at least 1", moon_tensor_fit_run(&fit));
   w.x[5] = INFINITY;
   fit = fit_of(&w);
-  REFUSED(MOON_EINVAL, "the loss is not finite in epoch 1", moon_tensor_fit_run(&fit));
+  REFUSED(MOON_EINVAL, "number 3 of row 2 of x is not finite", moon_tensor_fit_run(&fit));
+  w.x[5] = 0, w.y[7] = NAN;
+  REFUSED(MOON_EINVAL, "number 1 of row 8 of y is not finite", moon_tensor_fit_run(&fit));
+  w.y[7] = 0;
+  size_t n;
+  moon_tensor_fill(moon_module_params(w.module, &n)[2]->value, INFINITY);
+  REFUSED(MOON_EINVAL, "the loss is not finite in epoch 1, nor are the weights \"1.weight\": is the learning rate too high?", moon_tensor_fit_run(&fit));
+  fit.threads = 65;
+  REFUSED(MOON_EINVAL, "threads are at most 64, not 65", moon_tensor_fit_run(&fit));
   assert_int_equal(w.calls, 0);
   drop(&w);
+}
+
+/* ---- threads --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct crowd { /* numbers and ids, in batches that are cut: dropout, l2, a sparse table */
+  float x[MANY * WIDTH], y[MANY];
+  uint32_t ids[MANY];
+  json_t *optimizer;
+  moon_module *module;
+  moon_rows inputs[2];
+  moon_buf saved;
+  double losses[3];
+  size_t n;
+  bool starve;
+} crowd;
+
+static moon_status note_loss(void *self, const moon_epoch *epoch, bool *stop) {
+  crowd *c = self;
+  (void)stop;
+  if (c->starve) moon_alloc_fail_at(1);
+  c->losses[c->n++] = epoch->train_loss + epoch->validation_loss;
+  return moon_ok();
+}
+
+static moon_tensor_fit crowd_new(crowd *c, size_t threads) {
+  static const char spec[] =
+      "{\"type\":\"sequential\",\"layers\":[{\"type\":\"parallel\",\"layers\":[{\"type\":\"dense\",\"units\":8,\"activation\":\"tanh\",\"l2\":0.01},"
+      "{\"type\":\"embedding\",\"dim\":4,\"input\":\"id\"}]},{\"type\":\"dropout\",\"rate\":0.3},{\"type\":\"dense\",\"units\":1}]}";
+  const moon_form forms[2] = {{.name = "x", .dims = 1, .shape = {WIDTH}}, {.name = "id", .ids = 50}};
+  moon_rng rng;
+  moon_rng_seed(&rng, 1, 0);
+  *c = (crowd){.inputs = {{.numbers = c->x, .each = WIDTH}, {.ids = c->ids, .each = 1}}};
+  for (size_t i = 0; i < MANY * WIDTH; i++) c->x[i] = (float)moon_rng_normal(&rng);
+  for (size_t i = 0; i < MANY; i++) c->ids[i] = (uint32_t)moon_rng_below(&rng, 50), c->y[i] = c->x[i * WIDTH] + (float)(c->ids[i] % 3);
+  json_t *json = json_loads(spec, 0, NULL);
+  OK(moon_module_new(json, MOON_F32, forms, 2, &rng, &c->module));
+  json_decref(json);
+  c->optimizer = json_pack("{s:s, s:f}", "type", "adam", "lr", 0.02);
+  return (moon_tensor_fit){.module = c->module, .inputs = c->inputs, .target = {.numbers = c->y, .each = 1}, .rows = MANY, .epochs = 3,
+                           .batch = 600, .validation = 0.5, .loss = MOON_FIT_MSE, .optimizer = c->optimizer, .seed = 3,
+                           .on_epoch = note_loss, .self = c, .threads = threads};
+}
+
+static void crowd_free(crowd *c) {
+  moon_alloc_fail_at(0);
+  moon_module_free(c->module);
+  json_decref(c->optimizer);
+  moon_buf_free(&c->saved);
+}
+
+static void save_weights(crowd *c) {
+  size_t n;
+  moon_named_tensor named[16];
+  moon_param *const *params = moon_module_params(c->module, &n);
+  for (size_t i = 0; i < n; i++) named[i] = (moon_named_tensor){params[i]->name, params[i]->value};
+  moon_buf_reset(&c->saved);
+  OK(moon_safetensors_write(named, n, &c->saved));
+}
+
+static void threads_do_not_change_a_bit(void **state) {
+  (void)state;
+  static const size_t threads[] = {0, 1, 2, 3, 8, 64};
+  crowd *first = moon_alloc(sizeof *first), *c = moon_alloc(sizeof *c);
+  for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+    crowd *now = i ? c : first;
+    moon_tensor_fit fit = crowd_new(now, threads[i]);
+    now->starve = i == 3; /* and a steady step allocates nothing, on any of them */
+    OK(moon_tensor_fit_run(&fit));
+    moon_alloc_fail_at(0);
+    save_weights(now);
+    assert_memory_equal(now->losses, first->losses, sizeof first->losses);
+    assert_int_equal(now->saved.n, first->saved.n);
+    assert_memory_equal(now->saved.data, first->saved.data, first->saved.n);
+    assert_true(now->losses[2] < now->losses[0]);
+    if (i) crowd_free(c);
+  }
+  crowd_free(first);
+  moon_free(first);
+  moon_free(c);
+}
+
+static void want_of_memory_on_many_threads_is_an_answer(void **state) {
+  (void)state;
+  crowd *c = moon_alloc(sizeof *c);
+  moon_tensor_fit fit = crowd_new(c, 3);
+  moon_status st = moon_fail(MOON_ENOMEM, "not yet");
+  fit.epochs = 1, fit.patience = 1;
+  for (size_t n = 1; st.code; n++) {
+    c->n = 0;
+    moon_alloc_fail_at(n);
+    st = moon_tensor_fit_run(&fit);
+    moon_alloc_fail_at(0);
+    assert_true(!st.code || st.code == MOON_ENOMEM);
+    assert_true(n < 1000);
+  }
+  crowd_free(c);
+  moon_free(c);
+}
+
+/* ---- patience -------------------------------------------------------------------------------------------------------------- */
+
+static void patience_stops_and_restores_the_best_weights(void **state) {
+  (void)state;
+  world w = {.calls = 0}, same = {.calls = 0};
+  size_t best;
+  OK(make(&w));
+  OK(make(&same));
+  for (size_t i = ROWS - 6; i < ROWS; i++) w.y[i] = same.y[i] = -w.y[i]; /* what is validated on comes to be forgotten */
+  moon_tensor_fit fit = fit_of(&w);
+  fit.patience = 3, fit.best_epoch = &best;
+  OK(moon_tensor_fit_run(&fit));
+  assert_true(best >= 1 && w.calls == best + 3);
+  fit = fit_of(&same), fit.epochs = best;
+  OK(moon_tensor_fit_run(&fit));
+  float a[ROWS], b[ROWS];
+  OK(moon_tensor_predict(w.module, &w.input, ROWS, a));
+  OK(moon_tensor_predict(same.module, &same.input, ROWS, b));
+  assert_memory_equal(a, b, sizeof a);
+  fit = fit_of(&w), fit.patience = 1, fit.validation = 0;
+  REFUSED(MOON_EINVAL, "there are no rows to validate on", moon_tensor_fit_run(&fit));
+  drop(&w);
+  drop(&same);
 }
 
 int main(void) {
@@ -143,6 +273,9 @@ int main(void) {
       cmocka_unit_test(a_watcher_can_stop_it),
       cmocka_unit_test(want_of_memory_is_an_answer),
       cmocka_unit_test(what_does_not_fit_is_refused),
+      cmocka_unit_test(threads_do_not_change_a_bit),
+      cmocka_unit_test(want_of_memory_on_many_threads_is_an_answer),
+      cmocka_unit_test(patience_stops_and_restores_the_best_weights),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -447,6 +447,46 @@ static void only_what_keeps_to_its_rows_splits(void **state) {
   }
 }
 
+/* Whether one step of training moves the running mean, and answers as in training. */
+static void step_once(moon_module *module, bool *moved, float *first) {
+  moon_tape *tape;
+  moon_var x, y;
+  size_t n, shape[2] = {4, 2};
+  const float numbers[8] = {1, 2, 3, 4, 5, 6, 7, 9};
+  const moon_tensor *mean = moon_module_buffers(module, &n)[0].tensor;
+  float before = *(const float *)moon_tensor_data(mean);
+  OK(moon_tape_new(&tape));
+  OK(moon_tape_constant(tape, MOON_F32, 2, shape, numbers, &x));
+  OK(moon_module_forward(module, &(moon_pass){.tape = tape, .rows = 4, .inputs = &(moon_value){.x = x}, .training = true}, &y));
+  *first = *(const float *)moon_var_data(tape, y);
+  *moved = *(const float *)moon_tensor_data(mean) != before;
+  moon_tape_free(tape);
+}
+
+static void a_frozen_batch_norm_is_in_use_and_not_in_training(void **state) {
+  (void)state;
+  const moon_form form = {.name = "x", .dims = 1, .shape = {2}};
+  for (int by_plan = 0; by_plan < 2; by_plan++) {
+    moon_rng rng;
+    moon_rng_seed(&rng, 1, 0);
+    moon_module *module;
+    bool moved;
+    float y;
+    json_t *spec = json_pack("{s:s, s:b}", "type", "batch_norm", "freeze", by_plan);
+    OK(moon_module_new(spec, MOON_F32, &form, 1, &rng, &module));
+    json_decref(spec);
+    if (!by_plan) moon_module_freeze(module, true);
+    assert_true(moon_module_splits(module));
+    step_once(module, &moved, &y);
+    assert_true(!moved && fabsf(y - 1 / sqrtf(1 + 1e-3f)) < 1e-5f); /* by the running statistics, 0 and 1 */
+    moon_module_freeze(module, false);
+    assert_false(moon_module_splits(module));
+    step_once(module, &moved, &y);
+    assert_true(moved && y < 0); /* by the batch's */
+    moon_module_free(module);
+  }
+}
+
 static void unused_inputs_are_known(void **state) {
   (void)state;
   moon_module *module;
@@ -492,7 +532,7 @@ static moon_status make_and_run(void *self) {
   if (!status.code) status = world_module(everything, MOON_F32, &w->module);
   if (!status.code) status = world_try(w, &y);
   if (!status.code) status = moon_module_summary(w->module, &text);
-  if (!status.code) status = moon_module_compile(w->module, MOON_SIGMOID, &infer);
+  if (!status.code) status = moon_module_compile(w->module, MOON_SIGMOID, &infer, NULL);
   moon_buf_free(&text);
   moon_infer_free(infer);
   moon_module_free(w->module);
@@ -526,6 +566,7 @@ int main(void) {
       cmocka_unit_test(a_module_goes_through_safetensors),
       cmocka_unit_test(unused_inputs_are_known),
       cmocka_unit_test(only_what_keeps_to_its_rows_splits),
+      cmocka_unit_test(a_frozen_batch_norm_is_in_use_and_not_in_training),
       cmocka_unit_test(a_summary_has_a_line_a_layer),
       cmocka_unit_test(no_memory_leaves_nothing_behind),
   };

@@ -252,7 +252,9 @@ static void check_compiled(const char *spec, moon_activation last, bool compiles
   float got[100], *scratch = moon_alloc_aligned(100000);
   world_new(&w, spec, MOON_F32);
   move_buffers(&w);
-  OK(moon_module_compile(w.module, last, &infer));
+  moon_status why;
+  OK(moon_module_compile(w.module, last, &infer, &why));
+  assert_int_equal(!why.code, compiles);
   if ((infer != NULL) != compiles) fail_msg("%s %s", spec, infer ? "compiled" : "did not compile");
   if (infer) {
     size_t n = world_output(&w, y);

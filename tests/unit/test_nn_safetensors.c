@@ -175,6 +175,7 @@ static void headers_that_lie_are_refused(void **state) {
   accepted("{}", 0);
   accepted("{}     ", 0);
   accepted("{\"__metadata__\":{\"format\":\"pt\"}}", 0);
+  accepted("{\"__metadata__\":[1]}", 0);
   accepted("{\"a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}", 16);
   accepted("{\"h\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[0,8]}}", 8);
   accepted(
@@ -317,8 +318,33 @@ static void open_survives_any_failed_allocation(void **state) {
   free_tensors(tensors);
 }
 
+static void metadata_goes_along(void **state) {
+  (void)state;
+  moon_tensor *x;
+  moon_buf bytes = {0};
+  moon_safetensors *file;
+  json_t *metadata = json_pack("{s:s, s:i}", "kind", "a \"b\"", "number", 1);
+  OK(moon_tensor_new(MOON_F32, 1, (size_t[]){2}, &x));
+  OK(moon_safetensors_write_with(metadata, (moon_named_tensor[]){{"x", x}}, 1, &bytes));
+  json_decref(metadata);
+  OK(moon_safetensors_open(bytes.data, bytes.n, &file));
+  assert_string_equal(moon_safetensors_metadata(file, "kind"), "a \"b\"");
+  assert_null(moon_safetensors_metadata(file, "number"));
+  assert_null(moon_safetensors_metadata(file, "none"));
+  OK(moon_safetensors_read(file, "x", x));
+  moon_safetensors_close(file);
+  moon_buf_reset(&bytes);
+  OK(moon_safetensors_write(NULL, 0, &bytes));
+  OK(moon_safetensors_open(bytes.data, bytes.n, &file));
+  assert_null(moon_safetensors_metadata(file, "kind"));
+  moon_safetensors_close(file);
+  moon_buf_free(&bytes);
+  moon_tensor_free(x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(metadata_goes_along),
       cmocka_unit_test(what_was_written_is_read),      cmocka_unit_test(same_tensors_give_the_same_bytes),
       cmocka_unit_test(the_bytes_are_hugging_faces),   cmocka_unit_test(unwritable_tensors_leave_the_buffer),
       cmocka_unit_test(headers_that_lie_are_refused),  cmocka_unit_test(lengths_that_lie_are_refused),

@@ -58,7 +58,7 @@ static void nothing_is_equal_to_nothing(void **state) {
 
 static void texts_that_say_no_are_not_truthy(void **state) {
   (void)state;
-  static const moon_csv_column columns[] = {{"item", "item", "string"}, {"sale", "sale", "string"}};
+  static const moon_read_column columns[] = {{"item", "item", "string"}, {"sale", "sale", "string"}};
   moon_catalogue *c = shop_catalogue_of("item,sale\na,yes\nb,0\nc,false\nd,FALSE\ne,no\nf,1\ng,\nh,nothing\n", columns, 2);
   assert_holds(c, "[{'column':'sale','op':'truthy'}]", "10000101");
   moon_catalogue_free(c);

@@ -79,7 +79,7 @@ static void variants_share_a_product_number(void **state) {
 
 static void products_may_be_numbers(void **state) {
   (void)state;
-  static const moon_csv_column columns[] = {{"item", "item", "string"}, {"product", "product", "integer"}};
+  static const moon_read_column columns[] = {{"item", "item", "string"}, {"product", "product", "integer"}};
   moon_bundle bundle = {.catalogue = shop_catalogue_of("item,product\na,-1\nb,7\nc,-1\nd,\ne,\n", columns, 2)};
   moon_site *site = NULL;
   OK(read_site("{'surfaces':{'home':{'dedupe':'product','slots':[{'name':'s','sources':[{'type':'popular'}]}]}}}", &bundle, &site));
@@ -145,7 +145,7 @@ static void mistakes_are_named_with_their_line(void **state) {
 
 static void what_the_bundle_lacks_is_an_error(void **state) {
   (void)state;
-  static const moon_csv_column columns[] = {{"item", "item", "string"}, {"prod", "prod", "string"}};
+  static const moon_read_column columns[] = {{"item", "item", "string"}, {"prod", "prod", "string"}};
   static const char by_product[] = "{'surfaces':{'home':{'where':'site.lua:4','dedupe':'product','slots':[{'name':'s','sources':[{'type':'popular'}]}]}}}";
   moon_site *site = NULL;
   moon_bundle other = {.catalogue = shop_catalogue_of("item,prod\na,b\n", columns, 2)};

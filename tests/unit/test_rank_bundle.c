@@ -74,6 +74,32 @@ static void what_was_written_scores_the_same(void **state) {
   moon_bundle_close(b);
 }
 
+static void a_bundle_scores_in_the_precision_of_its_plan(void **state) {
+  setup *s = *state;
+  json_t *train = json_object_get(s->plan, "train");
+  moon_arena arena = {0};
+  float want[64], got[64], full[64];
+  OK(moon_model_score(s->model, &s->d->inputs, 64, &arena, full));
+  for (moon_precision p = MOON_BF16; p <= MOON_INT8; p++) {
+    moon_bundle *b;
+    json_object_set_new(train, "precision", json_string(moon_precision_name(p)));
+    OK(moon_model_set_precision(s->model, p));
+    OK(moon_model_score(s->model, &s->d->inputs, 64, &arena, want));
+    OK(write_to(s, s->path));
+    OK(moon_bundle_open(s->path, &b));
+    assert_int_equal(b->precision, p);
+    OK(moon_model_score(b->model, &s->d->inputs, 64, &arena, got));
+    assert_memory_equal(got, want, sizeof want);
+    assert_memory_not_equal(got, full, sizeof full);
+    moon_bundle_close(b);
+  }
+  moon_bundle *b;
+  json_object_set_new(train, "precision", json_string("int4"));
+  OK(write_to(s, s->path));
+  REFUSED(MOON_EINVAL, "plan.json: there is no precision \"int4\"", moon_bundle_open(s->path, &b));
+  moon_arena_free(&arena);
+}
+
 static void read_whole(const char *folder, const char *name, moon_buf *out) {
   char *path = moon_path_join(folder, name);
   moon_buf_reset(out);
@@ -292,7 +318,7 @@ static void evaluation_is_within_its_bounds_and_repeats(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
   const struct CMUnitTest tests[] = {
-      CASE(what_was_written_scores_the_same), CASE(writing_again_gives_the_same_bytes), CASE(damage_is_seen_in_every_file),
+      CASE(what_was_written_scores_the_same), CASE(a_bundle_scores_in_the_precision_of_its_plan), CASE(writing_again_gives_the_same_bytes), CASE(damage_is_seen_in_every_file),
       CASE(parsers_hold_where_the_checksum_agrees), CASE(a_folder_that_is_no_bundle_is_never_replaced), CASE(a_trailing_slash_names_the_same_bundle),
       CASE(failing_allocations_keep_the_old_bundle), CASE(popularity_is_ranked_as_plain_counting_does), CASE(evaluation_is_within_its_bounds_and_repeats),
   };

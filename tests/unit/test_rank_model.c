@@ -342,12 +342,12 @@ static void *score_often(void *self) {
   return failed;
 }
 
-static void threads_score_one_model_at_once(void **state) {
-  setup *s = *state;
+static void score_on_threads(const setup *s, const char *layers, moon_precision precision) {
   moon_model *model;
   moon_arena arena = {0};
-  OK(model_of(s, sequences, &model));
+  OK(model_of(s, layers, &model));
   OK(moon_model_compile(model));
+  OK(moon_model_set_precision(model, precision));
   float *want = calloc(s->d->examples.n, sizeof *want);
   OK(moon_model_score(model, &s->d->inputs, s->d->examples.n, &arena, want));
   worker w = {s, model, want};
@@ -361,6 +361,81 @@ static void threads_score_one_model_at_once(void **state) {
   free(want);
   moon_arena_free(&arena);
   moon_model_free(model);
+}
+
+static void threads_score_one_model_at_once(void **state) {
+  score_on_threads(*state, sequences, MOON_FULL);
+  score_on_threads(*state, stack, MOON_FULL);
+  score_on_threads(*state, stack, MOON_BF16);
+  score_on_threads(*state, stack, MOON_INT8);
+}
+
+/* ---- precision ----------------------------------------------------------------------------------------------------------- */
+
+static double apart(const float *a, const float *b, size_t n) {
+  double most = 0;
+  for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)a[i] - (double)b[i]));
+  return most;
+}
+
+static double part_of(const json_t *report, const char *name, const char *key) {
+  return json_number_value(json_object_get(json_object_get(report, name), key));
+}
+
+static void a_precision_changes_scores_by_what_is_reported(void **state) {
+  setup *s = *state;
+  moon_model *model;
+  moon_arena arena = {0};
+  size_t n = s->d->examples.n;
+  float *full = moon_arena_alloc(&arena, n * sizeof *full), *less = moon_arena_alloc(&arena, n * sizeof *less);
+  OK(model_of(s, stack, &model));
+  OK(moon_model_set_precision(model, MOON_INT8)); /* before it is compiled, and kept by compiling */
+  OK(moon_model_compile(model));
+  json_t *report;
+  OK(moon_precision_report(model, s->d, &report));
+  OK(moon_model_score(model, &s->d->inputs, n, &arena, less));
+  OK(moon_model_set_precision(model, MOON_FULL));
+  OK(moon_model_score(model, &s->d->inputs, n, &arena, full));
+  double most = apart(full, less, n);
+  assert_true(most > 0 && most < 0.1);
+  float *judged[2] = {moon_arena_alloc(&arena, n * sizeof *full), moon_arena_alloc(&arena, n * sizeof *full)};
+  float *label = moon_arena_alloc(&arena, n * sizeof *label);
+  size_t m = 0;
+  for (size_t i = 0; i < n; i++)
+    if (s->d->part[i] == s->d->judged) judged[0][m] = full[i], judged[1][m] = less[i], label[m++] = s->d->examples.label[i];
+  assert_string_equal(json_string_value(json_object_get(report, "name")), "int8");
+  NEAR(part_of(report, "difference", "most"), apart(judged[0], judged[1], m), 1e-9);
+  NEAR(part_of(report, "auc", "f32"), moon_auc(judged[0], label, m), 1e-12);
+  NEAR(part_of(report, "auc", "int8"), moon_auc(judged[1], label, m), 1e-12);
+  NEAR(part_of(report, "logloss", "f32"), moon_logloss(judged[0], label, m), 1e-12);
+  NEAR(part_of(report, "logloss", "int8"), moon_logloss(judged[1], label, m), 1e-12);
+  assert_true(part_of(report, "bytes", "int8") < part_of(report, "bytes", "f32"));
+  json_decref(report);
+  OK(moon_precision_report(model, s->d, &report));
+  assert_null(report); /* f32 */
+  moon_model_free(model);
+  moon_arena_free(&arena);
+}
+
+static void what_does_not_compile_has_one_precision(void **state) {
+  setup *s = *state;
+  moon_model *model;
+  moon_precision precision;
+  OK(model_of(s, "[{\"type\":\"cross\",\"where\":\"r:9\"},{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]", &model));
+  OK(moon_model_compile(model));
+  REFUSED(MOON_EINVAL, "r:9: cross: does not compile: only dense, activation, batch_norm and dropout do (precision \"int8\" is for what does)",
+          moon_model_set_precision(model, MOON_INT8));
+  OK(moon_model_compile(model)); /* as it was */
+  OK(moon_model_set_precision(model, MOON_FULL));
+  moon_model_free(model);
+  json_t *train = json_pack("{s:s}", "precision", "int7");
+  REFUSED(MOON_EINVAL, "did you mean \"int8\"?", moon_train_precision(train, &precision));
+  json_object_set_new(train, "precision", json_integer(8));
+  REFUSED(MOON_EINVAL, "precision must be", moon_train_precision(train, &precision));
+  json_object_clear(train);
+  OK(moon_train_precision(train, &precision));
+  assert_int_equal(precision, MOON_FULL);
+  json_decref(train);
 }
 
 static void a_summary_has_tables_and_layers(void **state) {
@@ -381,11 +456,15 @@ static moon_status whole_life(void *self) {
   moon_buf bytes = {0};
   moon_arena arena = {0};
   float scores[3];
+  json_t *report = NULL;
   moon_status status = shoplet_model(s->plan, s->d, 1, &model);
   if (status.code) return status;
   status = moon_model_save(model, &bytes);
   if (!status.code) status = moon_model_load(model, bytes.data, bytes.n);
+  if (!status.code) status = moon_model_set_precision(model, model->infer ? MOON_INT8 : MOON_FULL);
   if (!status.code) status = moon_model_score(model, &s->d->inputs, 3, &arena, scores);
+  if (!status.code) status = moon_precision_report(model, s->d, &report);
+  json_decref(report);
   moon_buf_free(&bytes);
   moon_arena_free(&arena);
   moon_model_free(model);
@@ -396,6 +475,9 @@ static void no_memory_leaves_nothing_behind(void **state) {
   setup *s = *state;
   moon_model *model;
   OK(model_of(s, sequences, &model));
+  moon_model_free(model);
+  assert_true(exhaust(whole_life, s) > 100);
+  OK(model_of(s, stack, &model)); /* which compiles, and has an int8 plan */
   moon_model_free(model);
   assert_true(exhaust(whole_life, s) > 100);
 }
@@ -409,6 +491,8 @@ int main(void) {
       CASE(fields_are_there_where_widths_agree),
       CASE(models_that_give_no_score_are_refused),
       CASE(threads_score_one_model_at_once),
+      CASE(a_precision_changes_scores_by_what_is_reported),
+      CASE(what_does_not_compile_has_one_precision),
       CASE(a_summary_has_tables_and_layers),
       CASE(no_memory_leaves_nothing_behind),
   };

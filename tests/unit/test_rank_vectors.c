@@ -29,8 +29,10 @@ static moon_tensor *matrix(moon_dtype dtype, size_t rows, size_t columns) {
   moon_tensor *t;
   OK(moon_tensor_new(dtype, 2, (size_t[]){rows, columns}, &t));
   for (size_t i = 0; i < rows * columns; i++) {
-    if (dtype == MOON_F32) ((float *)moon_tensor_data(t))[i] = (float)i / 2;
-    else ((double *)moon_tensor_data(t))[i] = (double)i / 2;
+    if (dtype == MOON_F32)
+      ((float *)moon_tensor_data(t))[i] = (float)i / 2;
+    else
+      ((double *)moon_tensor_data(t))[i] = (double)i / 2;
   }
   return t;
 }
@@ -44,7 +46,8 @@ static void put_npy(const char *name, moon_tensor *t) {
 }
 
 static moon_status load(const char *file, const char *tensor, size_t dim, moon_vocab **vocab, moon_tensor **out) {
-  const moon_feature feature = {.where = "r:4", .file = (char *)(uintptr_t)file, .ids = "ids.txt", .tensor = (char *)(uintptr_t)tensor, .dim = dim};
+  const moon_feature feature = {
+      .where = "r:4", .file = (char *)(uintptr_t)file, .ids = "ids.txt", .tensor = (char *)(uintptr_t)tensor, .dim = dim};
   *out = NULL;
   OK(moon_vocab_new(vocab));
   return moon_vectors_read(&feature, folder, *vocab, out);

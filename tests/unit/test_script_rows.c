@@ -20,10 +20,10 @@ typedef struct fixture {
 } fixture;
 
 static moon_table *read_events(void) {
-  static const moon_csv_column columns[] = {{"user", "user", NULL}, {"item", "item", NULL}, {"event", "event", NULL},
+  static const moon_read_column columns[] = {{"user", "user", NULL}, {"item", "item", NULL}, {"event", "event", NULL},
                                             {"rating", "rating", NULL}, {"n", "n", NULL}, {"time", "time", NULL}};
-  moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = 6};
-  moon_csv_report report;
+  moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = 6};
+  moon_read_report report;
   moon_table *table;
   OK(moon_csv_read_memory("events.csv", events_csv, sizeof events_csv - 1, &options, &table, &report));
   return table;
@@ -298,7 +298,8 @@ static void a_recipes_rules_run_in_order(void **state) {
              "m.drop_missing 'user', m.filter(function(row) return row.event ~= 'bot' end), m.map 'long' (function(row) return row.user .. row.item end),\n"
              "m.map 'long' (function(row) return row.long .. '!' end), m.dedupe 'long'");
   moon_rule_report reports[5];
-  OK(moon_preprocess(json_object_get(f->plan, "preprocess"), f->table, &f->functions, reports));
+  const moon_preprocess_options options = {.functions = &f->functions};
+  OK(moon_preprocess(json_object_get(f->plan, "preprocess"), f->table, &options, reports));
   assert_int_equal(f->table->rows, 2);
   assert_string_equal(moon_column_text(moon_table_column(f->table, "long"), 1), "u2i2!");
   assert_true(reports[0].before == 4 && reports[0].after == 3 && reports[1].after == 2);

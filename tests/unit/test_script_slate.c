@@ -31,10 +31,10 @@ typedef struct fixture {
 } fixture;
 
 static int setup(void **state) {
-  static const moon_csv_column columns[] = {{"item", "item", "string"}, {"title", "title", NULL}, {"category", "category", NULL}, {"brand", "brand", NULL},
+  static const moon_read_column columns[] = {{"item", "item", "string"}, {"title", "title", NULL}, {"category", "category", NULL}, {"brand", "brand", NULL},
                                             {"price", "price", NULL},   {"stock", "stock", NULL}, {"sku", "sku", NULL},           {"added", "added", NULL}};
-  moon_csv_options options = {.delimiter = ',', .columns = columns, .column_count = sizeof columns / sizeof *columns};
-  moon_csv_report report;
+  moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = sizeof columns / sizeof *columns};
+  moon_read_report report;
   moon_table *table;
   fixture *f = calloc(1, sizeof *f);
   strcpy(f->folder, "/tmp/moon-slate-XXXXXX");

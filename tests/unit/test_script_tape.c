@@ -1,5 +1,7 @@
 /* test_script_tape.c - tapes, parameters and nets within the sandbox: memory and time stay bounded, no function that is called back can be
  * used to escape, and what is out of memory leaves nothing behind. */
+#include <lauxlib.h>
+#include <lualib.h>
 #include <stdlib.h>
 
 #include "numeric.h"
@@ -40,7 +42,9 @@ static const char everything[] =
     "g:backward(z:mean()) nn.make_optimizer(nn.adam {}, { w }):step()\n"
     "local net = nn.build(nn.sequential { nn.dense(3, 'relu'), nn.dense(1) }, { inputs = { 4 } })\n"
     "net:fit { x = x, y = T.ones { 2 }, loss = 'mse', epochs = 2, on_epoch = function() end } net:predict(x) "
-    "net:load(net:state())\n";
+    "net:load(net:state()) local out = T.ones { 2, 1 } net:compile { precision = 'int8', calibrate = x }:predict(x, out)"
+    " nn.build(nn.dense(2, 'gelu'), { inputs = { 4 } }):predict(x) net:fit { x = x, y = out, loss = 'mse', epochs = 2, validation = 0.5,"
+    " patience = 1 }\n";
 
 static void scripts_train_models(void **state) {
   (void)state;
@@ -49,6 +53,11 @@ static void scripts_train_models(void **state) {
   REFUSED(MOON_ESCRIPT, "recipe.lua:2: net:save: a script in the sandbox writes no files",
           run("nn.build(nn.dense(1), { inputs = { 1 } }):save 'x'"));
   REFUSED(MOON_ESCRIPT, "is not a file beside the script", run("nn.build(nn.dense(1), { inputs = { 1 } }):load '/etc/passwd'"));
+  REFUSED(MOON_ESCRIPT, "recipe.lua:2: optimizer:save: a script in the sandbox writes no files",
+          run("nn.make_optimizer(nn.adam {}, { nn.param { 1 } }):save 'x'"));
+  REFUSED(MOON_ESCRIPT, "recipe.lua:2: optimizer:load: '/etc/passwd' is not a file beside the script",
+          run("nn.make_optimizer(nn.adam {}, { nn.param { 1 } }):load '/etc/passwd'"));
+  REFUSED(MOON_ESCRIPT, "recipe.lua:2: m.tensor.save: a script in the sandbox writes no files", run("T.save('x', { a = T { 1 } })"));
 }
 
 /* ---- memory */
@@ -66,6 +75,10 @@ static void tapes_and_parameters_count_as_tensors(void **state) {
           run_with(options, "g:checkpoint(function(x) while true do x = x * 2 end end, g:constant(T.ones { 1 << 16 }))"));
   REFUSED(MOON_ESCRIPT, "no memory",
           run_with(options, "local keep = {} while true do keep[#keep + 1] = nn.param { 1 << 10 } end"));
+  REFUSED(MOON_ESCRIPT, "no memory",
+          run_with(options, "local net, keep = nn.build(nn.dense(256), { inputs = { 256 } }), {}"
+                            " while true do keep[#keep + 1] = net:compile() end"));
+  OK(run_with(options, "local net = nn.build(nn.dense(256), { inputs = { 256 } }) for i = 1, 200 do net:compile() end"));
   OK(run_with(options, "for i = 1, 200 do local tape = m.grad() tape:constant(T.ones { 1 << 18 }):relu() end"));
   OK(run_with(options, "for i = 1, 200 do nn.build(nn.dense(256), { inputs = { 512 } }) nn.param { 1 << 18 } end"));
 }
@@ -82,6 +95,11 @@ static void work_in_c_is_charged(void **state) {
   REFUSED(MOON_ESCRIPT, over,
           run("local net = nn.build(nn.dense(1), { inputs = { 64 } })"
               " net:fit { x = T.ones { 1000, 64 }, y = T.ones { 1000 }, loss = 'mse', epochs = 10000 }"));
+  REFUSED(MOON_ESCRIPT, over,
+          run("local net = nn.build(nn.dense(64), { inputs = { 64 } }) local x, y = T.ones { 1000, 64 }, T.ones { 1000, 64 }"
+              " local plan = net:compile() for i = 1, 100 do plan:predict(x, y) end"));
+  REFUSED(MOON_ESCRIPT, over,
+          run("local net = nn.build(nn.dense(64), { inputs = { 64 } }) for i = 1, 10000 do net:compile() end"));
   REFUSED(MOON_ESCRIPT, over,
           run("local net = nn.build(nn.dense(1), { inputs = { 1 } })"
               " net:fit { x = T.ones { 1, 1 }, y = T.ones { 1 }, loss = 'mse', on_epoch = function() while true do end end }"));
@@ -118,6 +136,44 @@ static void callbacks_cannot_pull_the_tape_away(void **state) {
 
 /* ---- want of memory */
 
+static int starve(lua_State *L) {
+  moon_alloc_fail_at(lua_toboolean(L, 1) ? 1 : 0);
+  return 0;
+}
+
+/* In a Lua of its own, whose memory is not ours: what fails is what core asks for. */
+static void a_steady_step_of_a_loop_in_lua_asks_core_for_nothing(void **state) {
+  (void)state;
+  static const char loops[] =
+      "local m, starve = ... local T, nn = m.tensor, m.nn\n"
+      "local x, y = T.randn({ 32, 4 }, T.rng(1)), T.ones { 32, 1 }\n"
+      "local w, b = nn.param { 4, 1 }, nn.param { 1 }\n"
+      "local net = nn.build(nn.sequential { nn.parallel { nn.dense(8, 'relu'), nn.embedding(3, { input = 'item' }) },\n"
+      "  nn.batch_norm(), nn.dropout(0.2), nn.dense(1, 'linear', { l2 = 0.1 }) }, { inputs = { x = { 4 }, item = { ids = 9 } } })\n"
+      "local item = T.randint({ 32 }, 1, 9, T.rng(1))\n"
+      "local g, hand, opt = m.grad(), nn.make_optimizer(nn.adam {}, { w, b }), nn.make_optimizer(nn.adamw { clip_norm = 1 }, net:params())\n"
+      "local plan = nn.build(nn.dense(1), { inputs = { 4 } }):compile()\n"
+      "local function by_hand() g:reset() g:backward(g:mse(g:constant(x):matmul(w) + b, y)) hand:step() end\n"
+      "local function by_net()\n"
+      "  g:reset() g:backward(g:mse(net(g, { x = x, item = item }), y) + net:penalty(g)) opt:step()\n"
+      "end\n"
+      "local function score() plan:predict(x, y) end\n"
+      "for _, step in ipairs { by_hand, by_net, score } do\n"
+      "  for _ = 1, 5 do step() end\n"
+      "  starve(true)\n"
+      "  local fine, why = pcall(function() for _ = 1, 50 do step() end end)\n"
+      "  starve(false)\n"
+      "  assert(fine, why)\n"
+      "end\n";
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  if (luaL_loadstring(L, loops)) fail_msg("%s", lua_tostring(L, -1));
+  luaL_requiref(L, "moonshelf", moon_lua_open, 0);
+  lua_pushcfunction(L, starve);
+  if (lua_pcall(L, 2, 0, 0)) fail_msg("%s", lua_tostring(L, -1));
+  lua_close(L);
+}
+
 static void want_of_memory_leaves_nothing_behind(void **state) {
   (void)state;
   moon_status st = moon_fail(MOON_ENOMEM, "not yet");
@@ -133,6 +189,7 @@ static void want_of_memory_leaves_nothing_behind(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(scripts_train_models),
+      cmocka_unit_test(a_steady_step_of_a_loop_in_lua_asks_core_for_nothing),
       cmocka_unit_test(tapes_and_parameters_count_as_tensors),
       cmocka_unit_test(work_in_c_is_charged),
       cmocka_unit_test(a_spent_budget_leaves_every_callback),

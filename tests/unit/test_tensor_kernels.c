@@ -230,7 +230,60 @@ static void a_bf16_product_is_the_f32_one_over_rounded_weights(void **state) {
   }
 }
 
+/* ---- products by either kernel --------------------------------------------------------------------------------------------------- */
+
+static void panels_blas_and_three_loops_agree(void **state) {
+  (void)state;
+  moon_rng rng;
+  moon_rng_seed(&rng, 45, 0);
+  static const size_t fixed[][3] = {{1, 1, 1}, {7, 300, 129}, {50, 64, 128}, {17, 64, 256}, {48, 33, 1}};
+  for (size_t turn = 0; turn < 160; turn++) {
+    bool ta = turn & 1, tb = turn & 2, add = turn & 4;
+    size_t m = moon_rng_u32(&rng) % 60 + 1, n = moon_rng_u32(&rng) % 150 + 1, k = moon_rng_u32(&rng) % 300 + 1;
+    if (turn >= 120) m = fixed[turn / 8 % 5][0], n = fixed[turn / 8 % 5][1], k = fixed[turn / 8 % 5][2];
+    float *a = floats(&rng, m * k, 1), *b = floats(&rng, k * n, 1), *start = floats(&rng, m * n, 1);
+    float *own = malloc(m * n * sizeof *own), *blas = malloc(m * n * sizeof *blas);
+    for (size_t i = 0; i < m * n; i++) own[i] = blas[i] = add ? start[i] : NAN;
+    moon_gemm_panels(ta, tb, m, n, k, a, b, add, own);
+    moon_gemm_blas(ta, tb, m, n, k, a, b, add, blas);
+    for (size_t i = 0; i < m; i++)
+      for (size_t j = 0; j < n; j++) {
+        double sum = add ? (double)start[i * n + j] : 0, size = 1;
+        for (size_t d = 0; d < k; d++) {
+          double product = (double)a[ta ? d * m + i : i * k + d] * (double)b[tb ? j * k + d : d * n + j];
+          sum += product, size += fabs(product);
+        }
+        NEAR(own[i * n + j], sum, 3e-7 * sqrt((double)k) * size);
+        NEAR(blas[i * n + j], sum, 3e-7 * sqrt((double)k) * size);
+      }
+    free(a), free(b), free(start), free(own), free(blas);
+  }
+}
+
+static void the_choice_follows_sizes_alone(void **state) {
+  (void)state;
+  assert_false(moon_gemm_own(MOON_F64, false, 64, 64, 64));
+  assert_false(moon_gemm_own(MOON_F32, false, 1, 64, 64));
+  assert_false(moon_gemm_own(MOON_F32, true, 16, 64, 64));
+  assert_false(moon_gemm_own(MOON_F32, false, 64, 5, 64));
+  assert_false(moon_gemm_own(MOON_F32, false, 1024, 1024, 1024));
+  assert_false(moon_gemm_own(MOON_F32, false, INT32_MAX, 640, INT32_MAX));
+  assert_int_equal(moon_gemm_own(MOON_F32, false, 16, 64, 64), moon_has_fma());
+  assert_int_equal(moon_gemm_own(MOON_F32, true, 32, 64, 64), moon_has_fma());
+  moon_rng rng; /* moon_gemm takes what the rule says, to the bit */
+  moon_rng_seed(&rng, 46, 0);
+  for (size_t m = 15; m <= 17; m++) {
+    float *a = floats(&rng, m * 64, 1), *b = floats(&rng, 64 * 64, 1);
+    float *got = malloc(m * 64 * sizeof *got), *want = malloc(m * 64 * sizeof *want);
+    moon_gemm(MOON_F32, false, false, m, 64, 64, a, b, false, got);
+    (moon_gemm_own(MOON_F32, false, m, 64, 64) ? moon_gemm_panels : moon_gemm_blas)(false, false, m, 64, 64, a, b, false, want);
+    assert_memory_equal(got, want, m * 64 * sizeof *got);
+    free(a), free(b), free(got), free(want);
+  }
+}
+
 int main(void) {
+  moon_blas_init();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_int8_kernel_gives_the_plain_bits),
       cmocka_unit_test(extreme_numbers_do_not_saturate),
@@ -239,6 +292,8 @@ int main(void) {
       cmocka_unit_test(a_column_of_zeros_gives_its_bias),
       cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
       cmocka_unit_test(a_bf16_product_is_the_f32_one_over_rounded_weights),
+      cmocka_unit_test(panels_blas_and_three_loops_agree),
+      cmocka_unit_test(the_choice_follows_sizes_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,8 +117,27 @@ static void wrong_views_are_refused_by_name_and_shape(void **state) {
   moon_tensor_free(t);
 }
 
+static void views_share_the_version_of_their_memory(void **state) {
+  (void)state;
+  moon_tensor *t, *row, *copy, *borrowed;
+  float numbers[2] = {1, 2};
+  OK(moon_tensor_new(MOON_F32, 2, (size_t[]){2, 2}, &t));
+  OK(moon_tensor_select(t, 0, 1, &row));
+  OK(moon_tensor_cast(t, MOON_F32, &copy));
+  OK(moon_tensor_borrow(MOON_F32, 1, (size_t[]){2}, numbers, &borrowed));
+  uint64_t before = moon_tensor_version(t), other = moon_tensor_version(copy);
+  moon_tensor_touch(row);
+  assert_int_equal(moon_tensor_version(t), before + 1);
+  assert_int_equal(moon_tensor_version(row), before + 1);
+  assert_int_equal(moon_tensor_version(copy), other);
+  moon_tensor_touch(borrowed);
+  assert_int_equal(moon_tensor_version(borrowed), 0);
+  moon_tensor_free(t), moon_tensor_free(row), moon_tensor_free(copy), moon_tensor_free(borrowed);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(views_share_the_version_of_their_memory),
       cmocka_unit_test(a_view_shares_and_outlives_its_tensor),
       cmocka_unit_test(broadcast_repeats_without_copying),
       cmocka_unit_test(chains_of_views_equal_index_arithmetic),

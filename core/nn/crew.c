@@ -1,4 +1,4 @@
-/* fit_crew.c - threads that wait for the shards of a batch.
+/* crew.c - threads that wait for the shards of a batch.
  *
  * A call is a number that goes up; each thread takes the next index until there are none. Steps follow one another within tens of
  * microseconds, so those who wait look for a while before they sleep: waking a sleeper costs more than a small step. */
@@ -6,9 +6,14 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "rank/fit.h"
+#include "nn/crew.h"
 
-enum { LOOKS = 2000 };
+enum { LOOKS = 2000, SHARD_ROWS = 128 };
+
+size_t moon_shard_count(size_t batch, bool whole) {
+  size_t shards = batch / SHARD_ROWS;
+  return whole || shards < 2 ? 1 : shards > MOON_MOST_SHARDS ? MOON_MOST_SHARDS : shards;
+}
 
 struct moon_crew {
   size_t threads; /* beside the caller's */
