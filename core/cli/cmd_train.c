@@ -91,6 +91,7 @@ static moon_status make_model(train_job *job) {
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
   moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
   moon_free(sizes);
+  if (!status.code) moon_model_take_vectors(job->model, data);
   moon_precision precision;
   if (!status.code) status = moon_train_precision(json_object_get(job->plan, "train"), &precision);
   return status.code ? status : moon_model_set_precision(job->model, precision); /* what cannot be is said before the work */

@@ -66,6 +66,27 @@ static void fill_tags(moon_features *features, size_t f, const moon_catalogue *c
   }
 }
 
+/* Weights of an item's words on a few numbers: each word goes to one of them with a sign of its own, by a hash (Weinberger et al. 2009),
+ * and the whole has length 1. */
+static void fill_tfidf(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+  const moon_feature *feature = &features->plan->features[f];
+  const moon_column *column = moon_table_column(catalogue->table, feature->column);
+  size_t known;
+  const double *weights = moon_vocab_numbers(features->vocabs[f], &known);
+  moon_cell *out = features->cells + features->column[f];
+  for (size_t row = 0; row < features->rows; row++, out += features->columns) {
+    const char *text = moon_column_text(column, row);
+    double square = 0;
+    for (moon_pieces p = moon_pieces_of(feature, text ? text : ""); moon_pieces_next(&p);) {
+      uint32_t id = moon_vocab_find(features->vocabs[f], p.text, p.n);
+      uint64_t hash = moon_hash(p.text, p.n);
+      if (id) out[hash % feature->width].number += (float)(hash >> 63 ? weights[id - 1] : -weights[id - 1]);
+    }
+    for (size_t i = 0; i < feature->width; i++) square += (double)out[i].number * out[i].number;
+    for (size_t i = 0; i < feature->width && square > 0; i++) out[i].number = moon_finite(out[i].number / sqrt(square));
+  }
+}
+
 static const double *fitted(const moon_features *features, size_t f, size_t *known) {
   *known = 0;
   return features->vocabs[f] ? moon_vocab_numbers(features->vocabs[f], known) : NULL;
@@ -92,21 +113,39 @@ static void fill_numbers(moon_features *features, size_t f, const moon_catalogue
 /* How many cells of an item's row a feature has. */
 static size_t cells_for(const moon_feature *feature) {
   switch (feature->op) {
-    case MOON_FEATURE_ID: return feature->of_user ? 0 : 1;
-    case MOON_FEATURE_TAGS: return feature->last;
+    case MOON_FEATURE_FILE:
+    case MOON_FEATURE_ID:
+      return feature->of_user ? 0 : 1;
+    case MOON_FEATURE_TFIDF:
+      return feature->width;
+    case MOON_FEATURE_TAGS:
+      return feature->last;
     case MOON_FEATURE_CATEGORY:
     case MOON_FEATURE_CROSS:
-    case MOON_FEATURE_NUMERIC: return 1;
-    default: return 0;
+    case MOON_FEATURE_NUMERIC:
+      return 1;
+    default:
+      return 0;
   }
 }
 
 static void fill_cells(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   switch (features->plan->features[f].op) {
-    case MOON_FEATURE_CROSS: fill_crosses(features, f, catalogue); break;
-    case MOON_FEATURE_TAGS: fill_tags(features, f, catalogue); break;
-    case MOON_FEATURE_NUMERIC: fill_numbers(features, f, catalogue); break;
-    default: fill_ids(features, f, catalogue); break;
+    case MOON_FEATURE_CROSS:
+      fill_crosses(features, f, catalogue);
+      break;
+    case MOON_FEATURE_TAGS:
+      fill_tags(features, f, catalogue);
+      break;
+    case MOON_FEATURE_TFIDF:
+      fill_tfidf(features, f, catalogue);
+      break;
+    case MOON_FEATURE_NUMERIC:
+      fill_numbers(features, f, catalogue);
+      break;
+    default:
+      fill_ids(features, f, catalogue);
+      break;
   }
 }
 
@@ -117,8 +156,11 @@ static moon_status check_vocab(const moon_features *features, size_t f) {
   fitted(features, f, &known);
   if (moon_feature_learns(feature) && !features->vocabs[f])
     return moon_fail(MOON_EINVAL, "%s: %s has neither a vocabulary nor hash buckets", feature->where, feature->name);
-  if (!known || known == want) return moon_ok();
-  return moon_fail(MOON_EFORMAT, "%s: the vocabulary of %s has %zu numbers where %zu are wanted", feature->where, feature->name, known, want);
+  bool weighs = feature->op == MOON_FEATURE_TFIDF;
+  if (weighs) want = moon_vocab_size(features->vocabs[f]) - 1;
+  if ((!known && !weighs) || known == want) return moon_ok();
+  return moon_fail(MOON_EFORMAT, "%s: the vocabulary of %s has %zu numbers where %zu are wanted", feature->where, feature->name,
+                   known, want);
 }
 
 /* Which features have a column, and whether all that they need is there. */
@@ -133,7 +175,8 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
     MOON_TRY(check_vocab(features, f));
     for (size_t i = 0; i < feature->column_count; i++)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->columns[i], &column), "%s", feature->where));
-    if (feature->op == MOON_FEATURE_ID && !feature->of_user && features->item_id == SIZE_MAX) features->item_id = features->columns;
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && features->item_id == SIZE_MAX)
+      features->item_id = features->columns;
     features->column[f] = features->columns;
     features->columns += cells_for(feature);
   }
@@ -163,8 +206,10 @@ moon_status moon_features_bind(const moon_feature_plan *plan, const moon_catalog
   features->plan = plan;
   features->rows = moon_catalogue_rows(catalogue);
   moon_status status = bind(features, catalogue, vocabs);
-  if (status.code) moon_features_free(features);
-  else *out = features;
+  if (status.code)
+    moon_features_free(features);
+  else
+    *out = features;
   return status;
 }
 

@@ -49,7 +49,8 @@ static moon_cells cells_of(const job *j, const moon_feature *f) {
 
 static void copy_cells(const job *j, size_t f) {
   moon_cells out = cells_of(j, &j->features->plan->features[f]);
-  for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), sizeof(moon_cell));
+  size_t bytes = j->features->plan->features[f].width * sizeof(moon_cell);
+  for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), bytes);
 }
 
 /* The first row's slots into all others. */
@@ -116,7 +117,9 @@ static reader reader_of(const job *j, const moon_feature *f) {
   return r;
 }
 
-static double seconds_since(int64_t time, int64_t now) { return ((double)now - (double)time) / (double)MOON_SECOND; }
+static double seconds_since(int64_t time, int64_t now) {
+  return ((double)now - (double)time) / (double)MOON_SECOND;
+}
 
 /* Seconds since the last event; never is as long ago as the recipe says, and so is what was before. */
 static double recency(const reader *r, uint32_t row) {
@@ -147,26 +150,32 @@ static void fetch(const reader *r, uint32_t row, int depth) {
   if (r->below) moon_counter_fetch(r->below, row, depth);
 }
 
-/* The rows lie far apart in memory: while one is read, the times of the eighth next are on their way, and where to find those of
- * the sixteenth. A row's number waits in the slot that its answer will take. */
-static void read_items(const reader *r, moon_cells out) {
-  enum { AHEAD = 8 };
+/* One stage of reading a candidate: which row it is, where its times are, what they say. A row's number waits in the slot that its
+ * answer will take. */
+static void read_item(const reader *r, int stage, uint32_t item, char *cell) {
   const job *j = r->j;
-  for (size_t i = 0; i < j->n + 2 * AHEAD; i++) { /* below zero the indices wrap around, and are not < n */
-    uint32_t row;
-    if (i < j->n) {
-      row = moon_state_row(j->state, r->above, j->user, j->items[i]);
-      memcpy(out.at + i * out.stride, &row, sizeof row);
-      fetch(r, row, 0);
-    }
-    if (i - AHEAD < j->n) {
-      memcpy(&row, out.at + (i - AHEAD) * out.stride, sizeof row);
-      fetch(r, row, 1);
-    }
-    if (i - 2 * AHEAD < j->n) {
-      char *cell = out.at + (i - 2 * AHEAD) * out.stride;
-      memcpy(&row, cell, sizeof row);
-      read_state(r, row, cell);
+  uint32_t row;
+  if (stage == 0) {
+    row = moon_state_row(j->state, r->above, j->user, item);
+    memcpy(cell, &row, sizeof row);
+    fetch(r, row, 0);
+    return;
+  }
+  memcpy(&row, cell, sizeof row);
+  if (stage == 1)
+    fetch(r, row, 1);
+  else
+    read_state(r, row, cell);
+}
+
+/* The rows lie far apart in memory: while one candidate is read, what the eighth next needs last is on its way, and so on. */
+static void read_items(const reader *r, moon_cells out) {
+  enum { AHEAD = 8, STAGES = 3 };
+  const job *j = r->j;
+  for (size_t i = 0; i < j->n + (STAGES - 1) * AHEAD; i++) {
+    for (int stage = 0; stage < STAGES; stage++) {
+      size_t at = i - (size_t)stage * AHEAD; /* below zero it wraps around, and is not < n */
+      if (at < j->n) read_item(r, stage, j->items[at], out.at + at * out.stride);
     }
   }
 }
@@ -196,7 +205,9 @@ static void age(const job *j, size_t f) {
   take_steps(j, f, j->n);
 }
 
-static int64_t floored(int64_t x, int64_t by) { return x / by - (x % by < 0); }
+static int64_t floored(int64_t x, int64_t by) {
+  return x / by - (x % by < 0);
+}
 
 /* 1970 began on a Thursday. */
 static void hand_of_clock(const job *j, size_t f) {
@@ -253,22 +264,42 @@ static void compute(job j, const char *user_text) {
   for (size_t f = 0; f < plan->feature_count; f++) {
     const moon_feature *feature = &plan->features[f];
     switch (feature->op) {
+      case MOON_FEATURE_FILE:
       case MOON_FEATURE_ID:
-        if (feature->of_user) user_id(&j, f, user_text);
-        else copy_cells(&j, f);
+        if (feature->of_user)
+          user_id(&j, f, user_text);
+        else
+          copy_cells(&j, f);
         break;
-      case MOON_FEATURE_CROSS: cross(&j, f, user_text); break;
-      case MOON_FEATURE_TAGS: tags(&j, f); break;
+      case MOON_FEATURE_CROSS:
+        cross(&j, f, user_text);
+        break;
+      case MOON_FEATURE_TAGS:
+        tags(&j, f);
+        break;
       case MOON_FEATURE_CATEGORY:
-      case MOON_FEATURE_NUMERIC: copy_cells(&j, f); break;
+      case MOON_FEATURE_TFIDF:
+      case MOON_FEATURE_NUMERIC:
+        copy_cells(&j, f);
+        break;
       case MOON_FEATURE_COUNT:
       case MOON_FEATURE_RATE:
       case MOON_FEATURE_DECAY:
-      case MOON_FEATURE_RECENCY: from_state(&j, f); break;
-      case MOON_FEATURE_AGE: age(&j, f); break;
-      case MOON_FEATURE_CLOCK: hand_of_clock(&j, f); break;
-      case MOON_FEATURE_POSITION: position(&j, f); break;
-      case MOON_FEATURE_HISTORY: history(&j, f); break;
+      case MOON_FEATURE_RECENCY:
+        from_state(&j, f);
+        break;
+      case MOON_FEATURE_AGE:
+        age(&j, f);
+        break;
+      case MOON_FEATURE_CLOCK:
+        hand_of_clock(&j, f);
+        break;
+      case MOON_FEATURE_POSITION:
+        position(&j, f);
+        break;
+      case MOON_FEATURE_HISTORY:
+        history(&j, f);
+        break;
     }
   }
 }

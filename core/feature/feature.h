@@ -17,9 +17,11 @@ typedef struct moon_vocab moon_vocab;
 /* A feature is a source, what happens to its number on the way (steps), and the kind of input it becomes. */
 typedef enum moon_feature_op {
   MOON_FEATURE_ID,       /* the user's or item's id */
+  MOON_FEATURE_FILE,     /* the user's or item's id among those that a file has vectors for, which are its table */
   MOON_FEATURE_CATEGORY, /* a string column of the item */
   MOON_FEATURE_CROSS,    /* several string columns of the item, and the user, as one: a hash of them all */
   MOON_FEATURE_TAGS,     /* the parts of a string column of the item: between separators, or its words */
+  MOON_FEATURE_TFIDF,    /* the words of a string column, weighed by how rare they are, folded into a few numbers */
   MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
   MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
@@ -60,7 +62,7 @@ typedef struct moon_feature {
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
   bool of_user;       /* ID and what is counted: the entity (else item) */
-  char *column;       /* CATEGORY, TAGS, NUMERIC, AGE; POSITION: of the events */
+  char *column;       /* CATEGORY, TAGS, TFIDF, NUMERIC, AGE; POSITION: of the events */
   char **columns;     /* CROSS */
   size_t column_count;
   char *separator;    /* TAGS: NULL: words */
@@ -79,6 +81,8 @@ typedef struct moon_feature {
   bool weekday;       /* CLOCK: (else hour) */
   size_t position;    /* POSITION: which of the plan's */
   double serving;     /* POSITION: what it is in serving, and where an event has none */
+  char *file, *ids, *tensor; /* FILE: of the vectors, of their ids (one a line); the name in a safetensors file */
+  bool freeze;        /* FILE: the vectors stay as they are */
   size_t last;        /* HISTORY: N; TAGS: the most of an item */
   char *of;           /* HISTORY: "item", "gap" or the column of a category */
   size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
@@ -152,7 +156,7 @@ bool moon_pieces_next(moon_pieces *pieces);
 /* ---- vocabularies (vocab.c) ----------------------------------------------------------------------------------------------- */
 
 /* What a feature learned from the training part. Texts: text -> embedding id 1..n; 0 is everything else. Numbers: what its steps
- * are fitted to, step by step, slot by slot. */
+ * are fitted to, step by step, slot by slot; or of TFIDF the weight of each text. */
 moon_status moon_vocab_new(moon_vocab **out);
 void moon_vocab_free(moon_vocab *vocab);
 moon_status moon_vocab_add(moon_vocab *vocab, const char *text, size_t n);

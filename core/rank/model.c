@@ -128,6 +128,18 @@ void moon_model_free(moon_model *model) {
   moon_free(model);
 }
 
+/* Row 0 is whatever the file does not have. */
+void moon_model_take_vectors(moon_model *model, const moon_dataset *dataset) {
+  for (size_t i = 0; i < model->plan->feature_count; i++) {
+    const moon_tensor *vectors = dataset->vectors ? dataset->vectors[i] : NULL;
+    moon_param *weight = vectors ? model->tables[i]->weight : NULL;
+    if (!vectors) continue;
+    float *rows = moon_tensor_data(weight->value);
+    memcpy(rows + model->plan->features[i].dim, moon_tensor_data(vectors), moon_tensor_count(vectors) * sizeof *rows);
+    weight->frozen = model->plan->features[i].freeze;
+  }
+}
+
 size_t moon_model_params(const moon_model *model) {
   size_t n = 0;
   for (size_t i = 0; i < model->param_count; i++) n += moon_tensor_count(model->params[i]->value);

@@ -25,6 +25,9 @@ moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, c
 void moon_model_free(moon_model *model);
 size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
 moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
+/* Tables start from the data set's vectors; those that the recipe freezes stay so. Before fitting. */
+struct moon_dataset;
+void moon_model_take_vectors(moon_model *model, const struct moon_dataset *dataset);
 /* Mean and deviation of each dense slot; before fitting. [dense_slots] each. */
 void moon_model_normalise(moon_model *model, const float *mean, const float *deviation);
 moon_status moon_model_save(const moon_model *model, moon_buf *safetensors);
@@ -59,6 +62,7 @@ typedef struct moon_dataset {
   moon_feature_plan *plan;
   moon_vocab **vocabs;      /* [plan->feature_count] from the training part, or the bundle's */
   bool vocabs_borrowed;
+  moon_tensor **vectors;    /* [plan->feature_count] of embedding files, which a new model starts from; NULL with a bundle's vocabularies */
   moon_features *features;
   moon_inputs inputs;       /* [examples.n] rows */
   float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */

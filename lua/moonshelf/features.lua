@@ -101,6 +101,45 @@ features.tags = bag("m.tags", 8, true)
 ---@type fun(column: string): moonshelf.TagsFeature
 features.words = bag("m.words", 16, false)
 
+local TFIDF = { dim = EMBEDDING.dim, min_count = EMBEDDING.min_count }
+
+--- The words of a string column as a few numbers: weighed by TF-IDF, folded by a hash to `dim` numbers of length 1 together.
+---@param column string
+---@param options? { dim: integer?, min_count: integer? }
+---@return moonshelf.Feature
+function features.tfidf(column, options)
+  local where = words.where("m.tfidf")
+  words.text(where, "m.tfidf", column)
+  local o = words.options(where, "m.tfidf", options, TFIDF)
+  return feature(where, { op = "tfidf", name = ("tfidf(%s)"):format(column), column = column, dim = o.dim, min_count = o.min_count })
+end
+
+local FILE = {
+  file = { words.text, required = true },
+  ids = { words.text, required = true },
+  dim = { words.integer(1, 1024), required = true },
+  tensor = { words.text },
+  freeze = { words.boolean, default = true },
+}
+
+--- Vectors of the items (or users) that a .npy or .safetensors file holds, one a row; `ids` is a file with the id of each row, one a line.
+---@param entity moonshelf.Entity
+---@return fun(options: { file: string, ids: string, dim: integer, tensor: string?, freeze: boolean? }): moonshelf.Feature
+function features.embedding_file(entity)
+  local where = words.where("m.embedding_file")
+  words.one_of(ENTITIES)(where, "m.embedding_file", entity)
+  local what = ("m.embedding_file %q"):format(entity)
+  return words.pending(what .. " without its { ... }", function(given)
+    local o = words.options(where, what, given, FILE)
+    if not o.file:match("%.npy$") and not o.file:match("%.safetensors$") then
+      words.fail(where, "%s: file must end in .npy or .safetensors, got %s", what, words.quote(o.file))
+    end
+    local name = o.file:match("([^/]+)%.[^.]+$") or o.file
+    return feature(where, { op = "embedding_file", name = name, entity = entity, file = o.file, ids = o.ids, dim = o.dim,
+      tensor = o.tensor, freeze = o.freeze })
+  end)
+end
+
 --- A number column of the items, as it is.
 ---@param column string
 ---@return moonshelf.Feature

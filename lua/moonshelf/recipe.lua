@@ -138,7 +138,7 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, tags = true, numeric = true, age = true }
+local ITEM_OPS = { category = true, tags = true, tfidf = true, numeric = true, age = true }
 
 --- The word that made the feature.
 local function word_of(feature)
@@ -240,7 +240,7 @@ local function input_names(features)
       set[name], set[name .. ".ids"], set.fields = true, true, true
     elseif feature.op == "tags" then
       set[feature.name], set[feature.name .. ".ids"], set.fields = true, true, true
-    elseif feature.dim then
+    elseif feature.dim and feature.op ~= "tfidf" then
       set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
     else
       set.numbers = true

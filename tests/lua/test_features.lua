@@ -33,6 +33,19 @@ t.test("m.cross, m.tags and m.words make ids of columns", function()
   t.equal(words.separator, nil)
 end)
 
+t.test("m.tfidf and m.embedding_file bring numbers and vectors", function()
+  t.has(t.feature(m.tfidf("category", { dim = 8, min_count = 2 })),
+    { op = "tfidf", name = "tfidf(category)", column = "category", dim = 8, min_count = 2 })
+  t.has(t.feature(m.embedding_file "item" { file = "a/titles.npy", ids = "ids.txt", dim = 32 }),
+    { op = "embedding_file", name = "titles", entity = "item", file = "a/titles.npy", ids = "ids.txt", dim = 32, freeze = true })
+  t.has(t.feature(m.embedding_file "user" { file = "u.safetensors", ids = "ids.txt", dim = 4, tensor = "x", freeze = false }),
+    { entity = "user", tensor = "x", freeze = false })
+  t.fails(function() m.embedding_file "shelf" end, 'there is no "shelf"')
+  t.fails(function() m.embedding_file "item" { file = "t.npy", ids = "i" } end, "m.embedding_file \"item\": 'dim' is missing")
+  t.fails(function() m.embedding_file "item" { file = "t.csv", ids = "i", dim = 3 } end, 'file must end in .npy or .safetensors, got "t.csv"')
+  t.fails(function() return t.recipe { features = { m.tfidf "titel" } } end, "m.tfidf: the items have no column 'titel'")
+end)
+
 t.test("a history is of items, of a category of theirs, or of how long ago", function()
   local plan = t.plan(t.recipe { features = { m.id "item", m.category "category", m.history("category", { last = 3 }), m.history("gap", { dim = 2 }) },
     model = m.nn.sequential { m.nn.flatten { input = "history.2" }, m.nn.dense(1, "sigmoid") } })

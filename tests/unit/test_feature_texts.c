@@ -48,10 +48,10 @@ static world *world_new(const char *plan) {
       "item,colour,shape,tags,title\ni0,red,round,a|b|a|c,A Tale of Two\ni1,blue,round,c|x,\ni2,red,,,two TALE\ni3,red,round,b,\n"
       "i4,round,red,c|b|a,of of\n";
   const moon_read_column columns[] = {{"item", "item", "string"},
-                                     {"colour", "colour", "string"},
-                                     {"shape", "shape", "string"},
-                                     {"tags", "tags", "string"},
-                                     {"title", "title", "string"}};
+                                      {"colour", "colour", "string"},
+                                      {"shape", "shape", "string"},
+                                      {"tags", "tags", "string"},
+                                      {"title", "title", "string"}};
   const moon_read_options options = {.delimiter = ',', .columns = columns, .column_count = MANY(columns)};
   moon_read_report report;
   moon_table *table;
@@ -91,8 +91,9 @@ static void world_free(world *w) {
 
 static void cross_tells_pairs_apart_and_is_nothing_where_a_part_is(void **nothing) {
   (void)nothing;
-  world *w = world_new("[{'op':'cross','name':'c','columns':['colour','shape'],'hash':1000003,'dim':2},"
-                       "{'op':'cross','name':'u','columns':['user','colour'],'hash':1000003,'dim':2}]");
+  world *w = world_new(
+      "[{'op':'cross','name':'c','columns':['colour','shape'],'hash':1000003,'dim':2},"
+      "{'op':'cross','name':'u','columns':['user','colour'],'hash':1000003,'dim':2}]");
   bind(w);
   assert_int_equal(moon_feature_rows(&w->plan->features[0], NULL), 1000003);
   uint32_t first[N][2];
@@ -114,9 +115,10 @@ static void cross_tells_pairs_apart_and_is_nothing_where_a_part_is(void **nothin
 
 static void bags_hold_an_items_parts_once_each(void **nothing) {
   (void)nothing;
-  world *w = world_new("[{'op':'tags','name':'t','column':'tags','separator':'|','max':3,'dim':2},"
-                       "{'op':'tags','name':'w','column':'title','max':4,'hash':100003,'dim':2},"
-                       "{'op':'tags','name':'few','column':'tags','separator':'|','max':2,'dim':2}]");
+  world *w = world_new(
+      "[{'op':'tags','name':'t','column':'tags','separator':'|','max':3,'dim':2},"
+      "{'op':'tags','name':'w','column':'title','max':4,'hash':100003,'dim':2},"
+      "{'op':'tags','name':'few','column':'tags','separator':'|','max':2,'dim':2}]");
   learn(w, 0, "cab");
   learn(w, 2, "cab");
   bind(w);
@@ -137,13 +139,40 @@ static void bags_hold_an_items_parts_once_each(void **nothing) {
   world_free(w);
 }
 
+static void tfidf_weighs_words_folds_them_and_has_length_one(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'tfidf','name':'t','column':'title','dim':64}]");
+  static const char *const words[] = {"of", "two", "tale"}; /* "a" is not known */
+  static const double weights[] = {1.5, 2, 3};
+  for (size_t i = 0; i < 3; i++) OK(moon_vocab_add(w->vocabs[0], words[i], strlen(words[i])));
+  moon_features *features = NULL;
+  OK(moon_vocab_add_number(w->vocabs[0], weights[0]));
+  REFUSED(MOON_EFORMAT, "has 1 numbers where 3 are wanted", moon_features_bind(w->plan, w->catalogue, w->vocabs, &features));
+  for (size_t i = 1; i < 3; i++) OK(moon_vocab_add_number(w->vocabs[0], weights[i]));
+  bind(w);
+  assert_int_equal(w->plan->dense_slots, 64);
+  moon_features_compute(w->features, w->state, MOON_NONE, NULL, all_items, N, 0, &w->in);
+  static const double times[N][3] = {{1, 1, 1}, {0}, {0, 1, 1}, {0}, {2, 0, 0}, {0}};
+  for (size_t i = 0; i < N; i++) {
+    double want[64] = {0}, square = 0;
+    for (size_t k = 0; k < 3; k++) {
+      uint64_t hash = moon_hash(words[k], strlen(words[k]));
+      want[hash % 64] += times[i][k] * weights[k] * (hash >> 63 ? 1 : -1);
+    }
+    for (size_t k = 0; k < 64; k++) square += want[k] * want[k];
+    for (size_t k = 0; k < 64; k++) NEAR(w->in.dense[i * 64 + k], square > 0 ? want[k] / sqrt(square) : 0, 1e-6);
+  }
+  world_free(w);
+}
+
 /* ---- histories ------------------------------------------------------------------------------------------------------------ */
 
 static void histories_of_categories_and_gaps_go_beside_the_items(void **nothing) {
   (void)nothing;
-  world *w = world_new("[{'op':'id','name':'item','entity':'item','dim':2},{'op':'category','name':'colour','column':'colour','dim':3},"
-                       "{'op':'history','name':'h','last':4},{'op':'history','name':'hc','of':'colour','last':4},"
-                       "{'op':'history','name':'hg','of':'gap','last':4,'dim':2}]");
+  world *w = world_new(
+      "[{'op':'id','name':'item','entity':'item','dim':2},{'op':'category','name':'colour','column':'colour','dim':3},"
+      "{'op':'history','name':'h','last':4},{'op':'history','name':'hc','of':'colour','last':4},"
+      "{'op':'history','name':'hg','of':'gap','last':4,'dim':2}]");
   OK(moon_vocab_add(w->vocabs[0], "i0", 2)); /* i2 is not known */
   OK(moon_vocab_add(w->vocabs[0], "i1", 2));
   OK(moon_vocab_add(w->vocabs[0], "i4", 2));
@@ -154,7 +183,9 @@ static void histories_of_categories_and_gaps_go_beside_the_items(void **nothing)
   assert_int_equal(w->plan->features[3].shares, 1);
   assert_int_equal(moon_feature_rows(&w->plan->features[4], NULL), MOON_GAPS + 1);
   uint32_t user = state_user(w->state, 0), view = state_kind(w->state, 0);
-  static const struct { uint32_t item; int64_t seconds;
+  static const struct {
+    uint32_t item;
+    int64_t seconds;
   } touches[] = {{4, 0}, {0, 1000}, {2, 1900}, {1, 1970}, {77, 1980}};
   for (size_t i = 0; i < MANY(touches); i++)
     OK(moon_state_apply(w->state, user, touches[i].item, view, touches[i].seconds * MOON_SECOND));
@@ -170,7 +201,9 @@ static void histories_of_categories_and_gaps_go_beside_the_items(void **nothing)
 
 static void wrong_texts_are_refused(void **nothing) {
   (void)nothing;
-  static const struct { moon_code code; const char *text, *plan;
+  static const struct {
+    moon_code code;
+    const char *text, *plan;
   } wrong[] = {
       {MOON_EINVAL, "columns must be a list of 2 to 8, got 1", "[{'op':'cross','name':'x','columns':['colour'],'hash':9}]"},
       {MOON_EINVAL, "columns must name a column of the items", "[{'op':'cross','name':'x','columns':['user','user'],'hash':9}]"},
@@ -190,8 +223,9 @@ static void wrong_texts_are_refused(void **nothing) {
     REFUSED(wrong[i].code, wrong[i].text, moon_feature_plan_new(json, catalogue, &plan));
     json_decref(json);
   }
-  json_t *json = json_of("[{'op':'cross','name':'x','columns':['user','colour'],'hash':9},{'op':'tags','name':'t','column':'colour',"
-                         "'separator':'|'},{'op':'history','name':'h','of':'gap'}]");
+  json_t *json = json_of(
+      "[{'op':'cross','name':'x','columns':['user','colour'],'hash':9},{'op':'tags','name':'t','column':'colour',"
+      "'separator':'|'},{'op':'history','name':'h','of':'gap'}]");
   moon_feature_plan *plan = NULL;
   for (size_t n = 1;; n++) {
     moon_alloc_fail_at(n);
@@ -210,6 +244,7 @@ int main(void) {
       cmocka_unit_test(texts_fall_into_their_parts),
       cmocka_unit_test(cross_tells_pairs_apart_and_is_nothing_where_a_part_is),
       cmocka_unit_test(bags_hold_an_items_parts_once_each),
+      cmocka_unit_test(tfidf_weighs_words_folds_them_and_has_length_one),
       cmocka_unit_test(histories_of_categories_and_gaps_go_beside_the_items),
       cmocka_unit_test(wrong_texts_are_refused),
   };
