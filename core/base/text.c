@@ -23,16 +23,40 @@ size_t moon_utf8_length(const char *text, size_t n) {
 }
 
 /* Eight bytes of ASCII without a zero: no top bit is set, neither as they are nor after subtracting one from each. */
-static bool plain8(const char *at) {
-  uint64_t word;
-  memcpy(&word, at, 8);
+static bool plain8(uint64_t word) {
   return !((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080));
 }
 
+static uint64_t word8(const char *at) {
+  uint64_t word;
+  memcpy(&word, at, 8);
+  return word;
+}
+
+static uint64_t word4(const char *at) {
+  uint32_t word;
+  memcpy(&word, at, 4);
+  return word;
+}
+
+/* A text that is all plain is so in words, of which the last overlaps the one before. */
+static bool plain(const char *text, size_t n) {
+  if (n >= 8) {
+    for (size_t at = 0; at < n - 8; at += 8)
+      if (!plain8(word8(text + at))) return false;
+    return plain8(word8(text + n - 8));
+  }
+  if (n >= 4) return plain8(word4(text) | word4(text + n - 4) << 32);
+  for (size_t i = 0; i < n; i++)
+    if (!text[i] || (unsigned char)text[i] > 127) return false;
+  return true;
+}
+
 size_t moon_utf8_prefix(const char *text, size_t n) {
+  if (plain(text, n)) return n;
   size_t at = 0;
   while (at < n) {
-    if (n - at >= 8 && plain8(text + at)) {
+    if (n - at >= 8 && plain8(word8(text + at))) {
       at += 8;
       continue;
     }

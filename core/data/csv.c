@@ -130,17 +130,20 @@ static moon_status read_record(moon_intake *in, moon_records *r, size_t width) {
     if (!text) return moon_fail(MOON_ENOMEM, "no memory for a text of %zu bytes", f->n);
     if (!moon_intake_cell(in, i, text, f->n, &why)) return moon_intake_reject_cell(in, why, i, text, f->n);
   }
-  return moon_intake_push(in);
+  moon_intake_push(in);
+  return moon_ok();
 }
 
 static moon_status read_rows(moon_intake *in, moon_records *r, size_t width) {
   for (;;) {
-    bool more;
-    MOON_TRY(moon_records_next(r, &more));
-    if (!more) return moon_ok();
+    if (!moon_records_next_buffered(r)) {
+      bool more;
+      MOON_TRY(moon_intake_flush(in)); /* the texts that wait are about to move */
+      MOON_TRY(moon_records_next(r, &more));
+      if (!more) return moon_ok();
+    }
     bool blank = width > 1 && r->count == 1 && !r->fields[0].n;
     if (!blank) MOON_TRY(read_record(in, r, width));
-    if (in->arena.head) moon_arena_reset(&in->arena);
     MOON_TRY(moon_intake_step(in));
   }
 }

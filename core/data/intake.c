@@ -1,21 +1,20 @@
 /* intake.c - texts of cells become values, rows of cells become rows of a table or rejects. */
 #include "data/intake.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "data/rejects.h"
 
-enum { PROGRESS_ROWS = 65536 };
+enum { PROGRESS_ROWS = 65536, MOST_TEXT_WAITING = 1 << 16 };
 
 moon_status moon_intake_open(moon_intake *in, const char *name, const moon_read_options *options, moon_read_report *report) {
   *in = (moon_intake){.n = options->column_count, .options = options, .report = report, .source = name};
   *report = (moon_read_report){0};
   in->targets = moon_calloc(in->n, sizeof *in->targets);
-  in->cells = moon_calloc(in->n, sizeof *in->cells);
-  moon_status status =
-      in->targets && in->cells ? moon_table_new(name, &in->table) : moon_fail(MOON_ENOMEM, "no memory to read %s", name);
+  moon_status status = in->targets ? moon_table_new(name, &in->table) : moon_fail(MOON_ENOMEM, "no memory to read %s", name);
   for (size_t i = 0; i < in->n && !status.code; i++) in->targets[i].spec = &options->columns[i];
   return status.code ? moon_intake_end(in, status, NULL) : status;
 }
@@ -26,8 +25,8 @@ moon_status moon_intake_end(moon_intake *in, moon_status status, moon_table **ou
     moon_table_free(in->table);
   else
     *out = in->table;
+  for (size_t i = 0; i < in->n && in->targets; i++) moon_free(in->targets[i].texts);
   moon_free(in->targets);
-  moon_free(in->cells);
   moon_arena_free(&in->arena);
   moon_arena_free(&in->kept);
   return status;
@@ -76,7 +75,7 @@ moon_status moon_intake_type(moon_intake *in, size_t target, const moon_type_nam
   } else if (!strcmp(spec->name, "time") && !(type && type->type == MOON_TIME)) {
     type = &time;
   }
-  t->unit = type ? type->unit : MOON_UNIT_AUTO; /* each file has its own */
+  t->found = t->unit = type ? type->unit : MOON_UNIT_AUTO; /* each file has its own */
   if (!t->column) {
     if (type) t->type = type->type, t->typed = true;
   } else if (type && type->type != t->type) {
@@ -87,12 +86,26 @@ moon_status moon_intake_type(moon_intake *in, size_t target, const moon_type_nam
   return moon_ok();
 }
 
+static moon_status make_room(moon_intake *in) {
+  for (size_t i = 0; i < in->n; i++) {
+    moon_column *c = in->targets[i].column;
+    size_t need = c->n + MOON_BATCH_ROWS;
+    if (need > c->cap) MOON_TRY(moon_grow(&c->raw, &c->cap, need, c->type == MOON_STRING ? sizeof *c->code : sizeof *c->i64));
+  }
+  return moon_ok();
+}
+
 moon_status moon_intake_columns(moon_intake *in) {
   if (in->table->column_count) return moon_ok();
   for (size_t i = 0; i < in->n; i++)
     MOON_TRY(moon_table_add_column(in->table, in->targets[i].spec->name, in->targets[i].type, &in->targets[i].column));
-  for (size_t i = 0; i < in->n; i++) in->targets[i].column = &in->table->columns[i]; /* they stay where they are from now on */
-  return moon_ok();
+  for (size_t i = 0; i < in->n; i++) {
+    moon_target *t = &in->targets[i];
+    t->column = &in->table->columns[i]; /* they stay where they are from now on */
+    if (t->type == MOON_STRING && !(t->texts = moon_alloc(MOON_BATCH_ROWS * sizeof *t->texts)))
+      return moon_fail(MOON_ENOMEM, "no memory to read %s", in->source);
+  }
+  return make_room(in);
 }
 
 moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names,
@@ -107,56 +120,56 @@ moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const
 
 /* ---- cells ------------------------------------------------------------------------------------------------------------------ */
 
-bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n) {
+bool moon_intake_is_named_missing(const moon_intake *in, const char *text, size_t n) {
   const moon_read_options *options = in->options;
-  bool missing = !n;
+  bool missing = false;
   for (size_t i = 0; i < options->missing_count && !missing; i++)
     missing = strlen(options->missing[i]) == n && !memcmp(options->missing[i], text, n);
   return missing;
 }
 
 void moon_intake_null(moon_intake *in, size_t target) {
-  in->cells[target].null = true;
+  moon_target *t = &in->targets[target];
+  size_t at = t->column->n + in->waiting;
+  if (t->type == MOON_STRING) t->texts[in->waiting].at = NULL;
+  else if (t->type == MOON_NUMBER) t->column->f64[at] = NAN;
+  else t->column->i64[at] = MOON_NULL_INT;
 }
 
 bool moon_intake_number(moon_intake *in, size_t target, double value) {
-  if (in->targets[target].type != MOON_NUMBER || in->options->missing_count) return false;
-  in->cells[target].null = false;
-  in->cells[target].number = value;
+  moon_column *column = in->targets[target].column;
+  if (column->type != MOON_NUMBER || in->options->missing_count) return false;
+  column->f64[column->n + in->waiting] = value;
   return true;
 }
 
-/* What is in the dictionary was checked when it came. */
-static bool understand_text(const moon_target *t, moon_cell *out, moon_reject *why) {
-  out->code = moon_dict_find(t->column->dict, out->text, out->n);
-  if (out->code != MOON_NONE) return true;
-  if (out->n > MOON_LONGEST_TEXT)
+static bool understand_text(moon_text text, moon_text *out, moon_reject *why) {
+  if (text.n > MOON_LONGEST_TEXT)
     *why = MOON_REJECT_LONG;
-  else if (moon_utf8_prefix(out->text, out->n) != out->n)
+  else if (moon_utf8_prefix(text.at, text.n) != text.n)
     *why = MOON_REJECT_UTF8;
   else
-    return true;
+    return *out = text, true;
   return false;
 }
 
 bool moon_intake_cell(moon_intake *in, size_t target, const char *text, size_t n, moon_reject *why) {
-  const moon_target *t = &in->targets[target];
-  moon_cell *out = &in->cells[target];
+  moon_target *t = &in->targets[target];
+  size_t at = t->column->n + in->waiting;
   bool fine = false;
-  out->null = moon_intake_is_missing(in, text, n);
-  if (out->null) return true;
+  if (moon_intake_is_missing(in, text, n)) return moon_intake_null(in, target), true;
   switch (t->type) {
     case MOON_STRING:
-      out->text = text, out->n = n;
-      return understand_text(t, out, why);
+      return understand_text((moon_text){text, n}, &t->texts[in->waiting], why);
     case MOON_NUMBER:
-      fine = moon_value_number(text, n, &out->number);
+      fine = moon_value_number(text, n, &t->column->f64[at]);
       break;
     case MOON_INTEGER:
-      fine = moon_value_integer(text, n, &out->integer);
+      fine = moon_value_integer(text, n, &t->column->i64[at]);
       break;
     case MOON_TIME:
-      out->unit = t->unit, fine = moon_value_time(text, n, &out->unit, &out->integer);
+      t->found = t->unit;
+      fine = moon_value_time(text, n, &t->found, &t->column->i64[at]);
       break;
   }
   if (!fine)
@@ -166,24 +179,21 @@ bool moon_intake_cell(moon_intake *in, size_t target, const char *text, size_t n
   return fine;
 }
 
-moon_status moon_intake_push(moon_intake *in) {
-  for (size_t i = 0; i < in->n; i++) {
-    moon_target *t = &in->targets[i];
-    moon_cell *c = &in->cells[i];
-    if (c->null) {
-      MOON_TRY(moon_column_push_null(t->column));
-    } else if (t->type == MOON_STRING) {
-      if (c->code == MOON_NONE) MOON_TRY(moon_dict_add(t->column->dict, c->text, c->n, &c->code));
-      MOON_TRY(moon_column_push_code(t->column, c->code));
-    } else if (t->type == MOON_NUMBER) {
-      MOON_TRY(moon_column_push_number(t->column, c->number));
-    } else {
-      if (t->type == MOON_TIME) t->unit = c->unit;
-      MOON_TRY(moon_column_push_integer(t->column, c->integer));
-    }
+void moon_intake_push(moon_intake *in) {
+  for (size_t i = 0; i < in->n; i++) in->targets[i].unit = in->targets[i].found;
+  in->waiting++;
+}
+
+moon_status moon_intake_flush(moon_intake *in) {
+  for (size_t i = 0; i < in->n && in->waiting; i++) {
+    moon_column *c = in->targets[i].column;
+    if (c->type == MOON_STRING) MOON_TRY(moon_dict_add_many(c->dict, in->targets[i].texts, in->waiting, c->code + c->n));
   }
-  in->table->rows++;
-  return moon_ok();
+  for (size_t i = 0; i < in->n && in->waiting; i++) in->targets[i].column->n += in->waiting;
+  in->table->rows += in->waiting;
+  in->waiting = 0;
+  if (in->arena.head) moon_arena_reset(&in->arena);
+  return make_room(in);
 }
 
 /* ---- rejects ---------------------------------------------------------------------------------------------------------------- */
@@ -224,6 +234,7 @@ moon_status moon_intake_reject_cell(moon_intake *in, moon_reject why, size_t tar
 /* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
 
 moon_status moon_intake_step(moon_intake *in) {
+  if (in->waiting == MOON_BATCH_ROWS || in->arena.used_total > MOST_TEXT_WAITING) MOON_TRY(moon_intake_flush(in));
   if (++in->records % PROGRESS_ROWS) return moon_ok();
   char note[80];
   double fraction = in->stream && in->all > 0 ? ((double)in->before + (double)in->stream->packed) / (double)in->all : -1;

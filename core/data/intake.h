@@ -1,14 +1,15 @@
 /* intake.h - where rows from outside become rows of a table, whatever the format; private to core/data.
  *
  * A reader finds the wanted columns in its input, gives each cell of a row as a text, and pushes the row; or it rejects the row.
- * A row is understood as a whole before any of it is kept, so a rejected row leaves no trace but a count and a sample. */
+ * A row is understood as a whole before any of it is kept, so a rejected row leaves no trace but a count and a sample. Rows wait in
+ * small batches until their texts are looked up, all of one column together, which is what makes that quick. */
 #ifndef MOON_DATA_INTAKE_H
 #define MOON_DATA_INTAKE_H
 
 #include "data/stream.h"
 #include "data/value.h"
 
-enum { MOON_SAMPLE_ROWS = 1000, MOON_LONGEST_TEXT = 1 << 20, MOON_MOST_NAMES = 64 };
+enum { MOON_SAMPLE_ROWS = 1000, MOON_LONGEST_TEXT = 1 << 20, MOON_MOST_NAMES = 64, MOON_BATCH_ROWS = 128 };
 
 typedef struct moon_target { /* a wanted column */
   const moon_read_column *spec;
@@ -16,25 +17,16 @@ typedef struct moon_target { /* a wanted column */
   moon_type type;
   bool typed, inferred; /* somebody said the type; nobody did and the values decided */
   bool seen;            /* the input has it: by its header, or by a row of its own */
-  moon_time_unit unit;
-  moon_column *column;
+  moon_time_unit unit, found; /* of times; what an AUTO is with the row at hand */
+  moon_column *column;        /* has room for a batch; numbers and times of rows that wait lie in it already */
+  moon_text *texts;           /* [MOON_BATCH_ROWS] of rows that wait, where it is of texts; NULL at: a null */
 } moon_target;
-
-typedef struct moon_cell {
-  bool null;
-  uint32_t code; /* of a text that was seen before, else MOON_NONE */
-  const char *text;
-  size_t n;
-  int64_t integer;
-  double number;
-  moon_time_unit unit; /* which an AUTO time was found to have */
-} moon_cell;
 
 typedef struct moon_intake {
   moon_target *targets; /* [n] */
-  moon_cell *cells;     /* [n] of the row at hand */
   size_t n;
-  moon_arena arena; /* of the row at hand: texts that stand nowhere else */
+  size_t waiting;   /* rows */
+  moon_arena arena; /* of the rows that wait and the one at hand: texts that stand nowhere else */
   const moon_read_options *options;
   moon_read_report *report;
   moon_table *table;
@@ -72,18 +64,24 @@ moon_status moon_intake_columns(moon_intake *in);
 moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names,
                                 size_t count);
 
-bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n);
-/* Understands a cell; the text must live until the push. False: *why. */
+bool moon_intake_is_named_missing(const moon_intake *in, const char *text, size_t n);
+static inline bool moon_intake_is_missing(const moon_intake *in, const char *text, size_t n) {
+  return !n || (in->options->missing_count && moon_intake_is_named_missing(in, text, n));
+}
+/* Understands a cell; the text must live until the flush. False: *why. */
 bool moon_intake_cell(moon_intake *in, size_t target, const char *text, size_t n, moon_reject *why);
 /* The same for what is a number already; false where its text has to be looked at. */
 bool moon_intake_number(moon_intake *in, size_t target, double value);
 void moon_intake_null(moon_intake *in, size_t target);
-moon_status moon_intake_push(moon_intake *in);
+/* The row is whole: it waits. */
+void moon_intake_push(moon_intake *in);
+/* Adds the rows that wait to the table, and empties the arena: call it before texts of theirs go, and at the end. */
+moon_status moon_intake_flush(moon_intake *in);
 /* Counts and samples the row at hand, which is left out; fails where there are more of them than allowed. target: NULL where it
  * is about the whole row. */
 moon_status moon_intake_reject(moon_intake *in, moon_reject why, const moon_target *target, moon_status message);
 moon_status moon_intake_reject_cell(moon_intake *in, moon_reject why, size_t target, const char *text, size_t n);
-/* Call for each record read, kept or not. */
+/* Call for each record read, kept or not; it flushes where enough waits. */
 moon_status moon_intake_step(moon_intake *in);
 
 /* One pass over the input of one reader: files, one after the other, into one table. */

@@ -140,7 +140,8 @@ static moon_status take_object(moon_intake *in, const json_t *object) {
       if (!moon_intake_cell(in, i, text, n, &why)) return moon_intake_reject_cell(in, why, i, text, n);
     }
   }
-  return moon_intake_push(in);
+  moon_intake_push(in);
+  return moon_intake_flush(in); /* its texts are the object's */
 }
 
 static moon_status take_line(moon_intake *in, const line *l) {
@@ -151,9 +152,8 @@ static moon_status take_line(moon_intake *in, const line *l) {
   json_t *object = parse(l, &why, &message);
   if (!object) return message.code == MOON_ENOMEM ? message : moon_intake_reject(in, why, NULL, message);
   if (!in->name_count) keep_names(in, object, "", 0);
-  moon_status status = take_object(in, object); /* its texts live until here */
+  moon_status status = take_object(in, object);
   json_decref(object);
-  if (in->arena.head) moon_arena_reset(&in->arena);
   return status;
 }
 

@@ -152,7 +152,8 @@ static moon_status take_row(moon_intake *in, const PGresult *result) {
     }
     if (!moon_intake_cell(in, i, text, n, &why)) return moon_intake_reject_cell(in, why, i, text, n);
   }
-  return moon_intake_push(in);
+  moon_intake_push(in);
+  return moon_intake_flush(in); /* its texts are the result's */
 }
 
 static moon_status take_result(moon_intake *in, PGconn *db, const PGresult *result) {

@@ -6,6 +6,9 @@
 
 #include <endian.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { LONGEST_RECORD = 1 << 24, STEP = MOON_STREAM_PAD };
 typedef char sixteen __attribute__((vector_size(STEP)));
@@ -37,15 +40,21 @@ static const char *quoted_field(const moon_stream *in, const char *at, moon_fiel
   return quote + 1;
 }
 
-/* To the next delimiter or line end, sixteen bytes a step: most fields take one, whose branch the processor then foresees. */
+/* To the next delimiter or line end, sixteen bytes a step: most fields take one, whose branch the processor then foresees. Which
+ * half of the sixteen it is nobody foresees, so that is no branch. */
 static inline const char *skip_to(const char *at, sixteen delimiters) {
   const sixteen ends = '\n' - (sixteen){0};
   for (;; at += STEP) {
     sixteen bytes;
     memcpy(&bytes, at, STEP);
-    halves found = (halves)((bytes == delimiters) | (bytes == ends)); /* each byte 0 or 0xff */
-    if (found[0]) return at + __builtin_ctzll(le64toh(found[0])) / 8;
-    if (found[1]) return at + 8 + __builtin_ctzll(le64toh(found[1])) / 8;
+    sixteen stops = (bytes == delimiters) | (bytes == ends); /* each byte 0 or 0xff */
+#ifdef __SSE2__
+    unsigned found = (unsigned)_mm_movemask_epi8((__m128i)stops);
+    if (found) return at + __builtin_ctz(found);
+#else
+    halves found = (halves)stops;
+    if (found[0] | found[1]) return at + (found[0] ? 0 : 8) + __builtin_ctzll(le64toh(found[0] ? found[0] : found[1])) / 8;
+#endif
   }
 }
 

@@ -109,7 +109,8 @@ static moon_status take_row(moon_intake *in, sqlite3_stmt *statement) {
     in->row = text, in->row_n = n; /* the value at fault stands for the row */
     if (!moon_intake_cell(in, i, text, n, &why)) return moon_intake_reject_cell(in, why, i, text, n);
   }
-  return moon_intake_push(in);
+  moon_intake_push(in);
+  return moon_intake_flush(in); /* its texts are the statement's until its next row */
 }
 
 static moon_status read_rows(moon_intake *in, const moon_database *query, sqlite3 *db, sqlite3_stmt *statement) {
@@ -119,7 +120,6 @@ static moon_status read_rows(moon_intake *in, const moon_database *query, sqlite
     if (code != SQLITE_ROW) return failed(query, db, code);
     in->row = "", in->row_n = 0;
     MOON_TRY(take_row(in, statement));
-    if (in->arena.head) moon_arena_reset(&in->arena);
     MOON_TRY(moon_intake_step(in));
   }
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Import of 1M rows x 8 columns: ours beside pandas' C reader and SQLite's .import, in one run, on one core.
 
-read_peers.py build/release [ROWS] makes the files in a folder that it removes, then prints the median of 5 runs of each. pandas
+read_peers.py build/release [ROWS] makes the files in a folder that it removes, reads them with each in turn, 5 rounds, and prints the
+medians: seconds on the clock, seconds of the processor, and the median of each round's ratio of processor time to ours. pandas
 (python3-pandas) and sqlite3 are optional: what is missing is left out.
 """
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -13,16 +15,17 @@ import sys
 import tempfile
 import time
 
-RUNS = 5
+ROUNDS = 5
 PANDAS = """
-import sys, time, pandas
-types = {"user_id": "category", "item_id": "category", "event": "category", "timestamp": "int64", "price": "float64",
+import io, sys, time, pandas
+kinds = {"user_id": "category", "item_id": "category", "event": "category", "timestamp": "int64", "price": "float64",
          "quantity": "int64", "session": "category", "score": "float64"}
-for run in range(int(sys.argv[2])):
-    start = time.monotonic()
-    pandas.read_csv(sys.argv[1], engine="c", dtype={**types, **({} if sys.argv[3] == "category" else
-        {name: str for name, kind in types.items() if kind == "category"})})
-    print(time.monotonic() - start)
+if sys.argv[2] == "str":
+    kinds = {name: str if kind == "category" else kind for name, kind in kinds.items()}
+pandas.read_csv(sys.argv[1], engine="c", dtype=kinds, nrows=1000)
+start = time.monotonic(), time.process_time()
+pandas.read_csv(sys.argv[1], engine="c", dtype=kinds)
+print(time.monotonic() - start[0], time.process_time() - start[1])
 """
 
 
@@ -40,57 +43,66 @@ def write_files(folder, rows):
     return paths
 
 
-def pinned(command, **kwargs):
-    return subprocess.run(["taskset", "-c", "0", *command], check=True, capture_output=True, text=True, **kwargs).stdout
+def pinned(command):
+    """What it printed, and the seconds of processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(["taskset", "-c", "0", *command], check=True, capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
+
+# Each answers the seconds that one import took: on the clock, and of the processor.
 
 def ours(build, path):
-    return float(pinned([os.path.join(build, "tests", "bench_read"), path, str(RUNS)]))
+    wall, cpu = pinned([os.path.join(build, "tests", "bench_read"), path, "1"])[0].split()
+    return float(wall), float(cpu)
 
 
 def pandas(path, texts):
-    try:
-        seconds = pinned(["/usr/bin/python3", "-c", PANDAS, path, str(RUNS), texts], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    except subprocess.CalledProcessError as error:
-        return print(f"  pandas: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-    return statistics.median(map(float, seconds.split()))
+    wall, cpu = pinned(["/usr/bin/python3", "-c", PANDAS, path, texts])[0].split()
+    return float(wall), float(cpu)
 
 
-def sqlite(folder, path):
-    if not shutil.which("sqlite3"):
-        return None
-    took = []
-    for _ in range(RUNS):
-        database = os.path.join(folder, "import.db")
-        if os.path.exists(database):
-            os.remove(database)
-        start = time.monotonic()
-        pinned(["sqlite3", database, "pragma journal_mode=off", "pragma synchronous=off", ".mode csv", f".import {path} e"])
-        took.append(time.monotonic() - start)
-    return statistics.median(took)
+def sqlite(database, path):
+    if os.path.exists(database):
+        os.remove(database)
+    start = time.monotonic()
+    _, cpu = pinned(["sqlite3", database, "pragma journal_mode=off", "pragma synchronous=off", ".mode csv", f".import {path} e"])
+    return time.monotonic() - start, cpu
+
+
+def has_pandas():
+    return subprocess.run(["/usr/bin/python3", "-c", "import pandas"], capture_output=True, check=False).returncode == 0
 
 
 def main():
     build, rows = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     with tempfile.TemporaryDirectory(prefix="moonshelf-read-") as folder:
         csv, jsonl = write_files(folder, rows)
-        for command in (["gzip", "-k"], ["zstd", "-qk"]):
-            if shutil.which(command[0]):
-                subprocess.run([*command, csv], check=True)
-        found = {"moonshelf csv": (ours(build, csv), csv), "pandas csv, texts as str": (pandas(csv, "str"), csv),
-                 "pandas csv, texts as category": (pandas(csv, "category"), csv), "sqlite3 .import": (sqlite(folder, csv), csv),
-                 "moonshelf jsonl": (ours(build, jsonl), jsonl)}
-        for ending in (".gz", ".zst"):
-            if os.path.exists(csv + ending):
-                found["moonshelf csv" + ending] = ours(build, csv + ending), csv
         database = os.path.join(folder, "import.db")
-        if os.path.exists(database):
-            found["moonshelf sqlite"] = ours(build, database), csv
-        base = found["moonshelf csv"][0]
-        print(f"{rows} rows x 8 columns, {os.path.getsize(csv) / 1e6:.0f} MB of CSV, one core, median of {RUNS}")
-        for name, (seconds, path) in found.items():
-            if seconds:
-                print(f"  {name:32} {seconds:7.3f} s {os.path.getsize(path) / 1e6 / seconds:7.0f} MB/s   {seconds / base:6.1f}")
+        runs = {"moonshelf csv": (csv, lambda: ours(build, csv))}
+        if has_pandas():
+            runs["pandas csv, texts as str"] = csv, lambda: pandas(csv, "str")
+            runs["pandas csv, texts as category"] = csv, lambda: pandas(csv, "category")
+        if shutil.which("sqlite3"):
+            runs["sqlite3 .import"] = csv, lambda: sqlite(database, csv)
+            runs["moonshelf sqlite"] = csv, lambda: ours(build, database)
+        runs["moonshelf jsonl"] = jsonl, lambda: ours(build, jsonl)
+        for tool, ending in (("gzip", ".gz"), ("zstd", ".zst")):
+            if shutil.which(tool):
+                subprocess.run([tool, "-qk", csv], check=True)
+                runs["moonshelf csv" + ending] = csv, lambda ending=ending: ours(build, csv + ending)
+        took = {name: [] for name in runs}
+        for _ in range(ROUNDS):  # in turn, so that a busy moment of the machine is everybody's
+            for name, (_, run) in runs.items():
+                took[name].append(run())
+        print(f"{rows} rows x 8 columns, {os.path.getsize(csv) / 1e6:.0f} MB of CSV, one core, median of {ROUNDS} rounds")
+        print(f"  {'':32} {'clock':>9} {'processor':>11} {'':>9} {'to ours':>9}")
+        for name, (path, _) in runs.items():
+            wall, cpu = (statistics.median(column) for column in zip(*took[name]))
+            ratio = statistics.median(theirs[1] / base[1] for theirs, base in zip(took[name], took["moonshelf csv"]))
+            print(f"  {name:32} {wall:7.3f} s {cpu:9.3f} s {os.path.getsize(path) / 1e6 / cpu:4.0f} MB/s {ratio:9.1f}")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,69 @@ static void dict_agrees_with_a_list(void **state) {
   moon_dict_free(NULL);
 }
 
+/* Pieces of all sizes, with repeats, nulls and texts on both sides of what fits an entry: as one by one. */
+static void many_texts_at_once_are_as_one_by_one(void **state) {
+  (void)state;
+  enum { MOST = 300, ROUNDS = 400 };
+  moon_rng rng;
+  moon_rng_seed(&rng, 4, 0);
+  moon_dict *single, *many;
+  OK(moon_dict_new(&single));
+  OK(moon_dict_new(&many));
+  for (int round = 0; round < ROUNDS; round++) {
+    static char bytes[MOST][40];
+    moon_text texts[MOST];
+    uint32_t codes[MOST], code;
+    size_t n = moon_rng_below(&rng, MOST + 1), length;
+    for (size_t i = 0; i < n; i++) {
+      unsigned way = moon_rng_below(&rng, 8);
+      if (way < 2 && i) length = texts[i - 1].n, memcpy(bytes[i], bytes[i - 1], sizeof bytes[i]);
+      else if (way < 4) length = random_text(&rng, bytes[i]);
+      else length = (size_t)sprintf(bytes[i], "u%u%s", moon_rng_below(&rng, 20000), way == 4 ? "-and-a-long-tail" : "");
+      texts[i] = (moon_text){way == 7 ? NULL : bytes[i], length};
+    }
+    OK(moon_dict_add_many(many, texts, n, codes));
+    for (size_t i = 0; i < n; i++) {
+      code = MOON_NONE;
+      if (texts[i].at) OK(moon_dict_add(single, texts[i].at, texts[i].n, &code));
+      assert_int_equal(codes[i], code);
+    }
+  }
+  assert_int_equal(moon_dict_count(many), moon_dict_count(single));
+  assert_true(moon_dict_count(many) > 20000);
+  for (uint32_t i = 0; i < moon_dict_count(many); i++) {
+    size_t n = moon_dict_length(single, i);
+    assert_int_equal(moon_dict_length(many, i), n);
+    assert_memory_equal(moon_dict_text(many, i), moon_dict_text(single, i), n + 1);
+  }
+  moon_dict_free(single);
+  moon_dict_free(many);
+}
+
+static moon_status add_many(void *self) {
+  (void)self;
+  enum { MANY = 400 };
+  char bytes[MANY][40];
+  moon_text texts[MANY];
+  uint32_t codes[MANY];
+  for (int i = 0; i < MANY; i++) texts[i] = (moon_text){bytes[i], (size_t)sprintf(bytes[i], "%0*d", 1 + i % 30, i)};
+  moon_dict *dict;
+  MOON_TRY(moon_dict_new(&dict));
+  moon_status status = moon_dict_add_many(dict, texts, MANY, codes);
+  moon_alloc_fail_at(0);
+  size_t n = moon_dict_count(dict);
+  for (uint32_t i = 0; i < n; i++) assert_int_equal(moon_dict_find(dict, moon_dict_text(dict, i), moon_dict_length(dict, i)), i);
+  if (status.code) OK(moon_dict_add_many(dict, texts, MANY, codes)); /* what failed can be done again */
+  for (uint32_t i = 0; i < MANY; i++) assert_string_equal(moon_dict_text(dict, codes[i]), bytes[i]);
+  moon_dict_free(dict);
+  return status;
+}
+
+static void many_texts_survive_no_memory(void **state) {
+  (void)state;
+  assert_true(exhaust(add_many, NULL) > 8);
+}
+
 static void dict_tells_near_twins_apart(void **state) {
   (void)state;
   moon_dict *dict;
@@ -258,7 +321,8 @@ static void nearest_agrees_with_the_definition(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(dict_agrees_with_a_list),        cmocka_unit_test(dict_tells_near_twins_apart),
+      cmocka_unit_test(dict_agrees_with_a_list),        cmocka_unit_test(many_texts_at_once_are_as_one_by_one), cmocka_unit_test(many_texts_survive_no_memory),
+                                     cmocka_unit_test(dict_tells_near_twins_apart),
       cmocka_unit_test(dict_texts_stay_where_they_are), cmocka_unit_test(dict_survives_no_memory),
       cmocka_unit_test(hash_is_the_published_one),      cmocka_unit_test(map_agrees_with_an_array),
       cmocka_unit_test(map_refuses_the_reserved_key),   cmocka_unit_test(map_survives_no_memory),

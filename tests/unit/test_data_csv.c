@@ -425,6 +425,63 @@ static void pieces_do_not_matter(void **state) {
   }
 }
 
+/* Rows wait in batches: wherever one ends, and whatever is left out of it, the table is what the rows say one by one, with codes in
+ * the order of first sight among those that were kept. */
+static void batches_do_not_matter(void **state) {
+  (void)state;
+  moon_rng rng;
+  moon_rng_seed(&rng, 24, 0);
+  for (int round = 0; round < 60; round++) {
+    moon_buf text = {0}, expected = {0}, got = {0};
+    moon_dict *seen;
+    size_t bad = 0, kept = 0, rows = 100 + moon_rng_below(&rng, 300);
+    OK(moon_dict_new(&seen));
+    moon_buf_puts(&text, "u,n,t,s\n");
+    for (size_t row = 1; row <= rows; row++) {
+      unsigned way = moon_rng_below(&rng, 12), user = moon_rng_below(&rng, 60), same = moon_rng_below(&rng, 4);
+      char name[40];
+      uint32_t code;
+      size_t n = (size_t)sprintf(name, way == 5 ? "\xc3\xa9-%u" : way == 6 ? "a user of the longer kind %u" : "u%u", user);
+      if (way == 0) moon_buf_printf(&text, "bad%zu,x,1,\n", row);                 /* no number */
+      else if (way == 1) moon_buf_printf(&text, "%s,1,1,\xff%zu\n", name, row);  /* no UTF-8, after a good text */
+      else if (way == 2) moon_buf_printf(&text, "never%zu,1\n", row);             /* too few */
+      if (way < 3) {
+        bad++;
+        continue;
+      }
+      const char *quoted = way == 3 ? "\"say \"\"%u\"\"\"" : way == 4 ? "" : "s%u";
+      moon_buf_printf(&text, "%s,%zu.5,%zu,", name, row, row);
+      moon_buf_printf(&text, quoted, same);
+      moon_buf_puts(&text, "\n");
+      OK(moon_dict_add(seen, name, n, &code));
+      moon_buf_printf(&expected, "%s%u|%zu.5|%zu000000|", kept++ ? ";" : "", code, row, row);
+      moon_buf_printf(&expected, way == 3 ? "say \"%u\"" : way == 4 ? "-" : "s%u", same);
+    }
+    for (int b = 0; b < BLOCKS; b++) {
+      moon_table *table;
+      moon_read_report report;
+      OK(read_text(text.data, text.n, "u:string,n:number,t:time,s:string", ',', rows, blocks[b], &table, &report));
+      assert_int_equal(report.bad_rows, bad);
+      assert_int_equal(report.rows, kept);
+      assert_int_equal(moon_dict_count(table->columns[0].dict), moon_dict_count(seen));
+      moon_column *user = &table->columns[0];
+      user->type = MOON_INTEGER; /* to see its codes */
+      int64_t *codes = moon_alloc((kept + 1) * sizeof *codes);
+      uint32_t *raw = user->code;
+      for (size_t i = 0; i < kept; i++) codes[i] = raw[i];
+      user->i64 = codes;
+      dump(table, &got);
+      assert_string_equal(got.data, expected.data);
+      moon_free(raw);
+      moon_table_free(table);
+    }
+    moon_dict_free(seen);
+    moon_buf_free(&text);
+    moon_buf_free(&expected);
+    moon_buf_free(&got);
+  }
+}
+
 /* ---- files ---------------------------------------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/moonshelf-csv-XXXXXX";
@@ -776,6 +833,7 @@ int main(void) {
                                      cmocka_unit_test(huge_rows_and_wide_headers),
                                      cmocka_unit_test(what_is_written_reads_back_the_same),
                                      cmocka_unit_test(pieces_do_not_matter),
+                                     cmocka_unit_test(batches_do_not_matter),
                                      cmocka_unit_test(packed_and_plain_files_are_the_same),
                                      cmocka_unit_test(members_of_a_gz_follow_each_other),
                                      cmocka_unit_test(frames_of_a_zst_follow_each_other),

@@ -26,7 +26,7 @@ static void numbers_are_the_nearest_doubles(void **state) {
   (void)state;
   moon_rng rng;
   moon_rng_seed(&rng, 1, 0);
-  for (int i = 0; i < 300000; i++) {
+  for (int i = 0; i < 1000000; i++) {
     char text[80], *end;
     size_t n = random_decimal(&rng, text);
     double expected = strtod(text, &end), got;
@@ -34,6 +34,31 @@ static void numbers_are_the_nearest_doubles(void **state) {
     if (moon_value_number(text, n, &got) != fine) fail_msg("'%s' is %sa number", text, fine ? "" : "not ");
     if (fine && memcmp(&got, &expected, sizeof got)) fail_msg("'%s': %.17g, not %.17g", text, got, expected);
   }
+}
+
+/* Every text of up to six of these bytes, and of nine around a border of the words that digits are read in. */
+static void short_texts_are_read_as_the_library_does(void **state) {
+  (void)state;
+  static const char alphabet[] = "019./:-e\xb0";
+  enum { LETTERS = sizeof alphabet - 1, DIGITS = 6 };
+  static const char *const fronts[] = {"", "100"};
+  for (size_t front = 0; front < 2; front++)
+    for (size_t length = 0, count = 1; length <= DIGITS - front; length++, count *= LETTERS)
+      for (size_t which = 0; which < count; which++) {
+        char text[20], *end;
+        size_t n = (size_t)sprintf(text, "%s", fronts[front]);
+        for (size_t i = 0, rest = which; i < length; i++, rest /= LETTERS) text[n++] = alphabet[rest % LETTERS];
+        text[n] = 0;
+        double expected = strtod(text, &end), got;
+        bool fine = n && !*end && isfinite(expected);
+        if (moon_value_number(text, n, &got) != fine) fail_msg("'%s' is %sa number", text, fine ? "" : "not ");
+        if (fine && memcmp(&got, &expected, sizeof got)) fail_msg("'%s': %.17g, not %.17g", text, got, expected);
+        int64_t whole;
+        long long integer = strtoll(text, &end, 10);
+        fine = n && !*end;
+        if (moon_value_integer(text, n, &whole) != fine) fail_msg("'%s' is %san integer", text, fine ? "" : "not ");
+        if (fine) assert_true(whole == integer);
+      }
 }
 
 static void printed_doubles_come_back(void **state) {
@@ -160,7 +185,7 @@ static void times_in_every_unit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_are_the_nearest_doubles),
-                                     cmocka_unit_test(printed_doubles_come_back),
+                                     cmocka_unit_test(short_texts_are_read_as_the_library_does), cmocka_unit_test(printed_doubles_come_back),
                                      cmocka_unit_test(what_is_no_number),
                                      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
                                      cmocka_unit_test(integers_agree_with_the_library),
