@@ -20,7 +20,7 @@ moon_status moon_intake_open(moon_intake *in, const char *name, const moon_read_
 }
 
 moon_status moon_intake_end(moon_intake *in, moon_status status, moon_table **out) {
-  in->report->rows = in->table ? in->table->rows : 0;
+  in->report->rows = in->table ? in->table->rows + in->waiting : 0; /* none waits unless it failed */
   if (status.code)
     moon_table_free(in->table);
   else
