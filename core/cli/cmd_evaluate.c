@@ -2,22 +2,22 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/report.h"
 #include "rank/rank.h"
 #include "script/script.h"
 
 static int run(int argc, char **argv);
 const cli_command cli_evaluate = {
-    "evaluate", "moonshelf evaluate BUNDLE --data DIR [--max-users N] [--max-bad-rows N] [--json]",
+    "evaluate", "moonshelf evaluate BUNDLE --data DIR [--max-users N] [--max-bad-rows N] [--rejects FILE] [--memory SIZE] [--json]",
     "measure a bundle's model on data, beside baselines",
     "Replays the data with the bundle's own recipe and vocabularies, splits it as the recipe says and measures the test part:\n"
-    "accuracy, AUC, log loss over its examples; recall@k and NDCG@k over the full catalogue for its users.",
+    "accuracy, AUC, log loss over its examples; recall@k and NDCG@k over the full catalogue for its users. --memory is what it is\n"
+    "for `moonshelf train`.",
     1, run, true};
 
 typedef struct evaluate_job {
-  const char *path, *data_dir;
-  size_t max_users, max_bad_rows;
+  const char *path, *data_dir, *rejects_path;
+  size_t max_users, max_bad_rows, memory;
   moon_bundle *bundle;
   moon_host *host;
   moon_buf source;
@@ -27,6 +27,7 @@ typedef struct evaluate_job {
 } evaluate_job;
 
 static moon_status evaluate(evaluate_job *job) {
+  MOON_TRY(cli_memory_limit(job->memory));
   MOON_TRY(moon_bundle_open(job->path, &job->bundle));
   char *recipe = moon_path_join(job->path, "recipe.lua");
   if (!recipe) return moon_fail(MOON_ENOMEM, "no memory for a path");
@@ -42,13 +43,14 @@ static moon_status evaluate(evaluate_job *job) {
                                   .functions = &functions,
                                   .progress = &job->bar.progress,
                                   .vocabs = job->bundle->vocabs};
-  MOON_TRY(moon_dataset_new(job->bundle->plan, &options, &job->dataset));
+  MOON_TRY(cli_read_data(job->bundle->plan, &options, job->rejects_path, &job->bar, &job->dataset));
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->bundle->plan, "train"), "seed"));
   moon_evaluate_options how = {.max_users = job->max_users, .progress = &job->bar.progress};
   json_t *report;
   MOON_TRY(moon_evaluate(job->bundle->model, job->dataset, json_object_get(job->bundle->plan, "evaluate"), seed, &how, &job->metrics));
   MOON_TRY(moon_precision_report(job->bundle->model, job->dataset, &report));
   if (report) json_object_set_new(job->metrics, "precision", report);
+  if (job->memory) json_object_set_new(job->metrics, "memory", cli_memory_json());
   return moon_ok();
 }
 
@@ -59,6 +61,8 @@ static int run(int argc, char **argv) {
       {"data", CLI_STRING, &job.data_dir, "DIR", "where the recipe's files are (default: here)"},
       {"max-users", CLI_COUNT, &job.max_users, "N", "users to rank the whole catalogue for (default 2000)"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
+      {"memory", CLI_BYTES, &job.memory, "SIZE", "what data may take of memory before it spills to disk: 512M, 2G (default: no limit)"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };
   int code = cli_parse(&cli_evaluate, options, sizeof options / sizeof *options, argc, argv, &job.path);
@@ -68,7 +72,7 @@ static int run(int argc, char **argv) {
   cli_progress_end(&job.bar);
   if (status.code) code = cli_fail(status);
   else if (json) code = cli_print_json(json_incref(job.metrics));
-  else cli_report_metrics(job.metrics), code = CLI_DONE;
+  else cli_report_metrics(job.metrics), cli_report_memory(), code = CLI_DONE;
   json_decref(job.metrics);
   json_decref(job.plan);
   moon_dataset_free(job.dataset);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
 #include "cli/report.h"
 #include "rank/rank.h"
 #include "script/script.h"
@@ -76,11 +75,7 @@ static moon_status read_data(train_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress};
-  if (job->rejects_path) MOON_TRY(moon_rejects_open(job->rejects_path, &options.rejects));
-  moon_status status = moon_dataset_new(job->plan, &options, &job->dataset), closed = moon_rejects_close(options.rejects);
-  MOON_TRY(status.code ? status : closed);
-  cli_progress_end(&job->bar);
-  cli_report_data(job->dataset);
+  MOON_TRY(cli_read_data(job->plan, &options, job->rejects_path, &job->bar, &job->dataset));
   MOON_TRY(moon_suspects(job->dataset, &job->warnings));
   cli_report_findings(stderr, job->warnings);
   return moon_ok();
@@ -119,14 +114,8 @@ static moon_status evaluate(train_job *job) {
   return moon_ok();
 }
 
-static moon_status set_budget(const train_job *job) {
-  const char *folder = getenv("TMPDIR");
-  if (!job->memory) return moon_ok();
-  return moon_wrap(moon_memory_limit(job->memory, folder && *folder ? folder : "/var/tmp"), "--memory");
-}
-
 static moon_status train(train_job *job) {
-  MOON_TRY(set_budget(job));
+  MOON_TRY(cli_memory_limit(job->memory));
   MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
@@ -160,17 +149,10 @@ static json_t *losses_json(const double *losses, size_t n) {
   return array;
 }
 
-/* Null without a budget. */
-static json_t *memory_json(void) {
-  moon_memory m = moon_memory_now();
-  if (!m.limit) return json_null();
-  return json_pack("{s:I, s:I, s:I}", "budget", (json_int_t)m.limit, "peak", (json_int_t)m.peak, "spilled", (json_int_t)m.spilled_peak);
-}
-
 static int print_json(const train_job *job) {
   return cli_print_json(json_pack(
       "{s:s, s:O, s:o, s:O, s:I, s:o, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
-      moon_dataset_report(job->dataset, true), "warnings", job->warnings, "parameters", (json_int_t)moon_model_params(job->model), "memory", memory_json(), "fit",
+      moon_dataset_report(job->dataset, true), "warnings", job->warnings, "parameters", (json_int_t)moon_model_params(job->model), "memory", cli_memory_json(), "fit",
       "epochs",
       (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
       job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",
@@ -182,10 +164,7 @@ static void print_text(const train_job *job) {
   printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
-  moon_memory m = moon_memory_now();
-  if (m.limit)
-    printf("\nMemory: %.0f of %.0f MiB at most, %.0f MiB spilled to disk\n", (double)m.peak / 0x1p20, (double)m.limit / 0x1p20,
-           (double)m.spilled_peak / 0x1p20);
+  cli_report_memory();
   printf("\nBundle written: %s\n", job->out);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "rank/rank.h"
 
 void cli_report_data(const moon_dataset *dataset);   /* stderr: rows read, rejected, dropped by each rule */
@@ -11,5 +12,14 @@ void cli_report_metrics(const json_t *metrics);      /* stdout: a table, the mod
 
 /* A line each, "recipe.lua:17: warning: ...". findings: as moon_look_ahead gives them. */
 void cli_report_findings(FILE *to, const json_t *findings);
+
+/* What the commands share that work on all of a recipe's data (data.c). */
+
+moon_status cli_memory_limit(size_t bytes); /* 0: none; spills to TMPDIR, else /var/tmp */
+json_t *cli_memory_json(void);              /* null without a limit */
+void cli_report_memory(void);               /* stdout, a line; nothing without a limit */
+/* Reads the data and says on stderr what it found. rejects_path: where rejected rows go, or NULL. */
+moon_status cli_read_data(const json_t *plan, moon_dataset_options *options, const char *rejects_path, cli_progress *bar,
+                          moon_dataset **out);
 
 #endif

@@ -202,6 +202,13 @@ class BadInput(Base):
         self.assertEqual((rows[0]["column"], rows[2]["column"]), ("timestamp", None))
         self.assertEqual((len(rows[3]["row"]), rows[3]["bytes"]), (500, 5011))
         self.assertEqual(self.train_fails(folder).count("events.csv:"), 1)
+        again = os.path.join(folder, "again.jsonl")
+        done = run("evaluate", out, "--data", folder, "--max-bad-rows", "9", "--rejects", again)
+        self.assertIn("4 malformed rows left out (fields 1, time 2, utf8 1)", done.stderr)
+        with open(rejects, "rb") as one, open(again, "rb") as other:
+            self.assertEqual(one.read(), other.read())
+        self.assertIn("events.csv:", run("evaluate", out, "--data", folder, ok=1).stderr)
+        self.assertIn("cannot create", run("evaluate", out, "--data", folder, "--rejects", os.path.join(folder, "no", "r"), ok=1).stderr)
 
     def test_empty_and_missing_files(self):
         folder = self.scratch(self.data)

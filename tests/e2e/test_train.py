@@ -246,6 +246,19 @@ class Memory(Base):
             self.assertTrue(filecmp.cmp(os.path.join(whole, name), os.path.join(self.out_path, name), shallow=False), name)
         self.assertRegex(self.train("--memory", "1G").stdout, r"Memory: \d+ of 1024 MiB at most, 0 MiB spilled to disk")
 
+    def test_evaluate_keeps_to_a_budget_too(self):
+        self.train()
+        command = "evaluate", self.out_path, "--data", self.big, "--json"
+        environment = dict(os.environ, TMPDIR=self.spill)
+        whole = json.loads(run(*command).stdout)
+        self.assertNotIn("memory", whole)
+        within = json.loads(run(*command, "--memory", "%dK" % self.budget(6 << 10), env=environment).stdout)
+        memory = within.pop("memory")
+        self.assertEqual(within, whole)
+        self.assertLessEqual(memory["peak"], memory["budget"])
+        self.assertGreater(memory["spilled"], 1 << 20)
+        self.assertIn("a memory budget of 100 KiB is too small", run(*command, "--memory", "100K", ok=1, env=environment).stderr)
+
     def test_what_cannot_spill_fails_and_names_the_budget(self):
         if self.held > 8 << 10:
             self.skipTest("a quarter of what a sanitizer takes is room for all small blocks")
