@@ -67,7 +67,7 @@ static moon_status step_gzip(const moon_stream *s, char *to, size_t room, size_t
   z_stream *z = &u->gzip;
   if (!u->inside && u->ended) /* some writers fill their last block with zeros */
     while (u->at < u->n && !u->raw[u->at]) u->at++;
-  if (u->at == u->n) return moon_ok();
+  if (u->at == u->n && !u->inside) return moon_ok(); /* inside it may hold text, or see what is wrong, without more bytes */
   u->inside = true;
   z->next_in = (unsigned char *)u->raw + u->at, z->avail_in = (unsigned)(u->n - u->at);
   z->next_out = (unsigned char *)to, z->avail_out = (unsigned)room;

@@ -1,19 +1,10 @@
 /* Any bytes as a file that may be packed: its text or a message, the same in whatever pieces it is asked for. */
-#include "fuzz/fuzz.h"
-
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include "data/stream.h"
+#include "fuzz/pack.h"
 
 enum { MOST_TEXT = 1 << 22 }; /* a few bytes can unpack to more than there is time for */
-
-static void check(bool holds) {
-  if (!holds) abort();
-}
 
 static moon_status unpack(const uint8_t *data, size_t size, size_t block, moon_buf *out) {
   moon_stream stream;
@@ -44,25 +35,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   return 0;
 }
 
-/* A text of some repetition: plain, as two gzip members and as two zstd frames. */
+/* A text of some repetition: plain, as two gzip members and as two zstd frames; and a gzip file whose fault is seen only after its last
+ * byte was taken. */
 size_t moon_fuzz_seed(size_t which, uint8_t *out, size_t cap) {
+  static const char late[] =
+      "\037\213\010\000\000\000\000\000\000\003\035\320\271\001\000\041\014\003\301\374\152\041\260\344\277\377\306\016\021\221"
+      "\054\203\261\035\373\172\055\007\037\162\174\016\077\172\147\037\377\034\325\165\342\363\315\315\233\105\047\342\166\231"
+      "\341\176\273\162\117\336\256\301\306\355\304\330\355\246\141\362\066\215\362\224\140\010\140\104\020\064\050\265\057\067"
+      "\065\013";
   char text[400];
-  size_t n = 0, at = 0;
-  if (which > 2) return 0;
+  size_t n = 0;
+  if (which == 3) return moon_fuzz_put(late, sizeof late - 1, out, cap);
+  if (which > 3) return 0;
   for (int i = 0; n < sizeof text - 20; i++) n += (size_t)snprintf(text + n, 20, "%d,%d\n", i * 7919, i % 5);
-  if (which == 0) {
-    memcpy(out, text, n);
-    return n;
-  }
-  for (int part = 0; part < 2; part++) {
-    if (which == 2) {
-      at += ZSTD_compress(out + at, cap - at, text, n, 3);
-      continue;
-    }
-    z_stream z = {.next_in = (unsigned char *)text, .avail_in = (unsigned)n, .next_out = out + at, .avail_out = (unsigned)(cap - at)};
-    check(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK && deflate(&z, Z_FINISH) == Z_STREAM_END);
-    at += z.total_out;
-    deflateEnd(&z);
-  }
-  return at;
+  if (!which) return moon_fuzz_put(text, n, out, cap);
+  size_t (*const pack)(const void *, size_t, uint8_t *, size_t) = which == 1 ? moon_fuzz_gzip : moon_fuzz_zstd;
+  size_t first = pack(text, n, out, cap);
+  return first + pack(text, n, out + first, cap - first);
 }
