@@ -46,6 +46,7 @@
 ---@field label moonshelf.Label
 ---@field features moonshelf.Feature[]
 ---@field model moonshelf.Model
+---@field state? { ttl: string? }  ttl = "90d": a user that was not seen for so long is a new one
 ---@field train? moonshelf.TrainOptions
 ---@field evaluate? string[]
 
