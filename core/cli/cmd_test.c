@@ -95,10 +95,12 @@ static void print_line(void *self, const char *line, size_t n) {
   fprintf(stderr, "%.*s\n", (int)n, line);
 }
 
-static void note_test(test_run *r, json_t *tests, const char *name, const char *where, moon_status status, int64_t micros) {
+static void note_test(test_run *r, const char *path, json_t *tests, const char *name, const char *where, moon_status status,
+                      int64_t micros) {
   *(status.code ? &r->failed : &r->passed) += 1;
   json_t *test = json_pack("{s:s, s:s, s:b, s:f}", "name", name, "where", where, "ok", status.code == 0, "seconds", (double)micros / 1e6);
   if (status.code) json_object_set_new(test, "message", json_string(status.message));
+  if (!r->json && !json_array_size(tests)) printf("%s\n", path);
   json_array_append_new(tests, test);
   if (r->json) return;
   printf("  %-6s  %s (%.1f ms)\n", status.code ? "FAILED" : "ok", name, (double)micros / 1e3);
@@ -106,14 +108,14 @@ static void note_test(test_run *r, json_t *tests, const char *name, const char *
   fflush(stdout);
 }
 
-static moon_status run_tests(test_run *r, moon_host *host, size_t count, json_t *tests) {
+static moon_status run_tests(test_run *r, const char *path, moon_host *host, size_t count, json_t *tests) {
   for (size_t i = 0; i < count; i++) {
     const char *name, *where;
     MOON_TRY(moon_host_test(host, i, &name, &where));
     if (r->only && !strstr(name, r->only)) continue;
     int64_t before = moon_monotonic();
     moon_status status = moon_host_run_test(host, i);
-    note_test(r, tests, name, where, status, moon_monotonic() - before);
+    note_test(r, path, tests, name, where, status, moon_monotonic() - before);
   }
   return moon_ok();
 }
@@ -124,20 +126,19 @@ static moon_status run_host(test_run *r, const char *path, json_t *tests) {
   size_t count = 0;
   MOON_TRY(moon_host_open(&options, &host));
   moon_status status = moon_host_load_tests(host, path, &count);
-  if (!status.code && !count) status = moon_fail(MOON_ENOTFOUND, "there is no m.test in it");
-  if (!status.code) status = run_tests(r, host, count, tests);
+  if (!status.code && !count) status = moon_fail(MOON_ENOTFOUND, "%s: there is no m.test in it", path);
+  if (!status.code) status = run_tests(r, path, host, count, tests);
   moon_host_close(host);
   return status;
 }
 
 static void run_file(test_run *r, const char *path) {
   json_t *file = json_pack("{s:s, s:[]}", "file", path, "tests"), *tests = json_object_get(file, "tests");
-  if (!r->json) printf("%s\n", path);
   moon_status status = run_host(r, path, tests);
   if (status.code) {
     r->failed++;
     json_object_set_new(file, "error", json_string(status.message));
-    if (!r->json) printf("  FAILED  %s\n", status.message);
+    if (!r->json) printf("%s\n  FAILED  %s\n", path, status.message);
   }
   json_array_append_new(r->files, file);
 }

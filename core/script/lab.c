@@ -426,8 +426,8 @@ static moon_status read_query(moon_lab *lab, const json_t *query, moon_arena *ar
   const char *item = text_in(query, "item");
   q->user_text = text_in(query, "user");
   q->user = MOON_NONE;
-  if (!item) return moon_fail(MOON_EINVAL, "'item' is missing");
   MOON_TRY(check_keys(lab, query));
+  if (!item) return moon_fail(MOON_EINVAL, "'item' is missing");
   MOON_TRY(read_time(lab, json_object_get(query, "at"), q));
   MOON_TRY(read_positions(lab, query, arena, q));
   if (q->user_text) MOON_TRY(moon_state_user(lab->state, q->user_text, strlen(q->user_text), false, &q->user));

@@ -17,7 +17,10 @@ int moon_tests_add(lua_State *L) {
   luaL_checkstring(L, 2);
   luaL_checktype(L, 3, LUA_TFUNCTION);
   lua_settop(L, 3);
-  if (has_run(L)) return luaL_error(L, "%s: m.test stands in a test file by itself, not within a test", lua_tostring(L, 2));
+  if (has_run(L)) {
+    lua_pushfstring(L, "%s: m.test stands in a test file by itself, not within a test", lua_tostring(L, 2));
+    return lua_error(L);
+  }
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_key) == LUA_TNIL) {
     lua_newtable(L);
     lua_pushvalue(L, -1);

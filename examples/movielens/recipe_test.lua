@@ -14,7 +14,10 @@ local films = {
 m.test "a rating of 4 or more is a like" {
   recipe = recipe, items = films,
   run = function(t)
-    t:equal(t:log { { user = "1", item = "50", rating = 4, time = 875072484 }, { user = "1", item = "100", rating = 3, time = 875072490 } }, 2)
+    t:log {
+      { user = "1", item = "50", rating = 4, time = 875072484 },
+      { user = "1", item = "100", rating = 3, time = 875072490 },
+    }
     local f = t:features { user = "1", item = "50" }
     t:near(f["rate(item,like/any,all)"], (1 + 5) / (1 + 10))
     t:near(f["rate(user,like/any,all)"], (1 + 5) / (2 + 10))

@@ -159,7 +159,8 @@ function FACE.near(t, got, expected, tolerance, what)
   expected = words.number()(where, "t:near: the expected number", expected)
   if tolerance == nil then tolerance = 1e-6 * math.max(1, math.abs(expected)) end
   words.number { min = 0 }(where, "t:near: the tolerance", tolerance)
-  if type(got) ~= "number" or not (math.abs(got - expected) <= tolerance) then
+  local near = type(got) == "number" and math.abs(got - expected) <= tolerance
+  if not near then
     fail(where, what, "got %s, expected %s within %.3g", show(got), show(expected), tolerance)
   end
 end
