@@ -13,10 +13,13 @@
 
 static int run(int argc, char **argv);
 const cli_command cli_test = {
-    "test", "moonshelf test DIR [--only TEXT] [--json]", "run the tests of recipes",
+    "test",
+    "moonshelf test DIR [--only TEXT] [--json]",
+    "run the tests of recipes",
     "Finds *_test.lua and test_*.lua in DIR and the folders below it (or takes one file), and runs each m.test in them. What a\n"
     "script prints goes to stderr. 1 is also the exit code where there is no test.",
-    1, run};
+    1,
+    run};
 
 enum { MOST_DEPTH = 32, CALL_INSTRUCTIONS = 20000000 };
 
@@ -32,7 +35,9 @@ static bool is_test(const char *name) {
   return n > 9 && !strcmp(name + n - 4, ".lua") && (!strcmp(name + n - 9, "_test.lua") || !strncmp(name, "test_", 5));
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* Takes the path over. */
 static moon_status keep(found *list, char *path) {
@@ -86,7 +91,7 @@ static moon_status find_tests(const char *path, found *list) {
 typedef struct test_run {
   const char *only; /* NULL: all */
   bool json;
-  json_t *files;    /* [{"file", "tests": [..], "error"?}] */
+  json_t *files; /* [{"file", "tests": [..], "error"?}] */
   size_t passed, failed;
 } test_run;
 
@@ -95,17 +100,33 @@ static void print_line(void *self, const char *line, size_t n) {
   fprintf(stderr, "%.*s\n", (int)n, line);
 }
 
+/* Texts of scripts, fit for a terminal and for JSON. */
+static json_t *tidy(const char *text) {
+  char *copy = moon_strdup(text);
+  if (copy) moon_text_tidy(copy);
+  json_t *value = json_string(copy ? copy : "");
+  moon_free(copy);
+  return value;
+}
+
+static const char *string_in(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
 static void note_test(test_run *r, const char *path, json_t *tests, const char *name, const char *where, moon_status status,
                       int64_t micros) {
   *(status.code ? &r->failed : &r->passed) += 1;
-  json_t *test = json_pack("{s:s, s:s, s:b, s:f}", "name", name, "where", where, "ok", status.code == 0, "seconds", (double)micros / 1e6);
-  if (status.code) json_object_set_new(test, "message", json_string(status.message));
-  if (!r->json && !json_array_size(tests)) printf("%s\n", path);
+  json_t *test = json_pack("{s:o, s:o, s:b, s:f}", "name", tidy(name), "where", tidy(where), "ok", status.code == 0, "seconds",
+                           (double)micros / 1e6);
+  if (status.code) json_object_set_new(test, "message", tidy(status.message));
+  if (!r->json) {
+    if (!json_array_size(tests)) printf("%s\n", path);
+    printf("  %-6s  %s (%.1f ms)\n", status.code ? "FAILED" : "ok", string_in(test, "name"), (double)micros / 1e3);
+    if (status.code) printf("          %s\n", string_in(test, "message"));
+    fflush(stdout);
+  }
   json_array_append_new(tests, test);
-  if (r->json) return;
-  printf("  %-6s  %s (%.1f ms)\n", status.code ? "FAILED" : "ok", name, (double)micros / 1e3);
-  if (status.code) printf("          %s\n", status.message);
-  fflush(stdout);
 }
 
 static moon_status run_tests(test_run *r, const char *path, moon_host *host, size_t count, json_t *tests) {
@@ -133,12 +154,12 @@ static moon_status run_host(test_run *r, const char *path, json_t *tests) {
 }
 
 static void run_file(test_run *r, const char *path) {
-  json_t *file = json_pack("{s:s, s:[]}", "file", path, "tests"), *tests = json_object_get(file, "tests");
+  json_t *file = json_pack("{s:o, s:[]}", "file", tidy(path), "tests"), *tests = json_object_get(file, "tests");
   moon_status status = run_host(r, path, tests);
   if (status.code) {
     r->failed++;
-    json_object_set_new(file, "error", json_string(status.message));
-    if (!r->json) printf("%s\n  FAILED  %s\n", path, status.message);
+    json_object_set_new(file, "error", tidy(status.message));
+    if (!r->json) printf("%s\n  FAILED  %s\n", path, string_in(file, "error"));
   }
   json_array_append_new(r->files, file);
 }
@@ -146,8 +167,8 @@ static void run_file(test_run *r, const char *path) {
 static int report(test_run *r) {
   int code = r->failed || !r->passed ? CLI_FAILED : CLI_DONE;
   if (r->json) {
-    int printed = cli_print_json(json_pack("{s:O, s:I, s:I}", "files", r->files, "passed", (json_int_t)r->passed, "failed",
-                                           (json_int_t)r->failed));
+    int printed = cli_print_json(
+        json_pack("{s:O, s:I, s:I}", "files", r->files, "passed", (json_int_t)r->passed, "failed", (json_int_t)r->failed));
     return printed ? printed : code;
   }
   if (!r->passed && !r->failed)

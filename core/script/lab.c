@@ -57,8 +57,8 @@ static moon_status no_column(const moon_read_column *columns, size_t n, size_t r
   for (size_t i = 0; known && i < n; i++) known[i] = columns[i].name;
   if (known) near = moon_nearest(key, known, n);
   moon_free(known);
-  return moon_fail(MOON_EINVAL, "row %zu: there is no column '%.100s'%s%s%s", row, key, near ? "; did you mean '" : "", near ? near : "",
-                   near ? "'?" : "");
+  return moon_fail(MOON_EINVAL, "row %zu: there is no column '%.100s'%s%s%s", row, key, near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
 }
 
 /* A row as a line, with nulls for what it lacks. */
@@ -195,8 +195,10 @@ static moon_status apply(moon_lab *lab, const moon_log *log) {
   for (size_t i = 0; i < log->n; i++) {
     const moon_event *e = &log->events[i];
     uint32_t user, kind;
-    MOON_TRY(moon_state_user(lab->state, moon_dict_text(log->users, e->user), moon_dict_length(log->users, e->user), true, &user));
-    MOON_TRY(moon_state_kind(lab->state, moon_dict_text(log->kinds, e->kind), moon_dict_length(log->kinds, e->kind), true, &kind));
+    MOON_TRY(
+        moon_state_user(lab->state, moon_dict_text(log->users, e->user), moon_dict_length(log->users, e->user), true, &user));
+    MOON_TRY(
+        moon_state_kind(lab->state, moon_dict_text(log->kinds, e->kind), moon_dict_length(log->kinds, e->kind), true, &kind));
     MOON_TRY(moon_state_apply(lab->state, user, e->item, kind, e->time));
   }
   return moon_ok();
@@ -329,8 +331,9 @@ static json_t *number_json(float x) {
   return json_real(x);
 }
 
-static json_t *id_json(const known *k, size_t f, uint32_t id) {
-  if (!id && k->texts[f]) return json_null();
+/* An id of feature f: its text where there is one, else its number, as of a bucket; 0 is none but among buckets of numbers. */
+static json_t *id_json(const moon_feature_plan *plan, const known *k, size_t f, uint32_t id) {
+  if (!id && (k->texts[f] || plan->features[f].hash)) return json_null();
   if (k->texts[f]) return json_incref(json_array_get(k->texts[f], id - 1));
   return json_integer(id);
 }
@@ -341,7 +344,7 @@ static moon_status put_id(const moon_feature_plan *plan, const known *k, size_t 
   memcpy(&unfitted, &id, sizeof unfitted);
   if (moon_feature_fitted(feature)) return put(out, feature->name, number_json(unfitted));
   bool hour = feature->op == MOON_FEATURE_CLOCK && !strcmp(feature->name, "hour"); /* its buckets count from 1 */
-  return put(out, feature->name, id_json(k, f, hour ? id - 1 : id));
+  return put(out, feature->name, id_json(plan, k, f, hour ? id - 1 : id));
 }
 
 static moon_status put_bag(const moon_feature_plan *plan, const known *k, size_t f, const uint32_t *ids, json_t *out) {
@@ -349,7 +352,7 @@ static moon_status put_bag(const moon_feature_plan *plan, const known *k, size_t
   size_t from = feature->op == MOON_FEATURE_HISTORY && feature->shares != SIZE_MAX ? feature->shares : f;
   json_t *list = json_array();
   for (size_t i = 0; list && i < plan->bag_length && ids[i]; i++)
-    if (json_array_append_new(list, id_json(k, from, ids[i]))) {
+    if (json_array_append_new(list, id_json(plan, k, from, ids[i]))) {
       json_decref(list);
       return no_memory();
     }
@@ -416,10 +419,11 @@ static moon_status read_time(const moon_lab *lab, const json_t *at, question *q)
   if (!at && !began) return moon_fail(MOON_EINVAL, "'at' is missing: there was no event yet that could say when now is");
   q->at = at ? json_integer_value(at) : newest;
   if (!began || q->at >= newest) return moon_ok();
-  char asked[32], known_[32];
+  char asked[32], last[32];
   moon_time_format(q->at, asked);
-  moon_time_format(newest, known_);
-  return moon_fail(MOON_EINVAL, "at %s is before the newest event (%s): ask first, then let it happen, as training does", asked, known_);
+  moon_time_format(newest, last);
+  return moon_fail(MOON_EINVAL, "at %s is before the newest event (%s): ask first, then let it happen, as training does", asked,
+                   last);
 }
 
 static moon_status read_query(moon_lab *lab, const json_t *query, moon_arena *arena, question *q) {

@@ -87,7 +87,9 @@ typedef struct held {
   uint64_t granted;
 } held;
 
-static held hold(const moon_host *host) { return (held){host->left, host->deadline, host->granted}; }
+static held hold(const moon_host *host) {
+  return (held){host->left, host->deadline, host->granted};
+}
 
 static void resume(moon_host *host, held before) {
   host->left = before.left, host->deadline = before.deadline, host->granted = before.granted;
@@ -99,7 +101,8 @@ static int lab_log(lua_State *L) {
   moon_tensor_home *home;
   lua_lab *self = check_lab(L, &home);
   moon_host *host = home->host;
-  if (host && host->L != L) return moon_tensor_raise(L, "t:log: not in a coroutine, which the recipe's functions could not run beside");
+  if (host && host->L != L)
+    return moon_tensor_raise(L, "t:log: not in a coroutine, which the recipe's functions could not run beside");
   json_t *rows = take_rows(L, home, self, 2, "a row");
   moon_preprocess_options reach = {0};
   moon_row_functions functions;

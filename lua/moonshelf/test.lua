@@ -238,11 +238,12 @@ function test.test(name)
   local where = words.where("m.test")
   words.text(where, "m.test", name)
   local what = ("m.test %q"):format(name)
+  local run = function() words.fail(where, "%s without its { ... }", what) end
+  native.test(name, where, function() run() end)
   return words.pending(what .. " without its { ... }", function(given)
     local o = words.options(where, what, given, TEST)
     if o.items and not o.recipe then words.fail(where, "%s: items without a recipe", what) end
-    local run = runner(words.option_place(where, o.items and "items" or "recipe"), o)
-    native.test(name, where, run)
+    run = runner(words.option_place(where, o.items and "items" or "recipe"), o)
     return words.new("a test", where, { name = name, run = run })
   end)
 end

@@ -115,6 +115,10 @@ class Broken(Base):
         self.assertIn("a_test.lua:5:", result["files"][0]["error"])
         self.assertEqual(result["files"][1]["error"], "b_test.lua:5: m.test \"x\": unknown option 'rnu'; did you mean 'run'?")
 
+    def test_a_test_that_is_only_named_fails(self):
+        self.put('local forgotten = m.test "x"\n' + PASSING)
+        self.assertIn('recipe_test.lua:5: m.test "x" without its { ... }', run("test", self.top, ok=1).stdout)
+
     def test_a_recipe_that_is_wrong_is_named_with_its_line(self):
         write(self.top, "recipe.lua", shoplet.RECIPE.replace("m.log", "m.lgo"))
         self.put(PASSING)
@@ -168,6 +172,20 @@ class Messages(Base):
     def test_a_rule_that_fails_is_named_with_its_line_and_row(self):
         write(self.top, "recipe.lua", shoplet.RECIPE.replace("e.event ~=", "e.evnt ~="))
         self.says("t:log { view('i1', '10:00') }", "t:log: recipe.lua:6: events has no column 'evnt'; did you mean 'event'? (row 1 of events)")
+
+    def test_joined_files_are_found_beside_the_test(self):
+        write(self.top, "users.csv", "id,country\nann,nl\nbob,be\n")
+        joined = 'm.join(m.csv "users.csv" { user = "id", country = "country" }, { on = "user" }), m.filter(function(e) return e.country == "nl" end)'
+        write(self.top, "recipe.lua", shoplet.RECIPE.replace('m.filter(function(e) return e.event ~= "bot" end)', joined))
+        self.put('m.test "x" { recipe = recipe, run = function(t)\n  local mine, other = view("i1", "10:00"), view("i2", "10:00")\n'
+                 '  other.user = "bob"\n  t:equal(t:log { mine, other }, 1)\nend }\n')
+        run("test", self.top)
+
+    def test_names_that_are_no_text_are_shown_as_far_as_they_are(self):
+        write(self.top, "x_test.lua", 'require "moonshelf".test "a\\xff\\27b" { run = function() error("\\xfe", 0) end }\n')
+        self.assertIn("a??b", run("test", self.top, ok=1).stdout)
+        test = json.loads(run("test", self.top, "--json", ok=1).stdout)["files"][0]["tests"][0]
+        self.assertEqual((test["name"], test["message"]), ("a??b", "x_test.lua:1: ?"))
 
     def test_a_test_is_over_when_it_has_run(self):
         self.put('m.test "a" { recipe = recipe, run = function(t) t:event(view("i1", "10:00")) kept = t end }\n'

@@ -147,7 +147,8 @@ static void kinds_of_values_are_told_apart(void **state) {
   json_t *plan = json_of(
       "{'sources':{'events':{'columns':[{'name':'user'},{'name':'item'},{'name':'time'},{'name':'place','type':'number'}]},"
       "'items':{'columns':[{'name':'item'},{'name':'tags'},{'name':'title'},{'name':'price'},{'name':'since'}]}},'preprocess':[],'features':["
-      "{'op':'id','name':'item','entity':'item','hash':50},{'op':'tags','name':'tags','column':'tags','separator':'|','max':4},"
+      "{'op':'id','name':'item','entity':'item','hash':50},{'op':'category','name':'title','column':'title','hash':9},"
+      "{'op':'embedding_file','name':'vectors','entity':'item','file':'v.npy','ids':'v.txt','dim':4},{'op':'tags','name':'tags','column':'tags','separator':'|','max':4},"
       "{'op':'tfidf','name':'tfidf(title)','column':'title','dim':4},"
       "{'op':'numeric','name':'bucketize(price)','column':'price','steps':[{'op':'bucketize','edges':[10,30]}]},"
       "{'op':'numeric','name':'bucketize(log(price))','column':'price','steps':[{'op':'clip','bounds':[0,5]},{'op':'bucketize','buckets':4}]},"
@@ -161,15 +162,20 @@ static void kinds_of_values_are_told_apart(void **state) {
   OK(happen(lab, "[{'user':'ann','item':'i1','time':1700000000000000},{'user':'ann','item':'i2','time':1700000000000000}]"));
   OK(ask(lab, "{'user':'ann','item':'i1','at':1700000100000000,'place':7}", text));
   json_t *values = json_of(text), *expected = json_of(
-      "{'item':34,'tags':['b','a'],'bucketize(price)':2,'bucketize(log(price))':5.0,'scale(price)':20.0,'hour':22,'weekday':2,'place':7.0,"
+      "{'item':34,'title':1,'vectors':'i1','tags':['b','a'],'bucketize(price)':2,'bucketize(log(price))':5.0,'scale(price)':20.0,'hour':22,'weekday':2,'place':7.0,"
       "'age(since)':4.61512,'history(gap)':[2,2],'history(gap).2':[2]}");
-  json_object_set(expected, "item", json_object_get(values, "item")); /* the bucket of a hash */
-  if (!json_is_integer(json_object_get(values, "item")) || !json_equal(values, expected)) fail_msg("%s", text);
+  for (int i = 0; i < 2; i++) { /* the buckets of a hash */
+    json_t *bucket = json_object_get(values, i ? "title" : "item");
+    assert_true(json_is_integer(bucket) && json_integer_value(bucket) > 0);
+    json_object_set(expected, i ? "title" : "item", bucket);
+  }
+  if (!json_equal(values, expected)) fail_msg("%s", text);
   json_decref(values);
   json_decref(expected);
   OK(ask(lab, "{'item':'i2','at':1700000100000000}", text));
   assert_non_null(strstr(text, "\"place\":1.0"));
   assert_non_null(strstr(text, "\"tags\":[]"));
+  assert_non_null(strstr(text, "\"title\":null"));
   assert_non_null(strstr(text, "\"bucketize(price)\":0"));
   moon_lab_free(lab);
   json_decref(plan);
