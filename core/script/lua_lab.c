@@ -15,12 +15,18 @@ typedef struct lua_lab {
 
 static void lab_end(lua_lab *self) {
   moon_lab_free(self->lab);
-  if (self->bytes) moon_account_release(self->account, self->bytes);
+  if (self->account) moon_account_release(self->account, self->bytes);
   memset(self, 0, sizeof *self);
 }
 
 static int lab_close(lua_State *L) {
   lab_end(luaL_checkudata(L, 1, LAB_TYPE));
+  return 0;
+}
+
+/* Asks for no memory, so it cannot fail. */
+static int lab_collect(lua_State *L) {
+  lab_end(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -43,6 +49,7 @@ static json_t *take_rows(lua_State *L, moon_tensor_home *home, lua_lab *self, in
   size_t bytes = json_dumpb(rows, NULL, 0, JSON_COMPACT);
   moon_tensor_charge(L, home, (double)bytes / BYTES_PER_STEP);
   MOON_TENSOR_CALL(L, home, "m.test: ", moon_account_charge(home->account, bytes));
+  if (self->account) moon_account_release(self->account, 0); /* all that a lab has is one charge */
   self->account = home->account, self->bytes += bytes;
   return rows;
 }
@@ -193,7 +200,7 @@ void moon_lua_lab_set(lua_State *L) {
       {"events", lab_events}, {"log", lab_log}, {"features", lab_features}, {"close", lab_close}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_newmetatable(L, LAB_TYPE);
-  lua_pushcfunction(L, lab_close);
+  lua_pushcfunction(L, lab_collect);
   lua_setfield(L, -2, "__gc");
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");

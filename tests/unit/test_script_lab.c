@@ -400,6 +400,28 @@ static void tests_of_a_file_run_one_by_one(void **state) {
   shoplet_remove(folder);
 }
 
+static void rows_of_a_test_count_as_memory_until_it_is_over(void **state) {
+  (void)state;
+  char *folder = test_folder(), *path = moon_path_join(folder, "big_test.lua");
+  shoplet_file(folder, "big_test.lua",
+               "local m = require 'moonshelf'\n"
+               "local function put(n) return function(t) local row = { user = 'u', item = ('i'):rep(500), time = '2026-11-24' }\n"
+               "  for _ = 1, n do t:event(row) end end end\n"
+               "for _ = 1, 5 do m.test 'some' { recipe = require 'recipe', run = put(50) } end\n"
+               "m.test 'more' { recipe = require 'recipe', run = put(200) }\n");
+  moon_host_options options = {.tensor_limit = 64 << 10};
+  moon_host *host;
+  size_t count;
+  OK(moon_host_open(&options, &host));
+  OK(moon_host_load_tests(host, path, &count));
+  for (size_t i = 0; i < 5; i++) OK(moon_host_run_test(host, i));
+  REFUSED(MOON_ESCRIPT, "big_test.lua:3: m.test: ", moon_host_run_test(host, 5));
+  OK(moon_host_run_test(host, 0));
+  moon_host_close(host);
+  moon_free(path);
+  shoplet_remove(folder);
+}
+
 static void a_host_without_memory_leaves_nothing_behind(void **state) {
   (void)state;
   char *folder = test_folder(), *path = moon_path_join(folder, "recipe_test.lua");
@@ -431,6 +453,7 @@ int main(void) {
       cmocka_unit_test(whatever_rows_hold_nothing_breaks),
       cmocka_unit_test(a_lab_without_memory_says_so),
       cmocka_unit_test(tests_of_a_file_run_one_by_one),
+      cmocka_unit_test(rows_of_a_test_count_as_memory_until_it_is_over),
       cmocka_unit_test(a_host_without_memory_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
