@@ -187,7 +187,7 @@ void moon_dataset_free(moon_dataset *d) {
   moon_catalogue_free(d->catalogue);
   moon_free(d->part);
   moon_free(d->event_part);
-  moon_free(d->known);
+  moon_free(d->known_own);
   moon_free(d->popularity);
   moon_free(d->rules);
   moon_arena_free(&d->arena);
