@@ -40,14 +40,16 @@ static bool names(const json_t *feature, const char *key, const char *text) {
 }
 
 /* What the features that read a column of the items want it to be: a few rows would not always tell. */
-static const char *wanted_type(const json_t *recipe, const char *column) {
+static const char *wanted_type(const json_t *features, const char *column) {
   const json_t *feature;
   size_t i;
-  json_array_foreach(json_object_get(recipe, "features"), i, feature) {
+  json_array_foreach(features, i, feature) {
     bool reads = names(feature, "column", column) && !names(feature, "op", "position");
     if (reads && names(feature, "op", "numeric")) return "number";
     if (reads && names(feature, "op", "age")) return "time";
     if (reads || names(feature, "by", column) || mentions(json_object_get(feature, "columns"), column)) return "string";
+    const char *inner = wanted_type(json_object_get(feature, "inputs"), column); /* of a formula */
+    if (inner) return inner;
   }
   return NULL;
 }
@@ -123,27 +125,31 @@ static moon_status read_source(const char *name, json_t *rows, const json_t *sou
 
 /* ---- a lab's life ----------------------------------------------------------------------------------------------------------- */
 
-static moon_status read_items(moon_lab *lab, json_t *items) {
+static moon_status read_items(moon_lab *lab, json_t *items, const moon_preprocess_options *reach) {
   const json_t *source = json_object_get(json_object_get(lab->recipe, "sources"), "items");
   moon_table *table = NULL;
   lab->listed = items != NULL;
   if (items && !source) return moon_fail(MOON_EINVAL, "the recipe has no items = ..., so a test of it has none either");
-  if (source) MOON_TRY(read_source("items", items, source, lab->recipe, &table));
-  return moon_catalogue_new(table, &lab->catalogue);
+  if (source) MOON_TRY(read_source("items", items, source, json_object_get(lab->recipe, "features"), &table));
+  /* Columns that functions of the recipe make of the items. */
+  moon_status status = table ? moon_preprocess(json_object_get(lab->recipe, "item_columns"), table, reach, NULL) : moon_ok();
+  if (!status.code) return moon_catalogue_new(table, &lab->catalogue);
+  moon_table_free(table);
+  return status;
 }
 
-static moon_status build(moon_lab *lab, json_t *items) {
-  MOON_TRY(read_items(lab, items));
+static moon_status build(moon_lab *lab, json_t *items, const moon_preprocess_options *reach) {
+  MOON_TRY(read_items(lab, items, reach));
   MOON_TRY(moon_feature_plan_new(json_object_get(lab->recipe, "features"), lab->catalogue, &lab->plan));
   return moon_state_new(lab->plan, &lab->state);
 }
 
-moon_status moon_lab_new(const json_t *plan, json_t *items, moon_lab **out) {
+moon_status moon_lab_new(const json_t *plan, json_t *items, const moon_preprocess_options *reach, moon_lab **out) {
   *out = NULL;
   moon_lab *lab = moon_calloc(1, sizeof *lab);
   if (!lab) return no_memory();
   lab->recipe = plan;
-  moon_status status = build(lab, items);
+  moon_status status = build(lab, items, reach);
   if (status.code)
     moon_lab_free(lab);
   else

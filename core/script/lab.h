@@ -14,8 +14,8 @@
 typedef struct moon_lab moon_lab;
 
 /* plan: a recipe's; borrowed for the life of the lab. items: an array of objects, their keys the columns that the recipe gives its items;
- * cells that are missing are empty, and are filled in here as nulls. NULL: items come with the events and have no other cells. */
-moon_status moon_lab_new(const json_t *plan, json_t *items, moon_lab **out);
+ * cells that are missing are empty, and are filled in here as nulls. NULL: items come with the events and have no other cells. reach: for functions of items. */
+moon_status moon_lab_new(const json_t *plan, json_t *items, const moon_preprocess_options *reach, moon_lab **out);
 void moon_lab_free(moon_lab *lab);
 
 /* An event as the rules leave it: an array of {"user", "item", "event"?, "time": microseconds}. */

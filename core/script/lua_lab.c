@@ -54,6 +54,38 @@ static json_t *take_rows(lua_State *L, moon_tensor_home *home, lua_lab *self, in
   return rows;
 }
 
+/* ---- functions of a recipe --------------------------------------------------------------------------------------------------- */
+
+/* What rules may reach, and the budget of the test, since each call of a recipe's function has one of its own. */
+typedef struct loan {
+  moon_host *host; /* NULL: nobody runs functions here */
+  moon_row_functions functions;
+  moon_preprocess_options reach;
+  int64_t left, deadline;
+  uint64_t granted;
+} loan;
+
+/* The functions are those of the recipe at `result`. They run in the host's own thread, so a coroutine cannot have them. */
+static void lend(lua_State *L, moon_host *host, int result, loan *out) {
+  *out = (loan){0};
+  if (!host || host->L != L) return;
+  *out = (loan){.host = host,
+                .functions = moon_host_row_functions(host),
+                .left = host->left,
+                .deadline = host->deadline,
+                .granted = host->granted};
+  out->reach = (moon_preprocess_options){&out->functions, {.data_dir = host->folder}};
+  lua_pushvalue(L, result);
+  moon_host_take_functions(L);
+}
+
+static void give_back(const loan *given) {
+  moon_host *host = given->host;
+  if (!host) return;
+  host->left = given->left, host->deadline = given->deadline, host->granted = given->granted;
+  host->verdict[0] = 0;
+}
+
 /* ---- labs ------------------------------------------------------------------------------------------------------------------- */
 
 /* native.lab(where, recipe, items?) */
@@ -71,7 +103,10 @@ static int lab_new(lua_State *L) {
   json_t *plan = moon_json_push(L, -1, "the plan");
   lua_setiuservalue(L, 4, 2); /* the lab borrows it */
   json_t *items = lua_isnil(L, 3) ? NULL : take_rows(L, home, self, 3, "items");
-  moon_status status = moon_lab_new(plan, items, &self->lab);
+  loan given;
+  lend(L, home->host, 2, &given);
+  moon_status status = moon_lab_new(plan, items, &given.reach, &self->lab);
+  give_back(&given);
   if (status.code) {
     lua_pushfstring(L, "%s: m.test: %s", where, status.message);
     return lua_error(L);
@@ -88,41 +123,18 @@ static int lab_events(lua_State *L) {
   return 0;
 }
 
-/* The budget of a test while functions of its recipe run, each call of which has one of its own. */
-typedef struct held {
-  int64_t left, deadline;
-  uint64_t granted;
-} held;
-
-static held hold(const moon_host *host) {
-  return (held){host->left, host->deadline, host->granted};
-}
-
-static void resume(moon_host *host, held before) {
-  host->left = before.left, host->deadline = before.deadline, host->granted = before.granted;
-  host->verdict[0] = 0;
-}
-
 /* lab:log(rows) -> how many of them the rules left */
 static int lab_log(lua_State *L) {
   moon_tensor_home *home;
   lua_lab *self = check_lab(L, &home);
-  moon_host *host = home->host;
-  if (host && host->L != L)
-    return moon_tensor_raise(L, "t:log: not in a coroutine, which the recipe's functions could not run beside");
+  if (home->host && home->host->L != L) return moon_tensor_raise(L, "t:log: the recipe's rules cannot be run in a coroutine");
   json_t *rows = take_rows(L, home, self, 2, "a row");
-  moon_preprocess_options reach = {0};
-  moon_row_functions functions;
+  loan given;
   size_t kept;
-  if (host) {
-    functions = moon_host_row_functions(host);
-    reach = (moon_preprocess_options){&functions, {.data_dir = host->folder}};
-    lua_getiuservalue(L, 1, 1);
-    moon_host_take_functions(L);
-  }
-  held before = host ? hold(host) : (held){0};
-  moon_status status = moon_lab_log(self->lab, rows, &reach, &kept);
-  if (host) resume(host, before);
+  lua_getiuservalue(L, 1, 1);
+  lend(L, home->host, lua_gettop(L), &given);
+  moon_status status = moon_lab_log(self->lab, rows, &given.reach, &kept);
+  give_back(&given);
   check(L, "t:log", status);
   lua_pushinteger(L, (lua_Integer)kept);
   return 1;

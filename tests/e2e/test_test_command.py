@@ -128,6 +128,7 @@ class Broken(Base):
         for body, message in (('io.open "/etc/passwd"', "'io' is not available"), ('require "../x"', "not a module's name"),
                               ("while true do end", "did not come to an end"), ("while true do pcall(error) end", "did not come to an end"),
                               ("t:error(function() while true do end end)", "did not come to an end"),
+                              ("coroutine.wrap(function() t:log(view('i1', '10:00')) end)()", "cannot be run in a coroutine"),
                               ("local s = ('x'):rep(2^40)", "recipe_test.lua:7"), ("m.test 'y' { run = print }", "not within a test")):
             self.assertIn(message, self.one(body), body)
 

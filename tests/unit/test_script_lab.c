@@ -49,7 +49,7 @@ static moon_status enter(moon_lab *lab, const char *rows, size_t *kept) {
 
 static moon_status open_lab(const json_t *plan, const char *items, moon_lab **out) {
   json_t *list = items ? json_of(items) : NULL;
-  moon_status status = moon_lab_new(plan, list, out);
+  moon_status status = moon_lab_new(plan, list, NULL, out);
   json_decref(list);
   return status;
 }
@@ -115,7 +115,7 @@ static void a_lab_sees_what_training_sees(void **state) {
   moon_lab *lab;
   OK(shoplet_dataset(folder, plan, &d));
   json_t *items = catalogue_rows(d->catalogue);
-  OK(moon_lab_new(plan, items, &lab));
+  OK(moon_lab_new(plan, items, NULL, &lab));
   size_t next = 0;
   for (size_t i = 0; i < d->log->n; i++) {
     const moon_event *e = &d->log->events[i];
@@ -178,6 +178,38 @@ static void kinds_of_values_are_told_apart(void **state) {
   assert_non_null(strstr(text, "\"title\":null"));
   assert_non_null(strstr(text, "\"bucketize(price)\":0"));
   moon_lab_free(lab);
+  json_decref(plan);
+}
+
+static moon_status double_price(void *self, uint32_t fn, moon_table *table, const char *name) {
+  moon_column *made;
+  assert_int_equal(fn, 3);
+  ++*(int *)self;
+  MOON_TRY(moon_table_add_column(table, name, MOON_NUMBER, &made));
+  const moon_column *price = moon_table_column(table, "price");
+  for (size_t row = 0; row < table->rows; row++) made->f64[row] = 2 * price->f64[row];
+  return moon_ok();
+}
+
+static void functions_of_items_make_columns(void **state) {
+  (void)state;
+  int calls = 0;
+  const moon_row_functions functions = {.self = &calls, .map = double_price};
+  const moon_preprocess_options reach = {.functions = &functions};
+  json_t *plan = shoplet_json(), *items = json_of(two_items);
+  json_object_set_new(plan, "item_columns", json_of("[{'op':'map','column':'twice','fn':3,'where':'r:9'}]"));
+  json_array_append_new(json_object_get(plan, "features"), json_of("{'op':'numeric','name':'twice','column':'twice','where':'r:9'}"));
+  moon_lab *lab;
+  char text[1000];
+  OK(moon_lab_new(plan, items, &reach, &lab));
+  OK(ask(lab, "{'item':'i1','at':1700000000000000}", text));
+  assert_non_null(strstr(text, "\"twice\":40.0"));
+  assert_int_equal(calls, 1);
+  moon_lab_free(lab);
+  lab = NULL;
+  REFUSED(MOON_EINVAL, "nobody runs the recipe's functions here", moon_lab_new(plan, items, NULL, &lab));
+  assert_null(lab);
+  json_decref(items);
   json_decref(plan);
 }
 
@@ -304,7 +336,7 @@ static void whatever_rows_hold_nothing_breaks(void **state) {
     json_t *items = random_rows(&rng), *rows = random_rows(&rng), *log = random_rows(&rng), *values = NULL;
     moon_lab *lab = NULL;
     size_t kept;
-    bool fine = moon_rng_below(&rng, 2) ? !open_lab(plan, NULL, &lab).code : !moon_lab_new(plan, items, &lab).code;
+    bool fine = moon_rng_below(&rng, 2) ? !open_lab(plan, NULL, &lab).code : !moon_lab_new(plan, items, NULL, &lab).code;
     labs += fine;
     if (fine) events += !moon_lab_events(lab, rows).code + !moon_lab_log(lab, log, NULL, &kept).code;
     json_t *query = json_pack("{s:s}", "item", "i1");
@@ -446,6 +478,7 @@ int main(void) {
       cmocka_unit_test(a_lab_says_features_by_name),
       cmocka_unit_test(a_lab_sees_what_training_sees),
       cmocka_unit_test(kinds_of_values_are_told_apart),
+      cmocka_unit_test(functions_of_items_make_columns),
       cmocka_unit_test(items_that_no_test_lists_come_with_events),
       cmocka_unit_test(rules_are_for_the_log_alone),
       cmocka_unit_test(wrong_rows_are_named_and_change_nothing),
