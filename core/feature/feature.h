@@ -12,7 +12,7 @@
 
 typedef struct moon_vocab moon_vocab;
 
-/* ---- the feature plan (plan.c, steps.c) -------------------------------------------------------------------------------------------- */
+/* ---- the feature plan (plan*.c, steps.c, formula.c) ------------------------------------------------------------------------ */
 
 /* A feature is a source, what happens to its number on the way (steps), and the kind of input it becomes. */
 typedef enum moon_feature_op {
@@ -30,6 +30,7 @@ typedef enum moon_feature_op {
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
   MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
   MOON_FEATURE_POSITION, /* a number of the event itself, such as where the item was shown; a constant in serving */
+  MOON_FEATURE_FORMULA,  /* made of other numbers by arithmetic */
   MOON_FEATURE_HISTORY   /* the user's last N items: their ids in another feature's table, or how long ago they were */
 } moon_feature_op;
 
@@ -38,7 +39,8 @@ enum { MOON_GAPS = 24 }; /* steps of how long ago: under 1 minute, under 3, 7, 1
 typedef enum moon_feature_kind {
   MOON_KIND_NUMBER, /* dense slots; no number becomes 0 */
   MOON_KIND_ID,     /* an id slot: a row of an embedding table */
-  MOON_KIND_BAG     /* a bag slot: several rows of one */
+  MOON_KIND_BAG,    /* a bag slot: several rows of one */
+  MOON_KIND_INSIDE  /* no slot: a number that only a formula sees; no number stays none */
 } moon_feature_kind;
 
 /* A step of a number, with the numbers it works by: from the recipe, or fitted to the training part (`fitted`). */
@@ -56,6 +58,9 @@ typedef struct moon_step {
   size_t n;
   double *numbers; /* [n] rising; NULL where fitted: then they lie in the feature's vocabulary */
 } moon_step;
+
+typedef struct moon_formula moon_formula; /* see formula.h */
+enum { MOON_FORMULA_INPUTS = 16 };
 
 typedef struct moon_feature {
   moon_feature_op op;
@@ -83,6 +88,8 @@ typedef struct moon_feature {
   double serving;     /* POSITION: what it is in serving, and where an event has none */
   char *file, *ids, *tensor; /* FILE: of the vectors, of their ids (one a line); the name in a safetensors file */
   bool freeze;        /* FILE: the vectors stay as they are */
+  moon_formula *formula;
+  size_t inputs[MOON_FORMULA_INPUTS], input_count; /* FORMULA: which of the plan's features go into it */
   size_t last;        /* HISTORY: N; TAGS: the most of an item */
   char *of;           /* HISTORY: "item", "gap" or the column of a category */
   size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
@@ -124,7 +131,7 @@ typedef struct moon_counter_spec {
 } moon_counter_spec;
 
 typedef struct moon_feature_plan {
-  moon_feature *features;
+  moon_feature *features; /* the recipe's, then what goes into its formulas */
   size_t feature_count;
   moon_counter_spec *counters; /* shared between features */
   size_t counter_count;
