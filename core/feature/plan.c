@@ -14,9 +14,9 @@
 
 static moon_status read_embedding(moon_plan_builder *b, moon_feature *f) {
   int64_t dim, min_count, hash;
-  MOON_TRY(moon_plan_whole(b, "dim", 1, 1024, 16, &dim));
-  MOON_TRY(moon_plan_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
-  MOON_TRY(moon_plan_whole(b, "hash", 0, INT64_C(1) << 31, 0, &hash));
+  MOON_TRY(moon_recipe_whole(b, "dim", 1, 1024, 16, &dim));
+  MOON_TRY(moon_recipe_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  MOON_TRY(moon_recipe_whole(b, "hash", 0, INT64_C(1) << 31, 0, &hash));
   f->kind = MOON_KIND_ID;
   if (hash == 1) return moon_fail(MOON_EINVAL, "hash must be 0 (no hashing) or at least 2 buckets, got 1");
   f->dim = (size_t)dim, f->min_count = (uint32_t)min_count, f->hash = (uint32_t)hash;
@@ -35,14 +35,14 @@ static moon_status read_cross(moon_plan_builder *b, moon_feature *f) {
   size_t n = json_array_size(list);
   if (n < 2 || n > 8) return moon_fail(MOON_EINVAL, "columns must be a list of 2 to 8, got %zu", n);
   f->columns = moon_calloc(n, sizeof *f->columns);
-  if (!f->columns) return moon_plan_no_memory();
+  if (!f->columns) return moon_recipe_no_memory();
   for (size_t i = 0; i < n; i++) {
     const json_t *name = json_array_get(list, i);
     const char *text = json_string_value(name);
     if (text && !strcmp(text, "user"))
       f->of_user = true;
     else
-      MOON_TRY(moon_plan_string_column(b, name, f->name, &f->columns[f->column_count++]));
+      MOON_TRY(moon_recipe_string_column(b, name, f->name, &f->columns[f->column_count++]));
   }
   if (!f->column_count) return moon_fail(MOON_EINVAL, "columns must name a column of the items");
   MOON_TRY(read_id(b, f));
@@ -51,33 +51,33 @@ static moon_status read_cross(moon_plan_builder *b, moon_feature *f) {
 
 static moon_status copy_maybe(const moon_plan_builder *b, const char *key, char **out) {
   const json_t *value = json_object_get(b->object, key);
-  return value ? moon_plan_text(value, key, out) : moon_ok();
+  return value ? moon_recipe_text(value, key, out) : moon_ok();
 }
 
 static moon_status read_file(moon_plan_builder *b, moon_feature *f) {
   const json_t *freeze = json_object_get(b->object, "freeze");
-  MOON_TRY(moon_plan_entity(b, &f->of_user));
-  MOON_TRY(moon_plan_text(json_object_get(b->object, "file"), "file", &f->file));
-  MOON_TRY(moon_plan_text(json_object_get(b->object, "ids"), "ids", &f->ids));
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "file"), "file", &f->file));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "ids"), "ids", &f->ids));
   MOON_TRY(copy_maybe(b, "tensor", &f->tensor));
   f->freeze = !freeze || json_is_true(freeze);
   MOON_TRY(read_id(b, f));
   return f->hash ? moon_fail(MOON_EINVAL, "vectors of a file are not hashed") : moon_ok();
 }
 
-/* Dense slots of its own, not by way of moon_plan_number: there is nothing to step over. */
+/* Dense slots of its own, not by way of moon_recipe_number: there is nothing to step over. */
 static moon_status read_tfidf(moon_plan_builder *b, moon_feature *f) {
   int64_t dim, min_count;
-  MOON_TRY(moon_plan_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
   MOON_TRY(copy_maybe(b, "separator", &f->separator));
-  MOON_TRY(moon_plan_whole(b, "dim", 1, 1024, 16, &dim));
-  MOON_TRY(moon_plan_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  MOON_TRY(moon_recipe_whole(b, "dim", 1, 1024, 16, &dim));
+  MOON_TRY(moon_recipe_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
   f->width = (size_t)dim, f->min_count = (uint32_t)min_count, f->texts = true;
   f->slot = b->plan->dense_slots;
   for (size_t i = 0; i < f->width; i++) {
     moon_buf name = {0};
     moon_buf_printf(&name, "%s.%zu", f->name, i);
-    MOON_TRY(moon_plan_name_dense(b, &name));
+    MOON_TRY(moon_recipe_name_dense(b, &name));
   }
   return moon_ok();
 }
@@ -85,9 +85,9 @@ static moon_status read_tfidf(moon_plan_builder *b, moon_feature *f) {
 /* The bag of an item's parts has a table of its own. */
 static moon_status read_tags(moon_plan_builder *b, moon_feature *f) {
   int64_t most;
-  MOON_TRY(moon_plan_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
   MOON_TRY(copy_maybe(b, "separator", &f->separator));
-  MOON_TRY(moon_plan_whole(b, "max", 1, 256, 8, &most));
+  MOON_TRY(moon_recipe_whole(b, "max", 1, 256, 8, &most));
   MOON_TRY(read_embedding(b, f));
   f->kind = MOON_KIND_BAG, f->last = (size_t)most;
   if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
@@ -96,15 +96,15 @@ static moon_status read_tags(moon_plan_builder *b, moon_feature *f) {
 }
 
 static moon_status read_numeric(moon_plan_builder *b, moon_feature *f) {
-  MOON_TRY(moon_plan_number_column(b, json_object_get(b->object, "column"), f->name, &f->column));
-  return moon_plan_number(b, f);
+  MOON_TRY(moon_recipe_number_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  return moon_recipe_number(b, f);
 }
 
 static moon_status read_age(moon_plan_builder *b, moon_feature *f) {
   moon_column *column;
-  MOON_TRY(moon_plan_text(json_object_get(b->object, "column"), "column", &f->column));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "column"), "column", &f->column));
   MOON_TRY(moon_table_require(b->catalogue->table, f->column, &column));
-  if (column->type == MOON_TIME) return moon_plan_number(b, f);
+  if (column->type == MOON_TIME) return moon_recipe_number(b, f);
   return moon_fail(MOON_EINVAL, "column %s of %s holds no times; %s needs times: name it \"%s:time\"", f->column,
                    b->catalogue->table->name, f->name, f->column);
 }
@@ -112,34 +112,34 @@ static moon_status read_age(moon_plan_builder *b, moon_feature *f) {
 static moon_status read_clock(moon_plan_builder *b, moon_feature *f) {
   static const char *const units[] = {"hour", "weekday"};
   const char *unit = json_string_value(json_object_get(b->object, "unit"));
-  size_t at = moon_plan_place(unit, units, 2);
-  if (at == 2) return moon_plan_unknown("clock", unit, units, 2);
+  size_t at = moon_recipe_place(unit, units, 2);
+  if (at == 2) return moon_recipe_unknown("clock", unit, units, 2);
   f->weekday = at == 1;
-  MOON_TRY(moon_plan_whole(b, "zone_us", -86400 * MOON_SECOND, 86400 * MOON_SECOND, 0, &f->span));
-  return moon_plan_number(b, f);
+  MOON_TRY(moon_recipe_whole(b, "zone_us", -86400 * MOON_SECOND, 86400 * MOON_SECOND, 0, &f->span));
+  return moon_recipe_number(b, f);
 }
 
 /* The column is the events', which are not known here. */
 static moon_status read_position(moon_plan_builder *b, moon_feature *f) {
   const json_t *serving = json_object_get(b->object, "serving");
-  MOON_TRY(moon_plan_text(json_object_get(b->object, "column"), "column", &f->column));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "column"), "column", &f->column));
   f->serving = serving ? json_number_value(serving) : 0;
   if (serving && (!json_is_number(serving) || !isfinite(f->serving))) return moon_fail(MOON_EINVAL, "serving must be a number");
   f->position = b->plan->position_count++;
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
 static moon_status read_history(moon_plan_builder *b, moon_feature *f) {
   int64_t last;
-  MOON_TRY(moon_plan_whole(b, "last", 1, MOON_MOST_HISTORY, 50, &last));
-  MOON_TRY(moon_plan_kinds(b, "kinds", &f->kinds, &f->kind_count));
+  MOON_TRY(moon_recipe_whole(b, "last", 1, MOON_MOST_HISTORY, 50, &last));
+  MOON_TRY(moon_recipe_kinds(b, "kinds", &f->kinds, &f->kind_count));
   f->last = (size_t)last, f->kind = MOON_KIND_BAG, f->shares = SIZE_MAX;
   if (json_object_get(b->object, "of"))
-    MOON_TRY(moon_plan_text(json_object_get(b->object, "of"), "of", &f->of));
+    MOON_TRY(moon_recipe_text(json_object_get(b->object, "of"), "of", &f->of));
   else if (!(f->of = moon_strdup("item")))
-    return moon_plan_no_memory();
+    return moon_recipe_no_memory();
   if (!strcmp(f->of, "gap")) {
-    MOON_TRY(moon_plan_whole(b, "dim", 1, 1024, 16, &last));
+    MOON_TRY(moon_recipe_whole(b, "dim", 1, 1024, 16, &last));
     f->dim = (size_t)last, f->rows = MOON_GAPS + 1;
   }
   if (f->last > b->plan->bag_length) b->plan->bag_length = f->last;
@@ -155,7 +155,7 @@ static moon_status read_column(moon_plan_builder *b, moon_feature *f) {
   bool text = column->type == MOON_STRING && f->kind != MOON_KIND_INSIDE && !json_object_get(b->object, "steps");
   f->op = text ? MOON_FEATURE_CATEGORY : MOON_FEATURE_NUMERIC;
   if (!text) return read_numeric(b, f);
-  MOON_TRY(moon_plan_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
   return read_id(b, f);
 }
 
@@ -173,7 +173,7 @@ static moon_status read_formula(moon_plan_builder *b, moon_feature *f) {
   }
   b->object = object;
   MOON_TRY(moon_formula_parse(json_object_get(object, "code"), f->input_count, &f->formula));
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
 static bool is_number(moon_feature_op op) {
@@ -186,19 +186,19 @@ static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
                                     "column"}; /* in moon_feature_op's order; a column is of two kinds */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
-  size_t i = moon_plan_place(op, ops, OPS);
-  if (i == OPS) return moon_plan_unknown("feature", op, ops, OPS);
+  size_t i = moon_recipe_place(op, ops, OPS);
+  if (i == OPS) return moon_recipe_unknown("feature", op, ops, OPS);
   f->op = (moon_feature_op)i, f->width = 1;
-  MOON_TRY(moon_plan_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "name"), "a feature's name", &f->name));
   if (i == OPS - 1) return read_column(b, f);
   if (f->kind == MOON_KIND_INSIDE && !is_number(f->op))
     return moon_fail(MOON_EINVAL, "%s cannot go into a formula: only numbers can", f->name);
   switch (f->op) {
     case MOON_FEATURE_ID:
-      MOON_TRY(moon_plan_entity(b, &f->of_user));
+      MOON_TRY(moon_recipe_entity(b, &f->of_user));
       return read_id(b, f);
     case MOON_FEATURE_CATEGORY:
-      MOON_TRY(moon_plan_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+      MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "column"), f->name, &f->column));
       return read_id(b, f);
     case MOON_FEATURE_CROSS:
       return read_cross(b, f);
@@ -214,7 +214,7 @@ static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
     case MOON_FEATURE_RATE:
     case MOON_FEATURE_DECAY:
     case MOON_FEATURE_RECENCY:
-      return moon_plan_past(b, f);
+      return moon_recipe_past(b, f);
     case MOON_FEATURE_AGE:
       return read_age(b, f);
     case MOON_FEATURE_CLOCK:
@@ -235,7 +235,7 @@ static moon_status read_one(moon_plan_builder *b, moon_feature *f, const json_t 
   b->object = object;
   f->kind = kind;
   f->where = moon_strdup(where ? where : "recipe");
-  return f->where ? read_feature(b, f) : moon_plan_no_memory();
+  return f->where ? read_feature(b, f) : moon_recipe_no_memory();
 }
 
 /* The first feature whose table a history of `of` may share; SIZE_MAX: none. */
@@ -284,7 +284,7 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   if (plan) plan->features = moon_calloc(count_features(features), sizeof *plan->features);
   if (!plan || !plan->features) {
     moon_free(plan);
-    return moon_plan_no_memory();
+    return moon_recipe_no_memory();
   }
   plan->feature_count = n;
   moon_plan_builder b = {.plan = plan, .catalogue = catalogue};
@@ -305,8 +305,8 @@ static void feature_free(moon_feature *f) {
   moon_free(f->file);
   moon_free(f->ids);
   moon_free(f->tensor);
-  moon_plan_texts_free(f->columns, f->column_count);
-  moon_plan_texts_free(f->kinds, f->kind_count);
+  moon_recipe_texts_free(f->columns, f->column_count);
+  moon_recipe_texts_free(f->kinds, f->kind_count);
   for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);
   moon_free(f->steps);
   moon_formula_free(f->formula);
@@ -316,7 +316,7 @@ void moon_feature_plan_free(moon_feature_plan *plan) {
   if (!plan) return;
   for (size_t i = 0; i < plan->feature_count; i++) feature_free(&plan->features[i]);
   for (size_t i = 0; i < plan->dense_slots; i++) moon_free(plan->dense_names[i]);
-  moon_plan_past_free(plan);
+  moon_recipe_past_free(plan);
   moon_free(plan->features);
   moon_free(plan->dense_names);
   moon_free(plan);

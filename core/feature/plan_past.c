@@ -10,7 +10,7 @@ static moon_status read_windows(const moon_plan_builder *b, moon_feature *f) {
   if (!f->window_count || f->window_count > MOON_MOST_WINDOWS)
     return moon_fail(MOON_EINVAL, "windows_us must be a list of 1 to %d windows, got %zu", MOON_MOST_WINDOWS, f->window_count);
   for (size_t i = 0; i < f->window_count; i++)
-    MOON_TRY(moon_plan_whole_of(json_array_get(list, i), "a window", 0, INT64_MAX, 0, &f->windows[i]));
+    MOON_TRY(moon_recipe_whole_of(json_array_get(list, i), "a window", 0, INT64_MAX, 0, &f->windows[i]));
   return moon_ok();
 }
 
@@ -33,7 +33,7 @@ static moon_status number_values(const moon_column *column, moon_group_spec *gro
   group->value = moon_alloc((column->n ? column->n : 1) * sizeof *group->value);
   if (!number || !group->value) {
     moon_free(number);
-    return moon_plan_no_memory();
+    return moon_recipe_no_memory();
   }
   memset(number, 0xff, codes * sizeof *number);
   group->items = column->n;
@@ -55,7 +55,7 @@ static moon_status fill_group(const moon_plan_builder *b, const char *by, moon_g
   moon_column *column;
   if (!strcmp(by, "item")) return moon_ok();
   group->column = moon_strdup(by);
-  if (!group->column) return moon_plan_no_memory();
+  if (!group->column) return moon_recipe_no_memory();
   MOON_TRY(moon_table_require(b->catalogue->table, by, &column));
   if (column->type == MOON_STRING) return number_values(column, group);
   return moon_fail(MOON_EINVAL, "column %s of %s holds numbers; to count by it needs strings", by, b->catalogue->table->name);
@@ -98,18 +98,18 @@ static bool same_counter(const moon_counter_spec *a, const moon_counter_spec *b)
 static moon_status share_counter(moon_plan_builder *b, const char *key, moon_counter_spec spec, size_t *index) {
   moon_feature_plan *plan = b->plan;
   MOON_TRY(share_group(b, spec.of_user, &spec.group));
-  MOON_TRY(moon_plan_kinds(b, key, &spec.kinds, &spec.kind_count));
+  MOON_TRY(moon_recipe_kinds(b, key, &spec.kinds, &spec.kind_count));
   size_t i = 0;
   while (i < plan->counter_count && !same_counter(&plan->counters[i], &spec)) i++;
   *index = i;
   if (i < plan->counter_count) {
     if (plan->counters[i].max_window < spec.max_window) plan->counters[i].max_window = spec.max_window;
-    moon_plan_texts_free(spec.kinds, spec.kind_count);
+    moon_recipe_texts_free(spec.kinds, spec.kind_count);
     return moon_ok();
   }
   moon_status status = moon_grow(&plan->counters, &b->counter_cap, plan->counter_count + 1, sizeof spec);
   if (status.code)
-    moon_plan_texts_free(spec.kinds, spec.kind_count);
+    moon_recipe_texts_free(spec.kinds, spec.kind_count);
   else
     plan->counters[plan->counter_count++] = spec;
   return status;
@@ -118,41 +118,41 @@ static moon_status share_counter(moon_plan_builder *b, const char *key, moon_cou
 /* ---- features ---------------------------------------------------------------------------------------------------------------- */
 
 static moon_status read_count(moon_plan_builder *b, moon_feature *f) {
-  MOON_TRY(moon_plan_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
   MOON_TRY(read_windows(b, f));
   for (size_t i = 0; i < f->window_count; i++)
     MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.of_user = f->of_user, .max_window = f->windows[i]}, &f->counter));
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
 static moon_status read_rate(moon_plan_builder *b, moon_feature *f) {
   f->window_count = 1;
-  MOON_TRY(moon_plan_entity(b, &f->of_user));
-  MOON_TRY(moon_plan_whole(b, "over_us", 0, INT64_MAX, 0, &f->windows[0]));
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_whole(b, "over_us", 0, INT64_MAX, 0, &f->windows[0]));
   MOON_TRY(read_prior(b, f->prior));
   const moon_counter_spec spec = {.of_user = f->of_user, .max_window = f->windows[0]};
   MOON_TRY(share_counter(b, "numerator", spec, &f->counter));
   MOON_TRY(share_counter(b, "denominator", spec, &f->counter2));
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
 static moon_status read_decay(moon_plan_builder *b, moon_feature *f) {
   moon_counter_spec spec = {.measure = MOON_MEASURE_DECAY};
-  MOON_TRY(moon_plan_entity(b, &f->of_user));
-  MOON_TRY(moon_plan_whole(b, "half_life_us", 1, INT64_MAX, 0, &spec.half_life));
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_whole(b, "half_life_us", 1, INT64_MAX, 0, &spec.half_life));
   spec.of_user = f->of_user;
   MOON_TRY(share_counter(b, "kinds", spec, &f->counter));
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
 static moon_status read_recency(moon_plan_builder *b, moon_feature *f) {
-  MOON_TRY(moon_plan_entity(b, &f->of_user));
-  MOON_TRY(moon_plan_whole(b, "never_us", 1, INT64_MAX, 365 * 86400 * MOON_SECOND, &f->span));
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_whole(b, "never_us", 1, INT64_MAX, 365 * 86400 * MOON_SECOND, &f->span));
   MOON_TRY(share_counter(b, "kinds", (moon_counter_spec){.measure = MOON_MEASURE_LAST, .of_user = f->of_user}, &f->counter));
-  return moon_plan_number(b, f);
+  return moon_recipe_number(b, f);
 }
 
-moon_status moon_plan_past(moon_plan_builder *b, moon_feature *f) {
+moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
   switch (f->op) {
     case MOON_FEATURE_COUNT:
       return read_count(b, f);
@@ -165,8 +165,8 @@ moon_status moon_plan_past(moon_plan_builder *b, moon_feature *f) {
   }
 }
 
-void moon_plan_past_free(moon_feature_plan *plan) {
-  for (size_t i = 0; i < plan->counter_count; i++) moon_plan_texts_free(plan->counters[i].kinds, plan->counters[i].kind_count);
+void moon_recipe_past_free(moon_feature_plan *plan) {
+  for (size_t i = 0; i < plan->counter_count; i++) moon_recipe_texts_free(plan->counters[i].kinds, plan->counters[i].kind_count);
   for (size_t i = 0; i < plan->group_count; i++) group_free(&plan->groups[i]);
   moon_free(plan->counters);
   moon_free(plan->groups);

@@ -22,10 +22,10 @@ static void window_text(int64_t window, char out[32]) {
   snprintf(out, 32, "%lldus", (long long)window);
 }
 
-moon_status moon_plan_name_dense(moon_plan_builder *b, moon_buf *name) {
+moon_status moon_recipe_name_dense(moon_plan_builder *b, moon_buf *name) {
   moon_feature_plan *plan = b->plan;
   moon_status status =
-      name->failed ? moon_plan_no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
+      name->failed ? moon_recipe_no_memory() : moon_grow(&plan->dense_names, &b->name_cap, plan->dense_slots + 1, sizeof(char *));
   if (status.code)
     moon_buf_free(name);
   else
@@ -42,7 +42,7 @@ static moon_status name_windowed(moon_plan_builder *b, const char *name, int64_t
   moon_buf full = {0};
   moon_buf_add(&full, name, n - closed);
   moon_buf_printf(&full, ",%s%s", text, closed ? ")" : "");
-  return moon_plan_name_dense(b, &full);
+  return moon_recipe_name_dense(b, &full);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------------------- */
@@ -56,7 +56,7 @@ static moon_status read_numbers(const json_t *step, const char *key, size_t leas
   if (out->n < least || out->n > most)
     return moon_fail(MOON_EINVAL, "%s must be a list of %zu to %zu numbers, got %zu", key, least, most, out->n);
   out->numbers = moon_alloc(out->n * sizeof *out->numbers);
-  if (!out->numbers) return moon_plan_no_memory();
+  if (!out->numbers) return moon_recipe_no_memory();
   for (size_t i = 0; i < out->n; i++) {
     const json_t *value = json_array_get(list, i);
     out->numbers[i] = json_is_number(value) ? json_number_value(value) : NAN;
@@ -69,8 +69,8 @@ static moon_status read_numbers(const json_t *step, const char *key, size_t leas
 static moon_status read_scale(const json_t *step, moon_step *out) {
   static const char *const ways[] = {"standard", "minmax", "quantile"}; /* in moon_step_op's order */
   const char *by = json_string_value(json_object_get(step, "by"));
-  size_t way = moon_plan_place(by, ways, 3);
-  if (way == 3) return moon_plan_unknown("scale", by, ways, 3);
+  size_t way = moon_recipe_place(by, ways, 3);
+  if (way == 3) return moon_recipe_unknown("scale", by, ways, 3);
   *out = (moon_step){.op = (moon_step_op)(MOON_STEP_STANDARD + way), .fitted = true, .n = way == 2 ? QUANTILES : 2};
   return moon_ok();
 }
@@ -79,7 +79,7 @@ static moon_status read_buckets(const json_t *step, moon_step *out) {
   int64_t buckets;
   out->op = MOON_STEP_BUCKETIZE;
   if (json_object_get(step, "edges")) return read_numbers(step, "edges", 1, MOST_NUMBERS, out);
-  MOON_TRY(moon_plan_whole_of(json_object_get(step, "buckets"), "buckets", 2, MOST_NUMBERS, 0, &buckets));
+  MOON_TRY(moon_recipe_whole_of(json_object_get(step, "buckets"), "buckets", 2, MOST_NUMBERS, 0, &buckets));
   out->fitted = true, out->n = (size_t)buckets - 1;
   return moon_ok();
 }
@@ -87,7 +87,7 @@ static moon_status read_buckets(const json_t *step, moon_step *out) {
 static moon_status read_step(const json_t *step, moon_step *out) {
   static const char *const ops[] = {"log", "clip", "scale", "bucketize"};
   const char *op = json_string_value(json_object_get(step, "op"));
-  switch (moon_plan_place(op, ops, 4)) {
+  switch (moon_recipe_place(op, ops, 4)) {
     case 0:
       out->op = MOON_STEP_LOG;
       return moon_ok();
@@ -99,7 +99,7 @@ static moon_status read_step(const json_t *step, moon_step *out) {
     case 3:
       return read_buckets(step, out);
   }
-  return moon_plan_unknown("step", op, ops, 4);
+  return moon_recipe_unknown("step", op, ops, 4);
 }
 
 /* A number of which the recipe says nothing else: what is counted or passes by its log, a clock's hand by itself. */
@@ -108,7 +108,7 @@ static moon_status step_alone(const moon_feature *f, moon_step *out) {
   *out = (moon_step){.op = MOON_STEP_BUCKETIZE, .n = f->weekday ? 6 : 23};
   out->numbers = moon_alloc(out->n * sizeof *out->numbers);
   for (size_t i = 0; out->numbers && i < out->n; i++) out->numbers[i] = (double)(i + (f->weekday ? 2 : 1));
-  return out->numbers ? moon_ok() : moon_plan_no_memory();
+  return out->numbers ? moon_ok() : moon_recipe_no_memory();
 }
 
 static bool is_plain(moon_feature_op op) {
@@ -121,7 +121,7 @@ static moon_status read_steps(moon_plan_builder *b, moon_feature *f) {
   if ((list && !json_is_array(list)) || n > MOST_STEPS)
     return moon_fail(MOON_EINVAL, "steps must be a list of at most %d", MOST_STEPS);
   f->steps = moon_calloc(n, sizeof *f->steps);
-  if (!f->steps) return moon_plan_no_memory();
+  if (!f->steps) return moon_recipe_no_memory();
   for (; f->step_count < n; f->step_count++) {
     moon_step *step = &f->steps[f->step_count];
     if (f->step_count && step[-1].op == MOON_STEP_BUCKETIZE) return moon_fail(MOON_EINVAL, "bucketize must be the last step");
@@ -140,7 +140,7 @@ static moon_status check_inside(const moon_feature *f) {
   return moon_fail(MOON_EINVAL, "%s cannot go into a formula: one number without scale or bucketize can", f->name);
 }
 
-moon_status moon_plan_number(moon_plan_builder *b, moon_feature *f) {
+moon_status moon_recipe_number(moon_plan_builder *b, moon_feature *f) {
   int64_t dim;
   bool windowed = f->window_count > 0;
   f->width = windowed ? f->window_count : 1;
@@ -149,7 +149,7 @@ moon_status moon_plan_number(moon_plan_builder *b, moon_feature *f) {
   const moon_step *last = f->step_count ? &f->steps[f->step_count - 1] : NULL;
   if (last && last->op == MOON_STEP_BUCKETIZE) {
     if (f->width > 1) return moon_fail(MOON_EINVAL, "bucketize takes one number, %s gives %zu", f->name, f->width);
-    MOON_TRY(moon_plan_whole(b, "dim", 1, 1024, 16, &dim));
+    MOON_TRY(moon_recipe_whole(b, "dim", 1, 1024, 16, &dim));
     f->kind = MOON_KIND_ID, f->dim = (size_t)dim, f->rows = last->n + 2;
     f->slot = b->plan->id_slots++;
     return moon_ok();
@@ -161,7 +161,7 @@ moon_status moon_plan_number(moon_plan_builder *b, moon_feature *f) {
       MOON_TRY(name_windowed(b, f->name, f->windows[i]));
     else
       moon_buf_puts(&name, f->name);
-    if (!windowed) MOON_TRY(moon_plan_name_dense(b, &name));
+    if (!windowed) MOON_TRY(moon_recipe_name_dense(b, &name));
   }
   return moon_ok();
 }

@@ -20,10 +20,9 @@ static moon_source_options source_options(const moon_dataset_options *options) {
 }
 
 static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
-  const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
-  const moon_source_options given = source_options(options);
+  const moon_preprocess_options reach = {options->functions, source_options(options)};
   moon_table *table = NULL;
-  if (source) MOON_TRY(moon_source_read(source, &given, &table, &d->items_report));
+  MOON_TRY(moon_items_read(plan, &reach, &table, &d->items_report));
   if (table && !table->rows) {
     moon_status status = moon_fail(MOON_EFORMAT, "%s holds no items", table->name);
     moon_table_free(table);

@@ -3,6 +3,7 @@
 --- A feature is only named here. core/feature computes it, once for training and serving alike.
 
 local words = require "moonshelf.words"
+local formula = require "moonshelf.formula"
 
 local features = {}
 
@@ -152,7 +153,7 @@ end
 ---------------------------------------------------------------------------------------------------- steps of a number
 
 local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
-  position = true }
+  position = true, column = true, formula = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -172,14 +173,16 @@ local function with_step(where, what, value, name, step, dim)
   for key, field in pairs(number_of(where, what, value)) do out[key] = field end
   out.steps = words.array(table.move(out.steps or {}, 1, #(out.steps or {}), 1, {}))
   out.steps[#out.steps + 1] = step
-  out.name, out.dim = ("%s(%s)"):format(name, out.name), dim
+  out.name, out.dim, out.min_count, out.hash = ("%s(%s)"):format(name, out.name), dim, nil, nil
   return feature(where, out)
 end
 
---- log(1 + x), of negative x 0: for prices and other long tails.
+--- log(1 + x), of negative x 0: for prices and other long tails; also of a number in the function of m.lua.
+---@overload fun(x: moonshelf.Symbol): moonshelf.Symbol
 ---@param x moonshelf.Number
 ---@return moonshelf.Feature
 function features.log(x)
+  if formula.is(x) then return (formula.log(x)) end
   local where = words.where("m.log")
   return with_step(where, "m.log", x, "log", { op = "log" })
 end
@@ -441,6 +444,61 @@ function features.history(what, options)
   local o = words.options(where, "m.history", options, what == "gap" and GAPS or HISTORY)
   local shared = what ~= "item" and what or nil
   return feature(where, { op = "history", name = ("history(%s)"):format(what), of = shared, last = o.last, kinds = o.of, dim = o.dim })
+end
+
+---------------------------------------------------------------------------------------------------- functions
+
+--- Of items: the function is asked once for each, when the data are read, and its answers are a column of the items.
+local function of_items(where, what, name, fn, options)
+  local o = words.options(where, what, options, EMBEDDING)
+  return feature(where, { op = "column", name = name, column = name, fn = fn, dim = o.dim, min_count = o.min_count, hash = o.hash })
+end
+
+--- What goes into a formula: a number as it is, or by steps that need no training part.
+local function input_of(where, what, value)
+  local number, out = number_of(where, what, value), {}
+  if number.op == "formula" then words.fail(where, "%s: a formula cannot go into another; write it in one function", what) end
+  if #(number.windows_us or {}) > 1 then
+    words.fail(where, "%s must be one number; m.count has %d windows here: give one m.count for each", what, #number.windows_us)
+  end
+  for _, step in ipairs(number.steps or {}) do
+    if step.op == "scale" or step.op == "bucketize" then
+      words.fail(where, "%s: m.%s is for what comes out: m.%s(m.lua(...))", what, step.op, step.op)
+    end
+  end
+  for key, field in pairs(number) do out[key] = field end
+  out.where, out.steps = number.where or where, number.steps or words.array {}
+  out.dim, out.min_count, out.hash = nil, nil, nil
+  return out
+end
+
+local function of_numbers(where, what, name, given, fn)
+  local inputs, names = words.array {}, {}
+  words.func(where, what .. ": the function", fn)
+  for i, value in ipairs(words.list(where, what .. ": the numbers", given, "a list of numbers such as { m.numeric \"price\" }")) do
+    inputs[i] = input_of(where, ("%s: number %d"):format(what, i), value)
+    names[i] = inputs[i].name
+  end
+  if #inputs > 16 then words.fail(where, "%s: at most 16 numbers, got %d", what, #inputs) end
+  return feature(where, { op = "formula", name = name, inputs = inputs, code = formula.trace(what, names, fn) })
+end
+
+--- What a function says: of each item, m.lua("title_length", function(item) return #item.title end), a number or a text; or of numbers,
+--- m.lua("cheapness", { "price", m.count("user", "view", "7d") }, function(price, views) return price / (views + 1) end).
+---@overload fun(name: string, fn: (fun(item: moonshelf.Row): number|string|boolean|nil), options?: moonshelf.IdOptions): moonshelf.Feature
+---@param name string
+---@param numbers moonshelf.Number[]
+---@param fn fun(...: moonshelf.Symbol): moonshelf.Symbol
+---@return moonshelf.Feature
+function features.lua(name, numbers, fn)
+  local where = words.where("m.lua")
+  words.text(where, "m.lua", name)
+  local what = ("m.lua %q"):format(name)
+  if type(numbers) == "function" then return (of_items(where, what, name, numbers, fn)) end
+  if type(numbers) ~= "table" or words.kind(numbers) then
+    words.expect(where, what, "given a function of an item, or a list of numbers and a function of them", numbers)
+  end
+  return (of_numbers(where, what, name, numbers, fn))
 end
 
 return features

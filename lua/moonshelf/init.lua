@@ -5,6 +5,7 @@ local words = require "moonshelf.words"
 local data = require "moonshelf.data"
 local rules = require "moonshelf.rules"
 local features = require "moonshelf.features"
+local formula = require "moonshelf.formula"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
 
@@ -63,6 +64,17 @@ local m = {
   recency = features.recency,
   interacted_with = features.interacted_with,
   history = features.history,
+  lua = features.lua,
+
+  -- Of numbers in the function of m.lua.
+  abs = formula.abs, ---@type fun(x: moonshelf.Symbol): moonshelf.Symbol
+  exp = formula.exp, ---@type fun(x: moonshelf.Symbol): moonshelf.Symbol
+  ln = formula.ln, ---@type fun(x: moonshelf.Symbol): moonshelf.Symbol
+  sqrt = formula.sqrt, ---@type fun(x: moonshelf.Symbol): moonshelf.Symbol
+  floor = formula.floor, ---@type fun(x: moonshelf.Symbol): moonshelf.Symbol
+  min = formula.min, ---@type fun(x: moonshelf.Symbol|number, ...: moonshelf.Symbol|number): moonshelf.Symbol
+  max = formula.max, ---@type fun(x: moonshelf.Symbol|number, ...: moonshelf.Symbol|number): moonshelf.Symbol
+  when = formula.when,
 
   recipe = recipe.recipe,
   nn = require "moonshelf.nn",
