@@ -26,14 +26,7 @@ static moon_status happen(const moon_log *log, moon_state *state, renaming *name
   return moon_state_apply(state, *user, event->item, names->kinds[event->kind], event->time);
 }
 
-/* What an event says of itself: the columns of the plan's positions. */
-typedef struct positions {
-  const moon_column **columns;
-  float *values;
-  size_t n;
-} positions;
-
-static moon_status find_columns(const moon_dataset *d, positions *out) {
+moon_status moon_positions_find(const moon_dataset *d, moon_positions *out) {
   out->n = d->plan->position_count;
   out->columns = moon_calloc(out->n, sizeof *out->columns);
   out->values = moon_calloc(out->n, sizeof *out->values);
@@ -51,20 +44,26 @@ static moon_status find_columns(const moon_dataset *d, positions *out) {
   return moon_ok();
 }
 
-static const float *positions_of(const positions *p, const moon_event *event) {
+void moon_positions_free(moon_positions *positions) {
+  moon_free(positions->columns);
+  moon_free(positions->values);
+  *positions = (moon_positions){0};
+}
+
+const float *moon_positions_of(const moon_positions *p, const moon_event *event) {
   for (size_t i = 0; i < p->n; i++) p->values[i] = (float)moon_column_number(p->columns[i], event->row);
   return p->values;
 }
 
 /* A sampled negative is at the place of the event that it was drawn for: where it is must not tell what it is. */
-static void see(moon_dataset *d, const moon_state *state, const renaming *names, const positions *p, const moon_event *event, size_t example) {
+static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_positions *p, const moon_event *event, size_t example) {
   uint32_t item = d->examples.item ? d->examples.item[example] : event->item;
-  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, positions_of(p, event),
+  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, moon_positions_of(p, event),
                            &d->inputs, example);
   d->popularity[example] = (float)moon_state_item_total(state, item);
 }
 
-static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const positions *p, const moon_progress *progress) {
+static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const moon_positions *p, const moon_progress *progress) {
   const moon_log *log = d->log;
   MOON_TRY(name_kinds(log, state, names));
   for (size_t i = 0, next = 0; i < log->n; i++) {
@@ -95,11 +94,10 @@ moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
   if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
   MOON_TRY(moon_state_new(d->plan, &d->state));
   MOON_TRY(moon_state_new(d->plan, &d->state_then));
-  positions p = {0};
-  moon_status status = find_columns(d, &p);
+  moon_positions p = {0};
+  moon_status status = moon_positions_find(d, &p);
   if (!status.code) status = walk(d, d->state, &names, &p, progress);
-  moon_free(p.columns);
-  moon_free(p.values);
+  moon_positions_free(&p);
   forget(&names);
   if (!status.code) status = remember(d, &names);
   forget(&names);
