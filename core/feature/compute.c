@@ -191,6 +191,31 @@ static size_t from_state(const job *j, const moon_feature *feature, moon_cells o
   return 1;
 }
 
+/* The user's last items, each with what its share of a score is divided by; then for each candidate the sum over them. The pairs lie far
+ * apart: those of the fourth next candidate are on their way. */
+static size_t together(const job *j, const moon_feature *feature, moon_cells out) {
+  enum { AHEAD = 4 };
+  const moon_together *t = &j->state->together[feature->together];
+  const moon_touch *touches[MOON_MOST_TOGETHER];
+  uint32_t others[MOON_MOST_TOGETHER];
+  double share[MOON_MOST_TOGETHER];
+  size_t n = moon_history_touches(j->state, j->user, t->set, touches, t->last);
+  for (size_t k = 0; k < n; k++) {
+    others[k] = touches[k]->item;
+    share[k] = 1 / sqrt(fmax(moon_together_seen(t, others[k]), 1));
+  }
+  for (size_t i = 0; i < j->n + AHEAD; i++) {
+    size_t at = i - AHEAD; /* below zero it wraps around, and is not < n */
+    if (i < j->n) moon_together_fetch(t, j->items[i], others, n);
+    if (at >= j->n) continue;
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) sum += moon_together_count(t, j->items[at], others[k]) * share[k];
+    float x = (float)(sum / sqrt(fmax(moon_together_seen(t, j->items[at]), 1)));
+    memcpy(out.at + at * out.stride, &x, sizeof x);
+  }
+  return j->n;
+}
+
 static size_t age(const job *j, size_t f, moon_cells out) {
   const moon_column *times = j->features->times[f];
   for (size_t i = 0; i < j->n; i++) {
@@ -246,6 +271,8 @@ static size_t formula(const job *j, const moon_feature *feature, moon_cells out)
 static size_t source(const job *j, size_t f, moon_cells out) {
   const moon_feature *feature = &j->features->plan->features[f];
   switch (feature->op) {
+    case MOON_FEATURE_TOGETHER:
+      return together(j, feature, out);
     case MOON_FEATURE_AGE:
       return age(j, f, out);
     case MOON_FEATURE_CLOCK:

@@ -27,6 +27,7 @@ typedef enum moon_feature_op {
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
   MOON_FEATURE_DECAY,    /* events, each worth half after a half-life */
   MOON_FEATURE_RECENCY,  /* seconds since the last event */
+  MOON_FEATURE_TOGETHER, /* the item-kNN score: how well the item goes with the user's last ones */
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
   MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
   MOON_FEATURE_POSITION, /* a number of the event itself, such as where the item was shown; a constant in serving */
@@ -79,6 +80,7 @@ typedef struct moon_feature {
   uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
   uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
   size_t counter, counter2; /* COUNT, RATE, DECAY, RECENCY: index into plan->counters (numerator, denominator) */
+  size_t together;    /* TOGETHER: index into plan->together */
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
   double prior[2];
@@ -130,6 +132,15 @@ typedef struct moon_counter_spec {
   int64_t max_window, half_life;
 } moon_counter_spec;
 
+/* Items that follow each other in users' last items. */
+enum { MOON_MOST_TOGETHER = 100 };
+typedef struct moon_together_spec {
+  char **kinds; /* 0: every kind */
+  size_t kind_count;
+  size_t last; /* of a user's items an event is counted with, up to MOON_MOST_TOGETHER */
+  size_t most; /* pairs that are kept */
+} moon_together_spec;
+
 typedef struct moon_feature_plan {
   moon_feature *features; /* the recipe's, then what goes into its formulas */
   size_t feature_count;
@@ -137,11 +148,24 @@ typedef struct moon_feature_plan {
   size_t counter_count;
   moon_group_spec *groups;
   size_t group_count;
+  moon_together_spec *together;
+  size_t together_count;
   size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
   size_t bag_length;  /* the longest history */
   size_t position_count; /* numbers that an event brings with it */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
 } moon_feature_plan;
+/* Numbers, ids or places of a bag that a row of inputs has of the feature; 0 for what is inside a formula. */
+static inline size_t moon_feature_words(const moon_feature_plan *plan, const moon_feature *feature) {
+  if (feature->kind == MOON_KIND_INSIDE) return 0;
+  return feature->kind == MOON_KIND_BAG ? plan->bag_length : feature->width;
+}
+/* Whether something of the event itself is in it. */
+static inline bool moon_feature_has_position(const moon_feature_plan *plan, const moon_feature *feature) {
+  bool has = feature->op == MOON_FEATURE_POSITION;
+  for (size_t i = 0; i < feature->input_count; i++) has |= plan->features[feature->inputs[i]].op == MOON_FEATURE_POSITION;
+  return has;
+}
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);

@@ -181,9 +181,9 @@ static bool is_number(moon_feature_op op) {
 }
 
 static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id",   "embedding_file", "category", "cross", "tags",  "tfidf",    "numeric", "count",
-                                    "rate", "decay",          "recency",  "age",   "clock", "position", "formula", "history",
-                                    "column"}; /* in moon_feature_op's order; a column is of two kinds */
+  static const char *const ops[] = {"id",     "embedding_file", "category", "cross",   "tags",         "tfidf",
+                                    "numeric", "count",          "rate",     "decay",   "recency",      "cooccurrence",
+                                    "age",    "clock",          "position", "formula", "history",      "column"}; /* in moon_feature_op's order; a column is of two kinds */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = moon_recipe_place(op, ops, OPS);
@@ -214,6 +214,7 @@ static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
     case MOON_FEATURE_RATE:
     case MOON_FEATURE_DECAY:
     case MOON_FEATURE_RECENCY:
+    case MOON_FEATURE_TOGETHER:
       return moon_recipe_past(b, f);
     case MOON_FEATURE_AGE:
       return read_age(b, f);

@@ -13,7 +13,7 @@ typedef struct moon_plan_builder {
   moon_feature_plan *plan;
   const moon_catalogue *catalogue;
   const json_t *object; /* the feature being read */
-  size_t feature_cap, counter_cap, group_cap, name_cap;
+  size_t counter_cap, group_cap, together_cap, name_cap;
 } moon_plan_builder;
 
 /* ---- plan_read.c: fields ---------------------------------------------------------------------------------------------------- */

@@ -85,13 +85,15 @@ static moon_status share_group(moon_plan_builder *b, bool of_user, size_t *index
   return status;
 }
 
+static bool same_kinds(char *const *a, size_t n, char *const *b, size_t m) {
+  for (size_t i = 0; n == m && i < n; i++)
+    if (strcmp(a[i], b[i])) return false;
+  return n == m;
+}
+
 static bool same_counter(const moon_counter_spec *a, const moon_counter_spec *b) {
-  if (a->measure != b->measure || a->of_user != b->of_user || a->group != b->group || a->half_life != b->half_life ||
-      a->kind_count != b->kind_count)
-    return false;
-  for (size_t i = 0; i < a->kind_count; i++)
-    if (strcmp(a->kinds[i], b->kinds[i])) return false;
-  return true;
+  return a->measure == b->measure && a->of_user == b->of_user && a->group == b->group && a->half_life == b->half_life &&
+         same_kinds(a->kinds, a->kind_count, b->kinds, b->kind_count);
 }
 
 /* The counter that measures this of the kinds under `key`, made or widened. */
@@ -152,6 +154,29 @@ static moon_status read_recency(moon_plan_builder *b, moon_feature *f) {
   return moon_recipe_number(b, f);
 }
 
+static moon_status read_together(moon_plan_builder *b, moon_feature *f) {
+  moon_feature_plan *plan = b->plan;
+  moon_together_spec spec = {0};
+  int64_t last, most;
+  MOON_TRY(moon_recipe_whole(b, "last", 1, MOON_MOST_TOGETHER, 10, &last));
+  MOON_TRY(moon_recipe_whole(b, "pairs", 1000, INT64_C(1) << 28, 1000000, &most));
+  MOON_TRY(moon_recipe_kinds(b, "kinds", &spec.kinds, &spec.kind_count));
+  spec.last = (size_t)last, spec.most = (size_t)most;
+  for (f->together = 0; f->together < plan->together_count; f->together++) {
+    const moon_together_spec *known = &plan->together[f->together];
+    if (known->last == spec.last && known->most == spec.most && same_kinds(known->kinds, known->kind_count, spec.kinds, spec.kind_count))
+      break;
+  }
+  moon_status status = moon_ok();
+  bool fresh = f->together == plan->together_count;
+  if (fresh) status = moon_grow(&plan->together, &b->together_cap, plan->together_count + 1, sizeof spec);
+  if (fresh && !status.code)
+    plan->together[plan->together_count++] = spec;
+  else
+    moon_recipe_texts_free(spec.kinds, spec.kind_count);
+  return status.code ? status : moon_recipe_number(b, f);
+}
+
 moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
   switch (f->op) {
     case MOON_FEATURE_COUNT:
@@ -160,6 +185,8 @@ moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
       return read_rate(b, f);
     case MOON_FEATURE_DECAY:
       return read_decay(b, f);
+    case MOON_FEATURE_TOGETHER:
+      return read_together(b, f);
     default:
       return read_recency(b, f);
   }
@@ -168,6 +195,8 @@ moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
 void moon_recipe_past_free(moon_feature_plan *plan) {
   for (size_t i = 0; i < plan->counter_count; i++) moon_recipe_texts_free(plan->counters[i].kinds, plan->counters[i].kind_count);
   for (size_t i = 0; i < plan->group_count; i++) group_free(&plan->groups[i]);
+  for (size_t i = 0; i < plan->together_count; i++) moon_recipe_texts_free(plan->together[i].kinds, plan->together[i].kind_count);
+  moon_free(plan->together);
   moon_free(plan->counters);
   moon_free(plan->groups);
 }

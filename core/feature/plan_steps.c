@@ -112,7 +112,16 @@ static moon_status step_alone(const moon_feature *f, moon_step *out) {
 }
 
 static bool is_plain(moon_feature_op op) {
-  return op == MOON_FEATURE_NUMERIC || op == MOON_FEATURE_RATE || op == MOON_FEATURE_POSITION || op == MOON_FEATURE_FORMULA;
+  switch (op) {
+    case MOON_FEATURE_COUNT:
+    case MOON_FEATURE_DECAY:
+    case MOON_FEATURE_RECENCY:
+    case MOON_FEATURE_AGE:
+    case MOON_FEATURE_CLOCK:
+      return false;
+    default:
+      return true;
+  }
 }
 
 static moon_status read_steps(moon_plan_builder *b, moon_feature *f) {

@@ -6,7 +6,8 @@
  * it.
  *
  *   shape | other kinds | users | clock, events | items: trend, its time, total | users' touches
- *   | of each group the pairs | of each counter the rows: total, times or last time or trend | checksum */
+ *   | of each group the pairs | of each counter the rows: total, times or last time or trend
+ *   | of what goes together the pairs and how often, and each item's count | checksum */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 #include "feature/state.h"
 
 #define MAGIC 0x4154534du /* "MSTA" */
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 /* ---- saving --------------------------------------------------------------------------------------------------------------- */
 
@@ -22,6 +23,14 @@ static void put_texts(moon_buf *out, const moon_dict *dict, size_t from, size_t 
   moon_put_u32(out, (uint32_t)(to - from));
   for (size_t code = from; code < to; code++)
     moon_put_text(out, moon_dict_text(dict, (uint32_t)code), moon_dict_length(dict, (uint32_t)code));
+}
+
+static void put_together_shape(const moon_state *state, moon_buf *out) {
+  moon_put_u32(out, (uint32_t)state->together_count);
+  for (size_t i = 0; i < state->together_count; i++) {
+    moon_put_u64(out, state->together[i].last);
+    moon_put_u64(out, state->together[i].most);
+  }
 }
 
 static void put_shape(const moon_state *state, moon_buf *out) {
@@ -48,6 +57,7 @@ static void put_shape(const moon_state *state, moon_buf *out) {
     moon_put_u64(out, group->values);
     moon_put_u64(out, group->value ? moon_hash(group->value, group->items * sizeof *group->value) : 0);
   }
+  put_together_shape(state, out);
 }
 
 static void put_trend(moon_buf *out, const moon_trend *trend) {
@@ -93,6 +103,20 @@ static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows)
   }
 }
 
+static moon_status put_together(moon_buf *out, const moon_together *t, size_t items) {
+  moon_pair *pairs;
+  MOON_TRY(moon_together_list(t, &pairs));
+  moon_put_u64(out, t->n);
+  for (size_t i = 0; i < t->n; i++) {
+    moon_put_u32(out, pairs[i].low);
+    moon_put_u32(out, pairs[i].high);
+    moon_put_u32(out, pairs[i].count);
+  }
+  for (uint32_t item = 0; item < items; item++) moon_put_u32(out, moon_together_seen(t, item));
+  moon_free(pairs);
+  return moon_ok();
+}
+
 static size_t rows_of(const moon_state *state, const moon_counter *counter) {
   if (counter->group != SIZE_MAX) return state->groups[counter->group].n;
   return counter->of_user ? moon_dict_count(state->users) : state->item_count;
@@ -110,6 +134,7 @@ moon_status moon_state_save(const moon_state *state, moon_buf *out) {
   for (size_t i = 0; i < users; i++) put_history(out, moon_state_history(state, i));
   for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i]);
   for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], rows_of(state, &state->counters[i]));
+  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(put_together(out, &state->together[i], state->item_count));
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
 }
@@ -257,6 +282,38 @@ static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *
   return in->failed ? bad("its counters are cut off") : moon_ok();
 }
 
+static moon_status get_pairs(moon_bytes *in, const moon_state *state, moon_together *t) {
+  uint64_t n = moon_get_u64(in);
+  moon_pair last = {0};
+  if (n > t->most || n > moon_bytes_left(in) / 12) return bad("its pairs of items are cut off");
+  for (uint64_t i = 0; i < n; i++) {
+    moon_pair pair = {.low = moon_get_u32(in)};
+    pair.high = moon_get_u32(in);
+    pair.count = moon_get_u32(in);
+    bool rises = !i || pair.low > last.low || (pair.low == last.low && pair.high > last.high);
+    if (pair.low >= pair.high || pair.high >= state->item_count || !pair.count || !rises) return bad("a pair of items is wrong");
+    MOON_TRY(moon_together_put(t, &pair));
+    last = pair;
+  }
+  return moon_ok();
+}
+
+/* No item was counted more often than it was there, and no pair more often than its items were counted. */
+static moon_status get_together(moon_bytes *in, const moon_state *state, moon_together *t) {
+  MOON_TRY(get_pairs(in, state, t));
+  for (uint32_t item = 0; item < state->item_count; item++) {
+    uint32_t *seen = moon_side_at(t->side, item, t->seen);
+    *seen = moon_get_u32(in);
+    if (*seen > moon_state_item(state, item)->total) return bad("an item goes with others more often than it was there");
+  }
+  for (size_t i = 0; i < t->slots; i++) {
+    const moon_pair *pair = &t->pairs[i];
+    if (pair->count > (uint64_t)moon_together_seen(t, pair->low) + moon_together_seen(t, pair->high))
+      return bad("a pair of items is there more often than both");
+  }
+  return moon_ok();
+}
+
 static moon_status load(moon_bytes *in, moon_state *state) {
   MOON_TRY(check_shape(in, state));
   MOON_TRY(get_kinds(in, state));
@@ -267,6 +324,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
   for (uint32_t user = 0; user < moon_dict_count(state->users); user++) MOON_TRY(get_history(in, state, user));
   for (size_t i = 0; i < state->group_count; i++) MOON_TRY(get_group(in, state, &state->groups[i]));
   for (size_t i = 0; i < state->counter_count; i++) MOON_TRY(get_counter(in, state, &state->counters[i]));
+  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(get_together(in, state, &state->together[i]));
   return in->failed || moon_bytes_left(in) ? bad("its length is wrong") : moon_ok();
 }
 

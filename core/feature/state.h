@@ -119,6 +119,32 @@ enum { MOON_MOST_HISTORY = 1000 };
  * until the next event. */
 size_t moon_history_touches(const moon_state *state, uint32_t user, size_t set, const moon_touch **touches, size_t limit);
 
+/* ---- together.c ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_pair { /* of items, low < high; a count of 0 is a free slot */
+  uint32_t low, high, count;
+} moon_pair;
+typedef struct moon_together {
+  size_t set;       /* of the kinds that count */
+  size_t last;      /* of a user's items an event is counted with */
+  size_t most;      /* pairs */
+  moon_pair *pairs; /* [slots], a power of two */
+  size_t slots, n;
+  moon_side *side;  /* of the items */
+  size_t seen;      /* where in a row: a uint32_t, how often the item was counted */
+} moon_together;
+/* Room for so many new pairs; then adding them cannot fail. */
+moon_status moon_together_room(moon_together *together, size_t more);
+/* An event on the item; others: the user's last items of the set as they were before, up to `last`. */
+void moon_together_add(moon_together *together, uint32_t item, const moon_touch *const *others, size_t n);
+/* Of any rows. */
+uint32_t moon_together_seen(const moon_together *together, uint32_t item);
+uint32_t moon_together_count(const moon_together *together, uint32_t a, uint32_t b);
+void moon_together_fetch(const moon_together *together, uint32_t item, const uint32_t *others, size_t n);
+/* The pairs in the order of their items; the caller frees them. */
+moon_status moon_together_list(const moon_together *together, moon_pair **out);
+moon_status moon_together_put(moon_together *together, const moon_pair *pair); /* one that is not there, of a snapshot */
+
 /* ---- state.c -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_item_state { /* 24 bytes an item */
@@ -127,7 +153,7 @@ typedef struct moon_item_state { /* 24 bytes an item */
 } moon_item_state;
 
 /* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag
- * slot s. */
+ * slot s; behind those are the sets of what goes together. */
 struct moon_state {
   moon_dict *users, *kinds;
   size_t plan_kinds; /* kinds [0, plan_kinds) are those the plan names */
@@ -140,6 +166,8 @@ struct moon_state {
   size_t counter_count;
   moon_group *groups;
   size_t group_count;
+  moon_together *together;
+  size_t together_count;
   moon_side user_side; /* rows begin with a moon_history */
   moon_side item_side; /* rows begin with a moon_item_state */
   size_t item_count;

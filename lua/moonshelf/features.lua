@@ -153,7 +153,7 @@ end
 ---------------------------------------------------------------------------------------------------- steps of a number
 
 local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
-  position = true, column = true, formula = true }
+  position = true, cooccurrence = true, column = true, formula = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -425,6 +425,21 @@ function features.rate(entity, numerator, denominator, options)
     op = "rate", name = past_name("rate", entity, kinds_name(top) .. "/" .. kinds_name(bottom), o.by), entity = entity, by = o.by,
     numerator = top, denominator = bottom, over_us = o.over, prior = o.prior,
   })
+end
+
+local COOCCURRENCE = { last = { words.integer(1, 100), default = 10 }, pairs = { words.integer(1000, 2 ^ 28), default = 1000000 } }
+
+--- The item-kNN score: how well the item goes with the user's last items by events of these kinds: the sum of together / sqrt(n n'), where
+--- `together` is how often one came while the other was among somebody's last, and n how often each did.
+---@param kind moonshelf.Text
+---@param options? { last: integer?, pairs: integer? }
+---@return moonshelf.Feature
+function features.cooccurrence(kind, options)
+  local where = words.where("m.cooccurrence")
+  local list = kinds(where, "m.cooccurrence: the event kind", kind)
+  local o = words.options(where, "m.cooccurrence", options, COOCCURRENCE)
+  return feature(where, { op = "cooccurrence", name = ("cooccurrence(%s)"):format(kinds_name(list)), kinds = list, last = o.last,
+    pairs = o.pairs })
 end
 
 local HISTORY = {

@@ -63,6 +63,7 @@ local m = {
   decay = features.decay,
   recency = features.recency,
   interacted_with = features.interacted_with,
+  cooccurrence = features.cooccurrence,
   history = features.history,
   lua = features.lua,
 

@@ -26,6 +26,7 @@ WORDS = """\
     m.recency("item", "purchase", { never = "30d" }), m.bucketize(m.recency("user", "view", { by = "item" }), { "1h", "1d" }, { dim = 2 }),
     m.hour { dim = 2, zone = "+01:00" }, m.weekday { dim = 2 }, m.age "made", m.log(m.position("place", { serving = 1 })),
     m.history("category", { last = 4 }), m.history("gap", { last = 5, dim = 2 }),
+    m.cooccurrence("view", { last = 8 }), m.log(m.cooccurrence("any")),
     m.lua("title_length", function(item) return #item.title end), m.lua("shelf", function(item)
       if item.made then return item.price < 20 and "cheap" or "dear" end
     end, { dim = 2 }),
@@ -81,6 +82,11 @@ class Features(unittest.TestCase):
         train(self.top, again)
         for name in sorted(os.listdir(self.bundle)):
             self.assertTrue(filecmp.cmp(os.path.join(self.bundle, name), os.path.join(again, name), shallow=False), name)
+
+    def test_all_executors_agree_to_the_bit(self):
+        shown = json.loads(run("parity", os.path.join(self.top, "recipe.lua"), "--data", self.top, "--json").stdout)
+        self.assertEqual(shown["parity"]["mismatches"], [])
+        self.assertTrue(shown["ok"], shown["leaks"])
 
     def test_the_bundle_evaluates_as_the_training_did(self):
         shown = run("evaluate", self.bundle, "--data", self.top).stdout

@@ -107,6 +107,13 @@ t.test("what happened is counted by the item, by a column, with decay, since the
     kinds = { "purchase" }, steps = { { op = "clip", bounds = { 0, 1 } } }, name = "interacted_with(purchase)" })
 end)
 
+t.test("m.cooccurrence says how many of the last items count", function()
+  t.has(t.feature(m.cooccurrence "view"), { op = "cooccurrence", name = "cooccurrence(view)", kinds = { "view" }, last = 10, pairs = 1000000 })
+  t.has(t.feature(m.log(m.cooccurrence({ "view", "cart" }, { last = 3, pairs = 5000 }))), { last = 3, pairs = 5000, steps = { { op = "log" } } })
+  t.fails(function() m.cooccurrence() end, "m.cooccurrence: the event kind")
+  t.fails(function() m.cooccurrence("view", { last = 101 }) end, "m.cooccurrence: last must be a whole number from 1 to 100, got 101")
+end)
+
 t.test("m.hour, m.weekday and m.age tell the time", function()
   t.has(t.feature(m.hour()), { op = "clock", unit = "hour", zone_us = 0, dim = 16, name = "hour" })
   t.has(t.feature(m.weekday { zone = "-03:30", dim = 2 }), { op = "clock", unit = "weekday", zone_us = -3.5 * HOUR, dim = 2 })
