@@ -139,6 +139,7 @@ static double window_of(const reader *r, uint32_t row, size_t w) {
 static void read_state(const reader *r, uint32_t row, char *cells) {
   for (size_t w = 0; w < r->feature->width; w++) {
     float x = (float)(r->feature->op == MOON_FEATURE_DECAY     ? moon_counter_trend(r->above, row, r->j->now)
+                      : r->feature->op == MOON_FEATURE_MEAN    ? moon_counter_mean(r->above, row)
                       : r->feature->op == MOON_FEATURE_RECENCY ? recency(r, row)
                                                                : window_of(r, row, w));
     memcpy(cells + w * sizeof x, &x, sizeof x);
@@ -180,7 +181,7 @@ static void read_items(const reader *r, moon_cells out) {
   }
 }
 
-/* Counts, rates, decayed counts, last times. */
+/* Counts, rates, decayed counts, means, last times. */
 static size_t from_state(const job *j, const moon_feature *feature, moon_cells out) {
   const reader r = reader_of(j, feature);
   if (!feature->of_user || r.above->group != SIZE_MAX) {
@@ -289,7 +290,7 @@ static size_t source(const job *j, size_t f, moon_cells out) {
 /* A number of every row, through its steps; those of a column went through them when they were bound. */
 static void numbers(const job *j, size_t f, moon_cells out) {
   const moon_feature *feature = &j->features->plan->features[f];
-  if (feature->op == MOON_FEATURE_NUMERIC) {
+  if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_RELATIVE) {
     copy_cells(j, f, out);
     return;
   }

@@ -23,9 +23,11 @@ typedef enum moon_feature_op {
   MOON_FEATURE_TAGS,     /* the parts of a string column of the item: between separators, or its words */
   MOON_FEATURE_TFIDF,    /* the words of a string column, weighed by how rare they are, folded into a few numbers */
   MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
+  MOON_FEATURE_RELATIVE, /* a number column of the item over its mean among items of the same value of another column */
   MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
   MOON_FEATURE_DECAY,    /* events, each worth half after a half-life */
+  MOON_FEATURE_MEAN,     /* the mean of a number column over the items of events */
   MOON_FEATURE_RECENCY,  /* seconds since the last event */
   MOON_FEATURE_TOGETHER, /* the item-kNN score: how well the item goes with the user's last ones */
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
@@ -68,7 +70,8 @@ typedef struct moon_feature {
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
   bool of_user;       /* ID and what is counted: the entity (else item) */
-  char *column;       /* CATEGORY, TAGS, TFIDF, NUMERIC, AGE; POSITION: of the events */
+  char *column;       /* CATEGORY, TAGS, TFIDF, NUMERIC, RELATIVE, MEAN, AGE; POSITION: of the events */
+  char *by;           /* RELATIVE: the string column whose values the items are compared within */
   char **columns;     /* CROSS */
   size_t column_count;
   char *separator;    /* TAGS: NULL: words */
@@ -79,7 +82,7 @@ typedef struct moon_feature {
   size_t rows;        /* of a table without a vocabulary: hash buckets, buckets */
   uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
   uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
-  size_t counter, counter2; /* COUNT, RATE, DECAY, RECENCY: index into plan->counters (numerator, denominator) */
+  size_t counter, counter2; /* COUNT, RATE, DECAY, MEAN, RECENCY: index into plan->counters (numerator, denominator) */
   size_t together;    /* TOGETHER: index into plan->together */
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
@@ -119,7 +122,8 @@ typedef struct moon_group_spec {
 typedef enum moon_measure {
   MOON_MEASURE_EVENTS, /* how many, exact over windows up to max_window (0: only all-time totals) */
   MOON_MEASURE_LAST,   /* when the last was */
-  MOON_MEASURE_DECAY   /* how many, each halved every half_life */
+  MOON_MEASURE_DECAY,  /* how many, each halved every half_life */
+  MOON_MEASURE_MEAN    /* the mean of their items' values, each weighing half after every half_life (0: all weigh the same) */
 } moon_measure;
 
 /* What is known of events of some kinds, per user, per item or per pair of a group. */
@@ -130,6 +134,9 @@ typedef struct moon_counter_spec {
   char **kinds; /* NULL-free, kind_count of them; 0 = every kind */
   size_t kind_count;
   int64_t max_window, half_life;
+  char *column;  /* MEAN: a number column of the items */
+  double *value; /* MEAN: [items], NaN: none */
+  size_t items;
 } moon_counter_spec;
 
 /* Items that follow each other in users' last items. */

@@ -100,6 +100,11 @@ static moon_status read_numeric(moon_plan_builder *b, moon_feature *f) {
   return moon_recipe_number(b, f);
 }
 
+static moon_status read_relative(moon_plan_builder *b, moon_feature *f) {
+  MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "by"), f->name, &f->by));
+  return read_numeric(b, f);
+}
+
 static moon_status read_age(moon_plan_builder *b, moon_feature *f) {
   moon_column *column;
   MOON_TRY(moon_recipe_text(json_object_get(b->object, "column"), "column", &f->column));
@@ -181,9 +186,9 @@ static bool is_number(moon_feature_op op) {
 }
 
 static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
-  static const char *const ops[] = {"id",     "embedding_file", "category", "cross",   "tags",         "tfidf",
-                                    "numeric", "count",          "rate",     "decay",   "recency",      "cooccurrence",
-                                    "age",    "clock",          "position", "formula", "history",      "column"}; /* in moon_feature_op's order; a column is of two kinds */
+  static const char *const ops[] = {
+      "id",   "embedding_file", "category",     "cross", "tags",  "tfidf",    "numeric", "relative", "count", "rate", "decay",
+      "mean", "recency",        "cooccurrence", "age",   "clock", "position", "formula", "history",  "column"}; /* in moon_feature_op's order; a column is of two kinds */
   enum { OPS = sizeof ops / sizeof *ops };
   const char *op = json_string_value(json_object_get(b->object, "op"));
   size_t i = moon_recipe_place(op, ops, OPS);
@@ -210,9 +215,12 @@ static moon_status read_feature(moon_plan_builder *b, moon_feature *f) {
       return read_tfidf(b, f);
     case MOON_FEATURE_NUMERIC:
       return read_numeric(b, f);
+    case MOON_FEATURE_RELATIVE:
+      return read_relative(b, f);
     case MOON_FEATURE_COUNT:
     case MOON_FEATURE_RATE:
     case MOON_FEATURE_DECAY:
+    case MOON_FEATURE_MEAN:
     case MOON_FEATURE_RECENCY:
     case MOON_FEATURE_TOGETHER:
       return moon_recipe_past(b, f);
@@ -301,6 +309,7 @@ static void feature_free(moon_feature *f) {
   moon_free(f->name);
   moon_free(f->where);
   moon_free(f->column);
+  moon_free(f->by);
   moon_free(f->separator);
   moon_free(f->of);
   moon_free(f->file);

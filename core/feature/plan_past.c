@@ -91,12 +91,36 @@ static bool same_kinds(char *const *a, size_t n, char *const *b, size_t m) {
   return n == m;
 }
 
-static bool same_counter(const moon_counter_spec *a, const moon_counter_spec *b) {
-  return a->measure == b->measure && a->of_user == b->of_user && a->group == b->group && a->half_life == b->half_life &&
-         same_kinds(a->kinds, a->kind_count, b->kinds, b->kind_count);
+/* What is measured of items' numbers is measured of those that the catalogue has now. */
+static moon_status copy_numbers(const moon_plan_builder *b, moon_counter_spec *spec) {
+  moon_column *column;
+  char *name = moon_strdup(spec->column);
+  spec->column = name;
+  if (!name) return moon_recipe_no_memory();
+  MOON_TRY(moon_table_require(b->catalogue->table, name, &column));
+  spec->value = moon_alloc((column->n ? column->n : 1) * sizeof *spec->value);
+  if (!spec->value) return moon_recipe_no_memory();
+  spec->items = column->n;
+  for (size_t row = 0; row < column->n; row++) spec->value[row] = moon_column_number(column, row);
+  return moon_ok();
 }
 
-/* The counter that measures this of the kinds under `key`, made or widened. */
+static void counter_free(moon_counter_spec *spec) {
+  moon_recipe_texts_free(spec->kinds, spec->kind_count);
+  moon_free(spec->column);
+  moon_free(spec->value);
+}
+
+static bool same_text(const char *a, const char *b) {
+  return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_counter(const moon_counter_spec *a, const moon_counter_spec *b) {
+  return a->measure == b->measure && a->of_user == b->of_user && a->group == b->group && a->half_life == b->half_life &&
+         same_text(a->column, b->column) && same_kinds(a->kinds, a->kind_count, b->kinds, b->kind_count);
+}
+
+/* The counter that measures this of the kinds under `key`, made or widened; the spec's column is borrowed. */
 static moon_status share_counter(moon_plan_builder *b, const char *key, moon_counter_spec spec, size_t *index) {
   moon_feature_plan *plan = b->plan;
   MOON_TRY(share_group(b, spec.of_user, &spec.group));
@@ -109,9 +133,10 @@ static moon_status share_counter(moon_plan_builder *b, const char *key, moon_cou
     moon_recipe_texts_free(spec.kinds, spec.kind_count);
     return moon_ok();
   }
-  moon_status status = moon_grow(&plan->counters, &b->counter_cap, plan->counter_count + 1, sizeof spec);
+  moon_status status = spec.column ? copy_numbers(b, &spec) : moon_ok();
+  if (!status.code) status = moon_grow(&plan->counters, &b->counter_cap, plan->counter_count + 1, sizeof spec);
   if (status.code)
-    moon_recipe_texts_free(spec.kinds, spec.kind_count);
+    counter_free(&spec);
   else
     plan->counters[plan->counter_count++] = spec;
   return status;
@@ -143,6 +168,18 @@ static moon_status read_decay(moon_plan_builder *b, moon_feature *f) {
   MOON_TRY(moon_recipe_entity(b, &f->of_user));
   MOON_TRY(moon_recipe_whole(b, "half_life_us", 1, INT64_MAX, 0, &spec.half_life));
   spec.of_user = f->of_user;
+  MOON_TRY(share_counter(b, "kinds", spec, &f->counter));
+  return moon_recipe_number(b, f);
+}
+
+static moon_status read_mean(moon_plan_builder *b, moon_feature *f) {
+  moon_counter_spec spec = {.measure = MOON_MEASURE_MEAN};
+  MOON_TRY(moon_recipe_entity(b, &f->of_user));
+  MOON_TRY(moon_recipe_number_column(b, json_object_get(b->object, "column"), f->name, &f->column));
+  MOON_TRY(moon_recipe_whole(b, "half_life_us", 0, INT64_MAX, 0, &spec.half_life));
+  if (!f->of_user && !json_object_get(b->object, "by"))
+    return moon_fail(MOON_EINVAL, "the %s of an item is the same in all its events; by says of which items the mean is", f->column);
+  spec.of_user = f->of_user, spec.column = f->column;
   MOON_TRY(share_counter(b, "kinds", spec, &f->counter));
   return moon_recipe_number(b, f);
 }
@@ -185,6 +222,8 @@ moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
       return read_rate(b, f);
     case MOON_FEATURE_DECAY:
       return read_decay(b, f);
+    case MOON_FEATURE_MEAN:
+      return read_mean(b, f);
     case MOON_FEATURE_TOGETHER:
       return read_together(b, f);
     default:
@@ -193,7 +232,7 @@ moon_status moon_recipe_past(moon_plan_builder *b, moon_feature *f) {
 }
 
 void moon_recipe_past_free(moon_feature_plan *plan) {
-  for (size_t i = 0; i < plan->counter_count; i++) moon_recipe_texts_free(plan->counters[i].kinds, plan->counters[i].kind_count);
+  for (size_t i = 0; i < plan->counter_count; i++) counter_free(&plan->counters[i]);
   for (size_t i = 0; i < plan->group_count; i++) group_free(&plan->groups[i]);
   for (size_t i = 0; i < plan->together_count; i++) moon_recipe_texts_free(plan->together[i].kinds, plan->together[i].kind_count);
   moon_free(plan->together);

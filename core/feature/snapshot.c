@@ -49,6 +49,7 @@ static void put_shape(const moon_state *state, moon_buf *out) {
     moon_put_u64(out, counter->group);
     moon_put_u64(out, (uint64_t)counter->half_life);
     moon_put_u64(out, counter->window_count ? (uint64_t)counter->windows[0] : 0);
+    moon_put_u64(out, counter->value ? moon_hash(counter->value, counter->items * sizeof *counter->value) : 0);
   }
   moon_put_u32(out, (uint32_t)state->group_count);
   for (size_t i = 0; i < state->group_count; i++) {
@@ -60,10 +61,14 @@ static void put_shape(const moon_state *state, moon_buf *out) {
   put_together_shape(state, out);
 }
 
-static void put_trend(moon_buf *out, const moon_trend *trend) {
+static void put_double(moon_buf *out, double x) {
   uint64_t bits;
-  memcpy(&bits, &trend->weight, sizeof bits);
+  memcpy(&bits, &x, sizeof bits);
   moon_put_u64(out, bits);
+}
+
+static void put_trend(moon_buf *out, const moon_trend *trend) {
+  put_double(out, trend->weight);
   moon_put_u64(out, (uint64_t)trend->time);
 }
 
@@ -90,6 +95,7 @@ static uint32_t *total_of(const moon_counter *counter, uint32_t row) { return mo
 
 static int64_t *last_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 static moon_trend *trend_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
+static moon_mean *mean_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 
 static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows) {
   for (uint32_t row = 0; row < rows; row++) {
@@ -98,6 +104,10 @@ static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows)
     moon_put_u32(out, *total_of(counter, row));
     if (counter->measure == MOON_MEASURE_LAST) moon_put_u64(out, (uint64_t)*last_of(counter, row));
     if (counter->measure == MOON_MEASURE_DECAY) put_trend(out, trend_of(counter, row));
+    if (counter->measure == MOON_MEASURE_MEAN) {
+      put_trend(out, &mean_of(counter, row)->weight);
+      put_double(out, mean_of(counter, row)->sum);
+    }
     if (counter->window_count) moon_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
   }
@@ -187,9 +197,15 @@ static moon_status get_users(moon_bytes *in, moon_state *state) {
   return in->failed ? bad("its users are cut off") : moon_ok();
 }
 
-static bool get_trend(moon_bytes *in, moon_trend *trend) {
+static double get_double(moon_bytes *in) {
   uint64_t bits = moon_get_u64(in);
-  memcpy(&trend->weight, &bits, sizeof bits);
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static bool get_trend(moon_bytes *in, moon_trend *trend) {
+  trend->weight = get_double(in);
   trend->time = (int64_t)moon_get_u64(in);
   return isfinite(trend->weight) && trend->weight >= 0;
 }
@@ -236,7 +252,7 @@ static moon_status get_times(moon_bytes *in, moon_state *state, moon_counter *co
     int64_t time = (int64_t)moon_get_u64(in);
     if (time == MOON_NULL_INT || time < last || time > state->clock) return bad("a counter's times are not in order");
     MOON_TRY(moon_counter_room(counter, &state->pool, row));
-    moon_counter_add(counter, row, last = time);
+    moon_counter_add(counter, row, last = time, 0);
   }
   *total_of(counter, row) = total;
   const int64_t *live;
@@ -266,6 +282,12 @@ static moon_status get_latest(moon_bytes *in, const moon_state *state, const moo
     moon_trend *trend = trend_of(counter, row);
     fine = get_trend(in, trend) && (any || trend->weight == 0);
     time = trend->time;
+  } else if (counter->measure == MOON_MEASURE_MEAN) {
+    moon_mean *mean = mean_of(counter, row);
+    fine = get_trend(in, &mean->weight) && (any ? mean->weight.weight > 0 : mean->weight.weight == 0);
+    mean->sum = get_double(in);
+    fine = fine && isfinite(mean->sum) && (any || mean->sum == 0);
+    time = mean->weight.time;
   } else {
     time = *last_of(counter, row) = (int64_t)moon_get_u64(in);
   }

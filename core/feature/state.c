@@ -93,6 +93,15 @@ static moon_status build_together(moon_state *state, const moon_feature_plan *pl
   return moon_ok();
 }
 
+static moon_status copy_values(moon_counter *counter, const moon_counter_spec *spec) {
+  if (!spec->value) return moon_ok();
+  counter->value = moon_alloc((spec->items ? spec->items : 1) * sizeof *counter->value);
+  if (!counter->value) return moon_fail(MOON_ENOMEM, "no memory for the values of %zu items", spec->items);
+  memcpy(counter->value, spec->value, spec->items * sizeof *counter->value);
+  counter->items = spec->items;
+  return moon_ok();
+}
+
 static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   size_t longest = longest_history(plan) * HISTORY_FACTOR;
   state->set_count = plan->counter_count + plan->bag_slots + plan->together_count;
@@ -113,6 +122,7 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
     counter->of_user = spec->of_user, counter->group = spec->group;
     counter->measure = spec->measure, counter->half_life = spec->half_life;
     MOON_TRY(fill_windows(counter, plan, i));
+    MOON_TRY(copy_values(counter, spec));
     moon_counter_place(counter, spec->group != SIZE_MAX ? &state->groups[spec->group].side
                                 : spec->of_user         ? &state->user_side
                                                         : &state->item_side);
@@ -134,7 +144,10 @@ moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out) {
 
 void moon_state_free(moon_state *state) {
   if (!state) return;
-  for (size_t i = 0; i < state->counter_count; i++) moon_free(state->counters[i].windows);
+  for (size_t i = 0; i < state->counter_count; i++) {
+    moon_free(state->counters[i].windows);
+    moon_free(state->counters[i].value);
+  }
   moon_free(state->counters);
   for (size_t i = 0; i < state->group_count; i++) moon_group_free(&state->groups[i]);
   moon_free(state->groups);
@@ -193,6 +206,7 @@ static void fold_item(moon_item_state *item, int64_t time) {
 
 /* The counter's row for the event; MOON_NONE where the event is nothing to it. */
 static uint32_t row_for(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
+  if (!moon_counter_wants(counter, item)) return MOON_NONE;
   if (counter->group != SIZE_MAX) return state->groups[counter->group].at;
   return counter->of_user ? user : item;
 }
@@ -203,7 +217,8 @@ static moon_status make_room(moon_state *state, const uint8_t *in_set, uint32_t 
   for (size_t i = 0; i < state->counter_count; i++) {
     const moon_counter *counter = &state->counters[i];
     if (!in_set[i]) continue;
-    if (counter->group != SIZE_MAX) MOON_TRY(moon_group_room(&state->groups[counter->group], user, item));
+    if (counter->group != SIZE_MAX && moon_counter_wants(counter, item))
+      MOON_TRY(moon_group_room(&state->groups[counter->group], user, item));
     uint32_t row = row_for(state, counter, user, item);
     if (row != MOON_NONE) MOON_TRY(moon_counter_room(counter, &state->pool, row));
   }
@@ -236,7 +251,8 @@ moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, ui
   for (size_t i = 0; i < state->group_count; i++) moon_group_keep(&state->groups[i]);
   for (size_t i = 0; i < state->counter_count; i++) {
     uint32_t row = in_set[i] ? row_for(state, &state->counters[i], user, item) : MOON_NONE;
-    if (row != MOON_NONE) moon_counter_add(&state->counters[i], row, time);
+    if (row == MOON_NONE) continue;
+    moon_counter_add(&state->counters[i], row, time, state->counters[i].value ? state->counters[i].value[item] : 0);
   }
   fold_together(state, in_set, user, item);
   moon_history_add(state, user, (moon_touch){time, item, kind});

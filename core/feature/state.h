@@ -6,6 +6,8 @@
 #ifndef MOON_FEATURE_STATE_H
 #define MOON_FEATURE_STATE_H
 
+#include <math.h>
+
 #include "feature/feature.h"
 
 /* ---- pool.c: arrays of 16 << k bytes cut from big chunks; a freed one waits for the next of its size ---------------------- */
@@ -48,6 +50,11 @@ typedef struct moon_trend { /* a count in which each event is worth half after a
 void moon_trend_add(moon_trend *trend, bool first, int64_t time, double half_life);
 double moon_trend_read(const moon_trend *trend, int64_t now, double half_life);
 
+typedef struct moon_mean { /* of values, each weighing half after a half-life */
+  moon_trend weight;
+  double sum; /* weighed, as of the weight's time */
+} moon_mean;
+
 /* 4 bytes an entity; with windows 20, 4 for each window, and 8 for each event in the widest (up to twice that with slack). */
 typedef struct moon_counter {
   moon_side *side;
@@ -55,9 +62,11 @@ typedef struct moon_counter {
   bool of_user;
   size_t group; /* SIZE_MAX: none */
   int64_t half_life;
+  double *value; /* [items] of a mean: what is measured, NaN: nothing */
+  size_t items;
   int64_t *windows; /* [window_count] widest first; none: totals only */
   size_t window_count;
-  size_t times; /* where in a row: a moon_times, or an int64_t (the last), or a moon_trend, by the measure */
+  size_t times; /* where in a row: a moon_times, or an int64_t (the last), or a moon_trend or a moon_mean, by the measure */
   size_t total; /* a uint32_t, every event ever; stays at 2^32 - 1 */
   size_t since; /* uint32_t [window_count], how many of the times had left the window at the newest event */
 } moon_counter;
@@ -65,7 +74,11 @@ typedef struct moon_counter {
 void moon_counter_place(moon_counter *counter, moon_side *side);
 /* Room for one more event of the row; then adding it cannot fail. */
 moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint32_t row);
-void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time);
+void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, double value); /* value: of a mean */
+/* Whether an event on the item is anything to the counter. */
+static inline bool moon_counter_wants(const moon_counter *counter, uint32_t item) {
+  return counter->measure != MOON_MEASURE_MEAN || (item < counter->items && !isnan(counter->value[item]));
+}
 /* The number of a window; window_count for 0, all time. */
 size_t moon_counter_window(const moon_counter *counter, int64_t window);
 /* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at
@@ -74,6 +87,7 @@ uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t no
 /* Whether there was an event, and when the newest was. Of a counter of last times, as is what follows of one that decays. */
 bool moon_counter_last(const moon_counter *counter, uint32_t row, int64_t *time);
 double moon_counter_trend(const moon_counter *counter, uint32_t row, int64_t now);
+double moon_counter_mean(const moon_counter *counter, uint32_t row); /* at any time; NaN where there was nothing */
 /* Asks for the memory that reading will need: depth 0, the row; later depth 1, its times. */
 void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth);
 /* The row's times that are in the widest window at its newest event. */

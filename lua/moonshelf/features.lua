@@ -150,10 +150,22 @@ function features.numeric(column)
   return feature(where, { op = "numeric", name = column, column = column })
 end
 
+--- A number column of the items over its mean among the items of the same value of another column: m.relative("price", "category") is
+--- 2 where the item costs twice what such things do.
+---@param column string
+---@param by string
+---@return moonshelf.Feature
+function features.relative(column, by)
+  local where = words.where("m.relative")
+  words.text(where, "m.relative", column)
+  words.text(where, "m.relative: by", by)
+  return feature(where, { op = "relative", name = ("relative(%s,%s)"):format(column, by), column = column, by = by })
+end
+
 ---------------------------------------------------------------------------------------------------- steps of a number
 
-local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
-  position = true, cooccurrence = true, column = true, formula = true }
+local NUMBERS = { numeric = true, relative = true, count = true, rate = true, decay = true, mean = true, recency = true, age = true,
+  clock = true, position = true, cooccurrence = true, column = true, formula = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -376,6 +388,28 @@ function features.decay(entity, kind, half_life, options)
   return feature(where, {
     op = "decay", name = past_name("decay", entity, kinds_name(list), o.by, half_life), entity = entity, kinds = list, by = o.by,
     half_life_us = span,
+  })
+end
+
+--- The mean of a number column over the items of the entity's events of these kinds: the price that a user looks at. With a half-life an
+--- event weighs half as much after each.
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param column string
+---@param options? { half_life: string?, by: string? }
+---@return moonshelf.Feature
+function features.mean(entity, kind, column, options)
+  local where = words.where("m.mean")
+  words.one_of(ENTITIES)(where, "m.mean: the first argument", entity)
+  local list = kinds(where, "m.mean: the event kind", kind)
+  words.text(where, "m.mean: the column", column)
+  local o = words.options(where, "m.mean", options, { half_life = { words.duration, default = 0 }, by = { by_of(entity) } })
+  if entity == "item" and not o.by then
+    words.fail(where, "m.mean: the %s of an item is the same in all its events; by = \"category\" takes the mean of such items", column)
+  end
+  return feature(where, {
+    op = "mean", name = past_name("mean", entity, kinds_name(list) .. "," .. column, o.by), entity = entity, kinds = list, column = column,
+    half_life_us = o.half_life, by = o.by,
   })
 end
 

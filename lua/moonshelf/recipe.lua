@@ -138,7 +138,7 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, tags = true, tfidf = true, numeric = true, age = true }
+local ITEM_OPS = { relative = true, mean = true, category = true, tags = true, tfidf = true, numeric = true, age = true }
 
 local FUNCTIONS = { column = true, formula = true }
 
@@ -171,9 +171,9 @@ end
 
 --- The columns of the items that a feature reads.
 local function columns_of(feature)
-  if feature.by and feature.by ~= "item" then return { feature.by } end
-  if ITEM_OPS[feature.op] then return { feature.column } end
   local out = {}
+  if feature.by and feature.by ~= "item" then out[1] = feature.by end
+  if ITEM_OPS[feature.op] then out[#out + 1] = feature.column end
   for _, column in ipairs(feature.columns or {}) do
     if column ~= "user" then out[#out + 1] = column end
   end

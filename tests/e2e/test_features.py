@@ -26,6 +26,8 @@ WORDS = """\
     m.recency("item", "purchase", { never = "30d" }), m.bucketize(m.recency("user", "view", { by = "item" }), { "1h", "1d" }, { dim = 2 }),
     m.hour { dim = 2, zone = "+01:00" }, m.weekday { dim = 2 }, m.age "made", m.log(m.position("place", { serving = 1 })),
     m.history("category", { last = 4 }), m.history("gap", { last = 5, dim = 2 }),
+    m.relative("price", "category"), m.mean("user", "view", "price", { half_life = "1d" }), m.log(m.mean("item", "any", "price", { by = "brand" })),
+    m.lua("dear", { "price", m.mean("user", "view", "price"), m.relative("price", "brand") }, function(x, usual, r) return x / usual + r end),
     m.cooccurrence("view", { last = 8 }), m.log(m.cooccurrence("any")),
     m.lua("title_length", function(item) return #item.title end), m.lua("shelf", function(item)
       if item.made then return item.price < 20 and "cheap" or "dear" end

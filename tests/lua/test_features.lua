@@ -107,6 +107,20 @@ t.test("what happened is counted by the item, by a column, with decay, since the
     kinds = { "purchase" }, steps = { { op = "clip", bounds = { 0, 1 } } }, name = "interacted_with(purchase)" })
 end)
 
+t.test("m.relative and m.mean compare numbers of items", function()
+  t.has(t.feature(m.relative("price", "category")), { op = "relative", name = "relative(price,category)", column = "price", by = "category" })
+  t.has(t.feature(m.mean("user", "view", "price")), { op = "mean", name = "mean(user,view,price)", entity = "user", kinds = { "view" },
+    column = "price", half_life_us = 0 })
+  t.has(t.feature(m.log(m.mean("item", "any", "price", { half_life = "7d", by = "category" }))),
+    { name = "log(mean(item,any,price,category))", half_life_us = 7 * DAY, by = "category", steps = { { op = "log" } } })
+  t.fails(function() m.mean("item", "view", "price") end, 'm.mean: the price of an item is the same in all its events; by = "category"')
+  t.fails(function() m.mean("user", "view") end, "m.mean: the column must be a string, got nothing")
+  t.fails(function() m.relative "price" end, "m.relative: by must be a string, got nothing")
+  t.fails(function() return t.recipe { features = { m.relative("price", "brand") } } end, "m.relative: the items have no column 'brand'")
+  t.fails(function() return t.recipe { features = { m.relative("prise", "category") } } end, "did you mean 'price'?")
+  t.fails(function() return t.recipe { features = { m.mean("user", "view", "prise", { by = "category" }) } } end, "m.mean: the items have no column 'prise'")
+end)
+
 t.test("m.cooccurrence says how many of the last items count", function()
   t.has(t.feature(m.cooccurrence "view"), { op = "cooccurrence", name = "cooccurrence(view)", kinds = { "view" }, last = 10, pairs = 1000000 })
   t.has(t.feature(m.log(m.cooccurrence({ "view", "cart" }, { last = 3, pairs = 5000 }))), { last = 3, pairs = 5000, steps = { { op = "log" } } })
