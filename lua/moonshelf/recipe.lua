@@ -344,6 +344,9 @@ local function compile(where, name, given)
   end
   if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
   check_label(o.label, columns)
+  if o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
+    words.fail(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+  end
   if training.weight then need(where, "train: weight", columns, training.weight, "the events have") end
   check_features(o.features, o.items, columns)
   check_output(where, o.model, training.loss)
