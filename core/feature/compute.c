@@ -234,7 +234,8 @@ static int64_t floored(int64_t x, int64_t by) {
 /* 1970 began on a Thursday. */
 static size_t hand_of_clock(const job *j, const moon_feature *feature, moon_cells out) {
   int64_t there;
-  if (__builtin_add_overflow(j->now, feature->span, &there)) there = j->now; /* the end of time is in UTC */
+  int64_t ahead = feature->zone ? moon_zone_offset(feature->zone, j->now) : feature->span;
+  if (__builtin_add_overflow(j->now, ahead, &there)) there = j->now; /* the end of time is in UTC */
   int64_t hours = floored(there, 3600 * MOON_SECOND), days = floored(hours, 24);
   float x = (float)(feature->weekday ? days + 3 - 7 * floored(days + 3, 7) + 1 : hours - 24 * days);
   memcpy(out.at, &x, sizeof x);

@@ -87,7 +87,8 @@ typedef struct moon_feature {
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
   double prior[2];
-  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
+  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset, where it has no */
+  moon_zone *zone;    /* CLOCK */
   bool weekday;       /* CLOCK: (else hour) */
   size_t position;    /* POSITION: which of the plan's */
   double serving;     /* POSITION: what it is in serving, and where an event has none */

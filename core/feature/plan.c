@@ -120,6 +120,9 @@ static moon_status read_clock(moon_plan_builder *b, moon_feature *f) {
   size_t at = moon_recipe_place(unit, units, 2);
   if (at == 2) return moon_recipe_unknown("clock", unit, units, 2);
   f->weekday = at == 1;
+  const json_t *zone = json_object_get(b->object, "zone");
+  if (zone && !json_is_string(zone)) return moon_fail(MOON_EINVAL, "zone must be a text");
+  if (zone) MOON_TRY(moon_zone_parse(json_string_value(zone), &f->zone));
   MOON_TRY(moon_recipe_whole(b, "zone_us", -86400 * MOON_SECOND, 86400 * MOON_SECOND, 0, &f->span));
   return moon_recipe_number(b, f);
 }
@@ -320,6 +323,7 @@ static void feature_free(moon_feature *f) {
   for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);
   moon_free(f->steps);
   moon_formula_free(f->formula);
+  moon_zone_free(f->zone);
 }
 
 void moon_feature_plan_free(moon_feature_plan *plan) {

@@ -2,6 +2,7 @@
 ---
 --- A feature is only named here. core/feature computes it, once for training and serving alike.
 
+local native = require "moonshelf.native"
 local words = require "moonshelf.words"
 local formula = require "moonshelf.formula"
 
@@ -253,14 +254,16 @@ end
 
 ---------------------------------------------------------------------------------------------------- time
 
---- "+01:00" -> microseconds east of UTC.
+--- "+01:00" -> microseconds east of UTC; "Europe/Amsterdam" -> its changes and its rule as text, which every machine reads the same.
 local function zone(where, what, value)
-  local sign, hours, minutes
-  if type(value) == "string" then sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$") end
-  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then
-    words.expect(where, what, 'an offset from UTC such as "+01:00"', value)
+  if type(value) ~= "string" then words.expect(where, what, 'a zone such as "+01:00" or "Europe/Amsterdam"', value) end
+  local sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$")
+  if sign and tonumber(hours) < 24 and tonumber(minutes) < 60 then
+    return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
   end
-  return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+  local text, why = native.zone(value)
+  if not text then words.fail(where, "%s: %s", what, why) end
+  return text
 end
 
 local CLOCK = { dim = EMBEDDING.dim, zone = { zone, default = 0 } }
@@ -270,7 +273,9 @@ local function clock(unit)
   return function(options)
     local where = words.where(word)
     local o = words.options(where, word, options, CLOCK)
-    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = o.zone, dim = o.dim })
+    local fixed = type(o.zone) == "number"
+    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = fixed and o.zone or nil, zone = not fixed and o.zone or nil,
+      dim = o.dim })
   end
 end
 

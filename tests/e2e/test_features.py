@@ -24,7 +24,7 @@ WORDS = """\
     m.rate("user", "purchase", "view", { by = "brand", over = "7d" }), m.interacted_with("purchase", { within = "7d" }),
     m.decay("item", "view", "1d"), m.decay("user", "any", "6h", { by = "category" }), m.recency("user", "any"),
     m.recency("item", "purchase", { never = "30d" }), m.bucketize(m.recency("user", "view", { by = "item" }), { "1h", "1d" }, { dim = 2 }),
-    m.hour { dim = 2, zone = "+01:00" }, m.weekday { dim = 2 }, m.age "made", m.log(m.position("place", { serving = 1 })),
+    m.hour { dim = 2, zone = "CET-1CEST,M3.5.0,M10.5.0/3" }, m.weekday { dim = 2, zone = "+01:00" }, m.age "made", m.log(m.position("place", { serving = 1 })),
     m.history("category", { last = 4 }), m.history("gap", { last = 5, dim = 2 }),
     m.relative("price", "category"), m.mean("user", "view", "price", { half_life = "1d" }), m.log(m.mean("item", "any", "price", { by = "brand" })),
     m.lua("dear", { "price", m.mean("user", "view", "price"), m.relative("price", "brand") }, function(x, usual, r) return x / usual + r end),

@@ -211,6 +211,25 @@ static void clock_tells_hour_and_weekday_in_its_zone(void **nothing) {
   world_free(w);
 }
 
+static void clock_follows_summer_time(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'clock','name':'h','unit':'hour','zone':'3600,228877200:7200;CET-1CEST,M3.5.0,M10.5.0/3',"
+                       "'steps':[{'op':'clip','bounds':[0,99]}]},"
+                       "{'op':'clock','name':'w','unit':'weekday','zone':'CET-1CEST,M3.5.0,M10.5.0/3','steps':[{'op':'clip','bounds':[0,99]}]}]");
+  static const struct { const char *time; float hour, weekday;
+  } cases[] = {{"2026-03-29T00:59:59Z", 1, 7}, {"2026-03-29T01:00:00Z", 3, 7}, {"2026-10-25T00:59:59Z", 2, 7}, {"2026-10-25T01:00:00Z", 2, 7},
+               {"2026-07-05T22:00:00Z", 0, 1}, {"2026-01-05T22:00:00Z", 23, 1}, {"1977-03-20T00:00:00Z", 1, 7}};
+  for (size_t i = 0; i < MANY(cases); i++) {
+    int64_t now;
+    float dense[2];
+    const uint32_t item = 0;
+    OK(moon_time_parse(cases[i].time, strlen(cases[i].time), &now));
+    moon_features_compute(w->features, w->state, MOON_NONE, NULL, &item, 1, now, &(moon_inputs){.dense = dense});
+    if (dense[0] != cases[i].hour || dense[1] != cases[i].weekday) fail_msg("%s: %g on day %g", cases[i].time, dense[0], dense[1]);
+  }
+  world_free(w);
+}
+
 static void age_is_counted_from_the_items_column(void **nothing) {
   (void)nothing;
   static const char csv[] = "item,made\na,1970-01-01T00:00:10Z\nb,\nc,1970-01-01T00:01:00Z\n";
@@ -471,6 +490,9 @@ static void wrong_features_of_the_past_are_refused(void **nothing) {
       {MOON_EINVAL, "never_us must be from 1", "[{'op':'recency','name':'x','entity':'user','never_us':0}]"},
       {MOON_EINVAL, "column weight of items.csv holds no times", "[{'op':'age','name':'x','column':'weight'}]"},
       {MOON_EINVAL, "there is no clock 'hours'; did you mean 'hour'?", "[{'op':'clock','name':'x','unit':'hours'}]"},
+      {MOON_EFORMAT, "'Europe/Amsterdam' is not a zone's changes and rule",
+       "[{'op':'clock','name':'x','unit':'hour','zone':'Europe/Amsterdam'}]"},
+      {MOON_EINVAL, "zone must be a text", "[{'op':'clock','name':'x','unit':'hour','zone':1}]"},
       {MOON_EINVAL, "zone_us must be from", "[{'op':'clock','name':'x','unit':'hour','zone_us':86400000001}]"},
   };
   moon_catalogue *catalogue = world_catalogue();
@@ -508,6 +530,7 @@ int main(void) {
       cmocka_unit_test(past_is_that_of_the_list_of_all_events),
       cmocka_unit_test(stranger_and_unknown_item_have_no_past),
       cmocka_unit_test(clock_tells_hour_and_weekday_in_its_zone),
+      cmocka_unit_test(clock_follows_summer_time),
       cmocka_unit_test(age_is_counted_from_the_items_column),
       cmocka_unit_test(position_is_the_events_in_training_and_a_constant_in_serving),
       cmocka_unit_test(snapshot_returns_with_pairs_times_and_trends),
