@@ -250,7 +250,7 @@ void moon_state_read_end(const moon_state *state);
 void moon_state_limit(moon_state *state, size_t bytes);
 typedef struct moon_state_memory {
   size_t bytes, limit;
-  size_t users, pairs;    /* that are there */
+  size_t users, pairs;    /* that are there; pairs of users that are not, until they are met */
   uint64_t users_dropped; /* because of the limit, or forgotten */
 } moon_state_memory;
 moon_state_memory moon_state_memory_now(const moon_state *state);
