@@ -39,14 +39,16 @@ static moon_status check_joined(const check_job *job, const moon_source_options 
 }
 
 static moon_status check_recipe_data(const check_job *job, moon_rejects *rejects) {
-  const json_t *sources = json_object_get(job->plan, "sources"), *items = json_object_get(sources, "items");
+  const json_t *sources = json_object_get(job->plan, "sources");
   moon_table *table = NULL, *events = NULL;
   moon_catalogue *catalogue = NULL;
   moon_feature_plan *features = NULL;
   moon_read_report report = {0};
   const moon_source_options options = {.data_dir = job->data_dir, .max_bad_rows = job->max_bad_rows, .rejects = rejects};
+  const moon_row_functions functions = moon_host_row_functions(job->host);
+  const moon_preprocess_options reach = {&functions, options};
   moon_status status = moon_ok();
-  if (items) MOON_GOTO(status, moon_source_read(items, &options, &table, &report), done);
+  MOON_GOTO(status, moon_items_read(job->plan, &reach, &table, &report), done);
   MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
   MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
   MOON_GOTO(status, moon_source_read(json_object_get(sources, "events"), &options, &events, &report), done);

@@ -145,12 +145,16 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, tags = true, tfidf = true, numeric = true, age = true }
+local ITEM_OPS = { relative = true, mean = true, category = true, tags = true, tfidf = true, numeric = true, age = true }
+
+local FUNCTIONS = { column = true, formula = true }
 
 --- The word that made the feature.
 local function word_of(feature)
+  local last = feature.steps and feature.steps[#feature.steps]
+  if FUNCTIONS[feature.op] and not last then return "m.lua" end
   if feature.op == "tags" and not feature.separator then return "m.words" end
-  return "m." .. (feature.steps and feature.steps[#feature.steps].op or feature.op)
+  return "m." .. (last and last.op or feature.op)
 end
 
 --- Everything that tells one feature from another.
@@ -164,7 +168,7 @@ local function identity(feature)
     for _, key in ipairs(words.keys(value)) do
       if not (skip and skip[key]) then
         parts[#parts + 1] = tostring(key)
-        walk(value[key])
+        walk(value[key], skip)
       end
     end
   end
@@ -174,9 +178,9 @@ end
 
 --- The columns of the items that a feature reads.
 local function columns_of(feature)
-  if feature.by and feature.by ~= "item" then return { feature.by } end
-  if ITEM_OPS[feature.op] then return { feature.column } end
   local out = {}
+  if feature.by and feature.by ~= "item" then out[1] = feature.by end
+  if ITEM_OPS[feature.op] then out[#out + 1] = feature.column end
   for _, column in ipairs(feature.columns or {}) do
     if column ~= "user" then out[#out + 1] = column end
   end
@@ -198,12 +202,43 @@ local function check_history(feature, features)
   if feature.of == "gap" then return end
   for _, other in ipairs(features) do
     if other.op == "id" and other.entity == "item" then known.item = true end
-    if other.op == "category" then known[other.column] = true end
+    if other.op == "category" or other.op == "column" then known[other.column] = true end
   end
   if known[feature.of or "item"] then return end
   if not feature.of then words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature') end
   words.fail(feature.where, "m.history shares the embeddings of m.category %q: add that feature%s", feature.of,
     words.hint(feature.of, words.keys(known)))
+end
+
+--- The columns of the items that functions make, each once, with its maker: a list of rules for the plan.
+local function made_columns(features, items)
+  local list, known = words.array {}, {}
+  local set = items and column_set(items) or {}
+  local function note(feature)
+    if feature.op ~= "column" then return end
+    local name, before = feature.column, known[feature.column]
+    if not items then words.fail(feature.where, "m.lua %q reads the items, but the recipe has no items = ...", name) end
+    if set[name] then words.fail(feature.where, "m.lua %q: the items have a column '%s'; choose another name", name, name) end
+    if before and before.fn ~= feature.fn then
+      words.fail(feature.where, "m.lua %q: another function makes '%s' (at %s)", name, name, before.where)
+    end
+    if before then return end
+    known[name] = { op = "map", column = name, fn = feature.fn, where = feature.where }
+    list[#list + 1] = known[name]
+  end
+  for _, feature in ipairs(features) do
+    note(feature)
+    for _, input in ipairs(feature.inputs or {}) do note(input) end
+  end
+  return list
+end
+
+--- Kinds and columns of a feature, and of what goes into it.
+local function check_feature(feature, set, events)
+  if not events.event then check_kinds(feature) end
+  check_columns(feature, set)
+  if feature.op == "position" then need(feature.where, word_of(feature), events, feature.column, "the events have") end
+  for _, input in ipairs(feature.inputs or {}) do check_feature(input, set, events) end
 end
 
 local function check_features(features, items, events)
@@ -215,9 +250,7 @@ local function check_features(features, items, events)
       words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
     seen[key] = feature.where
-    if not events.event then check_kinds(feature) end
-    check_columns(feature, set)
-    if feature.op == "position" then need(feature.where, word_of(feature), events, feature.column, "the events have") end
+    check_feature(feature, set, events)
     if feature.op == "history" then check_history(feature, features) end
   end
 end
@@ -249,6 +282,7 @@ local function input_names(features)
       set[feature.name], set[feature.name .. ".ids"], set.fields = true, true, true
     elseif feature.dim and feature.op ~= "tfidf" then
       set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
+      if feature.op == "column" then set.numbers = true end -- what it answers, only the data tell
     else
       set.numbers = true
     end
@@ -296,6 +330,17 @@ local function plain_list(list, functions)
   return out
 end
 
+--- Features as plain data; the functions that make columns stand with those.
+local function plain_features(features)
+  local out = words.array {}
+  for i, feature in ipairs(features) do
+    out[i] = plain(feature, {})
+    out[i].fn = nil
+    if feature.inputs then out[i].inputs = plain_features(feature.inputs) end
+  end
+  return out
+end
+
 local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
   local training = o.train or train(where, "train", {})
@@ -306,17 +351,22 @@ local function compile(where, name, given)
   end
   if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
   check_label(o.label, columns)
+  if o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
+    words.fail(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+  end
   if training.weight then need(where, "train: weight", columns, training.weight, "the events have") end
   check_features(o.features, o.items, columns)
   check_output(where, o.model, training.loss)
   check_inputs({ o.model }, input_names(o.features))
+  local made = made_columns(o.features, o.items)
   local functions = {}
   local plan = {
     name = name, version = 1, where = where,
     sources = { events = plain(o.events, functions), items = o.items and plain(o.items, functions) },
     preprocess = plain_list(o.preprocess, functions),
+    item_columns = #made > 0 and plain_list(made, functions) or nil,
     label = plain(o.label, functions),
-    features = plain_list(o.features, functions),
+    features = plain_features(o.features),
     state = o.state,
     model = plain(o.model, functions),
     train = plain_train(training, functions),
