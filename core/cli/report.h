@@ -6,5 +6,6 @@
 
 void cli_report_data(const moon_dataset *dataset);   /* stderr: rows read, rejected, dropped by each rule */
 void cli_report_metrics(const json_t *metrics);      /* stdout: a table, the model beside the baselines */
+void cli_print_tree(const json_t *tree);             /* stdout: {"text","where","children"} with its branches */
 
 #endif

@@ -139,6 +139,12 @@ typedef struct moon_feature_plan {
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
 void moon_feature_plan_free(moon_feature_plan *plan);
+/* What the plan takes (describe.c). New reference:
+ *   {"features":[{"name","text","type":"number"|"id"|"bag","where","slots","dim","counters":[1,..],"ns"}],
+ *    "counters":[{"text","features":["price",..],"bytes","event_bytes"}],
+ *    "cost":{"row_bytes","numbers","ids","bags": of a row of inputs; "user_bytes","item_bytes","pair_bytes": of the state, without what
+ *            grows with events; "event_bytes": an event within all windows; "candidate_ns"}} */
+moon_status moon_feature_plan_describe(const moon_feature_plan *plan, json_t **out);
 
 /* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */
 

@@ -90,7 +90,18 @@ void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn) {
 
 /* ---- open and close */
 
+/* Lua: ("error" or "warning", text) */
+static int note(lua_State *L) {
+  bool error = !strcmp(luaL_checkstring(L, 1), "error");
+  moon_tell(moon_host_of(L)->options.findings, error, luaL_checkstring(L, 2));
+  return 0;
+}
+
 static int open_body(lua_State *L) {
+  if (moon_host_of(L)->options.findings) {
+    lua_pushcfunction(L, note);
+    lua_setfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);
+  }
   moon_sandbox_open(L);
   moon_lua_cursor_register(L);
   moon_lua_slate_register(L);
@@ -151,6 +162,14 @@ static const char *expected_of(const char *kind) {
   return strcmp(kind, "site") ? "m.recipe \"name\" { ... }" : "m.site { ... }";
 }
 
+/* Whether what the script gave back only stands for it: its errors were told of. */
+static bool is_stand_in(lua_State *L) {
+  if (!lua_istable(L, -1) || luaL_getmetafield(L, -1, "__name") == LUA_TNIL) return false;
+  bool is = lua_type(L, -1) == LUA_TSTRING && !strcmp(lua_tostring(L, -1), MOON_STAND_IN);
+  lua_pop(L, 1);
+  return is;
+}
+
 /* What the script gave back has to be the result userdata of this kind. */
 static void check_result(lua_State *L, load_args *args) {
   const char *file = args->host->file;
@@ -169,6 +188,7 @@ static int load_body(lua_State *L) {
   load_args *args = lua_touserdata(L, 1);
   moon_load_chunk(L, args->host->file, args->source, args->n);
   lua_call(L, 0, 1);
+  if (args->host->options.findings && is_stand_in(L)) return 0;
   check_result(L, args);
   lua_getiuservalue(L, -1, 2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);

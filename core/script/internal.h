@@ -12,6 +12,8 @@
 #include "script/script.h"
 
 #define MOON_RESULT_TYPE "moonshelf.result" /* what m.recipe and m.site return; user values: plan, functions */
+#define MOON_NOTE_KEY "moonshelf.note"      /* registry: (level, text), there while a script is checked */
+#define MOON_STAND_IN "moonshelf.stand_in"  /* the __name of what stands for a word that failed then (words.lua) */
 #define MOON_HOOK_STEPS 200                 /* VM instructions between two looks at the budget */
 
 typedef struct moon_slate_backup { /* a slate as it was before a policy, to put back where it fails */
