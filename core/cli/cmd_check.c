@@ -123,9 +123,9 @@ static void check(check_job *job) {
       !fine(job, moon_host_load(job->host, job->path, &job->kind, &job->plan)) || !job->plan)
     return;
   bool recipe = !strcmp(job->kind, "recipe");
-  if (!job->errors) fine(job, (recipe ? moon_recipe_describe : moon_site_describe)(job->plan, &job->described));
   if (recipe && job->data_dir) check_data(job);
   if (!recipe && job->bundle_path) check_bundle(job);
+  if (!job->errors) fine(job, (recipe ? moon_recipe_describe : moon_site_describe)(job->plan, &job->described));
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------------------- */

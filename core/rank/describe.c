@@ -79,24 +79,30 @@ static void wipe(sketch *s) {
 
 /* ---- the tree ------------------------------------------------------------------------------------------------------------- */
 
-/* A node's new child with this text, which it takes; NULL, and a NULL parent, without memory. */
-static json_t *grow(json_t *parent, moon_buf *text, const char *where) {
-  json_t *child =
-      json_pack("{s:s, s:s, s:[]}", "text", text->data && !text->failed ? text->data : "", "where", where, "children");
+json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed) {
+  json_t *node =
+      text->failed ? NULL : json_pack("{s:s, s:s, s:[]}", "text", text->data ? text->data : "", "where", where, "children");
   moon_buf_free(text);
-  return json_array_append_new(json_object_get(parent, "children"), child) ? NULL : child;
+  if (node && parent && json_array_append_new(json_object_get(parent, "children"), node)) node = NULL;
+  if (!node) *failed = true;
+  return node;
 }
 
-__attribute__((format(printf, 3, 4))) static json_t *add(json_t *parent, const char *where, const char *format, ...) {
+typedef struct tree {
+  json_t *root;
+  bool failed;
+} tree;
+
+__attribute__((format(printf, 4, 5))) static json_t *add(tree *t, json_t *parent, const char *where, const char *format, ...) {
   char text[400];
+  moon_buf copy = {0};
   va_list args;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  text[moon_utf8_prefix(text, strlen(text))] = 0;
-  moon_buf copy = {0};
-  moon_buf_puts(&copy, text);
-  return grow(parent, &copy, where);
+  moon_buf_add(&copy, text, moon_utf8_prefix(text, strlen(text)));
+  moon_buf_add(&copy, "", 1);
+  return moon_tree_add(parent, &copy, where, &t->failed);
 }
 
 static void put_list(moon_buf *out, const json_t *list) {
@@ -107,17 +113,17 @@ static void put_list(moon_buf *out, const json_t *list) {
       moon_buf_printf(out, "%s %s", i ? "," : "", json_is_string(item) ? json_string_value(item) : "");
 }
 
-static void add_source(json_t *root, const char *name, const json_t *source) {
+static void add_source(tree *t, const char *name, const json_t *source) {
   const json_t *column;
   moon_buf text = {0};
   size_t i;
   if (!source) return;
   moon_buf_printf(&text, "%s:", name);
   if (strcmp(text_of(source, "format"), "postgres")) put_list(&text, json_object_get(source, "file"));
-  json_t *node = grow(root, &text, text_of(source, "where"));
+  json_t *node = moon_tree_add(t->root, &text, text_of(source, "where"), &t->failed);
   json_array_foreach(json_object_get(source, "columns"), i, column) {
     const char *type = text_of(column, "type"), *from = text_of(column, "from");
-    add(node, text_of(column, "where"), "%s%s%s%s%s%s", text_of(column, "name"), *type ? ": " : "", type,
+    add(t, node, text_of(column, "where"), "%s%s%s%s%s%s", text_of(column, "name"), *type ? ": " : "", type,
         strcmp(from, text_of(column, "name")) ? " (" : "", strcmp(from, text_of(column, "name")) ? from : "",
         strcmp(from, text_of(column, "name")) ? ")" : "");
   }
@@ -129,11 +135,11 @@ static void put_name(moon_buf *out, const json_t *value, const char *key) {
 }
 
 /* "drop_missing user, item", "map event", "join users.csv on user" */
-static void add_rules(json_t *root, const json_t *rules) {
+static void add_rules(tree *t, const json_t *rules) {
   static const char *const lists[] = {"values", "types", "names", "zones"};
   const json_t *rule, *entry;
   size_t i, k;
-  json_t *node = json_array_size(rules) ? add(root, "", "rules") : NULL;
+  json_t *node = json_array_size(rules) ? add(t, t->root, "", "rules") : NULL;
   json_array_foreach(rules, i, rule) {
     moon_buf text = {0};
     moon_buf_puts(&text, text_of(rule, "op"));
@@ -143,11 +149,11 @@ static void add_rules(json_t *root, const json_t *rules) {
     put_list(&text, json_object_get(rule, "columns"));
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
       json_array_foreach(json_object_get(rule, lists[l]), k, entry) put_name(&text, entry, "column");
-    grow(node, &text, text_of(rule, "where"));
+    moon_tree_add(node, &text, text_of(rule, "where"), &t->failed);
   }
 }
 
-static void add_label(json_t *root, const json_t *label) {
+static void add_label(tree *t, const json_t *label) {
   moon_buf text = {0};
   json_int_t within = json_integer_value(json_object_get(label, "within_us"));
   moon_buf_puts(&text, "label:");
@@ -161,20 +167,20 @@ static void add_label(json_t *root, const json_t *label) {
   }
   if (json_integer_value(json_object_get(label, "negatives")))
     moon_buf_printf(&text, "; %lld sampled negatives each", (long long)json_integer_value(json_object_get(label, "negatives")));
-  grow(root, &text, text_of(label, "where"));
+  moon_tree_add(t->root, &text, text_of(label, "where"), &t->failed);
 }
 
-static void add_features(json_t *root, const json_t *described) {
+static void add_features(tree *t, const json_t *described) {
   const json_t *feature, *counter;
   size_t i;
-  json_t *node = add(root, "", "features");
+  json_t *node = add(t, t->root, "", "features");
   json_array_foreach(json_object_get(described, "features"), i, feature)
-      add(node, text_of(feature, "where"), "%s: %s; ~%.0f ns", text_of(feature, "name"), text_of(feature, "text"),
+      add(t, node, text_of(feature, "where"), "%s: %s; ~%.0f ns", text_of(feature, "name"), text_of(feature, "text"),
           json_number_value(json_object_get(feature, "ns")));
-  node = json_array_size(json_object_get(described, "counters")) ? add(root, "", "counters") : NULL;
+  node = json_array_size(json_object_get(described, "counters")) ? add(t, t->root, "", "counters") : NULL;
   json_array_foreach(json_object_get(described, "counters"), i, counter) {
     json_int_t each = json_integer_value(json_object_get(counter, "event_bytes"));
-    add(node, "", "%zu: %s; %lld bytes each%s", i + 1, text_of(counter, "text"),
+    add(t, node, "", "%zu: %s; %lld bytes each%s", i + 1, text_of(counter, "text"),
         (long long)json_integer_value(json_object_get(counter, "bytes")), each ? ", 8 an event" : "");
   }
 }
@@ -187,22 +193,22 @@ static size_t layer_weights(const moon_model *model) {
   return sum;
 }
 
-static moon_status add_model(json_t *root, const sketch *s) {
+static moon_status add_model(tree *t, const sketch *s) {
   moon_buf layers = {0};
   moon_status status = moon_module_summary(s->model->module, &layers);
-  json_t *node = add(root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
+  json_t *node = add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
                      s->model->infer ? "compiled for scoring" : "scored on a tape");
   char *rest = NULL;
   for (char *line = layers.data && !status.code ? strtok_r(layers.data, "\n", &rest) : NULL; line && rest && *rest;
        line = strtok_r(NULL, "\n", &rest))
-    add(node, "", "%s", line); /* without the sum at the end */
+    add(t, node, "", "%s", line); /* without the sum at the end */
   for (size_t i = 0; i < s->features->feature_count; i++) {
     const moon_feature *f = &s->features->features[i];
     if (!f->dim) continue;
     if (f->rows)
-      add(node, f->where, "table %s: %zu x %zu, %zu weights", f->name, f->rows, f->dim, f->rows * f->dim);
+      add(t, node, f->where, "table %s: %zu x %zu, %zu weights", f->name, f->rows, f->dim, f->rows * f->dim);
     else
-      add(node, f->where, "table %s: N x %zu, N - 1 of which the training part has", f->name, f->dim);
+      add(t, node, f->where, "table %s: N x %zu, N - 1 of which the training part has", f->name, f->dim);
   }
   moon_buf_free(&layers);
   return status;
@@ -222,39 +228,42 @@ static long long whole(const json_t *object, const char *key) {
   return (long long)json_integer_value(json_object_get(object, key));
 }
 
-static void add_cost(json_t *root, const json_t *cost) {
-  json_t *node = add(root, "", "cost"), *model = json_object_get(cost, "model_us");
-  add(node, "", "a row of inputs: %lld bytes (numbers: %lld, ids: %lld, bags: %lld)", whole(cost, "row_bytes"),
+static void add_cost(tree *t, const json_t *cost) {
+  json_t *node = add(t, t->root, "", "cost"), *model = json_object_get(cost, "model_us");
+  add(t, node, "", "a row of inputs: %lld bytes (numbers: %lld, ids: %lld, bags: %lld)", whole(cost, "row_bytes"),
       whole(cost, "numbers"), whole(cost, "ids"), whole(cost, "bags"));
-  add(node, "", "state: %lld bytes a user, the id, and 16 for each item and event they touch", whole(cost, "user_bytes"));
-  add(node, "", "state: %lld bytes an item", whole(cost, "item_bytes"));
-  if (whole(cost, "pair_bytes")) add(node, "", "state: %lld bytes for a pair in every group", whole(cost, "pair_bytes"));
+  add(t, node, "", "state: %lld bytes a user, the id, and 16 for each item and event they touch", whole(cost, "user_bytes"));
+  add(t, node, "", "state: %lld bytes an item", whole(cost, "item_bytes"));
+  if (whole(cost, "pair_bytes")) add(t, node, "", "state: %lld bytes for a pair in every group", whole(cost, "pair_bytes"));
   if (whole(cost, "event_bytes"))
-    add(node, "", "state: up to %lld bytes for an event within the windows", whole(cost, "event_bytes"));
-  add(node, "", "a request of %d candidates: about %.0f us for the features", CANDIDATES,
+    add(t, node, "", "state: up to %lld bytes for an event within the windows", whole(cost, "event_bytes"));
+  add(t, node, "", "a request of %d candidates: about %.0f us for the features", CANDIDATES,
       json_number_value(json_object_get(cost, "features_us")));
   if (model)
-    add(node, "", "a request of %d candidates: about %.0f us for the layers, on one core", CANDIDATES, json_number_value(model));
+    add(t, node, "", "a request of %d candidates: about %.0f us for the layers, on one core", CANDIDATES,
+        json_number_value(model));
+}
+
+static moon_status draw_tree(const json_t *plan, const sketch *s, const json_t *described, tree *t) {
+  const json_t *sources = json_object_get(plan, "sources");
+  t->root = add(t, NULL, text_of(plan, "where"), "recipe %s", text_of(plan, "name"));
+  add_source(t, "events", json_object_get(sources, "events"));
+  add_source(t, "items", json_object_get(sources, "items"));
+  add_rules(t, json_object_get(plan, "preprocess"));
+  add_label(t, json_object_get(plan, "label"));
+  add_features(t, described);
+  MOON_TRY(add_model(t, s));
+  add_cost(t, json_object_get(described, "cost"));
+  return t->failed ? moon_fail(MOON_ENOMEM, "no memory to describe a plan") : moon_ok();
 }
 
 static moon_status describe(const json_t *plan, const sketch *s, json_t **out) {
-  json_t *described, *sources = json_object_get(plan, "sources");
-  MOON_TRY(moon_feature_plan_describe(s->features, &described));
-  json_t *root =
-      json_pack("{s:s+, s:s, s:[]}", "text", "recipe ", text_of(plan, "name"), "where", text_of(plan, "where"), "children");
-  json_t *cost = json_object_get(described, "cost");
-  add_source(root, "events", json_object_get(sources, "events"));
-  add_source(root, "items", json_object_get(sources, "items"));
-  add_rules(root, json_object_get(plan, "preprocess"));
-  add_label(root, json_object_get(plan, "label"));
-  add_features(root, described);
-  moon_status status = add_model(root, s);
-  add_times(cost, s);
-  add_cost(root, cost);
-  *out = json_pack("{s:o, s:O, s:O, s:O}", "tree", root, "cost", cost, "features", json_object_get(described, "features"),
-                   "counters", json_object_get(described, "counters"));
-  json_decref(described);
-  if (!status.code && !*out) status = moon_fail(MOON_ENOMEM, "no memory to describe a plan");
+  tree t = {0};
+  MOON_TRY(moon_feature_plan_describe(s->features, out));
+  add_times(json_object_get(*out, "cost"), s);
+  moon_status status = draw_tree(plan, s, *out, &t);
+  if (!status.code && json_object_set(*out, "tree", t.root)) status = moon_fail(MOON_ENOMEM, "no memory to describe a plan");
+  json_decref(t.root);
   if (!status.code) return status;
   json_decref(*out);
   *out = NULL;

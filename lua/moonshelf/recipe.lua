@@ -84,8 +84,8 @@ local function train(where, what, value)
   local o = words.options(where, what, value, TRAIN)
   if o.split and o.validation then words.complain(where, "%s: give split or validation, not both", what) end
   if o.positive_weight and o.loss == "mse" then words.complain(where, '%s: positive_weight is for the loss "bce"', what) end
-  local parts = words.known(o.split) or (words.known(o.validation) and { by = "time", parts = words.array { 1 - o.validation, o.validation, 0.0 } })
-    or default_split()
+  local share = words.known(o.validation)
+  local parts = words.known(o.split) or (share and { by = "time", parts = words.array { 1 - share, share, 0.0 } }) or default_split()
   local optimizer = {}
   for key, option in pairs(words.known(o.optimizer) or nn.adam {}) do
     if key ~= "where" then optimizer[key] = option end

@@ -29,11 +29,11 @@ end
 ---------------------------------------------------------------------------------------------------- rows
 
 --- Drop the rows where one of these columns is empty.
----@param columns moonshelf.Text
+---@param names moonshelf.Text
 ---@return moonshelf.Rule
-function rules.drop_missing(columns)
+function rules.drop_missing(names)
   local where = words.where("m.drop_missing")
-  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
+  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", names) })
 end
 
 --- Keep the rows for which the function answers true.
@@ -45,11 +45,11 @@ function rules.filter(fn)
 end
 
 --- Keep the first of the rows that agree in these columns.
----@param columns moonshelf.Text
+---@param names moonshelf.Text
 ---@return moonshelf.Rule
-function rules.dedupe(columns)
+function rules.dedupe(names)
   local where = words.where("m.dedupe")
-  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
+  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", names) })
 end
 
 local K_CORE = { user = { words.integer(1) }, item = { words.integer(1) } }

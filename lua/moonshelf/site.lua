@@ -96,7 +96,9 @@ function site.page(given)
     if words.kind(slot) ~= "a slot" then
       words.expect(where, ("m.page: slot %d"):format(i), 'a slot such as m.slot "hero" { ... }', slot)
     end
-    if seen[slot.name] then words.complain(slot.where, "there are two slots %q on the page (the first at %s)", slot.name, seen[slot.name]) end
+    if seen[slot.name] then
+      words.complain(slot.where, "there are two slots %q on the page (the first at %s)", slot.name, seen[slot.name])
+    end
     seen[slot.name] = slot.where
     return slot
   end)
