@@ -31,20 +31,20 @@ static void try_page(check *c, const char *name, json_t *page, json_t *slots) {
   json_decref(plan);
 }
 
-/* A copy of the slot with these of its policies; takes them. */
-static json_t *slot_with(const json_t *slot, json_t *policies) {
-  json_t *copy = json_copy((json_t *)slot);
-  if (copy && policies && !json_object_set_new(copy, "policies", policies)) return copy;
-  json_decref(copy);
-  return NULL;
-}
-
+/* The slot without its policies, and each of them in a slot that has nothing else to be wrong. */
 static void check_slot(check *c, const char *name, const json_t *slot) {
-  json_t *policy;
+  json_t *policy, *bare = json_copy((json_t *)slot);
   size_t i;
-  try_page(c, name, json_object(), json_pack("[o]", slot_with(slot, json_array())));
+  if (!json_is_object(slot)) {
+    json_decref(bare);
+    return;
+  }
+  json_object_del(bare, "policies");
+  try_page(c, name, json_object(), json_pack("[o]", bare));
   json_array_foreach(json_object_get(slot, "policies"), i, policy)
-      try_page(c, name, json_object(), json_pack("[o]", slot_with(slot, json_pack("[O]", policy))));
+      try_page(c, name, json_object(),
+               json_pack("[{s:s, s:s, s:[{s:s}], s:[O]}]", "name", "slot", "where", moon_plan_where(slot, "site"), "sources",
+                         "type", "popular", "policies", policy));
 }
 
 /* Kinds that nobody has done, and the bundle's recipe does not name: a slip, or a shop that is new. */
@@ -73,9 +73,7 @@ moon_status moon_site_check(const json_t *plan, const moon_bundle *bundle, const
   json_object_foreach(surfaces, name, page) {
     json_t *slots = json_object_get(page, "slots");
     if (c.stop.code || !json_array_size(slots)) continue;
-    static const char plain[] = "popular"; /* whatever the slots are: the page alone */
-    json_t *stub = json_pack("{s:s, s:[{s:s}]}", "name", "slot", "sources", "type", plain);
-    try_page(&c, name, json_copy(page), json_pack("[o]", stub));
+    try_page(&c, name, json_copy(page), json_pack("[{s:s, s:[{s:s}]}]", "name", "slot", "sources", "type", "popular"));
     check_exclusions(&c, page);
     json_array_foreach(slots, i, slot) check_slot(&c, name, slot);
   }

@@ -101,6 +101,8 @@ static int open_body(lua_State *L) {
   if (moon_host_of(L)->options.findings) {
     lua_pushcfunction(L, note);
     lua_setfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);
+    lua_pushcfunction(L, moon_budget_pcall);
+    lua_setfield(L, LUA_REGISTRYINDEX, MOON_PCALL_KEY);
   }
   moon_sandbox_open(L);
   moon_lua_cursor_register(L);

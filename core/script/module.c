@@ -119,6 +119,8 @@ int moon_lua_open(lua_State *L) {
   lua_setfield(L, -2, "version");
   lua_getfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);
   lua_setfield(L, -2, "note");
+  lua_getfield(L, LUA_REGISTRYINDEX, MOON_PCALL_KEY);
+  lua_setfield(L, -2, "pcall");
   moon_lua_tensor_push(L);
   lua_setfield(L, -2, "tensor");
   moon_lua_tape_push(L);

@@ -237,7 +237,7 @@ local function split(where, what, given)
 end
 
 --- Layers one after the other: a model, or a part of one.
----@param layers moonshelf.Layer[]  and options: freeze, share, input
+---@param layers moonshelf.Layers
 ---@return moonshelf.Model
 function nn.sequential(layers)
   local where = words.where("m.nn.sequential")
@@ -248,7 +248,7 @@ function nn.sequential(layers)
 end
 
 --- What comes in, plus what layers make of it (He et al. 2016).
----@param layers moonshelf.Layer[]  and options: freeze, share, input
+---@param layers moonshelf.Layers
 ---@return moonshelf.Layer
 function nn.residual(layers)
   local where = words.where("m.nn.residual")
@@ -257,7 +257,7 @@ function nn.residual(layers)
 end
 
 --- Branches on one input, their results side by side, or with merge = "sum" added.
----@param layers moonshelf.Layer[]  and options: merge, freeze, share, input
+---@param layers moonshelf.Branches
 ---@return moonshelf.Layer
 function nn.parallel(layers)
   local where = words.where("m.nn.parallel")

@@ -20,9 +20,11 @@
 ---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity")?, power: number? }
 ---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
----@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
+---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.Branches { [integer]: moonshelf.Layer|moonshelf.Model, merge: ("concat"|"sum")?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
 ---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
@@ -216,7 +218,6 @@ function clock:date() end
 ---@alias moonshelf.Positions moonshelf.Tensor|integer[]
 ---@alias moonshelf.Dtype "f32"|"f64"
 ---@alias moonshelf.TapeOptions { seed: integer?, training: boolean?, checks: boolean?, keep_grads: boolean? }
----@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
 ---@alias moonshelf.Form { [integer]: integer, ids: integer? }
 ---@alias moonshelf.BuildOptions { inputs: moonshelf.Form|table<string, moonshelf.Form>, seed: integer?, dtype: moonshelf.Dtype? }
 ---@alias moonshelf.Sequence { [1]: moonshelf.Tensor, lengths: moonshelf.Positions }

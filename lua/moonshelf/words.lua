@@ -15,6 +15,7 @@ words.array = native.array --- marks a table as a JSON array, so that an empty o
 
 ---@type fun(level: "error"|"warning", text: string)?
 local note = native.note
+local pcall = native.pcall or pcall -- a spent budget is not to be caught
 
 ---------------------------------------------------------------------------------------------------- places and errors
 
@@ -223,11 +224,12 @@ function words.quote(text)
   return ("%q"):format(text)
 end
 
---- What a value is, for "expected ..., got ...".
+--- What a value is, for "expected ..., got ...". Of a stand-in nothing is to be said.
 ---@param value any
 ---@return string
 function words.describe(value)
   local kind = type(value)
+  if value == STAND_IN then error(FAILED, 0) end -- told of already
   if kind_of[value] then return kind_of[value] end
   if kind == "nil" then return "nothing" end
   if kind == "string" then return "the string " .. words.quote(value) end
@@ -255,7 +257,6 @@ end
 ---@param expected string
 ---@param value any
 function words.expect(where, what, expected, value)
-  if value == STAND_IN then error(FAILED, 0) end -- told of already
   words.fail(where, "%s must be %s, got %s", what, expected, words.describe(value))
 end
 
