@@ -41,7 +41,7 @@ static moon_status evaluate(evaluate_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress,
-                                  .vocab_of = job->bundle};
+                                  .vocabs = job->bundle->vocabs};
   MOON_TRY(moon_dataset_new(job->bundle->plan, &options, &job->dataset));
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->bundle->plan, "train"), "seed"));
   moon_evaluate_options how = {.max_users = job->max_users, .progress = &job->bar.progress};

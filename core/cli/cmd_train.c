@@ -30,7 +30,7 @@ typedef struct train_job {
   size_t epochs, seed, max_bad_rows, threads, checkpoint_every, memory;
   bool has_seed, resume;
   moon_host *host;
-  json_t *plan, *metrics;
+  json_t *plan, *metrics, *warnings;
   moon_buf source;
   moon_dataset *dataset;
   moon_model *model;
@@ -45,6 +45,7 @@ static void job_close(train_job *job) {
   moon_dataset_free(job->dataset);
   moon_buf_free(&job->source);
   json_decref(job->metrics);
+  json_decref(job->warnings);
   json_decref(job->plan);
   moon_free(job->default_checkpoint);
   moon_host_close(job->host);
@@ -80,6 +81,8 @@ static moon_status read_data(train_job *job) {
   MOON_TRY(status.code ? status : closed);
   cli_progress_end(&job->bar);
   cli_report_data(job->dataset);
+  MOON_TRY(moon_suspects(job->dataset, &job->warnings));
+  cli_report_findings(stderr, job->warnings);
   return moon_ok();
 }
 
@@ -166,8 +169,8 @@ static json_t *memory_json(void) {
 
 static int print_json(const train_job *job) {
   return cli_print_json(json_pack(
-      "{s:s, s:O, s:o, s:I, s:o, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
-      moon_dataset_report(job->dataset, true), "parameters", (json_int_t)moon_model_params(job->model), "memory", memory_json(), "fit",
+      "{s:s, s:O, s:o, s:O, s:I, s:o, s:{s:I, s:I, s:I, s:f, s:f, s:o, s:o}}", "bundle", job->out, "metrics", job->metrics, "data",
+      moon_dataset_report(job->dataset, true), "warnings", job->warnings, "parameters", (json_int_t)moon_model_params(job->model), "memory", memory_json(), "fit",
       "epochs",
       (json_int_t)job->fit.epochs_run, "best_epoch", (json_int_t)job->fit.best_epoch, "steps", (json_int_t)job->fit.steps, "seconds",
       job->fit.seconds, "examples_per_second", job->fit.examples_per_second, "train_loss",

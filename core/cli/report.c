@@ -2,7 +2,6 @@
 #include "cli/report.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static void report_file(const char *what, const moon_read_report *report) {
@@ -38,6 +37,14 @@ void cli_report_data(const moon_dataset *dataset) {
   report_file("events", &dataset->events_report);
   for (size_t i = 0; i < dataset->rule_count; i++) report_rule(&dataset->rules[i]);
   report_log(&dataset->log->report);
+}
+
+void cli_report_findings(FILE *to, const json_t *findings) {
+  const json_t *finding;
+  size_t i;
+  json_array_foreach(findings, i, finding)
+    fprintf(to, "%s: %s: %s\n", json_string_value(json_object_get(finding, "place")), json_string_value(json_object_get(finding, "level")),
+           json_string_value(json_object_get(finding, "message")));
 }
 
 static void print_cell(const json_t *value) {

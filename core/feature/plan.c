@@ -649,6 +649,11 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   return status;
 }
 
+moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state) {
+  const char *where = json_string_value(json_object_get(state, "where"));
+  return moon_wrap(whole(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &plan->ttl), "%s", where ? where : "recipe");
+}
+
 void moon_feature_plan_free(moon_feature_plan *plan) {
   if (!plan) return;
   for (size_t i = 0; i < plan->feature_count; i++) {

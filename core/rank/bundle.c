@@ -18,17 +18,11 @@ static moon_status read_file(const char *folder, const char *name, size_t limit,
   return status;
 }
 
-static moon_status parse_json(const moon_buf *bytes, json_t **out) {
-  json_error_t error;
-  *out = json_loadb(bytes->data ? bytes->data : "", bytes->n, 0, &error);
-  return *out ? moon_ok() : moon_fail(MOON_EFORMAT, "line %d: %s", error.line, error.text);
-}
-
 static moon_status read_manifest(const char *path, json_t **out) {
   moon_buf buf = {0};
   moon_status status = read_file(path, MOON_BUNDLE_MANIFEST, MANIFEST_LIMIT, &buf);
   if (status.code) status = moon_wrap(status, "%s is not a bundle", path);
-  else status = moon_wrap(parse_json(&buf, out), "%s/%s", path, MOON_BUNDLE_MANIFEST);
+  else status = moon_wrap(moon_bundle_parse_json(&buf, out), "%s/%s", path, MOON_BUNDLE_MANIFEST);
   moon_buf_free(&buf);
   if (status.code) return status;
   const char *format = json_string_value(json_object_get(*out, "format"));
@@ -59,28 +53,6 @@ static moon_status read_checked(const char *path, const json_t *manifest, moon_b
 
 /* ---- parts ------------------------------------------------------------------------------------------------------------------ */
 
-static moon_status load_vocabs(moon_bundle *b, const moon_buf *bytes) {
-  json_t *list = NULL;
-  size_t n = b->feature_plan->feature_count;
-  MOON_TRY(parse_json(bytes, &list));
-  b->vocabs = moon_calloc(n, sizeof *b->vocabs);
-  moon_status status = b->vocabs ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu vocabularies", n);
-  if (!status.code && json_array_size(list) != n) status = moon_fail(MOON_EFORMAT, "%zu vocabularies for %zu features", json_array_size(list), n);
-  for (size_t i = 0; i < n && !status.code; i++) {
-    const moon_feature *feature = &b->feature_plan->features[i];
-    bool wants = moon_feature_learns(feature);
-    const json_t *vocab = json_array_get(list, i);
-    size_t numbers = 0;
-    if (wants != json_is_array(vocab)) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
-    else if (wants) status = moon_vocab_parse(vocab, &b->vocabs[i]);
-    if (!status.code && wants) moon_vocab_numbers(b->vocabs[i], &numbers);
-    size_t fitted = wants && feature->op == MOON_FEATURE_TFIDF && !status.code ? moon_vocab_size(b->vocabs[i]) - 1 : moon_feature_fitted(feature);
-    if (!status.code && numbers != fitted) status = moon_fail(MOON_EFORMAT, "vocabulary %zu does not fit the plan", i + 1);
-  }
-  json_decref(list);
-  return status;
-}
-
 static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
   size_t n = b->feature_plan->feature_count;
   size_t *sizes = moon_calloc(n, sizeof *sizes);
@@ -97,14 +69,15 @@ static moon_status load_part(moon_bundle *b, moon_bundle_file file, const moon_b
   switch (file) {
     case MOON_FILE_RECIPE: return moon_ok(); /* kept for evaluate and for people */
     case MOON_FILE_PLAN:
-      MOON_TRY(parse_json(bytes, &b->plan));
+      MOON_TRY(moon_bundle_parse_json(bytes, &b->plan));
       return moon_train_precision(json_object_get(b->plan, "train"), &b->precision);
-    case MOON_FILE_METRICS: return parse_json(bytes, &b->metrics);
+    case MOON_FILE_METRICS: return moon_bundle_parse_json(bytes, &b->metrics);
     case MOON_FILE_CATALOGUE: return moon_catalogue_load(bytes->data, bytes->n, &b->catalogue);
     case MOON_FILE_SIMILAR: return moon_similar_load(bytes->data, bytes->n, &b->similar);
     case MOON_FILE_VOCAB:
       MOON_TRY(moon_feature_plan_new(json_object_get(b->plan, "features"), b->catalogue, &b->feature_plan));
-      MOON_TRY(load_vocabs(b, bytes));
+      MOON_TRY(moon_feature_plan_set_state(b->feature_plan, json_object_get(b->plan, "state")));
+      MOON_TRY(moon_bundle_parse_vocabs(bytes, b->feature_plan, &b->vocabs));
       return moon_features_bind(b->feature_plan, b->catalogue, b->vocabs, &b->features);
     case MOON_FILE_STATE: return moon_state_load(bytes->data, bytes->n, b->feature_plan, &b->state);
     case MOON_FILE_MODEL: return load_model(b, bytes);
@@ -146,8 +119,7 @@ void moon_bundle_close(moon_bundle *b) {
   moon_model_free(b->model);
   moon_state_free(b->state);
   moon_features_free(b->features);
-  for (size_t i = 0; b->vocabs && i < b->feature_plan->feature_count; i++) moon_vocab_free(b->vocabs[i]);
-  moon_free(b->vocabs);
+  if (b->vocabs) moon_bundle_free_vocabs(b->vocabs, b->feature_plan->feature_count);
   moon_feature_plan_free(b->feature_plan);
   moon_catalogue_free(b->catalogue);
   json_decref(b->metrics);

@@ -14,4 +14,12 @@ typedef enum moon_bundle_file {
 extern const char *const moon_bundle_names[MOON_BUNDLE_FILES];
 #define MOON_BUNDLE_MANIFEST "manifest.json"
 
+/* ---- JSON as it is in a bundle, and what all features learned (bundle_vocabs.c) */
+moon_status moon_bundle_put_json(const json_t *json, moon_buf *out);
+moon_status moon_bundle_parse_json(const moon_buf *bytes, json_t **out);
+moon_status moon_bundle_put_vocabs(const moon_feature_plan *plan, moon_vocab *const *vocabs, moon_buf *out);
+/* *out: [plan->feature_count], the caller's. */
+moon_status moon_bundle_parse_vocabs(const moon_buf *bytes, const moon_feature_plan *plan, moon_vocab ***out);
+void moon_bundle_free_vocabs(moon_vocab **vocabs, size_t n);
+
 #endif

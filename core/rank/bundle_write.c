@@ -36,25 +36,6 @@ moon_status moon_bundle_may_write(const char *path) {
 
 /* ---- the files' contents ---------------------------------------------------------------------------------------------------- */
 
-static moon_status put_json(const json_t *json, moon_buf *out) {
-  char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-  if (!text) return moon_fail(MOON_ENOMEM, "no memory for JSON");
-  moon_buf_puts(out, text);
-  moon_buf_puts(out, "\n");
-  free(text);
-  return out->failed ? moon_fail(MOON_ENOMEM, "no memory for JSON") : moon_ok();
-}
-
-/* By the feature's place in the plan; null where a feature has no vocabulary. */
-static moon_status put_vocabs(const moon_dataset *d, moon_buf *out) {
-  json_t *list = json_array();
-  for (size_t i = 0; i < d->plan->feature_count; i++)
-    json_array_append_new(list, d->vocabs[i] ? moon_vocab_json(d->vocabs[i]) : json_null());
-  moon_status status = json_array_size(list) == d->plan->feature_count ? put_json(list, out) : moon_fail(MOON_ENOMEM, "no memory for vocabularies");
-  json_decref(list);
-  return status;
-}
-
 typedef struct contents { /* what goes into a bundle */
   const char *recipe;
   size_t recipe_n;
@@ -67,13 +48,13 @@ typedef struct contents { /* what goes into a bundle */
 static moon_status put_file(const contents *c, moon_bundle_file file, moon_buf *out) {
   switch (file) {
     case MOON_FILE_RECIPE: moon_buf_add(out, c->recipe, c->recipe_n); return out->failed ? moon_fail(MOON_ENOMEM, "no memory") : moon_ok();
-    case MOON_FILE_PLAN: return put_json(c->plan, out);
-    case MOON_FILE_VOCAB: return put_vocabs(c->dataset, out);
+    case MOON_FILE_PLAN: return moon_bundle_put_json(c->plan, out);
+    case MOON_FILE_VOCAB: return moon_bundle_put_vocabs(c->dataset->plan, c->dataset->vocabs, out);
     case MOON_FILE_CATALOGUE: return moon_catalogue_save(c->dataset->catalogue, out);
     case MOON_FILE_STATE: return moon_state_save(c->dataset->state, out);
     case MOON_FILE_SIMILAR: return moon_similar_save(c->similar, out);
     case MOON_FILE_MODEL: return moon_model_save(c->model, out);
-    case MOON_FILE_METRICS: return put_json(c->metrics, out);
+    case MOON_FILE_METRICS: return moon_bundle_put_json(c->metrics, out);
     default: return moon_fail(MOON_EINVAL, "a bundle has no file %d", (int)file);
   }
 }
@@ -103,7 +84,7 @@ static moon_status write_files(const char *folder, const contents *c, json_t *ma
     if (json_object_set_new(files, moon_bundle_names[file], entry)) status = moon_fail(MOON_ENOMEM, "no memory for the manifest");
   }
   moon_buf_reset(&buf);
-  if (!status.code) status = put_json(manifest, &buf);
+  if (!status.code) status = moon_bundle_put_json(manifest, &buf);
   if (!status.code) status = write_into(folder, MOON_BUNDLE_MANIFEST, &buf);
   moon_buf_free(&buf);
   return status;

@@ -32,6 +32,18 @@ static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_da
   return moon_catalogue_new(table, &d->catalogue);
 }
 
+/* Drops what happened later. */
+static moon_status cut(moon_table *table, int64_t until) {
+  moon_column *time;
+  MOON_TRY(moon_table_require(table, "time", &time));
+  uint8_t *keep = moon_alloc(table->rows);
+  if (!keep) return moon_fail(MOON_ENOMEM, "no memory for %zu events", table->rows);
+  for (size_t i = 0; i < table->rows; i++) keep[i] = time->type == MOON_TIME && time->i64[i] <= until;
+  moon_table_keep(table, keep);
+  moon_free(keep);
+  return table->rows ? moon_ok() : moon_fail(MOON_EFORMAT, "%s holds no events so early", table->name);
+}
+
 static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "events"), *rules = json_object_get(plan, "preprocess");
   const moon_preprocess_options reach = {options->functions, source_options(options)};
@@ -42,6 +54,7 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
   d->rule_count = json_array_size(rules);
   moon_status status = d->rules ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu rules", d->rule_count);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s holds no events", table->name);
+  if (!status.code && options->until) status = cut(table, *options->until);
   if (!status.code) status = moon_preprocess(rules, table, &reach, d->rules);
   if (!status.code && !table->rows) status = moon_fail(MOON_EFORMAT, "%s: the preprocess rules left no event", table->name);
   if (status.code) {
@@ -68,21 +81,56 @@ static moon_status sample(moon_dataset *d, const json_t *plan) {
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
 
-static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
+/* What a label is made of is not known while serving, and would be the whole answer. */
+static moon_status check_positions(const json_t *features, const json_t *label) {
+  const char *column = json_string_value(json_object_get(label, "column"));
+  const json_t *feature;
+  size_t i;
+  json_array_foreach(features, i, feature) {
+    const char *op = json_string_value(json_object_get(feature, "op")), *own = json_string_value(json_object_get(feature, "column")),
+               *where = json_string_value(json_object_get(feature, "where"));
+    if (column && op && own && !strcmp(op, "position") && !strcmp(own, column))
+      return moon_fail(MOON_EINVAL, "%s: the feature reads the column %s, which the label is made of: it knows the answer", where ? where : "recipe",
+                       column);
+  }
+  return moon_ok();
+}
+
+static moon_status bind(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
+  MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
+  MOON_TRY(moon_feature_plan_set_state(d->plan, json_object_get(plan, "state")));
+  d->vocabs_borrowed = options->vocabs != NULL;
+  if (d->vocabs_borrowed) d->vocabs = options->vocabs;
+  else MOON_TRY(moon_learn_texts(d, options->data_dir));
+  return moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features);
+}
+
+/* Every event, without a label: what came before a cut is not asked what came of it. */
+static moon_status take_all(moon_dataset *d) {
+  size_t n = d->log->n;
+  d->examples = (moon_examples){.event = moon_alloc(n * sizeof(uint32_t)), .label = moon_calloc(n, sizeof(float)), .n = n};
+  if (!d->examples.event || !d->examples.label) return moon_fail(MOON_ENOMEM, "no memory for %zu events", n);
+  for (size_t i = 0; i < n; i++) d->examples.event[i] = (uint32_t)i;
+  return moon_ok();
+}
+
+static moon_status divide(moon_dataset *d, const json_t *plan) {
   const json_t *train = json_object_get(plan, "train");
-  MOON_TRY(read_items(d, plan, options));
-  MOON_TRY(read_events(d, plan, options));
   MOON_TRY(moon_label(json_object_get(plan, "label"), d->log, &d->examples));
   MOON_TRY(moon_split(d, train));
   MOON_TRY(moon_list_known(d, train));
-  MOON_TRY(sample(d, plan));
-  MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
-  d->vocabs_borrowed = options->vocab_of != NULL;
-  if (d->vocabs_borrowed) d->vocabs = options->vocab_of->vocabs;
-  else MOON_TRY(moon_learn_texts(d, options->data_dir));
-  MOON_TRY(moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features));
+  return sample(d, plan);
+}
+
+static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
+  MOON_TRY(check_positions(json_object_get(plan, "features"), json_object_get(plan, "label")));
+  MOON_TRY(read_items(d, plan, options));
+  MOON_TRY(read_events(d, plan, options));
+  if (options->until) MOON_TRY(take_all(d));
+  else MOON_TRY(divide(d, plan));
+  MOON_TRY(bind(d, plan, options));
   MOON_TRY(moon_replay(d, options->progress));
-  return moon_learn_numbers(d);
+  return options->until ? moon_ok() : moon_learn_numbers(d);
 }
 
 /* ---- what became of the rows ------------------------------------------------------------------------------------------------ */
@@ -140,7 +188,7 @@ void moon_dataset_free(moon_dataset *d) {
   moon_catalogue_free(d->catalogue);
   moon_free(d->part);
   moon_free(d->event_part);
-  moon_free(d->known);
+  moon_free(d->known_own);
   moon_free(d->popularity);
   moon_free(d->rules);
   moon_arena_free(&d->arena);

@@ -7,6 +7,17 @@
  * set. Plan, features, split and `known` are there already. */
 moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
 
+/* What events say of themselves: the columns of the plan's positions. Zero-initialise to start. */
+typedef struct moon_positions {
+  const moon_column **columns;
+  float *values;
+  size_t n;
+} moon_positions;
+moon_status moon_positions_find(const moon_dataset *dataset, moon_positions *out);
+void moon_positions_free(moon_positions *positions);
+/* [n] of an event, until the next call. */
+const float *moon_positions_of(const moon_positions *positions, const moon_event *event);
+
 /* Parts the examples and the events as train's "split" says. */
 moon_status moon_split(moon_dataset *dataset, const json_t *train);
 /* What could be known when the judged part began; after the split. */

@@ -70,6 +70,7 @@ typedef struct moon_dataset {
   /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
   moon_event *known;        /* [known_n] */
   size_t known_n;
+  moon_event *known_own;    /* where they are not the log's first */
   moon_state *state_then;   /* after those */
   int64_t judged_from;      /* the time of the first example to judge */
   moon_rule_report *rules;
@@ -83,7 +84,8 @@ typedef struct moon_dataset_options {
   moon_rejects *rejects; /* where the rows that are left out are told of; may be NULL */
   const moon_row_functions *functions;
   const moon_progress *progress;
-  const struct moon_bundle *vocab_of; /* evaluate: use this bundle's vocabularies instead of making new ones; NULL when training */
+  moon_vocab **vocabs; /* [features of the plan] use these (a bundle's) instead of making new ones; NULL when training; borrowed */
+  const int64_t *until; /* with vocabs: the inputs of what happened up to this time, and nothing else; NULL: everything */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
 void moon_dataset_free(moon_dataset *dataset);
@@ -104,6 +106,47 @@ json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *f
 /* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. Fails only where
  * it had to stop: without memory, or interrupted. */
 moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
+
+/* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */
+
+/* An event as it comes in while serving: texts and a time. */
+typedef struct moon_live_event {
+  const char *user, *item, *kind;
+  int64_t time;
+} moon_live_event;
+typedef struct moon_parity_options {
+  const moon_progress *progress;
+  /* How events come in while serving: takes n of them, and answers them as they are read there, good until the next call. NULL: as they
+   * are. */
+  moon_status (*road)(void *self, const moon_catalogue *catalogue, const moon_live_event *in, size_t n, moon_live_event *out);
+  void *self;
+  size_t candidates; /* in a request, the example's item among them; 0: 50 */
+} moon_parity_options;
+/* Every feature of every example computed three ways, and compared bit by bit: "log", the replay that made the data set; "stream", live
+ * counters that events are folded into one by one, by way of everything a bundle keeps and of `road`, with a snapshot saved and restored on
+ * the way; "request", the call that serving makes, for many candidates at once. What an event says of itself (positions) is a constant in a
+ * request by design and not compared there. Answers (new reference)
+ *   {"events":N,"examples":N,"features":N,"stream":{"values":N,"differing_bits":0,"state":true},"request":{"values":..,"differing_bits":0},
+ *    "mismatches":[{"executor","feature","where","example","event","log","got"}, the first few]}
+ * where "state" is whether the counters were the same at the end. */
+moon_status moon_parity(const json_t *plan, const moon_dataset *dataset, const moon_parity_options *options, json_t **out);
+
+/* Whether a feature knows what happened after it: the log is cut at `cuts` moments, each time prepared anew from the files by the rules, and
+ * whatever the features were before the cut has to come out bit for bit. Answers (new reference) a list of findings
+ *   {"level":"error"|"warning","place":"recipe.lua:17","feature":..,"message":"..."}
+ * Rules that choose by what a user or an item does in all (k_core, bots) choose otherwise once the log is cut: a warning. */
+typedef struct moon_look_options {
+  const moon_dataset_options *dataset; /* those that made the data set */
+  size_t cuts;
+  /* Answers the recipe's functions as they are in the beginning, before each time that the rules run: functions may remember what they
+   * have seen. They may go with the next call. NULL: the data set's own. */
+  moon_status (*renew)(void *self, moon_row_functions *out);
+  void *self;
+} moon_look_options;
+moon_status moon_look_ahead(const json_t *plan, const moon_dataset *dataset, const moon_look_options *options, json_t **out);
+/* Features that alone tell the label nearly always, as warnings in the same form: AUC of 0.95 and more (or 0.05 and less) over the observed
+ * examples. Rarely is the world so simple; more often the number was written down after the fact. */
+moon_status moon_suspects(const moon_dataset *dataset, json_t **out);
 
 /* ---- fitting (fit*.c) ----------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* replay.c - the log once more, from its first event to its last: compute what an example would have seen, then let the event happen.
  *
  * No input can know its own event or anything later, whatever the features are; there is nothing to configure and nothing to get wrong. */
+#include <pthread.h>
 #include <string.h>
 
 #include "rank/dataset.h"
@@ -26,14 +27,7 @@ static moon_status happen(const moon_log *log, moon_state *state, renaming *name
   return moon_state_apply(state, *user, event->item, names->kinds[event->kind], event->time);
 }
 
-/* What an event says of itself: the columns of the plan's positions. */
-typedef struct positions {
-  const moon_column **columns;
-  float *values;
-  size_t n;
-} positions;
-
-static moon_status find_columns(const moon_dataset *d, positions *out) {
+moon_status moon_positions_find(const moon_dataset *d, moon_positions *out) {
   out->n = d->plan->position_count;
   out->columns = moon_calloc(out->n, sizeof *out->columns);
   out->values = moon_calloc(out->n, sizeof *out->values);
@@ -51,20 +45,26 @@ static moon_status find_columns(const moon_dataset *d, positions *out) {
   return moon_ok();
 }
 
-static const float *positions_of(const positions *p, const moon_event *event) {
+void moon_positions_free(moon_positions *positions) {
+  moon_free(positions->columns);
+  moon_free(positions->values);
+  *positions = (moon_positions){0};
+}
+
+const float *moon_positions_of(const moon_positions *p, const moon_event *event) {
   for (size_t i = 0; i < p->n; i++) p->values[i] = (float)moon_column_number(p->columns[i], event->row);
   return p->values;
 }
 
 /* A sampled negative is at the place of the event that it was drawn for: where it is must not tell what it is. */
-static void see(moon_dataset *d, const moon_state *state, const renaming *names, const positions *p, const moon_event *event, size_t example) {
+static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_positions *p, const moon_event *event, size_t example) {
   uint32_t item = d->examples.item ? d->examples.item[example] : event->item;
-  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, positions_of(p, event),
+  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, moon_positions_of(p, event),
                            &d->inputs, example);
   d->popularity[example] = (float)moon_state_item_total(state, item);
 }
 
-static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const positions *p, const moon_progress *progress) {
+static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, const moon_positions *p, const moon_progress *progress) {
   const moon_log *log = d->log;
   MOON_TRY(name_kinds(log, state, names));
   for (size_t i = 0, next = 0; i < log->n; i++) {
@@ -75,6 +75,8 @@ static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, con
   }
   return moon_progress_step(progress, "replay", 1, NULL) ? moon_ok() : moon_fail(MOON_ECANCELED, "interrupted while replaying events");
 }
+
+/* ---- the state when the judged part began: of other events, so it is made beside the walk ----------------------------------------- */
 
 static moon_status remember(moon_dataset *d, renaming *names) {
   MOON_TRY(name_kinds(d->log, d->state_then, names));
@@ -88,20 +90,40 @@ static void forget(renaming *names) {
   *names = (renaming){0};
 }
 
-moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
+typedef struct memory {
+  moon_dataset *d;
+  moon_status status;
+} memory;
+
+static void *remember_beside(void *self) {
+  memory *m = self;
   renaming names = {0};
+  m->status = remember(m->d, &names);
+  forget(&names);
+  return NULL;
+}
+
+static moon_status walk_alone(moon_dataset *d, const moon_progress *progress) {
+  moon_positions p = {0};
+  renaming names = {0};
+  moon_status status = moon_positions_find(d, &p);
+  if (!status.code) status = walk(d, d->state, &names, &p, progress);
+  moon_positions_free(&p);
+  forget(&names);
+  return status;
+}
+
+moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
   MOON_TRY(moon_inputs_alloc(d->plan, &d->arena, d->examples.n, &d->inputs));
   d->popularity = moon_alloc(d->examples.n * sizeof *d->popularity);
   if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
   MOON_TRY(moon_state_new(d->plan, &d->state));
   MOON_TRY(moon_state_new(d->plan, &d->state_then));
-  positions p = {0};
-  moon_status status = find_columns(d, &p);
-  if (!status.code) status = walk(d, d->state, &names, &p, progress);
-  moon_free(p.columns);
-  moon_free(p.values);
-  forget(&names);
-  if (!status.code) status = remember(d, &names);
-  forget(&names);
-  return status;
+  memory beside = {d, moon_ok()};
+  pthread_t thread;
+  bool threaded = !pthread_create(&thread, NULL, remember_beside, &beside);
+  moon_status status = walk_alone(d, progress);
+  if (threaded) pthread_join(thread, NULL);
+  else remember_beside(&beside);
+  return status.code ? status : beside.status;
 }

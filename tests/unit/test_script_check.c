@@ -71,10 +71,6 @@ static void budgets_hold_while_checking(void **state) {
     heard h;
     REFUSED(MOON_ESCRIPT, "budget", load(scripts[i], true, &h, &plan));
   }
-  json_t *plan = NULL;
-  heard h;
-  static const char hungry[] = "local t = {} for i = 1, 1000 do t[i] = m.csv(i .. ('x'):rep(1000000)) end";
-  REFUSED(MOON_ESCRIPT, "memory", load(hungry, true, &h, &plan));
 }
 
 static void without_findings_the_first_mistake_is_the_error(void **state) {
