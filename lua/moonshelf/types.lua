@@ -24,7 +24,13 @@
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
----@alias moonshelf.Branches { [integer]: moonshelf.Layer|moonshelf.Model, merge: ("concat"|"sum")?, input: string?, share: string?, freeze: boolean? }
+---@class moonshelf.Branches
+---@field [integer] moonshelf.Layer|moonshelf.Model
+---@field merge? "concat"|"sum"
+---@field input? string
+---@field share? string
+---@field freeze? boolean
+
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
 ---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
