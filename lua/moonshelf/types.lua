@@ -24,18 +24,18 @@
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.Entity "user"|"item"
+---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
+---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
+---@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
+---@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
+
 ---@class moonshelf.Branches
 ---@field [integer] moonshelf.Layer|moonshelf.Model
 ---@field merge? "concat"|"sum"
 ---@field input? string
 ---@field share? string
 ---@field freeze? boolean
-
----@alias moonshelf.Entity "user"|"item"
----@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
----@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
----@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
----@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
 
 --- An embedding: a feature as it stands, and with options when called: m.id "user" { dim = 16 }.
 ---@class moonshelf.IdFeature: moonshelf.Feature
