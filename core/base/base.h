@@ -190,6 +190,12 @@ void moon_zone_free(moon_zone *zone);
 /* UTC of what the clock on the wall said, as microseconds since 1970 on that clock. A time that came twice is the earlier one; one that
  * was skipped counts on from before. */
 int64_t moon_zone_utc(const moon_zone *zone, int64_t local);
+/* How far clocks there are ahead of UTC at that time: microseconds, both. */
+int64_t moon_zone_offset(const moon_zone *zone, int64_t utc);
+/* A zone as text and back, whatever files the machine has: "3600,228877200:7200,243997200:3600;CET-1CEST,M3.5.0,M10.5.0/3" is the offset
+ * before the first change, the changes since 1970 that the rule does not tell, and the rule; often the rule alone. */
+moon_status moon_zone_text(const moon_zone *zone, moon_buf *out);
+moon_status moon_zone_parse(const char *text, moon_zone **out);
 
 /* ---- files and checksums (file.c) ---------------------------------------------------------------------------------------- */
 

@@ -28,9 +28,10 @@ typedef struct rule {
 struct moon_zone {
   int64_t *at;     /* [n] seconds since 1970, rising */
   int32_t *offset; /* [n + 1] seconds east: before the first change, and after each */
-  size_t n;
+  size_t n, told;  /* told: how many of them do not follow from the rule */
   bool has_rule; /* for what comes after the last change */
   rule rule;
+  char text[128]; /* the rule's; empty: it is standard time alone */
 };
 
 /* ---- a POSIX rule ----------------------------------------------------------------------------------------------------- */
@@ -175,11 +176,12 @@ static moon_status read_tzif(moon_zone *zone, const char *file, size_t n) {
     return moon_fail(MOON_EFORMAT, "the zone's file is broken");
   MOON_TRY(fill_zone(zone, bytes + old.bytes, &t));
   size_t at = old.bytes + t.bytes, length = 0; /* the footer: "\nCET-1CEST,...\n" */
-  char text[128];
+  char text[sizeof zone->text];
   for (at++; at + length < n && file[at + length] != '\n';) length++;
   if (!length) return moon_ok(); /* no rule: the last change holds */
   if (length < sizeof text) memcpy(text, file + at, length), text[length] = 0;
   zone->has_rule = length < sizeof text && rule_text(text, &zone->rule);
+  if (zone->has_rule) memcpy(zone->text, text, length + 1);
   return zone->has_rule ? moon_ok() : moon_fail(MOON_EFORMAT, "the zone's file ends in no rule");
 }
 
@@ -196,6 +198,7 @@ static void add_change(moon_zone *zone, int64_t at) {
 static moon_status spell_out(moon_zone *zone) {
   enum { FIRST_YEAR = 1900, LAST_YEAR = 2100, MOST = 2 * (LAST_YEAR - FIRST_YEAR + 1) };
   const rule *r = &zone->rule;
+  zone->told = zone->n;
   if (!zone->has_rule || !r->has_summer) return moon_ok();
   int64_t *at = moon_realloc(zone->at, (zone->n + MOST) * sizeof *at);
   if (at) zone->at = at;
@@ -225,6 +228,13 @@ static bool is_name(const char *name) {
          !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/")];
 }
 
+static bool read_rule(moon_zone *zone, const char *text) {
+  size_t n = strlen(text);
+  zone->has_rule = n < sizeof zone->text && rule_text(text, &zone->rule);
+  if (zone->has_rule) memcpy(zone->text, text, n + 1);
+  return zone->has_rule;
+}
+
 static moon_status find_zone(const char *name, moon_zone *zone) {
   zone->has_rule = offset_name(name, &zone->rule);
   if (zone->has_rule) return moon_ok();
@@ -237,8 +247,7 @@ static moon_status find_zone(const char *name, moon_zone *zone) {
     moon_buf_free(&file);
     return moon_wrap(status, "%s", path);
   }
-  zone->has_rule = rule_text(name, &zone->rule);
-  if (zone->has_rule) return moon_ok();
+  if (read_rule(zone, name)) return moon_ok();
   return moon_fail(MOON_ENOTFOUND, "'%.60s' is no time zone such as \"+02:00\" or \"Europe/Amsterdam\" (of " ZONE_FOLDER ")",
                    name);
 }
@@ -292,4 +301,87 @@ int64_t moon_zone_utc(const moon_zone *zone, int64_t local) {
   bool later = offset_at(zone, seconds - before) != before && offset_at(zone, seconds - after) == after;
   int64_t shift = (later ? after : before) * MOON_SECOND, utc;
   return __builtin_sub_overflow(local, shift, &utc) || utc == INT64_MIN ? local : utc; /* that one is the null */
+}
+
+int64_t moon_zone_offset(const moon_zone *zone, int64_t utc) {
+  return offset_at(zone, utc / MOON_SECOND - (utc % MOON_SECOND < 0)) * MOON_SECOND;
+}
+
+/* ---- zones as text ---------------------------------------------------------------------------------------------------- */
+
+/* Whether the rule alone has change i, and nothing else since the one before. */
+static bool follows(const moon_zone *zone, size_t i) {
+  int64_t from = i ? zone->at[i - 1] : zone->at[i] - DAY;
+  if (!zone->has_rule || rule_offset(&zone->rule, zone->at[i]) != zone->offset[i + 1] || zone->at[i] - from > 366 * DAY) return false;
+  for (int64_t at = zone->at[i] - 1; at >= from; at -= DAY)
+    if (rule_offset(&zone->rule, at) != zone->offset[i]) return false;
+  return true;
+}
+
+moon_status moon_zone_text(const moon_zone *zone, moon_buf *out) {
+  size_t from = 0, until = zone->told;
+  while (until && follows(zone, until - 1)) until--;
+  while (from < until && zone->at[from] < 0) from++;
+  bool told = from < until || !zone->has_rule;
+  if (told) moon_buf_printf(out, "%d", zone->offset[from]);
+  for (size_t i = from; i < until; i++) moon_buf_printf(out, ",%lld:%d", (long long)zone->at[i], zone->offset[i + 1]);
+  if (told) moon_buf_puts(out, ";");
+  int64_t west = -zone->rule.standard, size = west < 0 ? -west : west;
+  if (zone->has_rule && zone->text[0])
+    moon_buf_puts(out, zone->text);
+  else if (zone->has_rule)
+    moon_buf_printf(out, "<local>%c%lld:%02lld:%02lld", west < 0 ? '-' : '+', (long long)(size / 3600), (long long)(size / 60 % 60),
+                    (long long)(size % 60));
+  return out->failed ? moon_fail(MOON_ENOMEM, "no memory for a time zone") : moon_ok();
+}
+
+/* A whole number, within limits that no zone reaches. */
+static bool number(const char **at, int64_t *out) {
+  bool minus = eat(at, '-');
+  if (**at < '0' || **at > '9') return false;
+  for (*out = 0; **at >= '0' && **at <= '9'; ++*at)
+    if ((*out = *out * 10 + (**at - '0')) > INT64_C(1) << 40) return false;
+  if (minus) *out = -*out;
+  return true;
+}
+
+static bool offset_text(const char **at, int32_t *out) {
+  int64_t value;
+  if (!number(at, &value) || value < -2 * DAY || value > 2 * DAY) return false;
+  *out = (int32_t)value;
+  return true;
+}
+
+/* "3600,228877200:7200,243997200:3600;": the offset before the first change, and the changes. */
+static bool read_changes(moon_zone *zone, const char *text) {
+  if (!offset_text(&text, &zone->offset[0])) return false;
+  while (eat(&text, ',')) {
+    int64_t *at = &zone->at[zone->n];
+    if (!number(&text, at) || (zone->n && *at <= at[-1]) || !eat(&text, ':') || !offset_text(&text, &zone->offset[zone->n + 1])) return false;
+    zone->n++;
+  }
+  return *text == ';';
+}
+
+static moon_status parse(moon_zone *zone, const char *text) {
+  const char *end = strchr(text, ';');
+  size_t changes = 0;
+  for (const char *at = text; end && at < end; at++) changes += *at == ':';
+  zone->at = moon_alloc((changes + 1) * sizeof *zone->at);
+  zone->offset = moon_calloc(changes + 1, sizeof *zone->offset);
+  if (!zone->at || !zone->offset) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
+  bool fine = !end || read_changes(zone, text);
+  if (fine && (!end || end[1])) fine = read_rule(zone, end ? end + 1 : text);
+  return fine ? spell_out(zone) : moon_fail(MOON_EFORMAT, "'%.60s' is not a zone's changes and rule", text);
+}
+
+moon_status moon_zone_parse(const char *text, moon_zone **out) {
+  moon_zone *zone = moon_calloc(1, sizeof *zone);
+  if (!zone) return moon_fail(MOON_ENOMEM, "no memory for a time zone");
+  moon_status status = parse(zone, text);
+  if (status.code)
+    moon_zone_free(zone);
+  else
+    *out = zone;
+  return status;
 }

@@ -228,6 +228,10 @@ typedef struct moon_rule_report {
 moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_preprocess_options *options,
                             moon_rule_report *reports);
 
+/* The table of a plan's items, its source "items", with what functions make of each row: its "item_columns", which are rules of op map.
+ * *out is NULL where the plan has no items. */
+moon_status moon_items_read(const json_t *plan, const moon_preprocess_options *options, moon_table **out, moon_read_report *report);
+
 /* ---- catalogue: the items table by dense item row (catalogue.c) ------------------------------------------------------------ */
 
 /* Item row r of everything in the runtime is row r of this catalogue. Rows come first from the items table, in file order; items

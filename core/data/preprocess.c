@@ -178,3 +178,17 @@ moon_status moon_preprocess(const json_t *rules, moon_table *table, const moon_p
   moon_free(keep);
   return status;
 }
+
+moon_status moon_items_read(const json_t *plan, const moon_preprocess_options *options, moon_table **out, moon_read_report *report) {
+  const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
+  *out = NULL;
+  if (!source) return moon_ok();
+  moon_table *table = NULL;
+  MOON_TRY(moon_source_read(source, &options->source, &table, report));
+  moon_status status = moon_preprocess(json_object_get(plan, "item_columns"), table, options, NULL);
+  if (status.code)
+    moon_table_free(table);
+  else
+    *out = table;
+  return status;
+}

@@ -96,16 +96,43 @@ static moon_cells column_of(const moon_features *features, size_t f) {
   return (moon_cells){(char *)(features->cells + features->column[f]), features->columns * sizeof *features->cells};
 }
 
-/* The numbers of a column as they are in the catalogue, and as far as they can go. */
+/* As far as they can go. */
+static void take_steps(moon_features *features, size_t f) {
+  size_t known;
+  const double *numbers = fitted(features, f, &known);
+  moon_steps_run(&features->plan->features[f], (moon_stage){0}, numbers, known, column_of(features, f), features->rows + 1);
+}
+
+/* The numbers of a column as they are in the catalogue. */
 static void fill_numbers(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   const moon_feature *feature = &features->plan->features[f];
   const moon_column *column = moon_table_column(catalogue->table, feature->column);
   moon_cell *out = features->cells + features->column[f];
   for (size_t row = 0; row <= features->rows; row++, out += features->columns)
     out->number = row < features->rows ? moon_finite(moon_column_number(column, row)) : NAN;
-  size_t known;
-  const double *numbers = fitted(features, f, &known);
-  moon_steps_run(feature, (moon_stage){0}, numbers, known, column_of(features, f), features->rows + 1);
+  take_steps(features, f);
+}
+
+/* Each over the mean of its value's items; none where that is 0 or there is no value. */
+static moon_status fill_relative(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+  const moon_feature *feature = &features->plan->features[f];
+  const moon_column *column = moon_table_column(catalogue->table, feature->column), *by = moon_table_column(catalogue->table, feature->by);
+  moon_cell *out = features->cells + features->column[f];
+  size_t codes = moon_dict_count(by->dict);
+  struct mean { double sum, n; } *means = moon_calloc(codes, sizeof *means);
+  if (!means) return moon_fail(MOON_ENOMEM, "no memory for the means of %zu values", codes);
+  for (size_t row = 0; row < features->rows; row++) {
+    double x = moon_column_number(column, row);
+    if (by->code[row] != MOON_NONE && !isnan(x)) means[by->code[row]].sum += x, means[by->code[row]].n++;
+  }
+  for (size_t row = 0; row <= features->rows; row++, out += features->columns) {
+    bool known = row < features->rows && by->code[row] != MOON_NONE && means[by->code[row]].sum != 0;
+    double x = known ? moon_column_number(column, row) * means[by->code[row]].n / means[by->code[row]].sum : NAN;
+    out->number = isfinite(x) ? moon_finite(x) : NAN;
+  }
+  moon_free(means);
+  take_steps(features, f);
+  return moon_ok();
 }
 
 /* ---- laying it out -------------------------------------------------------------------------------------------------------- */
@@ -123,13 +150,14 @@ static size_t cells_for(const moon_feature *feature) {
     case MOON_FEATURE_CATEGORY:
     case MOON_FEATURE_CROSS:
     case MOON_FEATURE_NUMERIC:
+    case MOON_FEATURE_RELATIVE:
       return 1;
     default:
       return 0;
   }
 }
 
-static void fill_cells(moon_features *features, size_t f, const moon_catalogue *catalogue) {
+static moon_status fill_cells(moon_features *features, size_t f, const moon_catalogue *catalogue) {
   switch (features->plan->features[f].op) {
     case MOON_FEATURE_CROSS:
       fill_crosses(features, f, catalogue);
@@ -140,6 +168,8 @@ static void fill_cells(moon_features *features, size_t f, const moon_catalogue *
     case MOON_FEATURE_TFIDF:
       fill_tfidf(features, f, catalogue);
       break;
+    case MOON_FEATURE_RELATIVE:
+      return fill_relative(features, f, catalogue);
     case MOON_FEATURE_NUMERIC:
       fill_numbers(features, f, catalogue);
       break;
@@ -147,6 +177,7 @@ static void fill_cells(moon_features *features, size_t f, const moon_catalogue *
       fill_ids(features, f, catalogue);
       break;
   }
+  return moon_ok();
 }
 
 /* A vocabulary where one is needed, and of a fitted feature as many numbers as it wants: none where it is yet to be fitted. */
@@ -172,6 +203,7 @@ static moon_status lay_out(moon_features *features, const moon_catalogue *catalo
     if (feature->column && feature->op != MOON_FEATURE_POSITION)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->column, &column), "%s", feature->where));
     if (feature->op == MOON_FEATURE_AGE) features->times[f] = column;
+    if (feature->by) MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->by, &column), "%s", feature->where));
     MOON_TRY(check_vocab(features, f));
     for (size_t i = 0; i < feature->column_count; i++)
       MOON_TRY(moon_wrap(moon_table_require(catalogue->table, feature->columns[i], &column), "%s", feature->where));
@@ -195,7 +227,7 @@ static moon_status bind(moon_features *features, const moon_catalogue *catalogue
   features->cells = moon_calloc(features->rows + 1, features->columns * sizeof *features->cells);
   if (!features->cells) return no_memory;
   for (size_t f = 0; f < count; f++)
-    if (cells_for(&features->plan->features[f])) fill_cells(features, f, catalogue);
+    if (cells_for(&features->plan->features[f])) MOON_TRY(fill_cells(features, f, catalogue));
   return moon_ok();
 }
 

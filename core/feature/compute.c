@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "feature/compute.h"
-
-enum { MOST_WINDOWS = sizeof(((moon_feature *)0)->windows) / sizeof(int64_t) };
+#include "feature/formula.h"
+#include "feature/plan.h"
 
 /* ---- computing ------------------------------------------------------------------------------------------------------------ */
 
@@ -47,22 +47,20 @@ static moon_cells cells_of(const job *j, const moon_feature *f) {
   return (moon_cells){(char *)(j->out->ids + f->slot), plan->id_slots * sizeof(uint32_t)};
 }
 
-static void copy_cells(const job *j, size_t f) {
-  moon_cells out = cells_of(j, &j->features->plan->features[f]);
+static void copy_cells(const job *j, size_t f, moon_cells out) {
   size_t bytes = j->features->plan->features[f].width * sizeof(moon_cell);
   for (size_t i = 0; i < j->n; i++) memcpy(out.at + i * out.stride, cell_of(j, f, i), bytes);
 }
 
 /* The first row's slots into all others. */
-static void spread(const job *j, const moon_feature *f) {
-  moon_cells out = cells_of(j, f);
+static void spread(const job *j, const moon_feature *f, moon_cells out) {
   for (size_t i = 1; i < j->n; i++) memcpy(out.at + i * out.stride, out.at, f->width * sizeof(moon_cell));
 }
 
 static void user_id(const job *j, size_t f, const char *text) {
   const moon_feature *feature = &j->features->plan->features[f];
   j->out->ids[feature->slot] = text ? moon_embedding_id(j->features, f, text, strlen(text)) : 0;
-  spread(j, feature);
+  spread(j, feature, cells_of(j, feature));
 }
 
 static void cross(const job *j, size_t f, const char *user_text) {
@@ -90,13 +88,15 @@ static void tags(const job *j, size_t f) {
   }
 }
 
+/* ---- numbers: each source puts them into the cells as they are, and says how many: one where it is the same for all ----------- */
+
 /* The numbers of the first n rows, as far as their steps are fitted. */
-static void take_steps(const job *j, size_t f, size_t n) {
+static void take_steps(const job *j, size_t f, moon_cells cells, size_t n) {
   size_t known = 0;
   const moon_vocab *vocab = j->features->vocabs[f];
   const double *fitted = vocab ? moon_vocab_numbers(vocab, &known) : NULL;
   const moon_feature *feature = &j->features->plan->features[f];
-  moon_steps_run(feature, (moon_stage){0}, fitted, known, cells_of(j, feature), n);
+  moon_steps_run(feature, (moon_stage){0}, fitted, known, cells, n);
 }
 
 /* What the state knows, made ready to be read: the counters, and of a count or a rate the windows by their numbers in them. */
@@ -104,7 +104,7 @@ typedef struct reader {
   const job *j;
   const moon_feature *feature;
   const moon_counter *above, *below; /* below: NULL but for a rate */
-  size_t above_window[MOST_WINDOWS], below_window[MOST_WINDOWS];
+  size_t above_window[MOON_MOST_WINDOWS], below_window[MOON_MOST_WINDOWS];
 } reader;
 
 static reader reader_of(const job *j, const moon_feature *f) {
@@ -139,6 +139,7 @@ static double window_of(const reader *r, uint32_t row, size_t w) {
 static void read_state(const reader *r, uint32_t row, char *cells) {
   for (size_t w = 0; w < r->feature->width; w++) {
     float x = (float)(r->feature->op == MOON_FEATURE_DECAY     ? moon_counter_trend(r->above, row, r->j->now)
+                      : r->feature->op == MOON_FEATURE_MEAN    ? moon_counter_mean(r->above, row)
                       : r->feature->op == MOON_FEATURE_RECENCY ? recency(r, row)
                                                                : window_of(r, row, w));
     memcpy(cells + w * sizeof x, &x, sizeof x);
@@ -180,29 +181,50 @@ static void read_items(const reader *r, moon_cells out) {
   }
 }
 
-/* Counts, rates, decayed counts, last times. */
-static void from_state(const job *j, size_t f) {
-  const moon_feature *feature = &j->features->plan->features[f];
+/* Counts, rates, decayed counts, means, last times. */
+static size_t from_state(const job *j, const moon_feature *feature, moon_cells out) {
   const reader r = reader_of(j, feature);
   if (!feature->of_user || r.above->group != SIZE_MAX) {
-    read_items(&r, cells_of(j, feature));
-    take_steps(j, f, j->n);
-    return;
+    read_items(&r, out);
+    return j->n;
   }
-  read_state(&r, j->user, cells_of(j, feature).at);
-  take_steps(j, f, 1);
-  spread(j, feature);
+  read_state(&r, j->user, out.at);
+  return 1;
 }
 
-static void age(const job *j, size_t f) {
-  moon_cells out = cells_of(j, &j->features->plan->features[f]);
+/* The user's last items, each with what its share of a score is divided by; then for each candidate the sum over them. The pairs lie far
+ * apart: those of the fourth next candidate are on their way. */
+static size_t together(const job *j, const moon_feature *feature, moon_cells out) {
+  enum { AHEAD = 4 };
+  const moon_together *t = &j->state->together[feature->together];
+  const moon_touch *touches[MOON_MOST_TOGETHER];
+  uint32_t others[MOON_MOST_TOGETHER];
+  double share[MOON_MOST_TOGETHER];
+  size_t n = moon_history_touches(j->state, j->user, t->set, touches, t->last);
+  for (size_t k = 0; k < n; k++) {
+    others[k] = touches[k]->item;
+    share[k] = 1 / sqrt(fmax(moon_together_seen(t, others[k]), 1));
+  }
+  for (size_t i = 0; i < j->n + AHEAD; i++) {
+    size_t at = i - AHEAD; /* below zero it wraps around, and is not < n */
+    if (i < j->n) moon_together_fetch(t, j->items[i], others, n);
+    if (at >= j->n) continue;
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) sum += moon_together_count(t, j->items[at], others[k]) * share[k];
+    float x = (float)(sum / sqrt(fmax(moon_together_seen(t, j->items[at]), 1)));
+    memcpy(out.at + at * out.stride, &x, sizeof x);
+  }
+  return j->n;
+}
+
+static size_t age(const job *j, size_t f, moon_cells out) {
   const moon_column *times = j->features->times[f];
   for (size_t i = 0; i < j->n; i++) {
     bool known = j->items[i] < j->features->rows && times->i64[j->items[i]] != MOON_NULL_INT;
     float x = known ? (float)seconds_since(times->i64[j->items[i]], j->now) : NAN;
     memcpy(out.at + i * out.stride, &x, sizeof x);
   }
-  take_steps(j, f, j->n);
+  return j->n;
 }
 
 static int64_t floored(int64_t x, int64_t by) {
@@ -210,25 +232,75 @@ static int64_t floored(int64_t x, int64_t by) {
 }
 
 /* 1970 began on a Thursday. */
-static void hand_of_clock(const job *j, size_t f) {
-  const moon_feature *feature = &j->features->plan->features[f];
+static size_t hand_of_clock(const job *j, const moon_feature *feature, moon_cells out) {
   int64_t there;
-  if (__builtin_add_overflow(j->now, feature->span, &there)) there = j->now; /* the end of time is in UTC */
+  int64_t ahead = feature->zone ? moon_zone_offset(feature->zone, j->now) : feature->span;
+  if (__builtin_add_overflow(j->now, ahead, &there)) there = j->now; /* the end of time is in UTC */
   int64_t hours = floored(there, 3600 * MOON_SECOND), days = floored(hours, 24);
   float x = (float)(feature->weekday ? days + 3 - 7 * floored(days + 3, 7) + 1 : hours - 24 * days);
-  memcpy(cells_of(j, feature).at, &x, sizeof x);
-  take_steps(j, f, 1);
-  spread(j, feature);
+  memcpy(out.at, &x, sizeof x);
+  return 1;
 }
 
-static void position(const job *j, size_t f) {
-  const moon_feature *feature = &j->features->plan->features[f];
+static size_t position(const job *j, const moon_feature *feature, moon_cells out) {
   bool told = j->positions && !isnan(j->positions[feature->position]);
   float x = told ? j->positions[feature->position] : moon_finite(feature->serving);
-  memcpy(cells_of(j, feature).at, &x, sizeof x);
-  take_steps(j, f, 1);
-  spread(j, feature);
+  memcpy(out.at, &x, sizeof x);
+  return 1;
 }
+
+static void numbers(const job *j, size_t f, moon_cells out);
+
+/* What goes into a formula is computed beside the inputs, a chunk of candidates at a time. */
+static size_t formula(const job *j, const moon_feature *feature, moon_cells out) {
+  float inputs[MOON_FORMULA_INPUTS][MOON_FORMULA_CHUNK];
+  double answers[MOON_FORMULA_CHUNK];
+  job part = *j;
+  for (size_t start = 0; start < j->n; start += part.n) {
+    part.items = j->items + start;
+    part.n = j->n - start < MOON_FORMULA_CHUNK ? j->n - start : MOON_FORMULA_CHUNK;
+    for (size_t k = 0; k < feature->input_count; k++)
+      numbers(&part, feature->inputs[k], (moon_cells){(char *)inputs[k], sizeof **inputs});
+    moon_formula_run(feature->formula, (const float(*)[MOON_FORMULA_CHUNK])inputs, part.n, answers);
+    for (size_t i = 0; i < part.n; i++) {
+      float x = moon_finite(answers[i]);
+      memcpy(out.at + (start + i) * out.stride, &x, sizeof x);
+    }
+  }
+  return j->n;
+}
+
+static size_t source(const job *j, size_t f, moon_cells out) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  switch (feature->op) {
+    case MOON_FEATURE_TOGETHER:
+      return together(j, feature, out);
+    case MOON_FEATURE_AGE:
+      return age(j, f, out);
+    case MOON_FEATURE_CLOCK:
+      return hand_of_clock(j, feature, out);
+    case MOON_FEATURE_POSITION:
+      return position(j, feature, out);
+    case MOON_FEATURE_FORMULA:
+      return formula(j, feature, out);
+    default:
+      return from_state(j, feature, out);
+  }
+}
+
+/* A number of every row, through its steps; those of a column went through them when they were bound. */
+static void numbers(const job *j, size_t f, moon_cells out) {
+  const moon_feature *feature = &j->features->plan->features[f];
+  if (feature->op == MOON_FEATURE_NUMERIC || feature->op == MOON_FEATURE_RELATIVE) {
+    copy_cells(j, f, out);
+    return;
+  }
+  size_t n = source(j, f, out);
+  take_steps(j, f, out, n);
+  if (n < j->n) spread(j, feature, out);
+}
+
+/* ---- bags ----------------------------------------------------------------------------------------------------------------- */
 
 /* How long ago: 1 under a minute, 2 under 3, 3 under 7, ... */
 static uint32_t gap_of(int64_t time, int64_t now) {
@@ -264,13 +336,14 @@ static void compute(job j, const char *user_text) {
   j.user = moon_state_present(j.state, j.user, j.now);
   for (size_t f = 0; f < plan->feature_count; f++) {
     const moon_feature *feature = &plan->features[f];
+    if (feature->kind == MOON_KIND_INSIDE) continue;
     switch (feature->op) {
       case MOON_FEATURE_FILE:
       case MOON_FEATURE_ID:
         if (feature->of_user)
           user_id(&j, f, user_text);
         else
-          copy_cells(&j, f);
+          copy_cells(&j, f, cells_of(&j, feature));
         break;
       case MOON_FEATURE_CROSS:
         cross(&j, f, user_text);
@@ -280,26 +353,13 @@ static void compute(job j, const char *user_text) {
         break;
       case MOON_FEATURE_CATEGORY:
       case MOON_FEATURE_TFIDF:
-      case MOON_FEATURE_NUMERIC:
-        copy_cells(&j, f);
-        break;
-      case MOON_FEATURE_COUNT:
-      case MOON_FEATURE_RATE:
-      case MOON_FEATURE_DECAY:
-      case MOON_FEATURE_RECENCY:
-        from_state(&j, f);
-        break;
-      case MOON_FEATURE_AGE:
-        age(&j, f);
-        break;
-      case MOON_FEATURE_CLOCK:
-        hand_of_clock(&j, f);
-        break;
-      case MOON_FEATURE_POSITION:
-        position(&j, f);
+        copy_cells(&j, f, cells_of(&j, feature));
         break;
       case MOON_FEATURE_HISTORY:
         history(&j, f);
+        break;
+      default:
+        numbers(&j, f, cells_of(&j, feature));
         break;
     }
   }

@@ -44,7 +44,7 @@ static uint32_t *total_of(const moon_counter *c, uint32_t row) { return moon_sid
 static uint32_t *since_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->since); }
 
 void moon_counter_place(moon_counter *counter, moon_side *side) {
-  static const size_t of_measure[] = {0, sizeof(int64_t), sizeof(moon_trend)};
+  static const size_t of_measure[] = {0, sizeof(int64_t), sizeof(moon_trend), sizeof(moon_mean)};
   counter->side = side;
   counter->times = side->stride;
   counter->total = counter->times + (counter->window_count ? sizeof(moon_times) : of_measure[counter->measure]);
@@ -84,6 +84,25 @@ double moon_trend_read(const moon_trend *trend, int64_t now, double half_life) {
   return trend->weight * decay(trend->time, now, half_life);
 }
 
+/* Both sides of the fraction lose weight alike, so the mean stays as it is until something happens. */
+static void mean_add(moon_mean *mean, bool first, int64_t time, double value, double half_life) {
+  int64_t before = mean->weight.time;
+  moon_trend_add(&mean->weight, first, time, half_life);
+  int64_t now = mean->weight.time;
+  mean->sum = (first ? 0 : mean->sum * decay(before, now, half_life)) + value * decay(time, now, half_life);
+}
+
+static moon_mean *mean_of(const moon_counter *c, uint32_t row) { return moon_side_at(c->side, row, c->times); }
+
+/* Nothing loses weight with a half-life without end. */
+static double half_life_of(const moon_counter *c) { return c->half_life ? (double)c->half_life : INFINITY; }
+
+double moon_counter_mean(const moon_counter *counter, uint32_t row) {
+  if (row >= counter->side->made || !*total_of(counter, row)) return NAN;
+  const moon_mean *mean = mean_of(counter, row);
+  return mean->sum / mean->weight.weight;
+}
+
 bool moon_counter_last(const moon_counter *counter, uint32_t row, int64_t *time) {
   if (row >= counter->side->made || !*total_of(counter, row)) return false;
   *time = *last_of(counter, row);
@@ -95,16 +114,20 @@ double moon_counter_trend(const moon_counter *counter, uint32_t row, int64_t now
   return moon_trend_read(trend_of(counter, row), now, (double)counter->half_life);
 }
 
-static void note_event(const moon_counter *counter, uint32_t row, bool first, int64_t time) {
+static void note_event(const moon_counter *counter, uint32_t row, bool first, int64_t time, double value) {
+  if (counter->measure == MOON_MEASURE_MEAN) {
+    mean_add(mean_of(counter, row), first, time, value, half_life_of(counter));
+    return;
+  }
   if (counter->measure == MOON_MEASURE_DECAY) moon_trend_add(trend_of(counter, row), first, time, (double)counter->half_life);
   else if (first || time > *last_of(counter, row)) *last_of(counter, row) = time;
 }
 
 /* ---- windows -------------------------------------------------------------------------------------------------------------- */
 
-void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time) {
+void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, double value) {
   uint32_t *total = total_of(counter, row), *since = since_of(counter, row);
-  if (counter->measure != MOON_MEASURE_EVENTS) note_event(counter, row, !*total, time);
+  if (counter->measure != MOON_MEASURE_EVENTS) note_event(counter, row, !*total, time, value);
   if (*total < UINT32_MAX) ++*total;
   if (!counter->window_count) return;
   moon_times *t = times_of(counter, row);
@@ -123,9 +146,10 @@ void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time) {
 
 void moon_counter_clear(const moon_counter *counter, uint32_t row) {
   *total_of(counter, row) = 0;
-  if (counter->measure == MOON_MEASURE_LAST) *last_of(counter, row) = 0;
-  if (counter->measure == MOON_MEASURE_DECAY) *trend_of(counter, row) = (moon_trend){0};
-  if (!counter->window_count) return;
+  if (!counter->window_count) {
+    memset(moon_side_at(counter->side, row, counter->times), 0, counter->total - counter->times);
+    return;
+  }
   times_of(counter, row)->n = 0;
   memset(since_of(counter, row), 0, counter->window_count * sizeof(uint32_t));
 }

@@ -19,7 +19,8 @@
 #define NS_PAIR 50.0        /* to find a pair, once for each of its features */
 #define NS_WINDOW 28.0      /* to read one window, */
 #define NS_TOTAL 2.0        /* a total of all time, */
-#define NS_MOMENT 8.0       /* a last time or a decayed count */
+#define NS_TOGETHER 38.0    /* m.cooccurrence, for each of the user's last items */
+#define NS_MOMENT 8.0       /* a last time, a decayed count or a mean */
 
 /* ---- texts ------------------------------------------------------------------------------------------------------------------ */
 
@@ -42,8 +43,10 @@ static void put_kinds(moon_buf *out, char *const *kinds, size_t n) {
 }
 
 static const char *measure_name(moon_measure measure) {
-  static const char *const names[] = {
-      [MOON_MEASURE_EVENTS] = "count", [MOON_MEASURE_LAST] = "last time", [MOON_MEASURE_DECAY] = "decayed count"};
+  static const char *const names[] = {[MOON_MEASURE_EVENTS] = "count",
+                                      [MOON_MEASURE_LAST] = "last time",
+                                      [MOON_MEASURE_DECAY] = "decayed count",
+                                      [MOON_MEASURE_MEAN] = "mean"};
   return names[measure];
 }
 
@@ -74,16 +77,17 @@ static void put_table(moon_buf *out, const moon_feature *f) {
 
 static bool is_counted(const moon_feature *f) {
   return f->op == MOON_FEATURE_COUNT || f->op == MOON_FEATURE_RATE || f->op == MOON_FEATURE_DECAY ||
-         f->op == MOON_FEATURE_RECENCY;
+         f->op == MOON_FEATURE_RECENCY || f->op == MOON_FEATURE_MEAN;
 }
 
 static void put_type(moon_buf *out, const moon_feature_plan *plan, const moon_feature *f) {
   const moon_feature *table = f->op == MOON_FEATURE_HISTORY && f->shares != SIZE_MAX ? &plan->features[f->shares] : f;
+  if (f->kind == MOON_KIND_INSIDE) moon_buf_puts(out, "number inside a formula");
   if (f->kind == MOON_KIND_NUMBER && f->width == 1) moon_buf_puts(out, "number");
   if (f->kind == MOON_KIND_NUMBER && f->width > 1) moon_buf_printf(out, "%zu numbers", f->width);
   if (f->kind == MOON_KIND_ID) moon_buf_puts(out, "id of ");
   if (f->kind == MOON_KIND_BAG) moon_buf_printf(out, "bag of %zu of ", f->last);
-  if (f->kind != MOON_KIND_NUMBER) put_table(out, table);
+  if (f->kind == MOON_KIND_ID || f->kind == MOON_KIND_BAG) put_table(out, table);
   if (table != f) moon_buf_printf(out, ", the table of %s", table->name);
   if (f->min_count > 1) moon_buf_printf(out, ", of what comes %u times", f->min_count);
   if (f->op == MOON_FEATURE_FILE) moon_buf_printf(out, ", %s from %s", f->freeze ? "frozen" : "starting", f->file);
@@ -109,6 +113,7 @@ static double counted_ns(const moon_feature_plan *plan, const moon_feature *f) {
 static double feature_ns(const moon_feature_plan *plan, const moon_feature *f) {
   if (is_counted(f)) return counted_ns(plan, f);
   if (f->op == MOON_FEATURE_CROSS) return NS_CROSS;
+  if (f->op == MOON_FEATURE_TOGETHER) return NS_TOGETHER * (double)plan->together[f->together].last;
   if (f->op == MOON_FEATURE_TAGS) return NS_TAGS;
   if (f->op == MOON_FEATURE_HISTORY) return NS_BAG + NS_BAG_ITEM * (double)f->last;
   if (f->op == MOON_FEATURE_TFIDF) return NS_SLOT + NS_TEXT_NUMBER * (double)f->width;
@@ -140,6 +145,7 @@ static size_t counter_bytes(const moon_feature_plan *plan, size_t counter) {
   const moon_counter_spec *spec = &plan->counters[counter];
   if (spec->measure == MOON_MEASURE_LAST) return 12;
   if (spec->measure == MOON_MEASURE_DECAY) return 20;
+  if (spec->measure == MOON_MEASURE_MEAN) return 28;
   return spec->max_window ? 20 + 4 * windows_of(plan, counter) : 4;
 }
 
@@ -152,7 +158,8 @@ static json_t *take_text(moon_buf *text) {
 }
 
 static json_t *type_name(const moon_feature *f) {
-  static const char *const names[] = {[MOON_KIND_NUMBER] = "number", [MOON_KIND_ID] = "id", [MOON_KIND_BAG] = "bag"};
+  static const char *const names[] = {
+      [MOON_KIND_NUMBER] = "number", [MOON_KIND_ID] = "id", [MOON_KIND_BAG] = "bag", [MOON_KIND_INSIDE] = "inside"};
   return json_string(names[f->kind]);
 }
 
@@ -171,8 +178,8 @@ static json_t *feature_json(const moon_feature_plan *plan, const moon_feature *f
     json_array_append_new(counters, json_integer((json_int_t)of[i] + 1));
   }
   return json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:o, s:f}", "name", f->name, "text", take_text(&text), "type", type_name(f),
-                   "where", f->where, "slots", (json_int_t)f->width, "dim", (json_int_t)f->dim, "counters", counters, "ns",
-                   feature_ns(plan, f));
+                   "where", f->where, "slots", (json_int_t)(f->kind == MOON_KIND_INSIDE ? 0 : f->width), "dim",
+                   (json_int_t)f->dim, "counters", counters, "ns", feature_ns(plan, f));
 }
 
 /* The names of the features that read a counter, each once: a name does not tell a window. */
@@ -192,6 +199,7 @@ static json_t *counter_json(const moon_feature_plan *plan, size_t counter) {
   json_t *readers = readers_json(plan, counter);
   moon_buf text = {0};
   moon_buf_printf(&text, "%s of ", measure_name(spec->measure));
+  if (spec->column) moon_buf_printf(&text, "%s over ", spec->column);
   put_kinds(&text, spec->kinds, spec->kind_count);
   moon_buf_puts(&text, " by ");
   put_entity(&text, plan, spec);
@@ -208,7 +216,7 @@ static json_t *counter_json(const moon_feature_plan *plan, size_t counter) {
 }
 
 static json_t *cost_json(const moon_feature_plan *plan) {
-  size_t user = 60, item = 24, pairs = 0, event = 0,
+  size_t user = 60, item = 24, pairs = 0, event = 0, together = 0,
          row = 4 * (plan->dense_slots + plan->id_slots + plan->bag_slots * plan->bag_length);
   double ns = 0;
   bool rows = false;
@@ -221,11 +229,12 @@ static json_t *cost_json(const moon_feature_plan *plan) {
   }
   for (size_t i = 0; i < plan->feature_count; i++) ns += feature_ns(plan, &plan->features[i]);
   pairs += 40 * plan->group_count;
+  for (size_t i = 0; i < plan->together_count; i++) together += 32 * plan->together[i].most;
   if (rows) ns += NS_ROW;
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}", "row_bytes", (json_int_t)row, "user_bytes", (json_int_t)user,
-                   "item_bytes", (json_int_t)item, "pair_bytes", (json_int_t)pairs, "event_bytes", (json_int_t)event,
-                   "candidate_ns", ns, "numbers", (json_int_t)plan->dense_slots, "ids", (json_int_t)plan->id_slots, "bags",
-                   (json_int_t)plan->bag_slots);
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}", "together_bytes", (json_int_t)together, "row_bytes",
+                   (json_int_t)row, "user_bytes", (json_int_t)user, "item_bytes", (json_int_t)item, "pair_bytes",
+                   (json_int_t)pairs, "event_bytes", (json_int_t)event, "candidate_ns", ns, "numbers",
+                   (json_int_t)plan->dense_slots, "ids", (json_int_t)plan->id_slots, "bags", (json_int_t)plan->bag_slots);
 }
 
 moon_status moon_feature_plan_describe(const moon_feature_plan *plan, json_t **out) {

@@ -57,6 +57,7 @@ static size_t array_bytes(const moon_state *state) {
   size_t bytes = sizeof *state + users->cap * sizeof *users->ids + (users->slots ? (users->mask + 1) * 8 : 0);
   bytes += state->user_side.cap * state->user_side.stride + state->item_side.cap * state->item_side.stride;
   for (size_t g = 0; g < state->group_count; g++) bytes += group_bytes(&state->groups[g]);
+  for (size_t i = 0; i < state->together_count; i++) bytes += state->together[i].slots * sizeof(moon_pair);
   return bytes;
 }
 

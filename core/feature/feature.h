@@ -12,7 +12,7 @@
 
 typedef struct moon_vocab moon_vocab;
 
-/* ---- the feature plan (plan.c, steps.c) -------------------------------------------------------------------------------------------- */
+/* ---- the feature plan (plan*.c, steps.c, formula.c) ------------------------------------------------------------------------ */
 
 /* A feature is a source, what happens to its number on the way (steps), and the kind of input it becomes. */
 typedef enum moon_feature_op {
@@ -23,13 +23,17 @@ typedef enum moon_feature_op {
   MOON_FEATURE_TAGS,     /* the parts of a string column of the item: between separators, or its words */
   MOON_FEATURE_TFIDF,    /* the words of a string column, weighed by how rare they are, folded into a few numbers */
   MOON_FEATURE_NUMERIC,  /* a number column of the item; null is no number */
+  MOON_FEATURE_RELATIVE, /* a number column of the item over its mean among items of the same value of another column */
   MOON_FEATURE_COUNT,    /* events of a kind over each window, for the user or the item: one slot a window */
   MOON_FEATURE_RATE,     /* (numerator + a) / (denominator + b) over a window */
   MOON_FEATURE_DECAY,    /* events, each worth half after a half-life */
+  MOON_FEATURE_MEAN,     /* the mean of a number column over the items of events */
   MOON_FEATURE_RECENCY,  /* seconds since the last event */
+  MOON_FEATURE_TOGETHER, /* the item-kNN score: how well the item goes with the user's last ones */
   MOON_FEATURE_AGE,      /* seconds since a time column of the item; null is no number */
   MOON_FEATURE_CLOCK,    /* hour 0..23 or weekday 1..7 (Monday is 1) in a zone */
   MOON_FEATURE_POSITION, /* a number of the event itself, such as where the item was shown; a constant in serving */
+  MOON_FEATURE_FORMULA,  /* made of other numbers by arithmetic */
   MOON_FEATURE_HISTORY   /* the user's last N items: their ids in another feature's table, or how long ago they were */
 } moon_feature_op;
 
@@ -38,7 +42,8 @@ enum { MOON_GAPS = 24 }; /* steps of how long ago: under 1 minute, under 3, 7, 1
 typedef enum moon_feature_kind {
   MOON_KIND_NUMBER, /* dense slots; no number becomes 0 */
   MOON_KIND_ID,     /* an id slot: a row of an embedding table */
-  MOON_KIND_BAG     /* a bag slot: several rows of one */
+  MOON_KIND_BAG,    /* a bag slot: several rows of one */
+  MOON_KIND_INSIDE  /* no slot: a number that only a formula sees; no number stays none */
 } moon_feature_kind;
 
 /* A step of a number, with the numbers it works by: from the recipe, or fitted to the training part (`fitted`). */
@@ -57,12 +62,16 @@ typedef struct moon_step {
   double *numbers; /* [n] rising; NULL where fitted: then they lie in the feature's vocabulary */
 } moon_step;
 
+typedef struct moon_formula moon_formula; /* see formula.h */
+enum { MOON_FORMULA_INPUTS = 16 };
+
 typedef struct moon_feature {
   moon_feature_op op;
   moon_feature_kind kind;
   char *name, *where; /* "price", "recipe.lua:17" */
   bool of_user;       /* ID and what is counted: the entity (else item) */
-  char *column;       /* CATEGORY, TAGS, TFIDF, NUMERIC, AGE; POSITION: of the events */
+  char *column;       /* CATEGORY, TAGS, TFIDF, NUMERIC, RELATIVE, MEAN, AGE; POSITION: of the events */
+  char *by;           /* RELATIVE: the string column whose values the items are compared within */
   char **columns;     /* CROSS */
   size_t column_count;
   char *separator;    /* TAGS: NULL: words */
@@ -73,16 +82,20 @@ typedef struct moon_feature {
   size_t rows;        /* of a table without a vocabulary: hash buckets, buckets */
   uint32_t min_count; /* ids and categories rarer than this in the training part share id 0 */
   uint32_t hash;      /* 0, or the number of buckets: id = 1 + hash(text) % (hash - 1) and no vocabulary is kept */
-  size_t counter, counter2; /* COUNT, RATE, DECAY, RECENCY: index into plan->counters (numerator, denominator) */
+  size_t counter, counter2; /* COUNT, RATE, DECAY, MEAN, RECENCY: index into plan->counters (numerator, denominator) */
+  size_t together;    /* TOGETHER: index into plan->together */
   size_t window_count;
   int64_t windows[8]; /* microseconds; 0 = all time */
   double prior[2];
-  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset */
+  int64_t span;       /* RECENCY: what never counts as; CLOCK: the zone's offset, where it has no */
+  moon_zone *zone;    /* CLOCK */
   bool weekday;       /* CLOCK: (else hour) */
   size_t position;    /* POSITION: which of the plan's */
   double serving;     /* POSITION: what it is in serving, and where an event has none */
   char *file, *ids, *tensor; /* FILE: of the vectors, of their ids (one a line); the name in a safetensors file */
   bool freeze;        /* FILE: the vectors stay as they are */
+  moon_formula *formula;
+  size_t inputs[MOON_FORMULA_INPUTS], input_count; /* FORMULA: which of the plan's features go into it */
   size_t last;        /* HISTORY: N; TAGS: the most of an item */
   char *of;           /* HISTORY: "item", "gap" or the column of a category */
   size_t shares;      /* HISTORY: the feature whose ids and table it takes; SIZE_MAX: it has its own, of gaps */
@@ -110,7 +123,8 @@ typedef struct moon_group_spec {
 typedef enum moon_measure {
   MOON_MEASURE_EVENTS, /* how many, exact over windows up to max_window (0: only all-time totals) */
   MOON_MEASURE_LAST,   /* when the last was */
-  MOON_MEASURE_DECAY   /* how many, each halved every half_life */
+  MOON_MEASURE_DECAY,  /* how many, each halved every half_life */
+  MOON_MEASURE_MEAN    /* the mean of their items' values, each weighing half after every half_life (0: all weigh the same) */
 } moon_measure;
 
 /* What is known of events of some kinds, per user, per item or per pair of a group. */
@@ -121,21 +135,46 @@ typedef struct moon_counter_spec {
   char **kinds; /* NULL-free, kind_count of them; 0 = every kind */
   size_t kind_count;
   int64_t max_window, half_life;
+  char *column;  /* MEAN: a number column of the items */
+  double *value; /* MEAN: [items], NaN: none */
+  size_t items;
 } moon_counter_spec;
 
+/* Items that follow each other in users' last items. */
+enum { MOON_MOST_TOGETHER = 100 };
+typedef struct moon_together_spec {
+  char **kinds; /* 0: every kind */
+  size_t kind_count;
+  size_t last; /* of a user's items an event is counted with, up to MOON_MOST_TOGETHER */
+  size_t most; /* pairs that are kept */
+} moon_together_spec;
+
 typedef struct moon_feature_plan {
-  moon_feature *features;
+  moon_feature *features; /* the recipe's, then what goes into its formulas */
   size_t feature_count;
   moon_counter_spec *counters; /* shared between features */
   size_t counter_count;
   moon_group_spec *groups;
   size_t group_count;
+  moon_together_spec *together;
+  size_t together_count;
   size_t dense_slots, id_slots, bag_slots; /* widths of a row of inputs */
   size_t bag_length;  /* the longest history */
   size_t position_count; /* numbers that an event brings with it */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
   int64_t ttl; /* microseconds after the last event after which a user is forgotten; 0: never */
 } moon_feature_plan;
+/* Numbers, ids or places of a bag that a row of inputs has of the feature; 0 for what is inside a formula. */
+static inline size_t moon_feature_words(const moon_feature_plan *plan, const moon_feature *feature) {
+  if (feature->kind == MOON_KIND_INSIDE) return 0;
+  return feature->kind == MOON_KIND_BAG ? plan->bag_length : feature->width;
+}
+/* Whether something of the event itself is in it. */
+static inline bool moon_feature_has_position(const moon_feature_plan *plan, const moon_feature *feature) {
+  bool has = feature->op == MOON_FEATURE_POSITION;
+  for (size_t i = 0; i < feature->input_count; i++) has |= plan->features[feature->inputs[i]].op == MOON_FEATURE_POSITION;
+  return has;
+}
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
@@ -143,10 +182,10 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
 moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state);
 void moon_feature_plan_free(moon_feature_plan *plan);
 /* What the plan takes (describe.c). New reference:
- *   {"features":[{"name","text","type":"number"|"id"|"bag","where","slots","dim","counters":[1,..],"ns"}],
+ *   {"features":[{"name","text","type":"number"|"id"|"bag"|"inside" (a formula),"where","slots","dim","counters":[1,..],"ns"}],
  *    "counters":[{"text","features":["price",..],"bytes","event_bytes"}],
  *    "cost":{"row_bytes","numbers","ids","bags": of a row of inputs; "user_bytes","item_bytes","pair_bytes": of the state, without what
- *            grows with events; "event_bytes": an event within all windows; "candidate_ns"}} */
+ *            grows with events; "event_bytes": an event within all windows; "together_bytes": all pairs of m.cooccurrence, at most; "candidate_ns"}} */
 moon_status moon_feature_plan_describe(const moon_feature_plan *plan, json_t **out);
 
 /* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  * it.
  *
  *   shape | other kinds | users | clock, events | items: trend, its time, total | users' touches
- *   | of each group the pairs | of each counter the rows: total, times or last time or trend | checksum */
+ *   | of each group the pairs | of each counter the rows: total, times or last time or trend
+ *   | of what goes together the pairs and how often, and each item's count | checksum */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 #include "feature/state.h"
 
 #define MAGIC 0x4154534du /* "MSTA" */
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 /* ---- saving --------------------------------------------------------------------------------------------------------------- */
 
@@ -22,6 +23,14 @@ static void put_texts(moon_buf *out, const moon_dict *dict, size_t from, size_t 
   moon_put_u32(out, (uint32_t)(to - from));
   for (size_t code = from; code < to; code++)
     moon_put_text(out, moon_dict_text(dict, (uint32_t)code), moon_dict_length(dict, (uint32_t)code));
+}
+
+static void put_together_shape(const moon_state *state, moon_buf *out) {
+  moon_put_u32(out, (uint32_t)state->together_count);
+  for (size_t i = 0; i < state->together_count; i++) {
+    moon_put_u64(out, state->together[i].last);
+    moon_put_u64(out, state->together[i].most);
+  }
 }
 
 static void put_shape(const moon_state *state, moon_buf *out) {
@@ -40,6 +49,7 @@ static void put_shape(const moon_state *state, moon_buf *out) {
     moon_put_u64(out, counter->group);
     moon_put_u64(out, (uint64_t)counter->half_life);
     moon_put_u64(out, counter->window_count ? (uint64_t)counter->windows[0] : 0);
+    moon_put_u64(out, counter->value ? moon_hash(counter->value, counter->items * sizeof *counter->value) : 0);
   }
   moon_put_u32(out, (uint32_t)state->group_count);
   for (size_t i = 0; i < state->group_count; i++) {
@@ -48,6 +58,13 @@ static void put_shape(const moon_state *state, moon_buf *out) {
     moon_put_u64(out, group->values);
     moon_put_u64(out, group->value ? moon_hash(group->value, group->items * sizeof *group->value) : 0);
   }
+  put_together_shape(state, out);
+}
+
+static void put_double(moon_buf *out, double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  moon_put_u64(out, bits);
 }
 
 /* Users that are there, in the order of their rows; rows of those that were let go are not told of. */
@@ -58,9 +75,7 @@ static void put_users(moon_buf *out, const moon_users *users) {
 }
 
 static void put_trend(moon_buf *out, const moon_trend *trend) {
-  uint64_t bits;
-  memcpy(&bits, &trend->weight, sizeof bits);
-  moon_put_u64(out, bits);
+  put_double(out, trend->weight);
   moon_put_u64(out, (uint64_t)trend->time);
 }
 
@@ -94,6 +109,7 @@ static uint32_t *total_of(const moon_counter *counter, uint32_t row) { return mo
 
 static int64_t *last_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 static moon_trend *trend_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
+static moon_mean *mean_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 
 static bool is_live(const moon_state *state, const moon_counter *counter, uint32_t row) {
   if (counter->group != SIZE_MAX) return moon_group_is_live(&state->groups[counter->group], row);
@@ -108,9 +124,27 @@ static void put_counter(moon_buf *out, const moon_state *state, const moon_count
     moon_put_u32(out, *total_of(counter, row));
     if (counter->measure == MOON_MEASURE_LAST) moon_put_u64(out, (uint64_t)*last_of(counter, row));
     if (counter->measure == MOON_MEASURE_DECAY) put_trend(out, trend_of(counter, row));
+    if (counter->measure == MOON_MEASURE_MEAN) {
+      put_trend(out, &mean_of(counter, row)->weight);
+      put_double(out, mean_of(counter, row)->sum);
+    }
     if (counter->window_count) moon_put_u32(out, n);
     for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
   }
+}
+
+static moon_status put_together(moon_buf *out, const moon_together *t, size_t items) {
+  moon_pair *pairs;
+  MOON_TRY(moon_together_list(t, &pairs));
+  moon_put_u64(out, t->n);
+  for (size_t i = 0; i < t->n; i++) {
+    moon_put_u32(out, pairs[i].low);
+    moon_put_u32(out, pairs[i].high);
+    moon_put_u32(out, pairs[i].count);
+  }
+  for (uint32_t item = 0; item < items; item++) moon_put_u32(out, moon_together_seen(t, item));
+  moon_free(pairs);
+  return moon_ok();
 }
 
 static size_t rows_of(const moon_state *state, const moon_counter *counter) {
@@ -139,6 +173,7 @@ moon_status moon_state_save(const moon_state *state, moon_buf *out) {
   for (uint32_t i = 0; i < state->users.n; i++) place[i] = state->users.ids[i].text ? next++ : MOON_NONE;
   put_all(state, place, out);
   moon_free(place);
+  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(put_together(out, &state->together[i], state->item_count));
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
 }
@@ -191,9 +226,15 @@ static moon_status get_users(moon_bytes *in, moon_state *state) {
   return in->failed ? bad("its users are cut off") : moon_ok();
 }
 
-static bool get_trend(moon_bytes *in, moon_trend *trend) {
+static double get_double(moon_bytes *in) {
   uint64_t bits = moon_get_u64(in);
-  memcpy(&trend->weight, &bits, sizeof bits);
+  double x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static bool get_trend(moon_bytes *in, moon_trend *trend) {
+  trend->weight = get_double(in);
   trend->time = (int64_t)moon_get_u64(in);
   return isfinite(trend->weight) && trend->weight >= 0;
 }
@@ -240,7 +281,7 @@ static moon_status get_times(moon_bytes *in, moon_state *state, moon_counter *co
     int64_t time = (int64_t)moon_get_u64(in);
     if (time == MOON_NULL_INT || time < last || time > state->clock) return bad("a counter's times are not in order");
     MOON_TRY(moon_counter_room(counter, &state->pool, row));
-    moon_counter_add(counter, row, last = time);
+    moon_counter_add(counter, row, last = time, 0);
   }
   *total_of(counter, row) = total;
   const int64_t *live;
@@ -270,6 +311,12 @@ static moon_status get_latest(moon_bytes *in, const moon_state *state, const moo
     moon_trend *trend = trend_of(counter, row);
     fine = get_trend(in, trend) && (any || trend->weight == 0);
     time = trend->time;
+  } else if (counter->measure == MOON_MEASURE_MEAN) {
+    moon_mean *mean = mean_of(counter, row);
+    fine = get_trend(in, &mean->weight) && (any ? mean->weight.weight > 0 : mean->weight.weight == 0);
+    mean->sum = get_double(in);
+    fine = fine && isfinite(mean->sum) && (any || mean->sum == 0);
+    time = mean->weight.time;
   } else {
     time = *last_of(counter, row) = (int64_t)moon_get_u64(in);
   }
@@ -286,6 +333,38 @@ static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *
   return in->failed ? bad("its counters are cut off") : moon_ok();
 }
 
+static moon_status get_pairs(moon_bytes *in, const moon_state *state, moon_together *t) {
+  uint64_t n = moon_get_u64(in);
+  moon_pair last = {0};
+  if (n > t->most || n > moon_bytes_left(in) / 12) return bad("its pairs of items are cut off");
+  for (uint64_t i = 0; i < n; i++) {
+    moon_pair pair = {.low = moon_get_u32(in)};
+    pair.high = moon_get_u32(in);
+    pair.count = moon_get_u32(in);
+    bool rises = !i || pair.low > last.low || (pair.low == last.low && pair.high > last.high);
+    if (pair.low >= pair.high || pair.high >= state->item_count || !pair.count || !rises) return bad("a pair of items is wrong");
+    MOON_TRY(moon_together_put(t, &pair));
+    last = pair;
+  }
+  return moon_ok();
+}
+
+/* No item was counted more often than it was there, and no pair more often than its items were counted. */
+static moon_status get_together(moon_bytes *in, const moon_state *state, moon_together *t) {
+  MOON_TRY(get_pairs(in, state, t));
+  for (uint32_t item = 0; item < state->item_count; item++) {
+    uint32_t *seen = moon_side_at(t->side, item, t->seen);
+    *seen = moon_get_u32(in);
+    if (*seen > moon_state_item(state, item)->total) return bad("an item goes with others more often than it was there");
+  }
+  for (size_t i = 0; i < t->slots; i++) {
+    const moon_pair *pair = &t->pairs[i];
+    if (pair->count > (uint64_t)moon_together_seen(t, pair->low) + moon_together_seen(t, pair->high))
+      return bad("a pair of items is there more often than both");
+  }
+  return moon_ok();
+}
+
 static moon_status load(moon_bytes *in, moon_state *state) {
   MOON_TRY(check_shape(in, state));
   MOON_TRY(get_kinds(in, state));
@@ -296,6 +375,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
   for (uint32_t user = 0; user < state->users.n; user++) MOON_TRY(get_history(in, state, user));
   for (size_t i = 0; i < state->group_count; i++) MOON_TRY(get_group(in, state, &state->groups[i]));
   for (size_t i = 0; i < state->counter_count; i++) MOON_TRY(get_counter(in, state, &state->counters[i]));
+  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(get_together(in, state, &state->together[i]));
   return in->failed || moon_bytes_left(in) ? bad("its length is wrong") : moon_ok();
 }
 

@@ -33,12 +33,16 @@ static moon_status fill_sets(moon_state *state, const moon_feature_plan *plan) {
     MOON_TRY(add_kinds(state, plan->counters[i].kinds, plan->counters[i].kind_count));
   for (size_t i = 0; i < plan->feature_count; i++)
     MOON_TRY(add_kinds(state, plan->features[i].kinds, plan->features[i].kind_count));
+  for (size_t i = 0; i < plan->together_count; i++)
+    MOON_TRY(add_kinds(state, plan->together[i].kinds, plan->together[i].kind_count));
   state->plan_kinds = moon_dict_count(state->kinds);
   for (size_t i = 0; i < plan->counter_count; i++) fill_set(state, i, plan->counters[i].kinds, plan->counters[i].kind_count);
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *f = &plan->features[i];
     if (f->op == MOON_FEATURE_HISTORY) fill_set(state, plan->counter_count + f->slot, f->kinds, f->kind_count);
   }
+  for (size_t i = 0; i < plan->together_count; i++)
+    fill_set(state, state->together[i].set, plan->together[i].kinds, plan->together[i].kind_count);
   return moon_ok();
 }
 
@@ -64,10 +68,44 @@ static moon_status fill_windows(moon_counter *counter, const moon_feature_plan *
   return moon_ok();
 }
 
+/* The longest that anybody asks of a user's past. */
+static size_t longest_history(const moon_feature_plan *plan) {
+  size_t longest = plan->bag_length;
+  for (size_t i = 0; i < plan->together_count; i++)
+    if (plan->together[i].last > longest) longest = plan->together[i].last;
+  return longest;
+}
+
+/* What goes together is counted for each item in its row. */
+static moon_status build_together(moon_state *state, const moon_feature_plan *plan) {
+  state->together = moon_calloc(plan->together_count, sizeof *state->together);
+  if (!state->together) return moon_fail(MOON_ENOMEM, "no memory for a state store");
+  state->together_count = plan->together_count;
+  for (size_t i = 0; i < plan->together_count; i++) {
+    const moon_together_spec *spec = &plan->together[i];
+    state->together[i] = (moon_together){.set = plan->counter_count + plan->bag_slots + i,
+                                         .last = spec->last,
+                                         .most = spec->most,
+                                         .side = &state->item_side,
+                                         .seen = state->item_side.stride};
+    state->item_side.stride += 2 * sizeof(uint32_t); /* what follows may hold pointers */
+  }
+  return moon_ok();
+}
+
+static moon_status copy_values(moon_counter *counter, const moon_counter_spec *spec) {
+  if (!spec->value) return moon_ok();
+  counter->value = moon_alloc((spec->items ? spec->items : 1) * sizeof *counter->value);
+  if (!counter->value) return moon_fail(MOON_ENOMEM, "no memory for the values of %zu items", spec->items);
+  memcpy(counter->value, spec->value, spec->items * sizeof *counter->value);
+  counter->items = spec->items;
+  return moon_ok();
+}
+
 static moon_status build(moon_state *state, const moon_feature_plan *plan) {
-  state->set_count = plan->counter_count + plan->bag_slots;
-  state->history_length =
-      plan->bag_length * HISTORY_FACTOR > LEAST_HISTORY ? (uint32_t)plan->bag_length * HISTORY_FACTOR : LEAST_HISTORY;
+  size_t longest = longest_history(plan) * HISTORY_FACTOR;
+  state->set_count = plan->counter_count + plan->bag_slots + plan->together_count;
+  state->history_length = longest > LEAST_HISTORY ? (uint32_t)longest : LEAST_HISTORY;
   state->set_any = moon_calloc(state->set_count, 1);
   state->counters = moon_calloc(plan->counter_count, sizeof *state->counters);
   if (!state->set_any || !state->counters) return moon_fail(MOON_ENOMEM, "no memory for a state store");
@@ -84,10 +122,12 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
     counter->of_user = spec->of_user, counter->group = spec->group;
     counter->measure = spec->measure, counter->half_life = spec->half_life;
     MOON_TRY(fill_windows(counter, plan, i));
+    MOON_TRY(copy_values(counter, spec));
     moon_counter_place(counter, spec->group != SIZE_MAX ? &state->groups[spec->group].side
                                 : spec->of_user         ? &state->user_side
                                                         : &state->item_side);
   }
+  MOON_TRY(build_together(state, plan));
   MOON_TRY(moon_dict_new(&state->kinds));
   return fill_sets(state, plan);
 }
@@ -124,10 +164,15 @@ moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out) {
 
 void moon_state_free(moon_state *state) {
   if (!state) return;
-  for (size_t i = 0; i < state->counter_count; i++) moon_free(state->counters[i].windows);
+  for (size_t i = 0; i < state->counter_count; i++) {
+    moon_free(state->counters[i].windows);
+    moon_free(state->counters[i].value);
+  }
   moon_free(state->counters);
   for (size_t i = 0; i < state->group_count; i++) moon_group_free(&state->groups[i]);
   moon_free(state->groups);
+  for (size_t i = 0; i < state->together_count; i++) moon_free(state->together[i].pairs);
+  moon_free(state->together);
   moon_free(state->set_any);
   moon_free(state->in_set);
   moon_free(state->tally);
@@ -208,6 +253,7 @@ static void fold_item(moon_item_state *item, int64_t time) {
 
 /* The counter's row for the event; MOON_NONE where the event is nothing to it. */
 static uint32_t row_for(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
+  if (!moon_counter_wants(counter, item)) return MOON_NONE;
   if (counter->group != SIZE_MAX) return state->groups[counter->group].at;
   return counter->of_user ? user : item;
 }
@@ -218,11 +264,23 @@ static moon_status make_room(moon_state *state, const uint8_t *in_set, uint32_t 
   for (size_t i = 0; i < state->counter_count; i++) {
     const moon_counter *counter = &state->counters[i];
     if (!in_set[i]) continue;
-    if (counter->group != SIZE_MAX) MOON_TRY(moon_group_room(&state->groups[counter->group], user, item));
+    if (counter->group != SIZE_MAX && moon_counter_wants(counter, item))
+      MOON_TRY(moon_group_room(&state->groups[counter->group], user, item));
     uint32_t row = row_for(state, counter, user, item);
     if (row != MOON_NONE) MOON_TRY(moon_counter_room(counter, &state->pool, row));
   }
+  for (size_t i = 0; i < state->together_count; i++)
+    if (in_set[state->together[i].set]) MOON_TRY(moon_together_room(&state->together[i], state->together[i].last));
   return moon_ok();
+}
+
+/* Before the event joins the user's history. */
+static void fold_together(moon_state *state, const uint8_t *in_set, uint32_t user, uint32_t item) {
+  const moon_touch *others[MOON_MOST_TOGETHER];
+  for (size_t i = 0; i < state->together_count; i++) {
+    moon_together *t = &state->together[i];
+    if (in_set[t->set]) moon_together_add(t, item, others, moon_history_touches(state, user, t->set, others, t->last));
+  }
 }
 
 /* Everything is there; nothing below fails. */
@@ -237,8 +295,10 @@ static void fold(moon_state *state, const uint8_t *in_set, uint32_t user, moon_t
   }
   for (size_t i = 0; i < state->counter_count; i++) {
     uint32_t row = in_set[i] ? row_for(state, &state->counters[i], user, item) : MOON_NONE;
-    if (row != MOON_NONE) moon_counter_add(&state->counters[i], row, touch.time);
+    if (row == MOON_NONE) continue;
+    moon_counter_add(&state->counters[i], row, touch.time, state->counters[i].value ? state->counters[i].value[item] : 0);
   }
+  fold_together(state, in_set, user, item);
   moon_history_add(state, user, touch);
   fold_item(moon_state_item(state, item), touch.time);
   if (!state->events++ || touch.time > state->clock) state->clock = touch.time;

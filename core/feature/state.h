@@ -6,6 +6,7 @@
 #ifndef MOON_FEATURE_STATE_H
 #define MOON_FEATURE_STATE_H
 
+#include <math.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -73,6 +74,11 @@ typedef struct moon_trend { /* a count in which each event is worth half after a
 void moon_trend_add(moon_trend *trend, bool first, int64_t time, double half_life);
 double moon_trend_read(const moon_trend *trend, int64_t now, double half_life);
 
+typedef struct moon_mean { /* of values, each weighing half after a half-life */
+  moon_trend weight;
+  double sum; /* weighed, as of the weight's time */
+} moon_mean;
+
 /* 4 bytes an entity; with windows 20, 4 for each window, and 8 for each event in the widest (up to twice that with slack). */
 typedef struct moon_counter {
   moon_side *side;
@@ -80,9 +86,11 @@ typedef struct moon_counter {
   bool of_user;
   size_t group; /* SIZE_MAX: none */
   int64_t half_life;
+  double *value; /* [items] of a mean: what is measured, NaN: nothing */
+  size_t items;
   int64_t *windows; /* [window_count] widest first; none: totals only */
   size_t window_count;
-  size_t times; /* where in a row: a moon_times, or an int64_t (the last), or a moon_trend, by the measure */
+  size_t times; /* where in a row: a moon_times, or an int64_t (the last), or a moon_trend or a moon_mean, by the measure */
   size_t total; /* a uint32_t, every event ever; stays at 2^32 - 1 */
   size_t since; /* uint32_t [window_count], how many of the times had left the window at the newest event */
 } moon_counter;
@@ -90,9 +98,13 @@ typedef struct moon_counter {
 void moon_counter_place(moon_counter *counter, moon_side *side);
 /* Room for one more event of the row; then adding it cannot fail. */
 moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint32_t row);
-void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time);
+void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, double value); /* value: of a mean */
 void moon_counter_clear(const moon_counter *counter, uint32_t row); /* as if there had been no event; room stays */
 void moon_counter_drop(const moon_counter *counter, moon_pool *pool, uint32_t row); /* room goes, too */
+/* Whether an event on the item is anything to the counter. */
+static inline bool moon_counter_wants(const moon_counter *counter, uint32_t item) {
+  return counter->measure != MOON_MEASURE_MEAN || (item < counter->items && !isnan(counter->value[item]));
+}
 /* The number of a window; window_count for 0, all time. */
 size_t moon_counter_window(const moon_counter *counter, int64_t window);
 /* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at
@@ -101,6 +113,7 @@ uint32_t moon_counter_read(const moon_counter *counter, uint32_t row, int64_t no
 /* Whether there was an event, and when the newest was. Of a counter of last times, as is what follows of one that decays. */
 bool moon_counter_last(const moon_counter *counter, uint32_t row, int64_t *time);
 double moon_counter_trend(const moon_counter *counter, uint32_t row, int64_t now);
+double moon_counter_mean(const moon_counter *counter, uint32_t row); /* at any time; NaN where there was nothing */
 /* Asks for the memory that reading will need: depth 0, the row; later depth 1, its times. */
 void moon_counter_fetch(const moon_counter *counter, uint32_t row, int depth);
 /* The row's times that are in the widest window at its newest event. */
@@ -158,6 +171,32 @@ enum { MOON_MOST_HISTORY = 1000 };
  * until the next event. */
 size_t moon_history_touches(const moon_state *state, uint32_t user, size_t set, const moon_touch **touches, size_t limit);
 
+/* ---- together.c ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_pair { /* of items, low < high; a count of 0 is a free slot */
+  uint32_t low, high, count;
+} moon_pair;
+typedef struct moon_together {
+  size_t set;       /* of the kinds that count */
+  size_t last;      /* of a user's items an event is counted with */
+  size_t most;      /* pairs */
+  moon_pair *pairs; /* [slots], a power of two */
+  size_t slots, n;
+  moon_side *side;  /* of the items */
+  size_t seen;      /* where in a row: a uint32_t, how often the item was counted */
+} moon_together;
+/* Room for so many new pairs; then adding them cannot fail. */
+moon_status moon_together_room(moon_together *together, size_t more);
+/* An event on the item; others: the user's last items of the set as they were before, up to `last`. */
+void moon_together_add(moon_together *together, uint32_t item, const moon_touch *const *others, size_t n);
+/* Of any rows. */
+uint32_t moon_together_seen(const moon_together *together, uint32_t item);
+uint32_t moon_together_count(const moon_together *together, uint32_t a, uint32_t b);
+void moon_together_fetch(const moon_together *together, uint32_t item, const uint32_t *others, size_t n);
+/* The pairs in the order of their items; the caller frees them. */
+moon_status moon_together_list(const moon_together *together, moon_pair **out);
+moon_status moon_together_put(moon_together *together, const moon_pair *pair); /* one that is not there, of a snapshot */
+
 /* ---- state.c -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_item_state { /* 24 bytes an item */
@@ -166,7 +205,7 @@ typedef struct moon_item_state { /* 24 bytes an item */
 } moon_item_state;
 
 /* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag
- * slot s. */
+ * slot s; behind those are the sets of what goes together. */
 struct moon_state {
   pthread_rwlock_t lock; /* the writer's verbs take it; readers by moon_state_read_begin */
   moon_users users;
@@ -181,6 +220,8 @@ struct moon_state {
   size_t counter_count;
   moon_group *groups;
   size_t group_count;
+  moon_together *together;
+  size_t together_count;
   moon_side user_side; /* rows begin with a moon_user_state */
   moon_side item_side; /* rows begin with a moon_item_state */
   size_t item_count;

@@ -73,6 +73,7 @@ static bool reads_lacking(const check *c, const json_t *feature) {
   size_t i;
   json_array_foreach(json_object_get(feature, "columns"), i,
                      name) if (json_object_get(c->lacks, json_is_string(name) ? json_string_value(name) : "")) return true;
+  json_array_foreach(json_object_get(feature, "inputs"), i, name) if (reads_lacking(c, name)) return true;
   return json_object_get(c->lacks, text_of(feature, "column")) || json_object_get(c->lacks, text_of(feature, "by"));
 }
 
@@ -90,6 +91,14 @@ static void check_features(check *c, const moon_catalogue *items) {
   }
 }
 
+/* Functions are not run on items that lack something: what they would have made is lacking too. */
+static void note_unmade(check *c) {
+  const json_t *rule;
+  size_t i;
+  json_array_foreach(json_object_get(c->plan, "item_columns"), i, rule)
+      json_object_set_new(c->lacks, text_of(rule, "column"), json_true());
+}
+
 /* The catalogue for the events; NULL where it cannot be had. */
 static moon_catalogue *check_items(check *c) {
   const json_t *source = json_object_get(json_object_get(c->plan, "sources"), "items");
@@ -100,6 +109,9 @@ static moon_catalogue *check_items(check *c) {
     moon_table_free(table);
     return NULL;
   }
+  const moon_preprocess_options reach = {c->options->functions, c->source};
+  if (table && whole && told(c, moon_preprocess(json_object_get(c->plan, "item_columns"), table, &reach, NULL))) whole = false;
+  if (source && !whole) note_unmade(c);
   if (table && !table->rows) told(c, moon_fail(MOON_EFORMAT, "%s: %s holds no items", text_of(source, "where"), table->name));
   moon_status status = moon_catalogue_new(table, &items);
   if (status.code) {
@@ -155,19 +167,27 @@ static bool check_kinds(const check *c, const kinds *known, bool error, const js
   return fine;
 }
 
-static bool check_all_kinds(check *c, const moon_table *events) {
+/* Of a list of features, and of what goes into them. */
+static void check_feature_kinds(const check *c, const kinds *known, const json_t *features) {
   static const char *const keys[] = {"kinds", "numerator", "denominator"};
-  const json_t *label = json_object_get(c->plan, "label"), *feature;
-  kinds known = {.file = events->name};
+  const json_t *feature;
   size_t i;
-  if (told(c, list_kinds(events, &known))) {
-    moon_free(known.names);
-    return false;
+  json_array_foreach(features, i, feature) {
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+      check_kinds(c, known, false, feature, text_of(feature, "name"), keys[k]);
+    check_feature_kinds(c, known, json_object_get(feature, "inputs"));
   }
-  bool fine = check_kinds(c, &known, true, label, "m.label", "positive");
-  fine &= check_kinds(c, &known, true, label, "m.label", "of");
-  json_array_foreach(json_object_get(c->plan, "features"), i, feature) for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-      check_kinds(c, &known, false, feature, text_of(feature, "name"), keys[k]);
+}
+
+static bool check_all_kinds(check *c, const moon_table *events) {
+  const json_t *label = json_object_get(c->plan, "label");
+  kinds known = {.file = events->name};
+  bool fine = !told(c, list_kinds(events, &known));
+  if (fine) {
+    fine = check_kinds(c, &known, true, label, "m.label", "positive");
+    fine &= check_kinds(c, &known, true, label, "m.label", "of");
+    check_feature_kinds(c, &known, json_object_get(c->plan, "features"));
+  }
   moon_free(known.names);
   return fine;
 }

@@ -20,10 +20,9 @@ static moon_source_options source_options(const moon_dataset_options *options) {
 }
 
 static moon_status read_items(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
-  const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
-  const moon_source_options given = source_options(options);
+  const moon_preprocess_options reach = {options->functions, source_options(options)};
   moon_table *table = NULL;
-  if (source) MOON_TRY(moon_source_read(source, &given, &table, &d->items_report));
+  MOON_TRY(moon_items_read(plan, &reach, &table, &d->items_report));
   if (table && !table->rows) {
     moon_status status = moon_fail(MOON_EFORMAT, "%s holds no items", table->name);
     moon_table_free(table);
@@ -75,7 +74,7 @@ static moon_status check_classes(const moon_dataset *d) {
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
-  MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), (uint64_t)json_integer_value(json_object_get(json_object_get(plan, "train"), "seed"))));
+  MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
   return check_classes(d);
 }
 
@@ -92,6 +91,7 @@ static moon_status check_positions(const json_t *features, const json_t *label) 
     if (column && op && own && !strcmp(op, "position") && !strcmp(own, column))
       return moon_fail(MOON_EINVAL, "%s: the feature reads the column %s, which the label is made of: it knows the answer", where ? where : "recipe",
                        column);
+    MOON_TRY(check_positions(json_object_get(feature, "inputs"), label)); /* of a formula */
   }
   return moon_ok();
 }

@@ -26,8 +26,9 @@ moon_status moon_list_known(moon_dataset *dataset, const json_t *train);
 moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
 
 /* Adds the label's "negatives" to every positive training example; after the split, before the replay. "sampling": {"by":"popularity",
- * "power"} draws items by how many training examples have them, to that power; without it evenly. */
-moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, uint64_t seed);
+ * "power"} draws items by how many training examples have them, to that power; {"by":"batch"} from the other positives of the same batch,
+ * train's "batch" of them one after the other in the log; without it evenly. By train's "seed". */
+moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, const json_t *train);
 
 /* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
 moon_status moon_learn_texts(moon_dataset *dataset, const char *data_dir);

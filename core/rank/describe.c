@@ -24,8 +24,19 @@ static const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
-static bool is_number_of(const json_t *feature, const char *column, const char *op) {
-  return !strcmp(text_of(feature, "op"), op) && !strcmp(text_of(feature, "column"), column);
+/* What a feature, or a part of it, needs the column to hold; MOON_STRING unless it says otherwise. */
+static moon_type needed(const json_t *feature, const char *column) {
+  static const char *const numbers[] = {"numeric", "relative", "mean"};
+  const char *op = text_of(feature, "op");
+  const json_t *input;
+  size_t i;
+  bool of = !strcmp(text_of(feature, "column"), column);
+  for (size_t n = 0; of && n < sizeof numbers / sizeof *numbers; n++)
+    if (!strcmp(op, numbers[n])) return MOON_NUMBER;
+  if (of && !strcmp(op, "age")) return MOON_TIME;
+  json_array_foreach(json_object_get(feature, "inputs"), i, input) if (needed(input, column) != MOON_STRING) return needed(
+      input, column);
+  return MOON_STRING;
 }
 
 /* What a column holds: as declared, or as the features that read it need it. */
@@ -36,28 +47,53 @@ static moon_type type_of(const json_t *column, const json_t *features) {
   if (!strcmp(type, "string") || !strcmp(name, "item")) return MOON_STRING;
   if (!strncmp(type, "time", 4)) return MOON_TIME;
   if (*type) return MOON_NUMBER;
-  json_array_foreach(features, i, feature) {
-    if (is_number_of(feature, name, "numeric")) return MOON_NUMBER;
-    if (is_number_of(feature, name, "age")) return MOON_TIME;
-  }
+  json_array_foreach(features, i, feature) if (needed(feature, name) != MOON_STRING) return needed(feature, name);
   return MOON_STRING;
 }
 
-static moon_status draw_items(const json_t *plan, moon_catalogue **out) {
-  const json_t *source = json_object_get(json_object_get(plan, "sources"), "items"), *column;
-  moon_table *table = NULL;
+/* Whether a layer reads "NAME" or "NAME.id", as it does of ids only. */
+static bool is_id_input(const json_t *layer, const char *name) {
+  const char *input = text_of(layer, "input");
+  const json_t *inner;
+  size_t i, n = strlen(name);
+  if (!strncmp(input, name, n) && (!input[n] || !strcmp(input + n, ".id"))) return true;
+  json_array_foreach(json_object_get(layer, "layers"), i, inner) if (is_id_input(inner, name)) return true;
+  return false;
+}
+
+/* Of what functions answer, only the data tell what it is: numbers, unless a layer or a history wants ids. */
+static moon_type answer_type(const json_t *plan, const char *name) {
+  const json_t *feature;
+  size_t i;
+  bool ids = is_id_input(json_object_get(plan, "model"), name);
+  json_array_foreach(json_object_get(plan, "features"), i, feature) ids |= !strcmp(text_of(feature, "of"), name);
+  return ids ? MOON_STRING : MOON_NUMBER;
+}
+
+static moon_status draw_columns(const json_t *plan, const json_t *source, moon_table *table) {
+  const json_t *column;
   moon_column *made;
   size_t i;
+  json_array_foreach(json_object_get(source, "columns"), i, column) {
+    moon_type type = type_of(column, json_object_get(plan, "features"));
+    MOON_TRY(moon_table_add_column(table, text_of(column, "name"), type, &made));
+  }
+  json_array_foreach(json_object_get(plan, "item_columns"), i, column) {
+    const char *name = text_of(column, "column");
+    MOON_TRY(moon_table_add_column(table, name, answer_type(plan, name), &made));
+  }
+  return moon_ok();
+}
+
+static moon_status draw_items(const json_t *plan, moon_catalogue **out) {
+  const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
+  moon_table *table = NULL;
   if (!source) return moon_catalogue_new(NULL, out);
   MOON_TRY(moon_table_new("the items", &table));
-  json_array_foreach(json_object_get(source, "columns"), i, column) {
-    moon_status status =
-        moon_table_add_column(table, text_of(column, "name"), type_of(column, json_object_get(plan, "features")), &made);
-    if (!status.code) continue;
-    moon_table_free(table);
-    return status;
-  }
-  return moon_catalogue_new(table, out);
+  moon_status status = draw_columns(plan, source, table);
+  if (!status.code) return moon_catalogue_new(table, out);
+  moon_table_free(table);
+  return status;
 }
 
 static moon_status draw(const json_t *plan, sketch *s) {
@@ -235,6 +271,8 @@ static void add_cost(tree *t, const json_t *cost) {
   add(t, node, "", "state: %lld bytes a user, the id, and 16 for each item and event they touch", whole(cost, "user_bytes"));
   add(t, node, "", "state: %lld bytes an item", whole(cost, "item_bytes"));
   if (whole(cost, "pair_bytes")) add(t, node, "", "state: %lld bytes for a pair in every group", whole(cost, "pair_bytes"));
+  if (whole(cost, "together_bytes"))
+    add(t, node, "", "state: up to %lld bytes for the pairs of m.cooccurrence", whole(cost, "together_bytes"));
   if (whole(cost, "event_bytes"))
     add(t, node, "", "state: up to %lld bytes for an event within the windows", whole(cost, "event_bytes"));
   add(t, node, "", "a request of %d candidates: about %.0f us for the features", CANDIDATES,

@@ -49,7 +49,7 @@ static size_t words_of(const moon_feature *f, const moon_dataset *d, size_t row,
   if (f->kind == MOON_KIND_NUMBER) *words = numbers + row * plan->dense_slots + f->slot;
   else if (f->kind == MOON_KIND_ID) *words = d->inputs.ids + row * plan->id_slots + f->slot;
   else *words = d->inputs.bags + (row * plan->bag_slots + f->slot) * plan->bag_length;
-  return f->kind == MOON_KIND_BAG ? plan->bag_length : f->width;
+  return moon_feature_words(plan, f);
 }
 
 static void word_text(const moon_feature *f, uint32_t word, char out[32]) {

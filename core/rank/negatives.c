@@ -2,9 +2,10 @@
  *
  * A log of looks tells a model which looks ended well; it never shows the thousands of things that nobody would have opened. A model
  * that is to find items in the whole catalogue has to have seen some: for each positive training example, a few items drawn from the
- * catalogue, evenly or by popularity, at the same moment and for the same user, count as failures. The parts that validate and test
- * stay as they were observed. */
+ * catalogue, evenly or by popularity, or from the other successes around it, at the same moment and for the same user, count as
+ * failures. The parts that validate and test stay as they were observed. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rank/dataset.h"
@@ -33,6 +34,8 @@ typedef struct lottery {
   moon_rng rng;
   size_t items;
   double *upto; /* [items + 1] weights summed; NULL: all weigh the same */
+  uint32_t *batch; /* [batch_n] items of the successes around, sorted; room for `most`; NULL: any item may be drawn */
+  size_t batch_n, most;
 } lottery;
 
 static uint32_t draw_evenly(lottery *l, uint32_t own) {
@@ -40,8 +43,29 @@ static uint32_t draw_evenly(lottery *l, uint32_t own) {
   return other + (own < items && other >= own);
 }
 
+static size_t count_below(const uint32_t *sorted, size_t n, uint32_t item) {
+  size_t low = 0;
+  while (low < n) {
+    size_t middle = low + (n - low) / 2;
+    if (sorted[middle] < item)
+      low = middle + 1;
+    else
+      n = middle;
+  }
+  return low;
+}
+
+/* One of the other successes; where all are of the own item, any item. */
+static uint32_t draw_from_batch(lottery *l, uint32_t own) {
+  size_t from = count_below(l->batch, l->batch_n, own), until = count_below(l->batch, l->batch_n, own + 1), n = l->batch_n - (until - from);
+  if (!n) return draw_evenly(l, own);
+  size_t at = moon_rng_below(&l->rng, (uint32_t)n);
+  return l->batch[at < from ? at : at + until - from];
+}
+
 /* The weight of the own item is cut out of the range, and the draw moves past the gap. */
 static uint32_t draw(lottery *l, uint32_t own) {
+  if (l->batch) return draw_from_batch(l, own);
   if (!l->upto) return draw_evenly(l, own);
   double before = own < l->items ? l->upto[own] : 0, gap = own < l->items ? l->upto[own + 1] - before : 0,
          all = l->upto[l->items] - gap;
@@ -61,12 +85,7 @@ static uint32_t draw(lottery *l, uint32_t own) {
 }
 
 /* Mikolov et al. 2013: by count ^ power, the counts being those of the training part. */
-static moon_status weigh(const moon_dataset *d, const json_t *sampling, lottery *l) {
-  const char *by = json_string_value(json_object_get(sampling, "by"));
-  const json_t *power = json_object_get(sampling, "power");
-  if (!sampling || (by && !strcmp(by, "uniform"))) return moon_ok();
-  if (!by || strcmp(by, "popularity"))
-    return moon_fail(MOON_EINVAL, "negatives are drawn by uniform or popularity, not by '%s'", by ? by : "?");
+static moon_status weigh(const moon_dataset *d, const json_t *power, lottery *l) {
   if (!json_is_number(power) || !(json_number_value(power) >= 0))
     return moon_fail(MOON_EINVAL, "the power of popularity must be a number, 0 or more");
   l->upto = moon_calloc(l->items + 1, sizeof *l->upto);
@@ -80,7 +99,43 @@ static moon_status weigh(const moon_dataset *d, const json_t *sampling, lottery 
   return moon_ok();
 }
 
+/* Yi et al. 2019: what others chose at about the time is drawn as often as it is chosen, so that a model learns whom an item is for
+ * rather than which items sell, and it costs no table of counts. A batch is as many successes as a batch of training has examples. */
+static moon_status make_batch(const json_t *train, lottery *l) {
+  json_int_t size = json_integer_value(json_object_get(train, "batch"));
+  if (size < 2 || size > INT32_MAX)
+    return moon_fail(MOON_EINVAL, "negatives by batch need a training batch of 2 or more, not %lld", (long long)size);
+  l->most = (size_t)size;
+  l->batch = moon_alloc(l->most * sizeof *l->batch);
+  return l->batch ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a batch of %zu items", l->most);
+}
+
+static moon_status prepare(const moon_dataset *d, const json_t *sampling, const json_t *train, lottery *l) {
+  const char *by = json_string_value(json_object_get(sampling, "by"));
+  if (!sampling || (by && !strcmp(by, "uniform"))) return moon_ok();
+  if (by && !strcmp(by, "popularity")) return weigh(d, json_object_get(sampling, "power"), l);
+  if (by && !strcmp(by, "batch")) return make_batch(train, l);
+  return moon_fail(MOON_EINVAL, "negatives are drawn by uniform, popularity or batch, not by '%s'", by ? by : "?");
+}
+
 /* ---- the examples ----------------------------------------------------------------------------------------------------- */
+
+static bool wants_negatives(const moon_dataset *d, size_t i) {
+  return d->part[i] == MOON_TRAIN && d->examples.label[i] != 0;
+}
+
+static int by_item(const void *a, const void *b) {
+  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* The items of the successes from example `from` on. */
+static void fill_batch(const moon_dataset *d, size_t from, lottery *l) {
+  l->batch_n = 0;
+  for (size_t i = from; i < d->examples.n && l->batch_n < l->most; i++)
+    if (wants_negatives(d, i)) l->batch[l->batch_n++] = d->log->events[d->examples.event[i]].item;
+  qsort(l->batch, l->batch_n, sizeof *l->batch, by_item);
+}
 
 static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
   moon_examples more;
@@ -90,10 +145,11 @@ static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
     moon_examples_free(&more);
     return moon_fail(MOON_ENOMEM, "no memory for %zu examples", n);
   }
-  for (size_t i = 0; i < d->examples.n; i++) {
+  for (size_t i = 0, seen = 0; i < d->examples.n; i++) {
     uint32_t event = d->examples.event[i], item = d->log->events[event].item;
     put(&more, part, event, item, d->examples.label[i], d->part[i]);
-    if (d->part[i] != MOON_TRAIN || d->examples.label[i] == 0) continue;
+    if (!wants_negatives(d, i)) continue;
+    if (l->batch && seen++ % l->most == 0) fill_batch(d, i, l);
     for (size_t k = 0; k < each; k++) put(&more, part, event, draw(l, item), 0, MOON_TRAIN);
   }
   d->negatives = n - d->examples.n;
@@ -105,18 +161,19 @@ static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
   return moon_ok();
 }
 
-moon_status moon_add_negatives(moon_dataset *d, const json_t *label, uint64_t seed) {
+moon_status moon_add_negatives(moon_dataset *d, const json_t *label, const json_t *train) {
   json_int_t given = json_integer_value(json_object_get(label, "negatives"));
   if (given < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)given);
   size_t each = (size_t)given, rows = moon_catalogue_rows(d->catalogue), positives = 0;
   lottery l = {.items = d->catalogue->listed < rows ? d->catalogue->listed : rows};
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+  for (size_t i = 0; i < d->examples.n; i++) positives += wants_negatives(d, i);
   if (!each || l.items < 2) return moon_ok();
   if (positives > (UINT32_MAX - d->examples.n) / each)
     return moon_fail(MOON_ELIMIT, "%zu negatives for each of %zu positives are too many", each, positives);
-  moon_rng_seed(&l.rng, seed, 0x6e65676174697665); /* "negative" */
-  MOON_TRY(weigh(d, json_object_get(label, "sampling"), &l));
+  moon_rng_seed(&l.rng, (uint64_t)json_integer_value(json_object_get(train, "seed")), 0x6e65676174697665); /* "negative" */
+  MOON_TRY(prepare(d, json_object_get(label, "sampling"), train, &l));
   moon_status status = add(d, each, d->examples.n + positives * each, &l);
   moon_free(l.upto);
+  moon_free(l.batch);
   return status;
 }

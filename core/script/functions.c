@@ -88,12 +88,20 @@ static moon_status push_answer(lua_State *L, row_args *args, size_t row) {
   return moon_column_push_number(column, lua_tonumber(L, -1));
 }
 
+/* Where the function at 2 begins, for messages about what it answers. */
+static const char *place_of(lua_State *L) {
+  lua_Debug ar;
+  lua_pushvalue(L, 2);
+  lua_getinfo(L, ">S", &ar);
+  return lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+}
+
 /* Makes the column of `fresh` at the first value; later values have to be of its type. */
 static void check_type(lua_State *L, row_args *args, moon_table *fresh) {
   int type = lua_type(L, -1);
   if (type == LUA_TNIL) return;
   if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-    luaL_error(L, "m.map '%s': the function must answer a number, a string, a boolean or nil, got a %s", args->name,
+    luaL_error(L, "%s: the function of '%s' must answer a number, a string, a boolean or nil, got a %s", place_of(L), args->name,
                lua_typename(L, type));
   if (!args->typed) {
     args->status =
@@ -102,7 +110,7 @@ static void check_type(lua_State *L, row_args *args, moon_table *fresh) {
     return;
   }
   if ((type == LUA_TSTRING) != (args->column->type == MOON_STRING))
-    luaL_error(L, "m.map '%s': the function answered a %s, and before that a %s", args->name, lua_typename(L, type),
+    luaL_error(L, "%s: the function of '%s' answered a %s, and before that a %s", place_of(L), args->name, lua_typename(L, type),
                type == LUA_TSTRING ? "number" : "string");
 }
 

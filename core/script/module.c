@@ -60,6 +60,22 @@ static int native_time(lua_State *L) {
   return 1;
 }
 
+/* "Europe/Amsterdam" -> the zone as text that any machine reads the same, or nil and why not */
+static int native_zone(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  moon_zone *zone = NULL;
+  moon_buf text = {0};
+  moon_status status = moon_zone_new(name, &zone);
+  if (!status.code) status = moon_zone_text(zone, &text);
+  moon_zone_free(zone);
+  char *copy = status.code ? NULL : lua_newuserdatauv(L, text.n + 1, 0); /* pushing a string may raise: nothing of ours is held then */
+  if (copy) memcpy(copy, text.data, text.n + 1);
+  moon_buf_free(&text);
+  if (!copy) return lua_pushnil(L), lua_pushstring(L, status.message), 2;
+  lua_pushstring(L, copy);
+  return 1;
+}
+
 /* ---- the private require: upvalue 1 the environment, 2 what is loaded */
 
 static int private_require(lua_State *L) {
@@ -111,6 +127,7 @@ int moon_lua_open(lua_State *L) {
   static const luaL_Reg native[] = {{"nearest", native_nearest},
                                     {"duration", native_duration},
                                     {"time", native_time},
+                                    {"zone", native_zone},
                                     {"option_line", moon_option_line},
                                     {NULL, NULL}};
   luaL_newlib(L, native);

@@ -117,9 +117,12 @@ data.postgres = database("m.postgres", "postgres")
 
 ---------------------------------------------------------------------------------------------------- labels
 
-local SAMPLING = { by = { words.one_of { "uniform", "popularity" }, default = "uniform" }, power = { words.number { min = 0, max = 10 } } }
+local SAMPLING = {
+  by = { words.one_of { "uniform", "popularity", "batch" }, default = "uniform" },
+  power = { words.number { min = 0, max = 10 } },
+}
 
---- negatives = 4, or { 4, by = "popularity", power = 0.75 } -> { each, sampling }; evenly needs no word in the plan.
+--- negatives = 4, { 4, by = "popularity", power = 0.75 } or { 4, by = "batch" } -> { each, sampling }; evenly is no word in the plan.
 local function negatives(where, what, value)
   local each, options = value, {}
   if type(value) == "table" and not words.kind(value) then
@@ -130,8 +133,9 @@ local function negatives(where, what, value)
   end
   each = words.integer(0, 1000)(where, what, each)
   local o = words.options(where, what, options, SAMPLING)
-  if o.by == "uniform" and o.power then words.fail(where, '%s: power is for by = "popularity"', what) end
-  return { each = each, sampling = o.by == "popularity" and { by = o.by, power = o.power or 0.75 } or nil }
+  if o.by ~= "popularity" and o.power then words.fail(where, '%s: power is for by = "popularity"', what) end
+  if o.by == "uniform" then return { each = each } end
+  return { each = each, sampling = { by = o.by, power = o.by == "popularity" and (o.power or 0.75) or nil } }
 end
 
 local BY_EVENT = {

@@ -2,7 +2,9 @@
 ---
 --- A feature is only named here. core/feature computes it, once for training and serving alike.
 
+local native = require "moonshelf.native"
 local words = require "moonshelf.words"
+local formula = require "moonshelf.formula"
 
 local features = {}
 
@@ -148,10 +150,22 @@ function features.numeric(column)
   return feature(where, { op = "numeric", name = column, column = column })
 end
 
+--- A number column of the items over its mean among the items of the same value of another column: m.relative("price", "category") is
+--- 2 where the item costs twice what such things do.
+---@param column string
+---@param by string
+---@return moonshelf.Feature
+function features.relative(column, by)
+  local where = words.where("m.relative")
+  words.text(where, "m.relative", column)
+  words.text(where, "m.relative: by", by)
+  return feature(where, { op = "relative", name = ("relative(%s,%s)"):format(column, by), column = column, by = by })
+end
+
 ---------------------------------------------------------------------------------------------------- steps of a number
 
-local NUMBERS = { numeric = true, count = true, rate = true, decay = true, recency = true, age = true, clock = true,
-  position = true }
+local NUMBERS = { numeric = true, relative = true, count = true, rate = true, decay = true, mean = true, recency = true, age = true,
+  clock = true, position = true, cooccurrence = true, column = true, formula = true }
 
 --- The number that a step works on: a feature that is one, or the name of a number column.
 local function number_of(where, what, value)
@@ -171,14 +185,16 @@ local function with_step(where, what, value, name, step, dim)
   for key, field in pairs(number_of(where, what, value)) do out[key] = field end
   out.steps = words.array(table.move(out.steps or {}, 1, #(out.steps or {}), 1, {}))
   out.steps[#out.steps + 1] = step
-  out.name, out.dim = ("%s(%s)"):format(name, out.name), dim
+  out.name, out.dim, out.min_count, out.hash = ("%s(%s)"):format(name, out.name), dim, nil, nil
   return feature(where, out)
 end
 
---- log(1 + x), of negative x 0: for prices and other long tails.
+--- log(1 + x), of negative x 0: for prices and other long tails; also of a number in the function of m.lua.
+---@overload fun(x: moonshelf.Symbol): moonshelf.Symbol
 ---@param x moonshelf.Number
 ---@return moonshelf.Feature
 function features.log(x)
+  if formula.is(x) then return (formula.log(x)) end
   local where = words.where("m.log")
   return with_step(where, "m.log", x, "log", { op = "log" })
 end
@@ -237,14 +253,16 @@ end
 
 ---------------------------------------------------------------------------------------------------- time
 
---- "+01:00" -> microseconds east of UTC.
+--- "+01:00" -> microseconds east of UTC; "Europe/Amsterdam" -> its changes and its rule as text, which every machine reads the same.
 local function zone(where, what, value)
-  local sign, hours, minutes
-  if type(value) == "string" then sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$") end
-  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then
-    words.expect(where, what, 'an offset from UTC such as "+01:00"', value)
+  if type(value) ~= "string" then words.expect(where, what, 'a zone such as "+01:00" or "Europe/Amsterdam"', value) end
+  local sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$")
+  if sign and tonumber(hours) < 24 and tonumber(minutes) < 60 then
+    return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
   end
-  return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+  local text, why = native.zone(value)
+  if not text then words.fail(where, "%s: %s", what, why) end
+  return text
 end
 
 local CLOCK = { dim = EMBEDDING.dim, zone = { zone, default = 0 } }
@@ -254,7 +272,9 @@ local function clock(unit)
   return function(options)
     local where = words.where(word)
     local o = words.options(where, word, options, CLOCK)
-    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = o.zone, dim = o.dim })
+    local fixed = type(o.zone) == "number"
+    return feature(where, { op = "clock", name = unit, unit = unit, zone_us = fixed and o.zone or nil, zone = not fixed and o.zone or nil,
+      dim = o.dim })
   end
 end
 
@@ -375,6 +395,28 @@ function features.decay(entity, kind, half_life, options)
   })
 end
 
+--- The mean of a number column over the items of the entity's events of these kinds: the price that a user looks at. With a half-life an
+--- event weighs half as much after each.
+---@param entity moonshelf.Entity
+---@param kind moonshelf.Text
+---@param column string
+---@param options? { half_life: string?, by: string? }
+---@return moonshelf.Feature
+function features.mean(entity, kind, column, options)
+  local where = words.where("m.mean")
+  words.one_of(ENTITIES)(where, "m.mean: the first argument", entity)
+  local list = kinds(where, "m.mean: the event kind", kind)
+  words.text(where, "m.mean: the column", column)
+  local o = words.options(where, "m.mean", options, { half_life = { words.duration, default = 0 }, by = { by_of(entity) } })
+  if entity == "item" and not o.by then
+    words.fail(where, "m.mean: the %s of an item is the same in all its events; by = \"category\" takes the mean of such items", column)
+  end
+  return feature(where, {
+    op = "mean", name = past_name("mean", entity, kinds_name(list) .. "," .. column, o.by), entity = entity, kinds = list, column = column,
+    half_life_us = o.half_life, by = o.by,
+  })
+end
+
 --- The seconds since the entity's last event of these kinds, `never` where there was none; log(1 + seconds).
 ---@param entity moonshelf.Entity
 ---@param kind moonshelf.Text
@@ -423,6 +465,21 @@ function features.rate(entity, numerator, denominator, options)
   })
 end
 
+local COOCCURRENCE = { last = { words.integer(1, 100), default = 10 }, pairs = { words.integer(1000, 2 ^ 28), default = 1000000 } }
+
+--- The item-kNN score: how well the item goes with the user's last items by events of these kinds: the sum of together / sqrt(n n'), where
+--- `together` is how often one came while the other was among somebody's last, and n how often each did.
+---@param kind moonshelf.Text
+---@param options? { last: integer?, pairs: integer? }
+---@return moonshelf.Feature
+function features.cooccurrence(kind, options)
+  local where = words.where("m.cooccurrence")
+  local list = kinds(where, "m.cooccurrence: the event kind", kind)
+  local o = words.options(where, "m.cooccurrence", options, COOCCURRENCE)
+  return feature(where, { op = "cooccurrence", name = ("cooccurrence(%s)"):format(kinds_name(list)), kinds = list, last = o.last,
+    pairs = o.pairs })
+end
+
 local HISTORY = {
   last = { words.integer(1, 1000), default = 50 },
   of = { kinds, default = words.array {} },
@@ -440,6 +497,61 @@ function features.history(what, options)
   local o = words.options(where, "m.history", options, what == "gap" and GAPS or HISTORY)
   local shared = what ~= "item" and what or nil
   return feature(where, { op = "history", name = ("history(%s)"):format(what), of = shared, last = o.last, kinds = o.of, dim = o.dim })
+end
+
+---------------------------------------------------------------------------------------------------- functions
+
+--- Of items: the function is asked once for each, when the data are read, and its answers are a column of the items.
+local function of_items(where, what, name, fn, options)
+  local o = words.options(where, what, options, EMBEDDING)
+  return feature(where, { op = "column", name = name, column = name, fn = fn, dim = o.dim, min_count = o.min_count, hash = o.hash })
+end
+
+--- What goes into a formula: a number as it is, or by steps that need no training part.
+local function input_of(where, what, value)
+  local number, out = number_of(where, what, value), {}
+  if number.op == "formula" then words.fail(where, "%s: a formula cannot go into another; write it in one function", what) end
+  if #(number.windows_us or {}) > 1 then
+    words.fail(where, "%s must be one number; m.count has %d windows here: give one m.count for each", what, #number.windows_us)
+  end
+  for _, step in ipairs(number.steps or {}) do
+    if step.op == "scale" or step.op == "bucketize" then
+      words.fail(where, "%s: m.%s is for what comes out: m.%s(m.lua(...))", what, step.op, step.op)
+    end
+  end
+  for key, field in pairs(number) do out[key] = field end
+  out.where, out.steps = number.where or where, number.steps or words.array {}
+  out.dim, out.min_count, out.hash = nil, nil, nil
+  return out
+end
+
+local function of_numbers(where, what, name, given, fn)
+  local inputs, names = words.array {}, {}
+  words.func(where, what .. ": the function", fn)
+  for i, value in ipairs(words.list(where, what .. ": the numbers", given, "a list of numbers such as { m.numeric \"price\" }")) do
+    inputs[i] = input_of(where, ("%s: number %d"):format(what, i), value)
+    names[i] = inputs[i].name
+  end
+  if #inputs > 16 then words.fail(where, "%s: at most 16 numbers, got %d", what, #inputs) end
+  return feature(where, { op = "formula", name = name, inputs = inputs, code = formula.trace(what, names, fn) })
+end
+
+--- What a function says: of each item, m.lua("title_length", function(item) return #item.title end), a number or a text; or of numbers,
+--- m.lua("cheapness", { "price", m.count("user", "view", "7d") }, function(price, views) return price / (views + 1) end).
+---@overload fun(name: string, fn: (fun(item: moonshelf.Row): number|string|boolean|nil), options?: moonshelf.IdOptions): moonshelf.Feature
+---@param name string
+---@param numbers moonshelf.Number[]
+---@param fn fun(...: moonshelf.Symbol): moonshelf.Symbol
+---@return moonshelf.Feature
+function features.lua(name, numbers, fn)
+  local where = words.where("m.lua")
+  words.text(where, "m.lua", name)
+  local what = ("m.lua %q"):format(name)
+  if type(numbers) == "function" then return (of_items(where, what, name, numbers, fn)) end
+  if type(numbers) ~= "table" or words.kind(numbers) then
+    words.expect(where, what, "given a function of an item, or a list of numbers and a function of them", numbers)
+  end
+  return (of_numbers(where, what, name, numbers, fn))
 end
 
 return features

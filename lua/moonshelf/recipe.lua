@@ -133,12 +133,16 @@ local function check_kinds(feature)
   end
 end
 
-local ITEM_OPS = { category = true, tags = true, tfidf = true, numeric = true, age = true }
+local ITEM_OPS = { relative = true, mean = true, category = true, tags = true, tfidf = true, numeric = true, age = true }
+
+local FUNCTIONS = { column = true, formula = true }
 
 --- The word that made the feature.
 local function word_of(feature)
+  local last = feature.steps and feature.steps[#feature.steps]
+  if FUNCTIONS[feature.op] and not last then return "m.lua" end
   if feature.op == "tags" and not feature.separator then return "m.words" end
-  return "m." .. (feature.steps and feature.steps[#feature.steps].op or feature.op)
+  return "m." .. (last and last.op or feature.op)
 end
 
 --- Everything that tells one feature from another.
@@ -152,7 +156,7 @@ local function identity(feature)
     for _, key in ipairs(words.keys(value)) do
       if not (skip and skip[key]) then
         parts[#parts + 1] = tostring(key)
-        walk(value[key])
+        walk(value[key], skip)
       end
     end
   end
@@ -162,24 +166,26 @@ end
 
 --- The columns of the items that a feature reads.
 local function columns_of(feature)
-  if feature.by and feature.by ~= "item" then return { feature.by } end
-  if ITEM_OPS[feature.op] then return { feature.column } end
   local out = {}
+  if feature.by and feature.by ~= "item" then out[1] = feature.by end
+  if ITEM_OPS[feature.op] then out[#out + 1] = feature.column end
   for _, column in ipairs(feature.columns or {}) do
     if column ~= "user" then out[#out + 1] = column end
   end
   return out
 end
 
--- What a column must hold, by the feature that reads it; the others read texts.
-local HOLDS = { numeric = { "number", "time" }, age = { "time" } }
+-- What its column must hold, by the feature that reads it; others, and what is compared or counted by, are texts.
+local NUMBER, TIME, TEXT = { "number", "time" }, { "time" }, { "string" }
+local HOLDS = { numeric = NUMBER, relative = NUMBER, mean = NUMBER, age = TIME }
 
 local function check_columns(feature, items)
   for _, column in ipairs(columns_of(feature)) do
+    local holds = column ~= feature.by and HOLDS[feature.op] or TEXT
     if not items then
       words.complain(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), column)
     else
-      columns.want(items, feature.where, word_of(feature), column, table.unpack(HOLDS[feature.op] or { "string" }))
+      columns.want(items, feature.where, word_of(feature), column, table.unpack(holds))
     end
   end
 end
@@ -190,7 +196,7 @@ local function check_history(feature, features)
   if feature.of == "gap" or words.has_gaps(features) then return end
   for _, other in ipairs(features) do
     if other.op == "id" and other.entity == "item" then known.item = true end
-    if other.op == "category" then known[other.column] = true end
+    if other.op == "category" or other.op == "column" then known[other.column] = true end
   end
   if known[feature.of or "item"] then return end
   if not feature.of then
@@ -201,6 +207,37 @@ local function check_history(feature, features)
   end
 end
 
+--- The columns of the items that functions make, each once, with its maker: a list of rules for the plan.
+local function made_columns(features, items)
+  local list, known = words.array {}, {}
+  local set = items and columns.of(items, "the items").types or {}
+  local function note(feature)
+    if feature.op ~= "column" then return end
+    local name, before = feature.column, known[feature.column]
+    if not items then words.complain(feature.where, "m.lua %q reads the items, but the recipe has no items = ...", name) end
+    if set[name] then words.complain(feature.where, "m.lua %q: the items have a column '%s'; choose another name", name, name) end
+    if before and before.fn ~= feature.fn then
+      words.complain(feature.where, "m.lua %q: another function makes '%s' (at %s)", name, name, before.where)
+    end
+    if before then return end
+    known[name] = { op = "map", column = name, fn = feature.fn, where = feature.where }
+    list[#list + 1] = known[name]
+  end
+  for _, feature in ipairs(features) do
+    note(feature)
+    for _, input in ipairs(feature.inputs or {}) do note(input) end
+  end
+  return list
+end
+
+--- Kinds and columns of a feature, and of what goes into it.
+local function check_feature(feature, items, events)
+  if not events.unknown and not events.types.event then check_kinds(feature) end
+  check_columns(feature, items)
+  if feature.op == "position" then columns.want(events, feature.where, word_of(feature), feature.column, "number", "time") end
+  for _, input in ipairs(feature.inputs or {}) do check_feature(input, items, events) end
+end
+
 local function check_features(features, items, events)
   local seen = {}
   for _, feature in ipairs(features) do
@@ -209,11 +246,7 @@ local function check_features(features, items, events)
       words.complain(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
     seen[key] = seen[key] or feature.where
-    if not events.unknown and not events.types.event then check_kinds(feature) end
-    check_columns(feature, items)
-    if feature.op == "position" then
-      columns.want(events, feature.where, word_of(feature), feature.column, "number", "time")
-    end
+    check_feature(feature, items, events)
     if feature.op == "history" then check_history(feature, features) end
   end
 end
@@ -248,6 +281,7 @@ local function names_of(features)
       names[feature] = { feature.name, feature.name .. ".ids", "fields" }
     elseif feature.dim and feature.op ~= "tfidf" then
       names[feature] = { feature.name, feature.name .. ".id", "fields" }
+      if feature.op == "column" then names[feature][4] = "numbers" end -- what it answers, only the data tell
     else
       names[feature] = { "numbers" }
     end
@@ -318,11 +352,9 @@ end
 --- A column of the events that nothing reads; what functions of the script read cannot be seen.
 local function warn_unused(o, events)
   if events.unknown or not words.known(o.label) then return end
-  for _, list in ipairs { o.preprocess, o.features } do
-    if words.has_gaps(list) then return end
-    for _, word in ipairs(list) do
-      if word.fn then return end
-    end
+  if words.has_gaps(o.preprocess) or words.has_gaps(o.features) then return end
+  for _, rule in ipairs(o.preprocess) do
+    if rule.fn then return end
   end
   for _, column in ipairs { "user", "item", "time", "event" } do events.used[column] = true end
   columns.warn_unused(events)
@@ -369,6 +401,9 @@ local function check_parts(where, o, training)
   end
   if items and words.known(o.items) then columns.need(items, o.items.where, "items", "item", "the items need the id; they have") end
   if words.known(o.label) then check_label(o.label, events) end
+  if words.known(o.label) and o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
+    words.complain(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+  end
   if words.known(training.weight) then
     columns.want(events, words.option_place(where, "weight"), "train: weight", training.weight, "number")
   end
@@ -377,10 +412,22 @@ local function check_parts(where, o, training)
   warn_unused(o, events)
 end
 
+--- Features as plain data; the functions that make columns stand with those.
+local function plain_features(features)
+  local out = words.array {}
+  for i, feature in ipairs(features) do
+    out[i] = plain(feature, {})
+    out[i].fn = nil
+    if feature.inputs then out[i].inputs = plain_features(feature.inputs) end
+  end
+  return out
+end
+
 local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
   local training = words.known(o.train) or train(where, "train", {})
   check_parts(where, o, training)
+  local made = made_columns(words.known(o.features) or {}, o.items)
   local functions = {}
   local function part(word, make)
     return words.known(word) and make(word, functions)
@@ -389,8 +436,9 @@ local function compile(where, name, given)
     name = name, version = 1, where = where,
     sources = { events = part(o.events, plain), items = part(o.items, plain) },
     preprocess = part(o.preprocess, plain_list),
+    item_columns = #made > 0 and plain_list(made, functions) or nil,
     label = part(o.label, plain),
-    features = part(o.features, plain_list),
+    features = part(o.features, plain_features),
     state = words.known(o.state),
     model = part(o.model, plain),
     train = plain_train(training, functions),

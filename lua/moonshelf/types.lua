@@ -17,7 +17,7 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
----@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity")?, power: number? }
+---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity"|"batch")?, power: number? }
 ---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
@@ -159,9 +159,47 @@ function T:error(fn, text) end
 ---@field fallback? moonshelf.Source|moonshelf.Source[]
 ---@field exclude_seen? moonshelf.Text
 
---- A row of the events, in m.filter and m.map: row.price. Reading only; an empty cell is nil.
+--- A row of the events, in m.filter and m.map, or of the items, in m.lua: row.price. Reading only; an empty cell is nil.
 ---@class moonshelf.Row
 ---@field [string] string|number|nil
+
+--- A number in the function of m.lua: + - * / ^ // % and m.log, m.ln, m.exp, m.sqrt, m.abs, m.floor, m.min, m.max, m.when make others.
+---@class moonshelf.Symbol
+---@operator add(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator sub(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator mul(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator div(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator pow(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator idiv(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator mod(moonshelf.Symbol|number): moonshelf.Symbol
+---@operator unm: moonshelf.Symbol
+local symbol = {}
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:lt(value) end
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:le(value) end
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:gt(value) end
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:ge(value) end
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:eq(value) end
+---@param value moonshelf.Symbol|number
+---@return moonshelf.Condition
+function symbol:ne(value) end
+---@return moonshelf.Condition  whether there is a number
+function symbol:known() end
+
+--- What m.when asks; conditions combine with &, | and ~.
+---@class moonshelf.Condition
+---@operator band(moonshelf.Condition): moonshelf.Condition
+---@operator bor(moonshelf.Condition): moonshelf.Condition
+---@operator bnot: moonshelf.Condition
 
 --- The items of a slot, best first, in p.lua. slate.<column> is a column to compare.
 ---@class moonshelf.Slate

@@ -37,6 +37,7 @@ static const struct {
      "{\"op\":\"count\",\"name\":\"ui\",\"entity\":\"user\",\"by\":\"item\",\"kinds\":[\"view\"],\"windows_us\":[604800000000],"
      "\"steps\":[{\"op\":\"clip\",\"bounds\":[0,1]}]}"},
     {"recency user", "{\"op\":\"recency\",\"name\":\"lu\",\"entity\":\"user\",\"kinds\":[]}"},
+    {"cooccurrence last 10", "{\"op\":\"cooccurrence\",\"name\":\"k\",\"kinds\":[\"view\"],\"last\":10}"},
     {"hour", "{\"op\":\"clock\",\"name\":\"hour\",\"unit\":\"hour\",\"dim\":4}"},
 };
 enum { FEATURES = sizeof features / sizeof *features, SHOP = 7, ID_ITEM = 1 };

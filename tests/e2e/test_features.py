@@ -1,5 +1,6 @@
 """Every word for features through the real binary: trained twice to the same bytes, served as the page has it, and finding what is planted."""
 import array
+import csv
 import filecmp
 import json
 import os
@@ -23,8 +24,17 @@ WORDS = """\
     m.rate("user", "purchase", "view", { by = "brand", over = "7d" }), m.interacted_with("purchase", { within = "7d" }),
     m.decay("item", "view", "1d"), m.decay("user", "any", "6h", { by = "category" }), m.recency("user", "any"),
     m.recency("item", "purchase", { never = "30d" }), m.bucketize(m.recency("user", "view", { by = "item" }), { "1h", "1d" }, { dim = 2 }),
-    m.hour { dim = 2, zone = "+01:00" }, m.weekday { dim = 2 }, m.age "made", m.log(m.position("place", { serving = 1 })),
+    m.hour { dim = 2, zone = "CET-1CEST,M3.5.0,M10.5.0/3" }, m.weekday { dim = 2, zone = "+01:00" }, m.age "made", m.log(m.position("place", { serving = 1 })),
     m.history("category", { last = 4 }), m.history("gap", { last = 5, dim = 2 }),
+    m.relative("price", "category"), m.mean("user", "view", "price", { half_life = "1d" }), m.log(m.mean("item", "any", "price", { by = "brand" })),
+    m.lua("dear", { "price", m.mean("user", "view", "price"), m.relative("price", "brand") }, function(x, usual, r) return x / usual + r end),
+    m.cooccurrence("view", { last = 8 }), m.log(m.cooccurrence("any")),
+    m.lua("title_length", function(item) return #item.title end), m.lua("shelf", function(item)
+      if item.made then return item.price < 20 and "cheap" or "dear" end
+    end, { dim = 2 }),
+    m.scale(m.lua("cheapness", { "price", m.count("user", "view", "7d"), m.rate("item", "purchase", "view") }, function(price, views, rate)
+      return m.when(price:lt(10) & views:ge(1), m.ln(price) * rate, price / (views + 1))
+    end)),
 """
 
 
@@ -75,6 +85,11 @@ class Features(unittest.TestCase):
         for name in sorted(os.listdir(self.bundle)):
             self.assertTrue(filecmp.cmp(os.path.join(self.bundle, name), os.path.join(again, name), shallow=False), name)
 
+    def test_all_executors_agree_to_the_bit(self):
+        shown = json.loads(run("parity", os.path.join(self.top, "recipe.lua"), "--data", self.top, "--json").stdout)
+        self.assertEqual(shown["parity"]["mismatches"], [])
+        self.assertTrue(shown["ok"], shown["leaks"])
+
     def test_the_bundle_evaluates_as_the_training_did(self):
         shown = run("evaluate", self.bundle, "--data", self.top).stdout
         for line in re.findall(r"^\s+(?:auc|logloss|recall@5) .*$", self.trained, re.M):
@@ -96,6 +111,33 @@ class Features(unittest.TestCase):
         for name, score in offline.items():
             self.assertAlmostEqual(live[name], score, delta=2e-3)
         self.assertGreater(max(abs(later.get(name, 0) - score) for name, score in live.items()), 5e-3)
+
+    def test_what_functions_made_of_items_is_in_the_bundle(self):
+        """A site uses it as any column, and serving never runs the recipe."""
+        bundle = os.path.join(self.top, "alone")
+        shutil.copytree(self.bundle, bundle)
+        site = write(self.top, "by_length.lua", """local m = require "moonshelf"
+            return m.site { home = m.page { m.slot "s" { from = m.source.popular(40), rank = true,
+              rerank = m.policy.filter { title_length = { ge = 16 }, shelf = "cheap" } } } }""")
+        page = json.loads(run("page", site, "--bundle", bundle, "--user", "u1", "--json").stdout)
+        items = [item["id"] for item in page["slots"][0]["items"]]
+        self.assertTrue(items)
+        with open(os.path.join(self.top, "items.csv"), encoding="utf-8", newline="") as file:
+            rows = {row["item_id"]: row for row in csv.DictReader(file)}
+        for item in items:
+            self.assertTrue(len(rows[item]["title"]) >= 16 and float(rows[item]["price"]) < 20 and rows[item]["made"], item)
+
+    def test_a_function_that_fails_is_named_with_its_line_and_the_row(self):
+        other = os.path.join(self.top, "failing")
+        shutil.copytree(self.top, other, ignore=shutil.ignore_patterns("bundle", "again", "other", "alone"))
+        for before, after, message in (
+                ("#item.title", "#item.made", r"recipe\.lua:\d+: attempt to get length of a nil value \(field 'made'\) \(row 1 of items\.csv\)"),
+                ('and "cheap"', "and 1", r"recipe\.lua:\d+: the function of 'shelf' answered a (string|number), and before that a (number|string) "
+                                         r"\(row \d+ of items\.csv\)")):
+            write(other, "recipe.lua", recipe(WORDS).replace(before, after))
+            for command in (("train", "--data", other, "--out", os.path.join(other, "out")), ("check", "--data", other)):
+                shown = run(command[0], os.path.join(other, "recipe.lua"), *command[1:], ok=1).stderr
+                self.assertRegex(shown, message)
 
     def test_a_file_that_does_not_fit_is_named_with_the_line(self):
         other = os.path.join(self.top, "other")

@@ -72,7 +72,7 @@ class Rules(unittest.TestCase):
     def test_every_split_and_sampling_trains(self):
         users = {}
         for split in ("m.split.by_user { 0.6, 0.2, 0.2 }", "m.split.leave_one_out()", "m.split.random { 0.8, 0.2 }"):
-            for negatives in ("2", '{ 2, by = "popularity" }'):
+            for negatives in ("2", '{ 2, by = "popularity" }', '{ 2, by = "batch" }'):
                 done, out = self.train(recipe_with(split=split, negatives=negatives), "--json")
                 metrics = json.loads(done.stdout)["metrics"]
                 self.assertGreater(metrics["examples"]["sampled_negatives"], 100)

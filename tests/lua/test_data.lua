@@ -104,7 +104,7 @@ t.test("a label says what is wrong with it", function()
   t.fails(function() m.label { column = "rating", at_least = 4, of = "view" } end, "unknown option 'of'")
 end)
 
-t.test("negatives are drawn evenly or by popularity", function()
+t.test("negatives are drawn evenly, by popularity or from the batch", function()
   local function drawn(negatives)
     local label = t.plan(t.recipe { label = m.label { positive = "b", of = "v", within = "1d", negatives = negatives } }).label
     return { label.negatives, label.sampling }
@@ -115,6 +115,10 @@ t.test("negatives are drawn evenly or by popularity", function()
   t.equal(drawn { 4, by = "uniform" }, { 4 })
   t.equal(drawn { 4, by = "popularity" }, { 4, { by = "popularity", power = 0.75 } })
   t.equal(drawn { 4, by = "popularity", power = 1 }, { 4, { by = "popularity", power = 1 } })
+  t.equal(drawn { 4, by = "batch" }, { 4, { by = "batch" } })
+  t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "batch", power = 1 } } end, 'power is for by = "popularity"')
+  t.fails(function() return t.recipe { label = m.label { column = "rating", at_least = 4, negatives = { 4, by = "batch" } }, train = { batch = 1 } } end,
+    'negatives by = "batch" need train = { batch = 2 } or more, got 1')
   t.fails(function() m.label { column = "rating", at_least = 4, negatives = { 4, by = "popularty" } } end,
     "negatives: by: there is no \"popularty\"; did you mean 'popularity'?")
   t.fails(function() m.label { column = "rating", at_least = 4, negatives = { by = "popularity" } } end,

@@ -107,9 +107,33 @@ t.test("what happened is counted by the item, by a column, with decay, since the
     kinds = { "purchase" }, steps = { { op = "clip", bounds = { 0, 1 } } }, name = "interacted_with(purchase)" })
 end)
 
+t.test("m.relative and m.mean compare numbers of items", function()
+  t.has(t.feature(m.relative("price", "category")), { op = "relative", name = "relative(price,category)", column = "price", by = "category" })
+  t.has(t.feature(m.mean("user", "view", "price")), { op = "mean", name = "mean(user,view,price)", entity = "user", kinds = { "view" },
+    column = "price", half_life_us = 0 })
+  t.has(t.feature(m.log(m.mean("item", "any", "price", { half_life = "7d", by = "category" }))),
+    { name = "log(mean(item,any,price,category))", half_life_us = 7 * DAY, by = "category", steps = { { op = "log" } } })
+  t.fails(function() m.mean("item", "view", "price") end, 'm.mean: the price of an item is the same in all its events; by = "category"')
+  t.fails(function() m.mean("user", "view") end, "m.mean: the column must be a string, got nothing")
+  t.fails(function() m.relative "price" end, "m.relative: by must be a string, got nothing")
+  t.fails(function() return t.recipe { features = { m.relative("price", "brand") } } end, "m.relative: the items have no column 'brand'")
+  t.fails(function() return t.recipe { features = { m.relative("prise", "category") } } end, "did you mean 'price'?")
+  t.fails(function() return t.recipe { features = { m.mean("user", "view", "prise", { by = "category" }) } } end, "m.mean: the items have no column 'prise'")
+end)
+
+t.test("m.cooccurrence says how many of the last items count", function()
+  t.has(t.feature(m.cooccurrence "view"), { op = "cooccurrence", name = "cooccurrence(view)", kinds = { "view" }, last = 10, pairs = 1000000 })
+  t.has(t.feature(m.log(m.cooccurrence({ "view", "cart" }, { last = 3, pairs = 5000 }))), { last = 3, pairs = 5000, steps = { { op = "log" } } })
+  t.fails(function() m.cooccurrence() end, "m.cooccurrence: the event kind")
+  t.fails(function() m.cooccurrence("view", { last = 101 }) end, "m.cooccurrence: last must be a whole number from 1 to 100, got 101")
+end)
+
 t.test("m.hour, m.weekday and m.age tell the time", function()
   t.has(t.feature(m.hour()), { op = "clock", unit = "hour", zone_us = 0, dim = 16, name = "hour" })
   t.has(t.feature(m.weekday { zone = "-03:30", dim = 2 }), { op = "clock", unit = "weekday", zone_us = -3.5 * HOUR, dim = 2 })
+  local there = t.feature(m.hour { zone = "CET-1CEST,M3.5.0,M10.5.0/3" })
+  t.has(there, { zone = "CET-1CEST,M3.5.0,M10.5.0/3" })
+  t.equal(there.zone_us, nil)
   t.has(t.feature(m.bucketize(m.hour(), { 6, 12 })), { op = "clock", dim = 16, steps = { { op = "bucketize", edges = { 6, 12 } } } })
   local plain = t.feature(m.clip(m.hour(), 0, 12))
   t.equal(plain.dim, nil)
@@ -129,7 +153,8 @@ t.test("wrong words of the past and of time are named", function()
   t.fails(function() m.decay("shelf", "view", "1d") end, 'm.decay: the first argument: there is no "shelf"')
   t.fails(function() m.recency("user", "view", { nevr = "1d" }) end, "m.recency: unknown option 'nevr'; did you mean 'never'?")
   t.fails(function() m.interacted_with() end, "m.interacted_with: the event kind")
-  t.fails(function() m.hour { zone = "CET" } end, 'm.hour: zone must be an offset from UTC such as "+01:00", got the string "CET"')
+  t.fails(function() m.hour { zone = "Europe/Amsterdm" } end, "m.hour: zone: 'Europe/Amsterdm' is no time zone such as \"+02:00\"")
+  t.fails(function() m.hour { zone = 1 } end, 'm.hour: zone must be a zone such as "+01:00" or "Europe/Amsterdam", got 1')
   t.fails(function() m.weekday "UTC" end, "m.weekday must be given a table of options")
   t.fails(function() m.age() end, "m.age must be a string, got nothing")
   t.fails(function() return t.recipe { features = { m.id "item", m.count("user", "view", "1h", { by = "colour" }) } } end,
@@ -198,6 +223,121 @@ t.test("whole numbers are taken exactly within their limits", function()
     local fits = value == math.floor(value) and value >= 1 and value <= 1024
     t.equal(pcall(m.id "user", { dim = value }), fits, tostring(value))
   end
+end)
+
+---------------------------------------------------------------------------------------------------- functions
+
+--- The plan of a formula of two numbers.
+local function formula(fn)
+  return t.feature(m.lua("f", { "price", m.count("user", "view", "7d") }, fn))
+end
+
+local function ops(fn)
+  local names = {}
+  for i, node in ipairs(formula(fn).code) do names[i] = node.op end
+  return table.concat(names, " ")
+end
+
+t.test("m.lua of items makes a column of them", function()
+  local length = m.lua("length", function(item) return #item.category end)
+  local plan = t.plan(t.recipe { preprocess = { m.filter(function() return true end) }, features = { m.id "item", length, m.log(length),
+    m.lua("half", { length }, function(n) return n / 2 end), m.lua("kind", function() return "a" end, { dim = 3 }) } })
+  t.equal(#plan.item_columns, 2)
+  t.has(plan.item_columns[1], { op = "map", column = "length", fn = 2 })
+  t.has(plan.item_columns[2], { op = "map", column = "kind", fn = 3 })
+  t.has(plan.features[2], { op = "column", column = "length", name = "length", dim = 16 })
+  t.equal(plan.features[2].fn, nil)
+  t.has(plan.features[3], { op = "column", column = "length", name = "log(length)", steps = { { op = "log" } } })
+  t.equal(plan.features[3].dim, nil)
+  t.has(plan.features[4].inputs[1], { op = "column", column = "length", steps = {} })
+  t.equal(plan.features[4].inputs[1].fn, nil)
+  t.has(plan.features[5], { dim = 3 })
+end)
+
+t.test("m.lua of numbers leaves the operations of its answer", function()
+  local plan = formula(function(price, views) return price / (views + 1) end)
+  t.has(plan, { op = "formula", name = "f", code = {
+    { op = "input", of = { 1 } }, { op = "input", of = { 2 } }, { op = "number", value = 1 }, { op = "add", of = { 2, 3 } },
+    { op = "div", of = { 1, 4 } } } })
+  t.has(plan.inputs[1], { op = "numeric", column = "price", steps = {} })
+  t.has(plan.inputs[2], { op = "count", entity = "user", windows_us = { 7 * DAY }, steps = {} })
+  t.equal(ops(function(x, y) return -x ^ 2 - m.min(y, 3, x) * m.max(x, y) end), "input input number pow neg number min min max mul sub")
+  t.equal(ops(function(x, y) return m.abs(x) + m.floor(m.sqrt(m.exp(m.ln(m.log(y))))) end), "input input abs log ln exp sqrt floor add")
+  t.equal(ops(function(x, y) return x // y end), "input input div floor")
+  t.equal(ops(function(x, y) return x % y end), "input input div floor mul sub")
+  t.equal(ops(function(x, y) return m.when(x:lt(y) & ~x:ge(2) | y:known(), x, 1) end),
+    "input input lt number le not and known or number when")
+  t.has(formula(function(x, y) return m.when(x:gt(y), 1, 0) end).code[3], { op = "lt", of = { 2, 1 } }, "gt is lt turned round")
+  t.equal(ops(function(x, y) return m.when(x:ne(y), 1, 0) end), "input input eq not number number when")
+  t.equal(ops(function(x, y)
+    local _ = x * 17
+    return x + y
+  end), "input input add", "what the answer is not made of is left out")
+  local steps = t.feature(m.bucketize(m.lua("b", { m.log "price" }, function(x) return x * 2 end), 5, { dim = 2 }))
+  t.has(steps, { op = "formula", name = "bucketize(b)", dim = 2, steps = { { op = "bucketize", buckets = 5 } } })
+  t.has(steps.inputs[1], { steps = { { op = "log" } } })
+end)
+
+t.test("what cannot be seen with symbols is refused at its line", function()
+  t.fails(function() formula(function(x, y) return x < y and x or y end) end, "have no value yet: write x:lt(y) or x:gt(y) and m.when(condition, a, b)")
+  t.fails(function() formula(function(x, y) return x >= 3 and x or y end) end, "write x:le(y) or x:ge(y)")
+  t.fails(function() formula(function(x, y) return x == y and x or y end) end, "write x:eq(y) or x:ne(y)")
+  t.fails(function()
+    formula(function(x, y)
+      if x:lt(y) then return x end
+      return y
+    end)
+  end, "this condition changes nothing; `if`, `and`, `or` and `not` cannot see into it: write m.when")
+  t.fails(function() formula(function(x, y) return x == 0 and 0 or y end) end, "is not made of its argument 1 (price); a test such as x == 0")
+  t.fails(function() formula(function(x) return (math.log(x)) end) end, "write m.log(x), m.ln(x)")
+  t.fails(function() formula(function(x, y) return (math.max(x, y)) end) end, "or m.max(a, b)")
+  t.fails(function() formula(function(x) return (("x"):rep(x)) end) end, "got a number of m.lua")
+  t.fails(function() formula(function(x) return x .. "" end) end, "are no texts; for texts of an item write m.lua(name, function(item)")
+  t.fails(function() formula(function(x) return #x end) end, "have no length")
+  t.fails(function() formula(function(x) return x.price end) end, "a number of m.lua has no 'price'")
+  t.fails(function() formula(function(x) x.y = 1 end) end, "has no fields")
+  t.fails(function() formula(function(x, y) return x:lt(y) + 1 end) end, "a condition is no number: write m.when(condition, 1, 0)")
+  t.fails(function() formula(function(x, y) return m.when(x, 1, y) end) end, "m.when wants a condition such as x:lt(5), got a number")
+  t.fails(function() formula(function(x, y) return m.when(x:lt(y) & true, 1, y) end) end, "& wants a condition such as x:lt(5), got true")
+  t.fails(function() formula(function(x, y) return m.max(x, y:lt(2)) end) end, "m.max wants a number, got a condition")
+  t.fails(function() formula(function(x) return x + "1" end) end, '+ wants a number, got the string "1"')
+  t.fails(function() formula(function(x) return x + 1 / 0 end) end, "+ wants a number, got inf")
+  t.fails(function() formula(function(x) return x + m.numeric "price" end) end, "+ wants a number, got a feature")
+  t.fails(function() formula(function() return 5 end) end, 'm.lua "f": the function must answer a number made of its arguments, got 5')
+  t.fails(function() formula(function() end) end, "got nothing")
+  t.fails(function() formula(function(x, y) return x:lt(y) end) end, "got a condition: write m.when(condition, 1, 0)")
+  t.fails(function()
+    formula(function(x, y)
+      for _ = 1, 200 do x = x + y end
+      return x
+    end)
+  end, "a formula has at most 128 operations, got 202")
+  local kept
+  formula(function(x, y)
+    kept = x
+    return x + y
+  end)
+  t.fails(function() return m.min(1, 2) end, "inside its function only")
+  t.fails(function() formula(function(x, y) return x + y + kept end) end, "kept from the function of another m.lua")
+end)
+
+t.test("wrong arguments of m.lua are named", function()
+  local function half(x) return x / 2 end
+  t.fails(function() m.lua() end, "m.lua must be a string, got nothing")
+  t.fails(function() m.lua "f" end, 'm.lua "f" must be given a function of an item, or a list of numbers and a function of them, got nothing')
+  t.fails(function() m.lua("f", "price", half) end, "got the string \"price\"")
+  t.fails(function() m.lua("f", {}, half) end, "the numbers must not be empty")
+  t.fails(function() m.lua("f", { "price" }) end, "the function must be a function, got nothing")
+  t.fails(function() m.lua("f", { m.id "item" }, half) end, "number 1 must be the name of a number column or a number")
+  t.fails(function() m.lua("f", { m.count("item", "view", { "1h", "1d" }) }, half) end, "m.count has 2 windows here: give one m.count for each")
+  t.fails(function() m.lua("f", { m.scale "price" }, half) end, "m.scale is for what comes out: m.scale(m.lua(...))")
+  t.fails(function() m.lua("f", { m.lua("g", { "price" }, half) }, half) end, "a formula cannot go into another; write it in one function")
+  t.fails(function() m.lua("f", half, { dimm = 2 }) end, "unknown option 'dimm'; did you mean 'dim'?")
+  t.fails(function() return t.recipe { features = { m.lua("price", half) } } end, "the items have a column 'price'; choose another name")
+  t.fails(function() return t.recipe { features = { m.lua("a", half), m.log(m.lua("a", function() return 1 end)) } } end, "another function makes 'a'")
+  t.fails(function() return t.recipe { items = false, features = { m.id "item", m.lua("a", half) } } end,
+    'm.lua "a" reads the items, but the recipe has no items')
+  t.fails(function() return t.recipe { features = { m.lua("f", { "prise" }, half) } } end, "m.numeric: the items have no column 'prise'; did you mean 'price'?")
 end)
 
 t.done()

@@ -5,7 +5,7 @@ local m = require "moonshelf"
 
 local FOLDER = (os.getenv "MOON_SOURCE_DIR" or "../..") .. "/lua/moonshelf/"
 local MODULES = { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate }
-local FILES = { "columns", "data", "features", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "test", "types", "words" }
+local FILES = { "columns", "data", "features", "formula", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "test", "types", "words" }
 
 local function lines_of(name)
   local list = {}
@@ -30,6 +30,12 @@ local function made_in(file, owner, word)
   end
 end
 
+--- The comment over the group that the line stands in, for words that are alike.
+local function group_above(lines, at)
+  while at > 1 and lines[at - 1] ~= "" do at = at - 1 end
+  return (lines[at]:gsub("^%s*%-%- ", "--- "))
+end
+
 --- "m.count" -> the doc of features.count, and its parameters.
 local function definition(path, word)
   if path ~= "m" then
@@ -39,6 +45,7 @@ local function definition(path, word)
   for at, line in ipairs(lines_of "init") do
     local owner, inner = line:match("^  " .. word .. " = ([%w_]+)%.([%w_]+),")
     if owner == "native" then return doc_above(lines_of "init", at) .. "\n" .. line, nil, line end
+    if owner and line:find "%-%-%-@type" then return group_above(lines_of "init", at) .. "\n" .. line, nil, line end
     if owner then return made_in(owner, owner, inner) end
     if line:find("^  " .. word .. " = " .. word .. ",") then return made_in("init", "m", word) end
   end
@@ -151,7 +158,9 @@ local WITH_OPTIONS = {
   ["m.hour"] = function(o) m.hour(o) end, ["m.weekday"] = function(o) m.weekday(o) end, ["m.position"] = function(o) m.position("p", o) end,
   ["m.count"] = function(o) m.count("user", "view", "1h", o) end, ["m.rate"] = function(o) m.rate("user", "a", "b", o) end,
   ["m.decay"] = function(o) m.decay("user", "view", "1d", o) end, ["m.recency"] = function(o) m.recency("user", "view", o) end,
-  ["m.interacted_with"] = function(o) m.interacted_with("view", o) end, ["m.history"] = function(o) m.history("gap", o) end,
+  ["m.interacted_with"] = function(o) m.interacted_with("view", o) end, ["m.mean"] = function(o) m.mean("user", "view", "price", o) end,
+  ["m.cooccurrence"] = function(o) m.cooccurrence("view", o) end, ["m.lua"] = function(o) m.lua("f", function() end, o) end,
+  ["m.history"] = function(o) m.history("gap", o) end,
   ["m.recipe"] = function(o) m.recipe "r"(o) end, ["m.slot"] = function(o) m.slot "s"(o) end,
   ["m.page"] = function(o) o[1] = m.slot "s" { from = m.source.popular() } m.page(o) end,
   ["m.policy.boost"] = function(o) m.policy.boost("new", 2, o) end, ["m.policy.bury"] = function(o) m.policy.bury("new", 0.5, o) end,

@@ -198,6 +198,92 @@ static void zones_survive_no_memory(void **state) {
   assert_true(exhaust(open_one, NULL) >= 4);
 }
 
+/* ---- as text ---- */
+
+static void agree(const moon_zone *a, const moon_zone *b, const char *name) {
+  moon_rng rng;
+  moon_rng_seed(&rng, 4, 0);
+  for (int n = 0; n < 20000; n++) {
+    int64_t utc = (int64_t)(moon_rng_u64(&rng) % 6000000000u) * MOON_SECOND;
+    if (n % 2) utc = (utc / (86400 * MOON_SECOND)) * 86400 * MOON_SECOND + (int64_t)moon_rng_below(&rng, 24) * 3600 * MOON_SECOND;
+    if (moon_zone_offset(a, utc) != moon_zone_offset(b, utc)) fail_msg("%s differs from its text at %lld", name, (long long)utc);
+  }
+}
+
+static void text_of_a_zone_is_that_zone_since_1970(void **state) {
+  (void)state;
+  static const char *const names[] = {"UTC",  "+02:00", "-03:30",  AMSTERDAM, "NZST-12NZDT,M9.5.0,M4.1.0/3", "Europe/Amsterdam", "America/New_York",
+                                      "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca", "America/Sao_Paulo", "Pacific/Apia",
+                                      "Asia/Tehran", "Europe/Dublin", "Europe/Moscow", "Europe/Istanbul", "America/Caracas", "Asia/Pyongyang"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char path[100];
+    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", names[i]);
+    if (strchr(names[i], '/') && !strchr(names[i], ',') && !moon_file_exists(path)) continue;
+    moon_zone *zone = zone_of(names[i]), *again;
+    moon_buf text = {0}, second = {0};
+    OK(moon_zone_text(zone, &text));
+    OK(moon_zone_parse(text.data, &again));
+    agree(zone, again, names[i]);
+    OK(moon_zone_text(again, &second));
+    assert_string_equal(text.data, second.data);
+    if (!strcmp(names[i], AMSTERDAM)) assert_string_equal(text.data, AMSTERDAM);
+    if (!strcmp(names[i], "+02:00")) assert_string_equal(text.data, "<local>-2:00:00");
+    assert_true(text.n < 4000);
+    moon_buf_free(&text);
+    moon_buf_free(&second);
+    moon_zone_free(zone);
+    moon_zone_free(again);
+  }
+}
+
+static void text_of_a_file_has_what_its_rule_does_not_tell(void **state) {
+  (void)state;
+  static const char *const footers[][2] = {{"AAA-1", "3600,4096:7200,8192:3600;AAA-1"}, {"", "3600,4096:7200,8192:3600;"}};
+  for (size_t i = 0; i < 2; i++) {
+    char file[300];
+    moon_zone *zone;
+    moon_buf text = {0};
+    OK(moon_zone_read(file, make_file(file, footers[i][0]), &zone));
+    OK(moon_zone_text(zone, &text));
+    assert_string_equal(text.data, footers[i][1]);
+    moon_zone_free(zone);
+    OK(moon_zone_parse(text.data, &zone));
+    assert_true(moon_zone_offset(zone, 4095 * MOON_SECOND) == 3600 * MOON_SECOND);
+    assert_true(moon_zone_offset(zone, 4096 * MOON_SECOND) == 7200 * MOON_SECOND);
+    assert_true(moon_zone_offset(zone, INT64_MAX) == 3600 * MOON_SECOND);
+    moon_zone_free(zone);
+    moon_buf_free(&text);
+  }
+}
+
+static void text_that_is_no_zone_is_refused(void **state) {
+  (void)state;
+  static const char *const texts[] = {"", ";", "x;", "3600", "3600,;", "3600,5;", "3600,5:;", "3600,5:1,5:2;", "3600,9:1,5:2;", "999999;", "3600;AAA",
+                                      "3600,5:1;AAA-1x", "Europe/Amsterdam", "+02:00", "3600,5:1x;AAA-1", "9999999999999999999999;", "-;AAA-1",
+                                      "3600,5:99999999;"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    moon_zone *zone = NULL;
+    moon_status status = moon_zone_parse(texts[i], &zone);
+    if (status.code != MOON_EFORMAT || zone) fail_msg("'%s' is taken for a zone", texts[i]);
+  }
+}
+
+static moon_status text_one(void *self) {
+  (void)self;
+  moon_zone *zone = NULL;
+  moon_buf text = {0};
+  MOON_TRY(moon_zone_parse("3600,228877200:7200,243997200:3600;" AMSTERDAM, &zone));
+  moon_status status = moon_zone_text(zone, &text);
+  moon_zone_free(zone);
+  moon_buf_free(&text);
+  return status;
+}
+
+static void texts_survive_no_memory(void **state) {
+  (void)state;
+  assert_true(exhaust(text_one, NULL) >= 5);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(clocks_are_read_as_people_there_do),
                                      cmocka_unit_test(microseconds_stay),
@@ -205,6 +291,10 @@ int main(void) {
                                      cmocka_unit_test(files_agree_with_the_c_library),
                                      cmocka_unit_test(a_file_is_read_as_it_is_written),
                                      cmocka_unit_test(broken_files_do_no_harm),
-                                     cmocka_unit_test(zones_survive_no_memory)};
+                                     cmocka_unit_test(zones_survive_no_memory),
+                                     cmocka_unit_test(text_of_a_zone_is_that_zone_since_1970),
+                                     cmocka_unit_test(text_of_a_file_has_what_its_rule_does_not_tell),
+                                     cmocka_unit_test(text_that_is_no_zone_is_refused),
+                                     cmocka_unit_test(texts_survive_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

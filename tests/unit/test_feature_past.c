@@ -16,8 +16,12 @@ static const char past_plan[] =
     "{'op':'recency','name':'l(u)','entity':'user','kinds':['purchase'],'never_us':4000000,'steps':[{'op':'clip','bounds':[0,1e9]}]},"
     "{'op':'recency','name':'l(i)','entity':'item','kinds':[],'never_us':4000000,'steps':[{'op':'clip','bounds':[0,1e9]}]},"
     "{'op':'recency','name':'l(ui)','entity':'user','by':'item','kinds':['view'],'never_us':4000000,'steps':[{'op':'clip','bounds':[0,1e9]}]},"
-    "{'op':'recency','name':'log','entity':'user','by':'item','kinds':['view'],'never_us':4000000}]";
-enum { SLOTS = 12 };
+    "{'op':'recency','name':'log','entity':'user','by':'item','kinds':['view'],'never_us':4000000},"
+    "{'op':'mean','name':'m(u)','entity':'user','kinds':['view'],'column':'price'},"
+    "{'op':'mean','name':'m(uc)','entity':'user','kinds':[],'by':'colour','column':'price','half_life_us':300},"
+    "{'op':'mean','name':'m(ic)','entity':'item','kinds':['purchase'],'by':'colour','column':'weight','steps':[{'op':'log'}]},"
+    "{'op':'relative','name':'rel','column':'weight','by':'colour'}]";
+enum { SLOTS = 16 };
 
 typedef struct world {
   moon_catalogue *catalogue;
@@ -84,11 +88,33 @@ static double recency_of(const naive *all, ask q, uint32_t item, int64_t now) {
   return seconds;
 }
 
+static const double prices[WORLD_ITEMS] = {9, 0, 99, NAN, -5, 1, 2, 3, NAN, NAN}, weights[WORLD_ITEMS] = {1.5, -2, 0, NAN, 7, 1, 2, 3, NAN, NAN};
+
+/* 0 where there is none: what the model sees. */
+static double mean_of(const naive *all, ask q, uint32_t item, const double *values, double half_life) {
+  double sum = 0, weight = 0;
+  for (size_t i = 0; i < all->n; i++) {
+    const moon_event *e = &all->events[i];
+    if (!counts(&q, e, item) || isnan(values[e->item])) continue;
+    double w = exp2((double)(e->time - all->events[all->n - 1].time) / half_life);
+    sum += w * values[e->item], weight += w;
+  }
+  return weight > 0 ? sum / weight : 0;
+}
+
+static double relative_of(uint32_t item) {
+  double sum = 0, n = 0;
+  for (uint32_t other = 0; other < WORLD_ITEMS; other++)
+    if (same_colour(item, other) && !isnan(weights[other])) sum += weights[other], n++;
+  return n > 0 && !isnan(weights[item]) ? weights[item] / (sum / n) : 0;
+}
+
 static void check_row(const world *w, uint32_t user, uint32_t item, int64_t now, const float *dense) {
   const naive *all = &w->all;
   const ask colour_views = {&user, true, false, 1}, item_buys = {&user, false, true, 6}, colour_buys = {&user, true, false, 2},
             colour_all = {NULL, true, false, 7}, item_views = {NULL, false, true, 1}, user_colour = {&user, true, false, 7},
-            user_buys = {&user, false, false, 2}, item_any = {NULL, false, true, 7}, user_item = {&user, false, true, 1};
+            user_buys = {&user, false, false, 2}, item_any = {NULL, false, true, 7}, user_item = {&user, false, true, 1},
+            user_views = {&user, false, false, 1}, colour_bought = {NULL, true, false, 2};
   const double want[SLOTS] = {
       count_of(all, colour_views, item, now, 100),
       count_of(all, colour_views, item, now, 1000),
@@ -102,6 +128,10 @@ static void check_row(const world *w, uint32_t user, uint32_t item, int64_t now,
       recency_of(all, item_any, item, now),
       recency_of(all, user_item, item, now),
       log1p(recency_of(all, user_item, item, now)),
+      mean_of(all, user_views, item, prices, INFINITY),
+      mean_of(all, user_colour, item, prices, 300),
+      log1p(fmax(mean_of(all, colour_bought, item, weights, INFINITY), 0)),
+      relative_of(item),
   };
   for (size_t i = 0; i < SLOTS; i++)
     if (fabs(dense[i] - want[i]) > 1e-4 * (1 + fabs(want[i])))
@@ -177,6 +207,25 @@ static void clock_tells_hour_and_weekday_in_its_zone(void **nothing) {
     float dense[2];
     moon_features_compute(w->features, w->state, MOON_NONE, NULL, &item, 1, ends[i], &(moon_inputs){.ids = ids, .dense = dense});
     assert_true(ids[0] >= 1 && ids[0] <= 24 && ids[1] >= 1 && ids[1] <= 7);
+  }
+  world_free(w);
+}
+
+static void clock_follows_summer_time(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[{'op':'clock','name':'h','unit':'hour','zone':'3600,228877200:7200;CET-1CEST,M3.5.0,M10.5.0/3',"
+                       "'steps':[{'op':'clip','bounds':[0,99]}]},"
+                       "{'op':'clock','name':'w','unit':'weekday','zone':'CET-1CEST,M3.5.0,M10.5.0/3','steps':[{'op':'clip','bounds':[0,99]}]}]");
+  static const struct { const char *time; float hour, weekday;
+  } cases[] = {{"2026-03-29T00:59:59Z", 1, 7}, {"2026-03-29T01:00:00Z", 3, 7}, {"2026-10-25T00:59:59Z", 2, 7}, {"2026-10-25T01:00:00Z", 2, 7},
+               {"2026-07-05T22:00:00Z", 0, 1}, {"2026-01-05T22:00:00Z", 23, 1}, {"1977-03-20T00:00:00Z", 1, 7}};
+  for (size_t i = 0; i < MANY(cases); i++) {
+    int64_t now;
+    float dense[2];
+    const uint32_t item = 0;
+    OK(moon_time_parse(cases[i].time, strlen(cases[i].time), &now));
+    moon_features_compute(w->features, w->state, MOON_NONE, NULL, &item, 1, now, &(moon_inputs){.dense = dense});
+    if (dense[0] != cases[i].hour || dense[1] != cases[i].weekday) fail_msg("%s: %g on day %g", cases[i].time, dense[0], dense[1]);
   }
   world_free(w);
 }
@@ -349,6 +398,13 @@ static void snapshot_that_contradicts_itself_is_refused(void **nothing) {
   check_forgery(decay, 24, 8, UINT64_C(0xbff0000000000000), "a last time is wrong"); /* -1 */
   check_forgery(decay, 24, 8, UINT64_C(0x7ff8000000000000), "a last time is wrong"); /* NaN */
   check_forgery(decay, 16, 8, 1051, "a last time is wrong");
+  /* ... total 4, weight 8, its time 8, sum 8 | checksum 8 */
+  static const char mean[] = "[{'op':'mean','name':'m','entity':'user','kinds':['view'],'column':'price'}]";
+  check_forgery(mean, 16, 8, 0, "");
+  check_forgery(mean, 16, 8, UINT64_C(0x7ff0000000000000), "a last time is wrong"); /* infinite */
+  check_forgery(mean, 32, 8, 0, "a last time is wrong");
+  check_forgery(mean, 24, 8, 1051, "a last time is wrong");
+  check_forgery(mean, 36, 4, 0, "a last time is wrong");
 }
 
 static void snapshot_of_another_plan_is_refused(void **nothing) {
@@ -360,6 +416,9 @@ static void snapshot_of_another_plan_is_refused(void **nothing) {
       "[{'op':'recency','name':'r','entity':'user','kinds':['view']}]",
       "[{'op':'decay','name':'r','entity':'user','kinds':['view'],'half_life_us':9}]",
       "[{'op':'decay','name':'r','entity':'user','kinds':['view'],'half_life_us':8}]",
+      "[{'op':'mean','name':'r','entity':'user','kinds':['view'],'half_life_us':8,'column':'price'}]",
+      "[{'op':'mean','name':'r','entity':'user','kinds':['view'],'half_life_us':8,'column':'weight'}]",
+      "[{'op':'mean','name':'r','entity':'user','kinds':['view'],'column':'weight'}]",
       "[{'op':'count','name':'r','entity':'user','by':'colour','kinds':['view'],'windows_us':[0]}]"};
   for (size_t i = 0; i < MANY(plans); i++) {
     world *w = world_new(plans[i]);
@@ -421,10 +480,19 @@ static void wrong_features_of_the_past_are_refused(void **nothing) {
        "[{'op':'decay','name':'x','entity':'user','by':'color','half_life_us':5,'where':'r:7'}]"},
       {MOON_EINVAL, "column weight of items.csv holds numbers; to count by it needs strings",
        "[{'op':'count','name':'x','entity':'user','by':'weight','windows_us':[1]}]"},
+      {MOON_EINVAL, "the price of an item is the same in all its events; by says of which items the mean is",
+       "[{'op':'mean','name':'x','entity':'item','column':'price'}]"},
+      {MOON_EINVAL, "column colour of items.csv holds strings; x needs numbers", "[{'op':'mean','name':'x','entity':'user','column':'colour'}]"},
+      {MOON_EINVAL, "half_life_us must be from 0", "[{'op':'mean','name':'x','entity':'user','column':'price','half_life_us':-1}]"},
+      {MOON_EINVAL, "column weight of items.csv holds numbers; x needs strings", "[{'op':'relative','name':'x','column':'price','by':'weight'}]"},
+      {MOON_EINVAL, "column must be a text", "[{'op':'relative','name':'x','column':'price'}]"},
       {MOON_EINVAL, "half_life_us must be from 1", "[{'op':'decay','name':'x','entity':'user'}]"},
       {MOON_EINVAL, "never_us must be from 1", "[{'op':'recency','name':'x','entity':'user','never_us':0}]"},
       {MOON_EINVAL, "column weight of items.csv holds no times", "[{'op':'age','name':'x','column':'weight'}]"},
       {MOON_EINVAL, "there is no clock 'hours'; did you mean 'hour'?", "[{'op':'clock','name':'x','unit':'hours'}]"},
+      {MOON_EFORMAT, "'Europe/Amsterdam' is not a zone's changes and rule",
+       "[{'op':'clock','name':'x','unit':'hour','zone':'Europe/Amsterdam'}]"},
+      {MOON_EINVAL, "zone must be a text", "[{'op':'clock','name':'x','unit':'hour','zone':1}]"},
       {MOON_EINVAL, "zone_us must be from", "[{'op':'clock','name':'x','unit':'hour','zone_us':86400000001}]"},
   };
   moon_catalogue *catalogue = world_catalogue();
@@ -462,6 +530,7 @@ int main(void) {
       cmocka_unit_test(past_is_that_of_the_list_of_all_events),
       cmocka_unit_test(stranger_and_unknown_item_have_no_past),
       cmocka_unit_test(clock_tells_hour_and_weekday_in_its_zone),
+      cmocka_unit_test(clock_follows_summer_time),
       cmocka_unit_test(age_is_counted_from_the_items_column),
       cmocka_unit_test(position_is_the_events_in_training_and_a_constant_in_serving),
       cmocka_unit_test(snapshot_returns_with_pairs_times_and_trends),

@@ -189,6 +189,51 @@ static void popular_items_are_drawn_as_often_as_their_power_says(void **state) {
   shoplet_remove(folder);
 }
 
+/* Each other success of the batch is as likely, and nothing else comes up. */
+static void negatives_by_batch_are_the_others_successes(void **state) {
+  (void)state;
+  enum { BATCH = 7, EACH = 300 };
+  char *folder = shoplet_make(400);
+  json_t *plan = shoplet_json();
+  moon_dataset *plain, *d;
+  json_object_set_new(json_object_get(plan, "train"), "batch", json_integer(BATCH));
+  OK(shoplet_dataset(folder, plan, &plain));
+  json_object_set_new(json_object_get(plan, "label"), "negatives", json_integer(EACH));
+  json_object_set_new(json_object_get(plan, "label"), "sampling", json_loads("{\"by\":\"batch\"}", 0, NULL));
+  OK(shoplet_dataset(folder, plan, &d));
+  uint32_t items[400];
+  size_t n = 0, at = 0, nth = 0;
+  for (size_t i = 0; i < plain->examples.n; i++)
+    if (plain->part[i] == MOON_TRAIN && plain->examples.label[i] > 0) items[n++] = event_of(plain, i)->item;
+  assert_true(n > 3 * BATCH && d->negatives == n * EACH);
+  for (size_t i = 0; i < plain->examples.n; i++) {
+    double got[10] = {0}, want[10] = {0}, all = 0;
+    assert_int_equal(d->examples.item[at], event_of(plain, i)->item);
+    assert_true(d->examples.label[at] == plain->examples.label[i] && d->part[at] == plain->part[i]);
+    at++;
+    if (plain->part[i] != MOON_TRAIN || plain->examples.label[i] == 0) continue;
+    size_t from = nth / BATCH * BATCH, until = from + BATCH < n ? from + BATCH : n;
+    for (size_t k = from; k < until; k++) all += items[k] != items[nth];
+    for (size_t k = from; k < until; k++) want[items[k]] += items[k] != items[nth] ? EACH / all : 0;
+    for (size_t k = 0; k < EACH; k++, at++) {
+      got[d->examples.item[at]]++;
+      assert_true(d->examples.label[at] == 0 && d->part[at] == MOON_TRAIN && d->examples.event[at] == plain->examples.event[i]);
+    }
+    for (uint32_t item = 0; item < 10; item++) {
+      if (all > 0) assert_true(fabs(got[item] - want[item]) <= 5 * sqrt(want[item]));
+      else assert_true(item != items[nth] || got[item] == 0);
+    }
+    nth++;
+  }
+  assert_int_equal(at, d->examples.n);
+  moon_dataset_free(plain);
+  moon_dataset_free(d);
+  json_object_set_new(json_object_get(plan, "train"), "batch", json_integer(1));
+  REFUSED(MOON_EINVAL, "a training batch of 2 or more, not 1", shoplet_dataset(folder, plan, &d));
+  json_decref(plan);
+  shoplet_remove(folder);
+}
+
 static void an_item_alone_in_training_is_set_against_any(void **state) {
   (void)state;
   char *folder = shoplet_make(20);
@@ -197,11 +242,14 @@ static void an_item_alone_in_training_is_set_against_any(void **state) {
       "user,item,event,time\nu1,i3,view,1700000000\nu1,i3,purchase,1700000001\nu2,i3,view,1700000002\nu2,i3,purchase,1700000003\n"
       "u3,i3,view,1700000004\nu4,i3,view,1700000005\nu5,i3,view,1700000006\n");
   moon_dataset *d;
-  OK(sampled(folder, "{\"by\":\"popularity\",\"power\":0.75}", 50, &d));
-  size_t drawn = 0;
-  for (size_t i = 0; i < d->examples.n; i++) drawn += d->examples.item[i] != 3;
-  assert_int_equal(drawn, d->negatives);
-  moon_dataset_free(d);
+  static const char *const samplings[] = {"{\"by\":\"popularity\",\"power\":0.75}", "{\"by\":\"batch\"}"};
+  for (size_t way = 0; way < 2; way++) {
+    OK(sampled(folder, samplings[way], 50, &d));
+    size_t drawn = 0;
+    for (size_t i = 0; i < d->examples.n; i++) drawn += d->examples.item[i] != 3;
+    assert_int_equal(drawn, d->negatives);
+    moon_dataset_free(d);
+  }
   shoplet_remove(folder);
 }
 
@@ -227,7 +275,7 @@ static void failing_allocations_leave_nothing_behind(void **state) {
   char *folder = shoplet_make(40);
   json_object_set_new(json_object_get(plan, "train"), "split", json_loads("{\"by\":\"leave_one_out\"}", 0, NULL));
   json_object_set_new(json_object_get(plan, "label"), "negatives", json_integer(2));
-  json_object_set_new(json_object_get(plan, "label"), "sampling", json_loads("{\"by\":\"popularity\",\"power\":0.75}", 0, NULL));
+  json_object_set_new(json_object_get(plan, "label"), "sampling", json_loads("{\"by\":\"batch\"}", 0, NULL));
   moon_dataset *d = NULL;
   bool failed = false;
   for (size_t n = 1; !d && n < 100000; n += n < 60 ? 7 : 1) {
@@ -279,6 +327,7 @@ int main(void) {
       cmocka_unit_test(unknown_splits_name_the_nearest),
       cmocka_unit_test(popular_items_are_drawn_as_often_as_their_power_says),
       cmocka_unit_test(an_item_alone_in_training_is_set_against_any),
+      cmocka_unit_test(negatives_by_batch_are_the_others_successes),
       cmocka_unit_test(unknown_samplings_are_refused),
       cmocka_unit_test(failing_allocations_leave_nothing_behind),
       cmocka_unit_test(the_report_counts_what_was_read_and_dropped),

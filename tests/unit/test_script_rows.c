@@ -230,9 +230,9 @@ static void errors_name_the_line_the_row_and_the_file(void **state) {
 
 static void a_map_that_fails_leaves_the_table_as_it_was(void **state) {
   static const char *const cases[][3] = {
-      {"n", "return row.n == 2 and 'two' or 1", "m.map 'n': the function answered a string, and before that a number (row 2 of events.csv)"},
-      {"n", "return row.n == 2 and 2 or 'one'", "the function answered a number, and before that a string (row 2 of events.csv)"},
-      {"n", "return row", "m.map 'n': the function must answer a number, a string, a boolean or nil, got a userdata (row 1 of events.csv)"},
+      {"n", "return row.n == 2 and 'two' or 1", "the function of 'n' answered a string, and before that a number (row 2 of events.csv)"},
+      {"n", "return row.n == 2 and 2 or 'one'", "recipe.lua:3: the function of 'n' answered a number, and before that a string (row 2 of events.csv)"},
+      {"n", "return row", "the function of 'n' must answer a number, a string, a boolean or nil, got a userdata (row 1 of events.csv)"},
       {"fresh", "if row.n == 4 then return {} end return 1", "got a table (row 4 of events.csv)"},
       {"fresh", "error('no')", "recipe.lua:3: no (row 1 of events.csv)"},
   };
