@@ -131,7 +131,7 @@ class Features(unittest.TestCase):
         other = os.path.join(self.top, "failing")
         shutil.copytree(self.top, other, ignore=shutil.ignore_patterns("bundle", "again", "other", "alone"))
         for before, after, message in (
-                ("#item.title", "#item.made", r"recipe\.lua:\d+: attempt to get length of a nil value \(field 'made'\) \(row 1 of items\.csv\)"),
+                ("#item.title", "#item.made", r"recipe\.lua:\d+: (error: )?attempt to get length of a nil value \(field 'made'\) \(row 1 of items\.csv\)"),
                 ('and "cheap"', "and 1", r"recipe\.lua:\d+: the function of 'shelf' answered a (string|number), and before that a (number|string) "
                                          r"\(row \d+ of items\.csv\)")):
             write(other, "recipe.lua", recipe(WORDS).replace(before, after))
