@@ -40,6 +40,8 @@ static int run(int argc, char **argv) {
       {"max-connections", CLI_COUNT, &server.max_connections, "N", "more than these are answered 503 (default 1024)"},
       {"max-body", CLI_COUNT, &server.max_body, "BYTES", "the largest request body (default 1048576)"},
       {"request-timeout", CLI_COUNT, &server.request_seconds, "S", "how long a request may take to arrive (default 20)"},
+      {"state-memory", CLI_BYTES, &server.state_memory, "SIZE",
+       "what is known of users and items grows to 512M, 2G, ..; then users seen long ago go (default: no limit)"},
       {"idle-timeout", CLI_COUNT, &server.idle_seconds, "S", "how long a connection may wait between requests (default 60)"},
   };
   int code = cli_parse(&cli_serve, options, sizeof options / sizeof *options, argc, argv, &server.site_path);

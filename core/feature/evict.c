@@ -153,7 +153,6 @@ void moon_state_limit(moon_state *state, size_t bytes) {
 
 moon_state_memory moon_state_memory_now(const moon_state *state) {
   moon_state_memory m = {.bytes = array_bytes(state) + state->pool.total, .limit = state->limit, .users = state->users.live, .users_dropped = state->dropped};
-  for (size_t g = 0; g < state->group_count; g++)
-    for (uint32_t row = 0; row < state->groups[g].n; row++) m.pairs += moon_group_is_live(&state->groups[g], row);
+  for (size_t g = 0; g < state->group_count; g++) m.pairs += state->groups[g].n - state->groups[g].waiting;
   return m;
 }

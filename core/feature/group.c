@@ -66,7 +66,7 @@ static moon_status take_row(moon_group *group, uint64_t key, uint32_t *row) {
     MOON_TRY(moon_grow(&group->life, &group->life_cap, (size_t)group->n + 1, sizeof *group->life));
   }
   MOON_TRY(moon_map_put(&group->rows, key, *row));
-  if (!fresh) group->free = group->life[*row];
+  if (!fresh) group->free = group->life[*row], group->waiting--;
   group->keys[*row] = key;
   group->life[*row] = life_of(group, key);
   return moon_ok();
@@ -100,5 +100,6 @@ uint32_t moon_group_sweep(moon_group *group) {
   group->keys[row] = NOBODY;
   group->life[row] = group->free;
   group->free = row;
+  group->waiting++;
   return row;
 }

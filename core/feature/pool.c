@@ -1,14 +1,16 @@
-/* pool.c - many small arrays that grow by doubling, without a malloc header or a pointer chase for each. */
+/* pool.c - many small arrays that grow by doubling, without a malloc header or a pointer chase for each. Few are large; those are blocks of
+ * their own, and go back to the system when they are outgrown. */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "feature/state.h"
 
-struct moon_pool_chunk {
-  moon_pool_chunk *next;
-  uint64_t pad; /* blocks stay 16-byte aligned */
+struct moon_pool_chunk { /* blocks behind it stay 16-byte aligned */
+  moon_pool_chunk *next, *prev;
+  size_t bytes;
+  uint64_t pad;
 };
-enum { SMALLEST = 16, FIRST_CHUNK = MOON_POOL_CHUNK, LARGEST_CHUNK = 1 << 25, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
+enum { SMALLEST = 16, FIRST_CHUNK = MOON_POOL_CHUNK, LARGEST_CHUNK = 1 << 25, LARGE_FROM = 1 << 12, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
 
 /* Reads jump about in here, and with small pages half of their time would go into finding the page. Only a wish: it may be
  * refused. */
@@ -26,15 +28,30 @@ static void *chunk_new(moon_pool *pool, size_t bytes) {
   moon_pool_chunk *chunk = moon_alloc(sizeof *chunk + bytes);
   if (!chunk) return NULL;
   if (bytes >= HUGE_FROM) prefer_huge_pages(chunk, bytes);
-  chunk->next = pool->chunks;
+  *chunk = (moon_pool_chunk){.next = pool->chunks, .bytes = bytes};
+  if (pool->chunks) pool->chunks->prev = chunk;
   pool->chunks = chunk;
   pool->total += bytes;
   return chunk + 1;
 }
 
-static void put_back(moon_pool *pool, void *block, unsigned size) {
+static void chunk_free(moon_pool *pool, void *block) {
+  moon_pool_chunk *chunk = (moon_pool_chunk *)block - 1;
+  if (chunk->next) chunk->next->prev = chunk->prev;
+  if (chunk->prev) chunk->prev->next = chunk->next;
+  else pool->chunks = chunk->next;
+  pool->total -= chunk->bytes;
+  moon_free(chunk);
+}
+
+static void wait_free(moon_pool *pool, void *block, unsigned size) {
   memcpy(block, &pool->free[size], sizeof(void *));
   pool->free[size] = block;
+}
+
+static void put_back(moon_pool *pool, void *block, unsigned size) {
+  if ((size_t)SMALLEST << size < LARGE_FROM) wait_free(pool, block, size);
+  else chunk_free(pool, block);
 }
 
 static void *take_free(moon_pool *pool, unsigned size) {
@@ -48,7 +65,7 @@ static void *split(moon_pool *pool, unsigned size) {
   unsigned from = size + 1;
   while (from < MOON_POOL_SIZES && !pool->free[from]) from++;
   char *block = from < MOON_POOL_SIZES ? take_free(pool, from) : NULL;
-  while (block && from-- > size) put_back(pool, block + ((size_t)SMALLEST << from), from);
+  while (block && from-- > size) wait_free(pool, block + ((size_t)SMALLEST << from), from);
   return block;
 }
 
@@ -56,8 +73,8 @@ static void *split(moon_pool *pool, unsigned size) {
 static void break_up(moon_pool *pool) {
   for (unsigned size = MOON_POOL_SIZES; size-- > 0;) {
     size_t bytes = (size_t)SMALLEST << size;
-    if (bytes > pool->left) continue;
-    put_back(pool, pool->next, size);
+    if (bytes > pool->left || bytes >= LARGE_FROM) continue;
+    wait_free(pool, pool->next, size);
     pool->next += bytes, pool->left -= bytes, size++;
   }
 }
@@ -69,15 +86,14 @@ static size_t next_chunk(const moon_pool *pool) {
   return room < FIRST_CHUNK ? room : FIRST_CHUNK;
 }
 
-/* A block of SMALLEST << size bytes. Large ones are chunks of their own, so that little of a chunk is left unused; and so is one beyond a
- * limit, where that is allowed. */
+/* A block of SMALLEST << size bytes; beyond a limit, where that is allowed, a chunk of its own. */
 static void *take(moon_pool *pool, unsigned size) {
-  void *block = take_free(pool, size);
   size_t bytes = (size_t)SMALLEST << size;
+  if (bytes >= LARGE_FROM) return chunk_new(pool, bytes);
+  void *block = take_free(pool, size);
+  if (!block && pool->left < bytes) block = split(pool, size);
   if (block) return block;
-  if (pool->left < bytes || bytes > FIRST_CHUNK / 8) block = split(pool, size);
-  if (block) return block;
-  if (bytes > FIRST_CHUNK / 8 || (pool->thrifty && !pool->most && pool->left < bytes)) return chunk_new(pool, bytes);
+  if (pool->thrifty && !pool->most && pool->left < bytes) return chunk_new(pool, bytes);
   if (pool->left < bytes) {
     size_t chunk = next_chunk(pool);
     char *fresh = chunk < bytes ? NULL : chunk_new(pool, chunk);

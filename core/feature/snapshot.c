@@ -9,6 +9,7 @@
  *   | of each group the pairs | of each counter the rows: total, times or last time or trend
  *   | of what goes together the pairs and how often, and each item's count | checksum */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/bytes.h"
@@ -67,13 +68,6 @@ static void put_double(moon_buf *out, double x) {
   moon_put_u64(out, bits);
 }
 
-/* Users that are there, in the order of their rows; rows of those that were let go are not told of. */
-static void put_users(moon_buf *out, const moon_users *users) {
-  moon_put_u32(out, users->live);
-  for (uint32_t row = 0; row < users->n; row++)
-    if (users->ids[row].text) moon_put_text(out, users->ids[row].text, users->ids[row].n);
-}
-
 static void put_trend(moon_buf *out, const moon_trend *trend) {
   put_double(out, trend->weight);
   moon_put_u64(out, (uint64_t)trend->time);
@@ -84,16 +78,78 @@ static void put_item(moon_buf *out, const moon_item_state *item) {
   moon_put_u64(out, item->total);
 }
 
-/* place: of each user's row among those that are there. */
-static void put_group(moon_buf *out, const moon_group *group, const uint32_t *place) {
-  uint32_t live = 0;
-  for (uint32_t i = 0; i < group->n; i++) live += moon_group_is_live(group, i);
-  moon_put_u32(out, live);
-  for (uint32_t i = 0; i < group->n; i++) {
-    uint64_t key = group->keys[i];
-    if (!moon_group_is_live(group, i)) continue;
+/* The rows that are saved, in their order: users as they came, pairs as they came, too. With a ttl a pair that begins anew may have kept
+ * its row or got another, so there pairs go by what they are. */
+typedef struct listing {
+  uint32_t *rows; /* NULL: all of them */
+  uint32_t n;
+} listing;
+typedef struct listings {
+  listing users, *groups;
+  uint32_t *place; /* of a user's row in the list */
+} listings;
+
+static void put_group(moon_buf *out, const moon_group *group, const listing *list, const uint32_t *place) {
+  moon_put_u32(out, list->n);
+  for (uint32_t i = 0; i < list->n; i++) {
+    uint64_t key = group->keys[list->rows[i]];
     moon_put_u64(out, group->of_user ? (uint64_t)place[key >> 32] << 32 | (uint32_t)key : key);
   }
+}
+
+typedef struct keyed {
+  uint64_t key;
+  uint32_t row;
+} keyed;
+
+static int by_key(const void *a, const void *b) {
+  uint64_t x = ((const keyed *)a)->key, y = ((const keyed *)b)->key;
+  return (x > y) - (x < y);
+}
+
+static moon_status sort_pairs(const moon_group *group, listing *list) {
+  keyed *pairs = moon_alloc(list->n * sizeof *pairs);
+  if (!pairs) return moon_fail(MOON_ENOMEM, "no memory to sort %u pairs", list->n);
+  for (uint32_t i = 0; i < list->n; i++) pairs[i] = (keyed){group->keys[list->rows[i]], list->rows[i]};
+  qsort(pairs, list->n, sizeof *pairs, by_key);
+  for (uint32_t i = 0; i < list->n; i++) list->rows[i] = pairs[i].row;
+  moon_free(pairs);
+  return moon_ok();
+}
+
+static moon_status list_group(const moon_group *group, bool sorted, listing *list) {
+  list->rows = moon_alloc(group->n * sizeof *list->rows);
+  if (!list->rows) return moon_fail(MOON_ENOMEM, "no memory to list %u pairs", group->n);
+  for (uint32_t row = 0; row < group->n; row++)
+    if (moon_group_is_live(group, row)) list->rows[list->n++] = row;
+  return sorted ? sort_pairs(group, list) : moon_ok();
+}
+
+static moon_status list_users(const moon_users *users, listings *lists) {
+  lists->users.rows = moon_alloc(users->n * sizeof(uint32_t));
+  lists->place = moon_alloc(users->n * sizeof(uint32_t));
+  if (!lists->users.rows || !lists->place) return moon_fail(MOON_ENOMEM, "no memory to list %u users", users->n);
+  for (uint32_t row = 0; row < users->n; row++) {
+    if (!users->ids[row].text) continue;
+    lists->place[row] = lists->users.n;
+    lists->users.rows[lists->users.n++] = row;
+  }
+  return moon_ok();
+}
+
+static moon_status list_all(const moon_state *state, listings *lists) {
+  lists->groups = moon_calloc(state->group_count, sizeof *lists->groups);
+  if (!lists->groups) return moon_fail(MOON_ENOMEM, "no memory to save the state");
+  MOON_TRY(list_users(&state->users, lists));
+  for (size_t i = 0; i < state->group_count; i++) MOON_TRY(list_group(&state->groups[i], state->ttl > 0, &lists->groups[i]));
+  return moon_ok();
+}
+
+static void listings_free(const moon_state *state, listings *lists) {
+  for (size_t i = 0; lists->groups && i < state->group_count; i++) moon_free(lists->groups[i].rows);
+  moon_free(lists->groups);
+  moon_free(lists->users.rows);
+  moon_free(lists->place);
 }
 
 static void put_history(moon_buf *out, const moon_history *h) {
@@ -111,15 +167,10 @@ static int64_t *last_of(const moon_counter *counter, uint32_t row) { return moon
 static moon_trend *trend_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 static moon_mean *mean_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 
-static bool is_live(const moon_state *state, const moon_counter *counter, uint32_t row) {
-  if (counter->group != SIZE_MAX) return moon_group_is_live(&state->groups[counter->group], row);
-  return !counter->of_user || state->users.ids[row].text;
-}
-
-static void put_counter(moon_buf *out, const moon_state *state, const moon_counter *counter, size_t rows) {
-  for (uint32_t row = 0; row < rows; row++) {
+static void put_counter(moon_buf *out, const moon_counter *counter, const listing *list) {
+  for (uint32_t i = 0; i < list->n; i++) {
     const int64_t *times;
-    if (!is_live(state, counter, row)) continue;
+    uint32_t row = list->rows ? list->rows[i] : i;
     uint32_t n = moon_counter_live(counter, row, &times);
     moon_put_u32(out, *total_of(counter, row));
     if (counter->measure == MOON_MEASURE_LAST) moon_put_u64(out, (uint64_t)*last_of(counter, row));
@@ -129,7 +180,7 @@ static void put_counter(moon_buf *out, const moon_state *state, const moon_count
       put_double(out, mean_of(counter, row)->sum);
     }
     if (counter->window_count) moon_put_u32(out, n);
-    for (uint32_t i = 0; i < n; i++) moon_put_u64(out, (uint64_t)times[i]);
+    for (uint32_t k = 0; k < n; k++) moon_put_u64(out, (uint64_t)times[k]);
   }
 }
 
@@ -147,33 +198,39 @@ static moon_status put_together(moon_buf *out, const moon_together *t, size_t it
   return moon_ok();
 }
 
-static size_t rows_of(const moon_state *state, const moon_counter *counter) {
-  if (counter->group != SIZE_MAX) return state->groups[counter->group].n;
-  return counter->of_user ? state->users.n : state->item_count;
+static void put_users(moon_buf *out, const moon_state *state, const listing *list) {
+  moon_put_u32(out, list->n);
+  for (uint32_t i = 0; i < list->n; i++) moon_put_text(out, state->users.ids[list->rows[i]].text, state->users.ids[list->rows[i]].n);
 }
 
-static void put_all(const moon_state *state, const uint32_t *place, moon_buf *out) {
+static const listing *list_for(const listings *lists, const moon_counter *counter, const listing *items) {
+  if (counter->group != SIZE_MAX) return &lists->groups[counter->group];
+  return counter->of_user ? &lists->users : items;
+}
+
+static moon_status put_all(const moon_state *state, const listings *lists, moon_buf *out) {
+  const listing items = {NULL, (uint32_t)state->item_count};
   put_shape(state, out);
   put_texts(out, state->kinds, state->plan_kinds, moon_dict_count(state->kinds));
-  put_users(out, &state->users);
+  put_users(out, state, &lists->users);
   moon_put_u64(out, (uint64_t)state->clock);
   moon_put_u64(out, state->events);
-  moon_put_u32(out, (uint32_t)state->item_count);
-  for (size_t i = 0; i < state->item_count; i++) put_item(out, moon_state_item(state, i));
-  for (uint32_t i = 0; i < state->users.n; i++)
-    if (state->users.ids[i].text) put_history(out, moon_state_history(state, i));
-  for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i], place);
-  for (size_t i = 0; i < state->counter_count; i++) put_counter(out, state, &state->counters[i], rows_of(state, &state->counters[i]));
+  moon_put_u32(out, items.n);
+  for (size_t i = 0; i < items.n; i++) put_item(out, moon_state_item(state, i));
+  for (uint32_t i = 0; i < lists->users.n; i++) put_history(out, moon_state_history(state, lists->users.rows[i]));
+  for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i], &lists->groups[i], lists->place);
+  for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], list_for(lists, &state->counters[i], &items));
+  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(put_together(out, &state->together[i], items.n));
+  return moon_ok();
 }
 
 moon_status moon_state_save(const moon_state *state, moon_buf *out) {
   size_t start = out->n;
-  uint32_t *place = moon_alloc(state->users.n * sizeof *place), next = 0;
-  if (!place) return moon_fail(MOON_ENOMEM, "no memory to save the state");
-  for (uint32_t i = 0; i < state->users.n; i++) place[i] = state->users.ids[i].text ? next++ : MOON_NONE;
-  put_all(state, place, out);
-  moon_free(place);
-  for (size_t i = 0; i < state->together_count; i++) MOON_TRY(put_together(out, &state->together[i], state->item_count));
+  listings lists = {0};
+  moon_status status = list_all(state, &lists);
+  if (!status.code) status = put_all(state, &lists, out);
+  listings_free(state, &lists);
+  MOON_TRY(status);
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
 }
@@ -324,7 +381,7 @@ static moon_status get_latest(moon_bytes *in, const moon_state *state, const moo
 }
 
 static moon_status get_counter(moon_bytes *in, moon_state *state, moon_counter *counter) {
-  size_t rows = rows_of(state, counter);
+  size_t rows = counter->group != SIZE_MAX ? state->groups[counter->group].n : counter->of_user ? state->users.n : state->item_count;
   for (uint32_t row = 0; row < rows; row++) {
     *total_of(counter, row) = moon_get_u32(in);
     if (counter->measure != MOON_MEASURE_EVENTS) MOON_TRY(get_latest(in, state, counter, row));

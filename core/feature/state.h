@@ -131,7 +131,7 @@ typedef struct moon_group {
   uint64_t *keys; /* [n] user << 32 | value, by row */
   uint32_t *life; /* [n] the user's when the pair began; of a row that waits, the next that does */
   size_t cap, life_cap;
-  uint32_t n, free, broom;
+  uint32_t n, free, waiting, broom; /* waiting: how many rows do */
   moon_side side;
   uint32_t at;    /* of the event that is being folded in */
 } moon_group;

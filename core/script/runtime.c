@@ -54,8 +54,10 @@ void moon_runtime_close(moon_runtime *r) {
 const moon_bundle *moon_runtime_bundle(const moon_runtime *r) { return r->bundle; }
 moon_state *moon_runtime_state(moon_runtime *r) { return r->bundle->state; }
 
+/* A page sees the state of one moment, whoever adds to it meanwhile. */
 moon_status moon_runtime_assemble(moon_runtime *r, const moon_query *query, moon_request *request, moon_page **page) {
   moon_arena_reset(&r->arena);
+  moon_state_read_begin(r->bundle->state);
   *request = (moon_request){.surface = query->surface ? query->surface : "home",
                             .user = query->user && *query->user ? query->user : NULL,
                             .item = query->item,
@@ -66,7 +68,9 @@ moon_status moon_runtime_assemble(moon_runtime *r, const moon_query *query, moon
                             .params = query->params,
                             .param_n = query->param_n,
                             .explain = query->explain};
-  return moon_page_assemble(r->assembler, r->site, r->bundle->state, request, &r->functions, &r->arena, page);
+  moon_status status = moon_page_assemble(r->assembler, r->site, r->bundle->state, request, &r->functions, &r->arena, page);
+  moon_state_read_end(r->bundle->state);
+  return status;
 }
 
 typedef moon_status (*renderer)(const moon_page *page, const moon_request *request, moon_buf *out);

@@ -56,6 +56,8 @@ void moon_metrics_text(const moon_metrics *m, const char *const *routes, size_t 
   counter(out, "connections_refused_total", m->connections_refused, "Connections beyond the limit.");
   gauge(out, "connections", (double)gauges->connections, "Connections open.");
   gauge(out, "state_users", (double)gauges->users, "Users that the state knows.");
+  gauge(out, "state_bytes", (double)gauges->state_bytes, "Memory of the state.");
+  gauge(out, "state_users_dropped", (double)gauges->users_dropped, "Users let go since the start: forgotten, or for want of memory.");
   gauge(out, "state_events", (double)gauges->events, "Events folded into the state, training included.");
   gauge(out, "uptime_seconds", gauges->uptime, "Since the start.");
 }

@@ -16,6 +16,8 @@ typedef struct moon_metrics {
 } moon_metrics;
 
 typedef struct moon_gauges { /* what is read at the moment of asking */
+  size_t state_bytes;
+  uint64_t users_dropped;
   size_t connections, users;
   uint64_t events;
   double uptime;

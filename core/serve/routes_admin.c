@@ -11,7 +11,7 @@ moon_status moon_route_health(moon_exchange *x) {
   moon_buf_printf(
       x->body, ",\"version\":\"%s\",\"uptime_seconds\":%lld,\"items\":%zu,\"users\":%zu,\"events\":%llu,\"event_log\":\"%s\"}\n",
       MOON_VERSION, (long long)((moon_monotonic() - server->started) / MOON_SECOND),
-      moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
+      moon_catalogue_rows(server->bundle->catalogue), moon_state_memory_now(server->state).users,
       (unsigned long long)moon_state_events(server->state), server->log_failing ? "failing" : "ok");
   return moon_ok();
 }
@@ -26,8 +26,11 @@ moon_status moon_route_metrics(moon_exchange *x) {
   moon_server *server = x->server;
   const char *labels[MOON_METRIC_ROUTES];
   size_t n = moon_routes_labels(labels);
+  const moon_state_memory memory = moon_state_memory_now(server->state);
   moon_gauges gauges = {.connections = server->connection_count,
-                        .users = moon_state_users(server->state),
+                        .users = memory.users,
+                        .users_dropped = memory.users_dropped,
+                        .state_bytes = memory.bytes,
                         .events = moon_state_events(server->state),
                         .uptime = (double)(moon_monotonic() - server->started) / 1e6};
   x->type = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,13 +47,16 @@ moon_status moon_route_users(moon_exchange *x) {
   long limit = text ? strtol(text, &end, 10) : 50;
   if (text && (end == text || *end || limit < 1 || limit > MOST))
     return moon_fail(MOON_EINVAL, "limit must be 1 to %d, not '%.40s'", MOST, text);
-  size_t total = moon_state_users(x->server->state), n = total < (size_t)limit ? total : (size_t)limit;
+  const moon_state *state = x->server->state;
+  size_t rows = moon_state_users(state), n = rows < (size_t)limit ? rows : (size_t)limit, shown = 0;
   moon_buf_puts(x->body, "{\"users\":[");
   for (size_t i = 0; i < n; i++) {
-    if (i) moon_buf_puts(x->body, ",");
-    moon_json_string(x->body, moon_state_user_id(x->server->state, (uint32_t)(i * total / n)));
+    const char *id = moon_state_user_id(state, (uint32_t)(i * rows / n));
+    if (!id) continue; /* let go */
+    if (shown++) moon_buf_puts(x->body, ",");
+    moon_json_string(x->body, id);
   }
-  moon_buf_printf(x->body, "],\"total\":%zu}\n", total);
+  moon_buf_printf(x->body, "],\"total\":%zu}\n", moon_state_memory_now(state).users);
   return moon_ok();
 }
 

@@ -21,6 +21,7 @@ typedef struct moon_server_options {
   size_t max_connections;   /* 0: 1024; beyond it a connection is answered 503 */
   size_t request_seconds;   /* 0: 20; how long a request may take to arrive, and its answer to leave */
   size_t idle_seconds;      /* 0: 60; how long a connection may wait for its first or next request */
+  size_t state_memory;      /* bytes that the state may grow to, 0: as it comes; see moon_state_limit */
   bool data_clock;          /* now is the time of the newest event plus the time since the start, so that old data looks alive */
   /* Called once listening, with the port; and per log line ("info", "warning" or "error", text). May be NULL. */
   void (*on_ready)(void *self, const char *address, int port); /* address as in a URL: [::1] */

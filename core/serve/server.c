@@ -193,6 +193,16 @@ static moon_status bundle_identity(const moon_bundle *bundle, char out[65]) {
   return moon_ok();
 }
 
+/* Also without a limit, so that what the recipe's ttl has forgotten makes room. */
+static void limit_state(moon_server *server) {
+  size_t limit = server->options.state_memory;
+  moon_state_limit(server->state, limit ? limit : SIZE_MAX);
+  size_t bytes = moon_state_memory_now(server->state).bytes;
+  if (limit && bytes > limit)
+    write_log(server, "warning", "the bundle's state has %zu MiB already, over the limit of %zu MiB; it does not grow further", bytes >> 20,
+              limit >> 20);
+}
+
 static moon_status open_log(moon_server *server) {
   char identity[65];
   size_t skipped = 0;
@@ -221,6 +231,7 @@ static moon_status open_all(moon_server *server) {
   MOON_TRY(open_loop(server));
   MOON_TRY(bind_port(server));
   MOON_TRY(load_runtime(server));
+  limit_state(server);
   MOON_TRY(open_log(server));
   server->started = moon_monotonic();
   int code = uv_listen((uv_stream_t *)&server->listener, LISTEN_BACKLOG, on_connection);
@@ -268,7 +279,7 @@ static void say_ready(moon_server *server) {
       ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
   snprintf(shown, sizeof shown, strchr(address, ':') ? "[%s]" : "%s", address);
   write_log(server, "info", "bundle %s: %zu items, %zu users, %llu events", server->bundle->name,
-                  moon_catalogue_rows(server->bundle->catalogue), moon_state_users(server->state),
+                  moon_catalogue_rows(server->bundle->catalogue), moon_state_memory_now(server->state).users,
                   (unsigned long long)moon_state_events(server->state));
   if (server->options.on_ready) server->options.on_ready(server->options.self, shown, port);
 }

@@ -9,7 +9,8 @@
  *   st = moon_runtime_page(shop, &query, &json, &n);     // json is good until the next call
  *   moon_runtime_close(shop);
  *
- * A runtime holds its own Lua state, and one thread at a time may use it; open as many as there are threads. Every failure is a
+ * A runtime holds its own Lua state, and one thread at a time may use it; open as many as there are threads. Only events may come from one
+ * other thread while a page is made. Every failure is a
  * status: a script that breaks or does not come to an end costs its own effect on the page and nothing else. */
 #ifndef MOONSHELF_RUNTIME_H
 #define MOONSHELF_RUNTIME_H

@@ -45,6 +45,11 @@ class Parity(unittest.TestCase):
     def test_no_bit_differs_on_movielens(self):
         self.check_whole(parity(os.path.join(SOURCE, "examples/movielens/recipe.lua"), os.path.join(DATA, "ml-100k"), "--cuts", "1"), 9)
 
+    def test_forgetting_is_the_same_everywhere(self):
+        recipe = self.recipe('', 'm.count("user", "any"), m.interacted_with("view"), m.recency("user", "view"),', ', state = { ttl = "6h" }')
+        forgetful = parity(recipe, self.top)
+        self.check_whole(forgetful, 10)
+
     def test_people_are_told_in_words(self):
         done = run("parity", self.recipe(), "--data", self.top, "--cuts", "2")
         self.assertRegex(done.stdout, r"stream\s+\d+ values, 0 bits differ; counters at the end the same\nrequest\s+\d+ values, 0 bits differ\n")

@@ -385,6 +385,19 @@ class Around(Shared):
         self.assertNotRegex(page, r"(src|href)=\"(https?:)?//")
         self.assertNotIn("innerHTML", self.server.ask("GET", "/app.js")[2].decode())
 
+    def test_the_state_keeps_to_its_memory(self):
+        server = Server(self.site, self.bundle, "--event-log", "none", "--state-memory", "3M")
+        self.addCleanup(server.stop)
+        for i in range(60):
+            server.post([view(f"visitor-{i}-{k}", f"i{k % 16}") for k in range(1000)])
+        read = server.metrics()
+        self.assertLessEqual(read["moonshelf_state_bytes"], 3 << 20)
+        self.assertGreater(read["moonshelf_state_users_dropped"], 1000)
+        known = server.get("/v1/users?limit=1000")
+        self.assertEqual(read["moonshelf_state_users"], known["total"])
+        self.assertTrue(known["users"] and all(known["users"]))
+        self.assertEqual(server.get("/v1/page/home?user=visitor-59-999")["cold"], False)
+
     def test_metrics_count(self):
         before = self.server.metrics()
         for _ in range(5):
