@@ -26,6 +26,16 @@ __attribute__((format(printf, 2, 3))) moon_status moon_fail(moon_code code, cons
 /* The same failure with "prefix: " before its message; success passes through. */
 __attribute__((format(printf, 2, 3))) moon_status moon_wrap(moon_status inner, const char *format, ...);
 
+/* What a check of something finds, one after the other: all of it, where a moon_status is the first only. The text begins with the
+ * place, "recipe.lua:12: ", where it has one. Without a function nobody is told. */
+typedef struct moon_findings {
+  void (*tell)(void *self, bool error, const char *text); /* else a warning */
+  void *self;
+} moon_findings;
+static inline void moon_tell(const moon_findings *findings, bool error, const char *text) {
+  if (findings && findings->tell) findings->tell(findings->self, error, text);
+}
+
 #define MOON_TRY(call)                 \
   do {                                 \
     moon_status try_ = (call);         \

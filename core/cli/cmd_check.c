@@ -1,122 +1,179 @@
 /* cmd_check.c - `moonshelf check`: is this recipe or site right? */
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/report.h"
 #include "page/page.h"
 #include "rank/rank.h"
 #include "script/script.h"
 
 static int run(int argc, char **argv);
 const cli_command cli_check = {
-    "check", "moonshelf check RECIPE.lua [--data DIR] [--max-bad-rows N] [--rejects FILE] | SITE.lua [--bundle BUNDLE]\n"
-             "         [--plan] [--json]",
+    "check",
+    "moonshelf check RECIPE.lua [--data DIR] [--max-bad-rows N] [--rejects FILE] | SITE.lua [--bundle BUNDLE]\n"
+    "         [--plan] [--json]",
     "check a recipe or a site without running it",
-    "Loads the script and checks every word; with --data the recipe's files, columns and features too, with --bundle the site's\n"
-    "columns and sources too. --plan prints the plan that the script makes.",
-    1, run};
+    "Loads the script and checks every word, and how a recipe's features and layers fit; with --data its files, columns, rules "
+    "and kinds\n"
+    "of events too, with --bundle the site's columns and sources. All that is wrong is told of, a line each with its place. "
+    "--plan prints\n"
+    "what the script makes: a tree, with the types, memory and time of a recipe's features; with --json the plan itself as well.",
+    1,
+    run};
 
 typedef struct check_job {
   const char *path, *data_dir, *bundle_path, *rejects_path;
   const char *kind; /* "recipe" or "site" */
   size_t max_bad_rows;
   moon_host *host;
-  json_t *plan;
+  moon_findings findings;
+  json_t *list; /* of {"level","file","line","message"} */
+  size_t errors, warnings;
+  json_t *plan, *described; /* described: the tree and what it costs */
 } check_job;
 
-/* The tables that rules join to the events. */
-static moon_status check_joined(const check_job *job, const moon_source_options *options) {
-  const json_t *rule;
+/* ---- findings --------------------------------------------------------------------------------------------------------------- */
+
+/* The file and line at the start of "recipe.lua:12: text"; 0 where there is none, else where the text begins. */
+static size_t place_of(const char *message, size_t *file, long *line) {
+  const char *colon = strchr(message, ':');
+  char *end;
+  if (!colon || colon == message || !isdigit((unsigned char)colon[1])) return 0;
+  *line = strtol(colon + 1, &end, 10);
+  *file = (size_t)(colon - message);
+  return end[0] == ':' && end[1] == ' ' ? (size_t)(end + 2 - message) : 0;
+}
+
+static void tell(void *self, bool error, const char *message) {
+  check_job *job = self;
+  size_t file = 0;
+  long line = 0;
+  bool placed = place_of(message, &file, &line) > 0;
+  ++*(error ? &job->errors : &job->warnings);
+  json_array_append_new(job->list, json_pack("{s:s, s:o, s:o, s:s}", "level", error ? "error" : "warning", "file",
+                                             placed ? json_stringn(message, file) : json_null(), "line",
+                                             placed ? json_integer(line) : json_null(), "message", message));
+}
+
+/* A failure is an error like any that was found. */
+static bool fine(check_job *job, moon_status status) {
+  if (status.code) tell(job, true, status.message);
+  return !status.code;
+}
+
+/* In a file by its lines, files as they first came up; what has no place stays last. */
+static void sort(json_t *list) {
+  json_t *sorted = json_array(), *finding;
   size_t i;
-  json_array_foreach(json_object_get(job->plan, "preprocess"), i, rule) {
-    const json_t *source = json_object_get(rule, "source");
-    moon_table *table = NULL;
-    moon_read_report report = {0};
-    if (source) MOON_TRY(moon_source_read(source, options, &table, &report));
-    moon_table_free(table);
+  for (; json_array_size(list); json_array_remove(list, 0)) {
+    const json_t *first = json_array_get(list, 0), *file = json_object_get(first, "file");
+    size_t at = 0, after = json_array_size(sorted);
+    json_array_foreach(sorted, i, finding) {
+      if (!json_equal(json_object_get(finding, "file"), file)) continue;
+      at = i + 1;
+      if (json_integer_value(json_object_get(finding, "line")) > json_integer_value(json_object_get(first, "line"))) {
+        after = i;
+        break;
+      }
+      after = at;
+    }
+    json_array_insert(sorted, after, (json_t *)first);
   }
-  return moon_ok();
+  json_array_extend(list, sorted);
+  json_decref(sorted);
 }
 
-static moon_status check_recipe_data(const check_job *job, moon_rejects *rejects) {
-  const json_t *sources = json_object_get(job->plan, "sources");
-  moon_table *table = NULL, *events = NULL;
-  moon_catalogue *catalogue = NULL;
-  moon_feature_plan *features = NULL;
-  moon_read_report report = {0};
-  const moon_source_options options = {.data_dir = job->data_dir, .max_bad_rows = job->max_bad_rows, .rejects = rejects};
-  const moon_row_functions functions = moon_host_row_functions(job->host);
-  const moon_preprocess_options reach = {&functions, options};
-  moon_status status = moon_ok();
-  MOON_GOTO(status, moon_items_read(job->plan, &reach, &table, &report), done);
-  MOON_GOTO(status, moon_catalogue_new(table, &catalogue), done);
-  MOON_GOTO(status, moon_feature_plan_new(json_object_get(job->plan, "features"), catalogue, &features), done);
-  MOON_GOTO(status, moon_source_read(json_object_get(sources, "events"), &options, &events, &report), done);
-  status = check_joined(job, &options);
-done:
-  moon_feature_plan_free(features);
-  moon_catalogue_free(catalogue);
-  moon_table_free(events);
-  return status;
+static void print_findings(const json_t *list) {
+  const json_t *finding;
+  size_t i;
+  json_array_foreach(list, i, finding) {
+    const char *message = json_string_value(json_object_get(finding, "message")),
+               *level = json_string_value(json_object_get(finding, "level"));
+    size_t file;
+    long line;
+    int n = (int)place_of(message, &file, &line);
+    fprintf(stderr, "%.*s%s: %s\n", n, message, level, message + n);
+  }
 }
 
-static moon_status check_recipe_files(const check_job *job) {
+/* ---- checking --------------------------------------------------------------------------------------------------------------- */
+
+static void check_data(check_job *job) {
   moon_rejects *rejects = NULL;
-  if (job->rejects_path) MOON_TRY(moon_rejects_open(job->rejects_path, &rejects));
-  moon_status status = check_recipe_data(job, rejects), closed = moon_rejects_close(rejects);
-  return status.code ? status : closed;
+  const moon_row_functions functions = moon_host_row_functions(job->host);
+  if (job->rejects_path && !fine(job, moon_rejects_open(job->rejects_path, &rejects))) return;
+  const moon_dataset_options options = {
+      .data_dir = job->data_dir, .max_bad_rows = job->max_bad_rows, .rejects = rejects, .functions = &functions};
+  fine(job, moon_recipe_check(job->plan, &options, &job->findings));
+  fine(job, moon_rejects_close(rejects));
 }
 
-static moon_status check_site_bundle(const check_job *job) {
+static void check_bundle(check_job *job) {
   moon_bundle *bundle = NULL;
-  MOON_TRY(moon_bundle_open(job->bundle_path, &bundle));
-  moon_site *site = NULL;
-  moon_status status = moon_site_new(job->plan, bundle, &site);
-  moon_site_free(site);
+  if (fine(job, moon_bundle_open(job->bundle_path, &bundle))) fine(job, moon_site_check(job->plan, bundle, &job->findings));
   moon_bundle_close(bundle);
-  return status;
 }
 
-static moon_status check(check_job *job) {
-  MOON_TRY(moon_host_open(NULL, &job->host));
-  MOON_TRY(moon_host_load(job->host, job->path, &job->kind, &job->plan));
+static void check(check_job *job) {
+  const moon_host_options options = {.findings = &job->findings};
+  if (!fine(job, moon_host_open(&options, &job->host)) ||
+      !fine(job, moon_host_load(job->host, job->path, &job->kind, &job->plan)) || !job->plan)
+    return;
   bool recipe = !strcmp(job->kind, "recipe");
-  if (recipe && job->data_dir) return check_recipe_files(job);
-  if (!recipe && job->bundle_path) return check_site_bundle(job);
-  return moon_ok();
+  if (recipe && job->data_dir) check_data(job);
+  if (!recipe && job->bundle_path) check_bundle(job);
+  if (!job->errors) fine(job, (recipe ? moon_recipe_describe : moon_site_describe)(job->plan, &job->described));
 }
 
-static json_t *findings_json(moon_status status) {
-  json_t *list = json_array();
-  if (status.code) json_array_append_new(list, json_pack("{s:s, s:s}", "level", "error", "message", status.message));
-  return list;
+/* ---- results ---------------------------------------------------------------------------------------------------------------- */
+
+static int print_json(const check_job *job, bool plan) {
+  json_t *result = json_pack("{s:s, s:s?, s:b, s:O, s:O?}", "file", job->path, "kind", job->kind, "ok", job->errors == 0,
+                             "findings", job->list, "plan", plan ? job->plan : NULL);
+  if (plan && job->described) json_object_update(result, job->described);
+  return cli_print_json(result);
+}
+
+static void print_text(const check_job *job, bool plan) {
+  print_findings(job->list);
+  if (job->errors) fprintf(stderr, "%zu error%s%s", job->errors, job->errors == 1 ? "" : "s", job->warnings ? ", " : "\n");
+  if (job->warnings) fprintf(stderr, "%zu warning%s\n", job->warnings, job->warnings == 1 ? "" : "s");
+  if (job->errors) return;
+  if (plan)
+    cli_print_tree(json_object_get(job->described, "tree"));
+  else if (!job->warnings)
+    printf("%s: a %s, nothing wrong found\n", job->path, job->kind);
 }
 
 static int run(int argc, char **argv) {
   check_job job = {0};
   bool json = false, plan = false;
   const cli_option options[] = {
-      {"data", CLI_STRING, &job.data_dir, "DIR", "also read the recipe's files there and check columns and features"},
+      {"data", CLI_STRING, &job.data_dir, "DIR", "also read the recipe's files there and check columns, rules and features"},
       {"bundle", CLI_STRING, &job.bundle_path, "DIR", "also check the site against this bundle"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
       {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
-      {"plan", CLI_FLAG, &plan, NULL, "print the plan as JSON"},
-      {"json", CLI_FLAG, &json, NULL, "print the findings as JSON"},
+      {"plan", CLI_FLAG, &plan, NULL, "print the plan as a tree, with types, memory and time"},
+      {"json", CLI_FLAG, &json, NULL, "print the findings, and with --plan the plan, as JSON"},
   };
   int code = cli_parse(&cli_check, options, sizeof options / sizeof *options, argc, argv, &job.path);
   if (code >= 0) return code;
-  moon_status status = check(&job);
-  if (json) {
-    code = cli_print_json(json_pack("{s:s, s:s?, s:b, s:o, s:O?}", "file", job.path, "kind", job.kind, "ok", status.code == 0,
-                                    "findings", findings_json(status), "plan", plan ? job.plan : NULL));
-    if (status.code) code = CLI_FAILED;
-  } else if (status.code) {
-    code = cli_fail(status);
-  } else {
-    code = plan ? cli_print_json(json_incref(job.plan)) : CLI_DONE;
-    if (!plan) printf("%s: a %s, nothing wrong found\n", job.path, job.kind);
-  }
+  job.list = json_array();
+  job.findings = (moon_findings){tell, &job};
+  check(&job);
+  sort(job.list);
+  code = CLI_DONE;
+  if (json)
+    code = print_json(&job, plan);
+  else
+    print_text(&job, plan);
+  if (job.errors) code = CLI_FAILED;
+  json_decref(job.list);
   json_decref(job.plan);
+  json_decref(job.described);
   moon_host_close(job.host);
   return code;
 }

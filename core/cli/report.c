@@ -92,3 +92,22 @@ void cli_report_metrics(const json_t *metrics) {
   }
   print_precision(json_object_get(metrics, "precision"));
 }
+
+/* before: what stands in front of the node's own children. */
+static void print_branches(const json_t *node, const char *before) {
+  const json_t *children = json_object_get(node, "children"), *child;
+  size_t i, n = json_array_size(children);
+  json_array_foreach(children, i, child) {
+    char deeper[64];
+    const char *where = json_string_value(json_object_get(child, "where"));
+    printf("%s%s %s%s%s%s\n", before, i + 1 < n ? "├─" : "└─", json_string_value(json_object_get(child, "text")),
+           where && *where ? "  (" : "", where ? where : "", where && *where ? ")" : "");
+    snprintf(deeper, sizeof deeper, "%s%s", before, i + 1 < n ? "│  " : "   ");
+    print_branches(child, deeper);
+  }
+}
+
+void cli_print_tree(const json_t *tree) {
+  printf("%s\n", json_string_value(json_object_get(tree, "text")));
+  print_branches(tree, "");
+}

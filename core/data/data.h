@@ -103,6 +103,7 @@ typedef struct moon_read_report {
   size_t rows, bad_rows, bytes; /* bytes: unpacked; 0 for a database */
   size_t reasons[MOON_REJECTS]; /* of the bad rows */
   char first_bad[3][200];       /* "events.csv:17: column price: 'abc' is not a number" */
+  size_t missing;               /* where that is why it failed: 1 + the column asked for that the input lacks */
 } moon_read_report;
 
 /* The rejected rows as JSON Lines: {"file","line","column","reason","message","row","bytes"}, the row cut at 500 bytes ("bytes"

@@ -111,6 +111,8 @@ moon_status moon_intake_columns(moon_intake *in) {
 moon_status moon_intake_missing(const moon_intake *in, const char *wanted, const char *has, const char *const *names,
                                 size_t count) {
   const char *near = moon_nearest(wanted, names, count);
+  for (size_t i = 0; i < in->n; i++)
+    if (in->targets[i].spec->from == wanted) in->report->missing = i + 1;
   if (near) return moon_fail(MOON_ENOTFOUND, "%s has no column '%s'; did you mean '%s'?", in->source, wanted, near);
   char list[300] = "";
   for (size_t i = 0, used = 0; i < count && used < sizeof list; i++)

@@ -181,6 +181,12 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
 /* What the recipe says of the state: {"ttl_us":N}; NULL: nothing. Errors carry "where". */
 moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state);
 void moon_feature_plan_free(moon_feature_plan *plan);
+/* What the plan takes (describe.c). New reference:
+ *   {"features":[{"name","text","type":"number"|"id"|"bag"|"inside" (a formula),"where","slots","dim","counters":[1,..],"ns"}],
+ *    "counters":[{"text","features":["price",..],"bytes","event_bytes"}],
+ *    "cost":{"row_bytes","numbers","ids","bags": of a row of inputs; "user_bytes","item_bytes","pair_bytes": of the state, without what
+ *            grows with events; "event_bytes": an event within all windows; "together_bytes": all pairs of m.cooccurrence, at most; "candidate_ns"}} */
+moon_status moon_feature_plan_describe(const moon_feature_plan *plan, json_t **out);
 
 /* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */
 

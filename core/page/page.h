@@ -119,6 +119,10 @@ typedef struct moon_site moon_site;
  * The bundle is borrowed for the site's life. */
 moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_site **out);
 void moon_site_free(moon_site *site);
+/* Tells of everything in the plan that does not fit the bundle; parts may be missing from it. Fails only without memory. */
+moon_status moon_site_check(const json_t *plan, const moon_bundle *bundle, const moon_findings *findings);
+/* {"tree":{"text","where","children":[..]}} for people. New reference. */
+moon_status moon_site_describe(const json_t *plan, json_t **out);
 
 /* ---- pages (assemble.c and around it, render_json.c, render_text.c) -------------------------------------------------------- */
 

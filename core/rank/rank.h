@@ -93,6 +93,20 @@ void moon_dataset_free(moon_dataset *dataset);
  * what each rule made of it, with the first rows that went where `samples`. New reference. */
 json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
 
+/* ---- a recipe before its training (describe.c, check.c) ------------------------------------------------------------------- */
+
+/* What the plan is and takes, without its data, for people and programs. Fails where features or layers do not fit each other, with the
+ * line. New reference:
+ *   {"tree":{"text","where","children":[..]}, "features", "counters": as moon_feature_plan_describe has them,
+ *    "cost": its, and {"weights": of the layers, "candidates":500, "features_us", "model_us": of a request for so many; without the last
+ *    where the layers do not compile}} */
+moon_status moon_recipe_describe(const json_t *plan, json_t **out);
+/* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
+json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
+/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. Fails only where
+ * it had to stop: without memory, or interrupted. */
+moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
+
 /* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */
 
 /* An event as it comes in while serving: texts and a time. */

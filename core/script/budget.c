@@ -78,7 +78,7 @@ static int after_call(lua_State *L, int status, lua_KContext extra) {
   return lua_gettop(L) - (int)extra;
 }
 
-static int safe_pcall(lua_State *L) {
+int moon_budget_pcall(lua_State *L) {
   luaL_checkany(L, 1);
   lua_pushboolean(L, 1);
   lua_insert(L, 1);
@@ -188,7 +188,7 @@ static void replace(lua_State *L, const char *name, lua_CFunction with) {
 
 void moon_budget_install(lua_State *L) {
   lua_sethook(L, on_count, LUA_MASKCOUNT, MOON_HOOK_STEPS);
-  lua_pushcfunction(L, safe_pcall);
+  lua_pushcfunction(L, moon_budget_pcall);
   lua_setfield(L, -2, "pcall");
   lua_pushcfunction(L, safe_xpcall);
   lua_setfield(L, -2, "xpcall");

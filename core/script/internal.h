@@ -12,6 +12,9 @@
 #include "script/script.h"
 
 #define MOON_RESULT_TYPE "moonshelf.result" /* what m.recipe and m.site return; user values: plan, functions */
+#define MOON_NOTE_KEY "moonshelf.note"      /* registry: (level, text), there while a script is checked */
+#define MOON_PCALL_KEY "moonshelf.pcall"    /* registry: beside it, a pcall that budgets go through */
+#define MOON_STAND_IN "moonshelf.stand_in"  /* the __name of what stands for a word that failed then (words.lua) */
 #define MOON_HOOK_STEPS 200                 /* VM instructions between two looks at the budget */
 
 typedef struct moon_slate_backup { /* a slate as it was before a policy, to put back where it fails */
@@ -74,6 +77,7 @@ void moon_budget_start(moon_host *host, uint64_t instructions, int64_t micros);
 void moon_budget_charge(lua_State *L, moon_host *host, uint64_t cost);
 /* Puts the hook on the state and the budget-proof pcall, xpcall and coroutine functions into the table at the top. */
 void moon_budget_install(lua_State *L);
+int moon_budget_pcall(lua_State *L); /* Lua's pcall, but for spent budgets, which it does not catch */
 /* Pushes "file:line: " of the innermost function of the user, or "". */
 void moon_push_place(lua_State *L);
 

@@ -99,8 +99,8 @@ static int private_require(lua_State *L) {
 /* Pushes the environment: what the files use of Lua, taken from the libraries themselves and not from what a user made of them.
  */
 static void push_environment(lua_State *L) {
-  static const char *const base[] = {"error",        "getmetatable", "ipairs",   "next", "pairs",
-                                     "setmetatable", "tonumber",     "tostring", "type"};
+  static const char *const base[] = {"error",        "getmetatable", "ipairs",   "next",     "pairs", "pcall",
+                                     "select",       "setmetatable", "tonumber", "tostring", "type"};
   static const char *const libraries[] = {"string", "table", "math", "debug"};
   lua_newtable(L);
   int env = lua_gettop(L);
@@ -135,6 +135,10 @@ int moon_lua_open(lua_State *L) {
   moon_lua_lab_set(L);
   lua_pushliteral(L, MOON_VERSION);
   lua_setfield(L, -2, "version");
+  lua_getfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);
+  lua_setfield(L, -2, "note");
+  lua_getfield(L, LUA_REGISTRYINDEX, MOON_PCALL_KEY);
+  lua_setfield(L, -2, "pcall");
   moon_lua_tensor_push(L);
   lua_setfield(L, -2, "tensor");
   moon_lua_tape_push(L);

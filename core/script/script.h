@@ -25,6 +25,9 @@ typedef struct moon_host_options {
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
+  /* To check a script: mistakes in the use of words do not end its loading but are told of here, as warnings are, and the plan has
+   * what is left; see moon_host_load. NULL: the first mistake is the error. */
+  const moon_findings *findings;
 } moon_host_options;
 moon_status moon_host_open(const moon_host_options *options, moon_host **out);
 void moon_host_close(moon_host *host);
@@ -35,7 +38,8 @@ void moon_host_close(moon_host *host);
 moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan);
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan);
 moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
-/* Whichever of the two the script returns; *kind is "recipe" or "site" (static storage). For `moonshelf check`. */
+/* Whichever of the two the script returns; *kind is "recipe" or "site" (static storage). For `moonshelf check`: with findings, the
+ * plan lacks the parts that had errors, or is NULL (and *kind too) where there is nothing left of it. */
 moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan);
 /* A file of tests (m.test), loaded likewise; what it returns does not matter. Afterwards tests 0 .. *count - 1 can be run, each with
  * the budget of a call. A test that fails is MOON_ESCRIPT. Names and places live as long as the host. */

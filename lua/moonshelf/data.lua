@@ -8,13 +8,15 @@ local data = {}
 
 local TYPES = { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" }
 
---- "price:number" -> "price", "number". A header may itself hold colons; only what follows the last one is a type.
+--- "price:number" -> from "price", type "number". A header may itself hold colons; only what follows the last one is a type.
 local function column(where, what, name, header)
   words.text(where, ("%s: column '%s'"):format(what, name), header)
+  local place = words.option_place(where, name)
+  local told = words.checking and place or nil -- for what the data will say of it
   local from, kind = header:match("^(.+):([^:]*)$")
-  if not from then return { name = name, from = header } end
-  words.one_of(TYPES)(where, ("%s: column '%s': type"):format(what, name), kind)
-  return { name = name, from = from, type = kind }
+  if not from then return { name = name, from = header, where = told } end
+  local known = words.try(words.one_of(TYPES), place, ("%s: column '%s': type"):format(what, name), kind)
+  return { name = name, from = from, type = words.known(known), where = told }
 end
 
 local FILE = { missing = { words.strings } }
@@ -28,14 +30,14 @@ local function column_list(where, what, columns)
   if type(columns) ~= "table" or words.kind(columns) then
     words.expect(where, what, 'given a table of columns such as { user = "user_id" }', columns)
   end
-  local list = words.array {}
-  for i, name in ipairs(words.keys(columns)) do
+  local names = words.keys(columns)
+  local list = words.each(names, function(_, name)
     if type(name) ~= "string" then
       words.fail(where, '%s: columns are written name = "header", got %s alone', what, words.describe(columns[name]))
     end
-    list[i] = column(where, what, name, columns[name])
-  end
-  if #list == 0 then words.fail(where, "%s: at least one column", what) end
+    return column(where, what, name, columns[name])
+  end)
+  if #names == 0 then words.fail(where, "%s: at least one column", what) end
   return list
 end
 
@@ -47,10 +49,10 @@ local function reader(word, fields)
     local what = word .. " " .. files_text(list)
     local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(columns)
-      return words.new("a table", where, {
+      return words.keep(words.new("a table", where, {
         file = #list == 1 and list[1] or list, format = fields.format, delimiter = fields.delimiter,
-        columns = column_list(where, what, columns), missing = missing,
-      })
+        columns = column_list(where, what, columns), missing = words.known(missing),
+      }))
     end)
   end
 end
@@ -97,8 +99,8 @@ local function database(word, format)
     local missing = words.options(where, what, options, FILE).missing
     return words.pending(what .. " without its columns", function(given)
       local key, text, columns = take_query(where, what, given)
-      return words.new("a table", where,
-        { file = file, format = format, [key] = text, columns = column_list(where, what, columns), missing = missing })
+      return words.keep(words.new("a table", where,
+        { file = file, format = format, [key] = text, columns = column_list(where, what, columns), missing = words.known(missing) }))
     end)
   end
 end
@@ -164,7 +166,7 @@ function data.label(options)
   end
   for _, key in ipairs(words.keys(options)) do
     if not EITHER[key] then
-      words.fail(where, "m.label: unknown option '%s'%s", tostring(key), words.hint(key, words.keys(EITHER)))
+      words.fail(words.option_place(where, key), "m.label: unknown option '%s'%s", tostring(key), words.hint(key, words.keys(EITHER)))
     end
   end
   if options.column ~= nil or options.at_least ~= nil then

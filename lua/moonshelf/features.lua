@@ -19,9 +19,8 @@ end
 --- calling gives a fresh one.
 local function with_options(where, what, spec, make)
   local word = make(words.options(where, what, nil, spec))
-  setmetatable(word, {
-    __call = function(_, given) return feature(where, make(words.options(where, what, given, spec))) end,
-  })
+  local with = words.guard(function(given) return feature(where, make(words.options(where, what, given, spec))) end)
+  setmetatable(word, { __call = function(_, given) return with(given) end })
   return feature(where, word)
 end
 

@@ -222,22 +222,22 @@ end
 --- The list of layers in a table that may also have options.
 local function split(where, what, given)
   if type(given) ~= "table" or words.kind(given) then words.expect(where, what, "a list of layers", given) end
-  local given_layers, options, list = {}, {}, words.array {}
+  local given_layers, options = {}, {}
   for key, value in pairs(given) do
     if math.type(key) == "integer" then given_layers[key] = value else options[key] = value end
   end
-  for i, word in ipairs(words.list(where, what, given_layers, "a list of layers")) do
+  local list = words.each(words.list(where, what, given_layers, "a list of layers"), function(i, word)
     local kind = words.kind(word)
     if kind ~= "a layer" and kind ~= "a model" then
       words.expect(where, ("%s: layer %d"):format(what, i), "a layer such as m.nn.dense(64, \"relu\")", word)
     end
-    list[i] = plain(word)
-  end
+    return plain(word)
+  end)
   return list, options
 end
 
 --- Layers one after the other: a model, or a part of one.
----@param layers moonshelf.Layer[]  and options: freeze, share, input
+---@param layers moonshelf.Layers
 ---@return moonshelf.Model
 function nn.sequential(layers)
   local where = words.where("m.nn.sequential")
@@ -248,7 +248,7 @@ function nn.sequential(layers)
 end
 
 --- What comes in, plus what layers make of it (He et al. 2016).
----@param layers moonshelf.Layer[]  and options: freeze, share, input
+---@param layers moonshelf.Layers
 ---@return moonshelf.Layer
 function nn.residual(layers)
   local where = words.where("m.nn.residual")
@@ -257,7 +257,7 @@ function nn.residual(layers)
 end
 
 --- Branches on one input, their results side by side, or with merge = "sum" added.
----@param layers moonshelf.Layer[]  and options: merge, freeze, share, input
+---@param layers moonshelf.Branches
 ---@return moonshelf.Layer
 function nn.parallel(layers)
   local where = words.where("m.nn.parallel")

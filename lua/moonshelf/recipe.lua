@@ -1,9 +1,10 @@
 --- recipe.lua - m.recipe: puts the words together and makes the plan that C reads.
 ---
 --- Everything that can be known without the data is checked here, in the order in which the parts stand in the plan. The first thing
---- wrong is raised with the line of the word it is about.
+--- wrong is raised with the line of the word it is about; `moonshelf check` is told of all of them (words.complain).
 
 local words = require "moonshelf.words"
+local columns = require "moonshelf.columns"
 local native = require "moonshelf.native"
 local nn = require "moonshelf.nn"
 local rules = require "moonshelf.rules"
@@ -22,12 +23,12 @@ end
 local function many(kind, example, may_be_empty)
   return function(where, what, value)
     if may_be_empty and type(value) == "table" and not words.kind(value) and next(value) == nil then return {} end
-    for i, word in ipairs(words.list(where, what, value, ("a list of words such as %s"):format(example))) do
+    return words.each(words.list(where, what, value, ("a list of words such as %s"):format(example)), function(i, word)
       if words.kind(word) ~= kind then
         words.expect(where, ("%s[%d]"):format(what, i), ("%s such as %s"):format(kind, example), word)
       end
-    end
-    return value
+      return word
+    end)
   end
 end
 
@@ -35,16 +36,15 @@ local METRICS = { "accuracy", "auc", "logloss", "coverage", "recall@20", "ndcg@2
 local AT_K = { recall = true, ndcg = true }
 
 local function metrics(where, what, value)
-  local list = words.strings(where, what, value)
-  for i, name in ipairs(list) do
+  return words.each(words.strings(where, what, value), function(i, name)
     local metric, k = name:match("^(%a+)@([1-9]%d*)$")
     if not AT_K[metric] then
       words.one_of(METRICS)(where, ("%s[%d]"):format(what, i), name)
     elseif tonumber(k) > 1000 then
       words.fail(where, "%s[%d]: %s: k must be from 1 to 1000", what, i, name)
     end
-  end
-  return list
+    return name
+  end)
 end
 
 local function default_split() return { by = "time", parts = words.array { 0.8, 0.1, 0.1 } } end
@@ -82,12 +82,12 @@ local TRAIN = {
 
 local function train(where, what, value)
   local o = words.options(where, what, value, TRAIN)
-  if o.split and o.validation then words.fail(where, "%s: give split or validation, not both", what) end
-  if o.positive_weight and o.loss ~= "bce" then words.fail(where, '%s: positive_weight is for the loss "bce"', what) end
-  local parts = o.split or (o.validation and { by = "time", parts = words.array { 1 - o.validation, o.validation, 0.0 } })
-    or default_split()
+  if o.split and o.validation then words.complain(where, "%s: give split or validation, not both", what) end
+  if o.positive_weight and o.loss == "mse" then words.complain(where, '%s: positive_weight is for the loss "bce"', what) end
+  local share = words.known(o.validation)
+  local parts = words.known(o.split) or (share and { by = "time", parts = words.array { 1 - share, share, 0.0 } }) or default_split()
   local optimizer = {}
-  for key, option in pairs(o.optimizer or nn.adam {}) do
+  for key, option in pairs(words.known(o.optimizer) or nn.adam {}) do
     if key ~= "where" then optimizer[key] = option end
   end
   o.optimizer, o.split, o.validation = optimizer, { by = parts.by, parts = parts.parts }, nil
@@ -114,23 +114,11 @@ local RECIPE = {
 
 ---------------------------------------------------------------------------------------------------- checks of parts with each other
 
---- The columns of a table word as a set.
-local function column_set(source)
-  local set = {}
-  for _, column in ipairs(source.columns) do set[column.name] = true end
-  return set
-end
-
-local function need(where, what, set, name, owner)
-  if set[name] then return end
-  words.fail(where, "%s: %s no column '%s'%s", what, owner, name, words.hint(name, words.keys(set)))
-end
-
-local function check_label(label, set)
+local function check_label(label, events)
   if label.column then
-    need(label.where, "m.label", set, label.column, "the events have")
-  elseif not set.event then
-    words.fail(label.where, "m.label: positive and of are kinds of events, but the events have no column 'event'")
+    columns.want(events, label.where, "m.label", label.column, "number", "time")
+  elseif not events.unknown and not events.types.event then
+    words.complain(label.where, "m.label: positive and of are kinds of events, but the events have no column 'event'")
   end
 end
 
@@ -139,7 +127,7 @@ local function check_kinds(feature)
   for _, list in ipairs { feature.kinds or {}, feature.numerator or {}, feature.denominator or {} } do
     for _, kind in ipairs(list) do
       if kind ~= "event" then
-        words.fail(feature.where, "m.%s: there is no kind '%s': the events have no column 'event'", feature.op, kind)
+        words.complain(feature.where, "m.%s: there is no kind '%s': the events have no column 'event'", feature.op, kind)
       end
     end
   end
@@ -187,40 +175,49 @@ local function columns_of(feature)
   return out
 end
 
-local function check_columns(feature, set)
+-- What its column must hold, by the feature that reads it; others, and what is compared or counted by, are texts.
+local NUMBER, TIME, TEXT = { "number", "time" }, { "time" }, { "string" }
+local HOLDS = { numeric = NUMBER, relative = NUMBER, mean = NUMBER, age = TIME }
+
+local function check_columns(feature, items)
   for _, column in ipairs(columns_of(feature)) do
-    if not set then
-      words.fail(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), column)
+    local holds = column ~= feature.by and HOLDS[feature.op] or TEXT
+    if not items then
+      words.complain(feature.where, "%s %q reads the items, but the recipe has no items = ...", word_of(feature), column)
+    else
+      columns.want(items, feature.where, word_of(feature), column, table.unpack(holds))
     end
-    need(feature.where, word_of(feature), set, column, "the items have")
   end
 end
 
 --- A history shares the embeddings of a feature beside it.
 local function check_history(feature, features)
   local known = {}
-  if feature.of == "gap" then return end
+  if feature.of == "gap" or words.has_gaps(features) then return end
   for _, other in ipairs(features) do
     if other.op == "id" and other.entity == "item" then known.item = true end
     if other.op == "category" or other.op == "column" then known[other.column] = true end
   end
   if known[feature.of or "item"] then return end
-  if not feature.of then words.fail(feature.where, 'm.history shares the embeddings of m.id "item": add that feature') end
-  words.fail(feature.where, "m.history shares the embeddings of m.category %q: add that feature%s", feature.of,
-    words.hint(feature.of, words.keys(known)))
+  if not feature.of then
+    words.complain(feature.where, 'm.history shares the embeddings of m.id "item": add that feature')
+  else
+    words.complain(feature.where, "m.history shares the embeddings of m.category %q: add that feature%s", feature.of,
+      words.hint(feature.of, words.keys(known)))
+  end
 end
 
 --- The columns of the items that functions make, each once, with its maker: a list of rules for the plan.
 local function made_columns(features, items)
   local list, known = words.array {}, {}
-  local set = items and column_set(items) or {}
+  local set = items and columns.of(items, "the items").types or {}
   local function note(feature)
     if feature.op ~= "column" then return end
     local name, before = feature.column, known[feature.column]
-    if not items then words.fail(feature.where, "m.lua %q reads the items, but the recipe has no items = ...", name) end
-    if set[name] then words.fail(feature.where, "m.lua %q: the items have a column '%s'; choose another name", name, name) end
+    if not items then words.complain(feature.where, "m.lua %q reads the items, but the recipe has no items = ...", name) end
+    if set[name] then words.complain(feature.where, "m.lua %q: the items have a column '%s'; choose another name", name, name) end
     if before and before.fn ~= feature.fn then
-      words.fail(feature.where, "m.lua %q: another function makes '%s' (at %s)", name, name, before.where)
+      words.complain(feature.where, "m.lua %q: another function makes '%s' (at %s)", name, name, before.where)
     end
     if before then return end
     known[name] = { op = "map", column = name, fn = feature.fn, where = feature.where }
@@ -234,60 +231,62 @@ local function made_columns(features, items)
 end
 
 --- Kinds and columns of a feature, and of what goes into it.
-local function check_feature(feature, set, events)
-  if not events.event then check_kinds(feature) end
-  check_columns(feature, set)
-  if feature.op == "position" then need(feature.where, word_of(feature), events, feature.column, "the events have") end
-  for _, input in ipairs(feature.inputs or {}) do check_feature(input, set, events) end
+local function check_feature(feature, items, events)
+  if not events.unknown and not events.types.event then check_kinds(feature) end
+  check_columns(feature, items)
+  if feature.op == "position" then columns.want(events, feature.where, word_of(feature), feature.column, "number", "time") end
+  for _, input in ipairs(feature.inputs or {}) do check_feature(input, items, events) end
 end
 
 local function check_features(features, items, events)
-  local set = items and column_set(items)
   local seen = {}
   for _, feature in ipairs(features) do
     local key = identity(feature)
     if seen[key] then
-      words.fail(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
+      words.complain(feature.where, "the feature %s '%s' is there twice (the first at %s)", feature.op, feature.name, seen[key])
     end
-    seen[key] = feature.where
-    check_feature(feature, set, events)
+    seen[key] = seen[key] or feature.where
+    check_feature(feature, items, events)
     if feature.op == "history" then check_history(feature, features) end
   end
 end
 
 --- The last layer gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core checks.
 local function check_output(where, model, loss)
+  if words.has_gaps(model.layers) then return end
   local last = model.layers[#model.layers]
   local activation = last.activation or "linear"
   if last.units and last.units ~= 1 then
-    words.fail(last.where, "the last layer must have 1 unit (the probability), got %d", last.units)
+    words.complain(last.where, "the last layer must have 1 unit (the probability), got %d", last.units)
   end
   if activation ~= "sigmoid" and activation ~= "linear" then
-    words.fail(last.where, "the last layer must be \"sigmoid\" (or \"linear\" with loss \"mse\"), got %q", activation)
+    words.complain(last.where, "the last layer must be \"sigmoid\" (or \"linear\" with loss \"mse\"), got %q", activation)
   end
   if loss == "bce" and activation ~= "sigmoid" then
-    words.fail(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
+    words.complain(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
   end
 end
 
---- The names that a layer may read: see rank/inputs.c.
-local function input_names(features)
-  local set, histories = { x = true }, 0
+--- The names by which layers may read a feature, each feature's own: see rank/inputs.c. All of them are in "x" too.
+---@param features moonshelf.Feature[]
+---@return table<moonshelf.Feature, string[]>
+local function names_of(features)
+  local names, histories = {}, 0
   for _, feature in ipairs(features) do
     if feature.op == "history" then
       histories = histories + 1
       local name = histories > 1 and "history." .. histories or "history"
-      set[name], set[name .. ".ids"], set.fields = true, true, true
+      names[feature] = { name, name .. ".ids", "fields" }
     elseif feature.op == "tags" then
-      set[feature.name], set[feature.name .. ".ids"], set.fields = true, true, true
+      names[feature] = { feature.name, feature.name .. ".ids", "fields" }
     elseif feature.dim and feature.op ~= "tfidf" then
-      set[feature.name], set[feature.name .. ".id"], set.fields = true, true, true
-      if feature.op == "column" then set.numbers = true end -- what it answers, only the data tell
+      names[feature] = { feature.name, feature.name .. ".id", "fields" }
+      if feature.op == "column" then names[feature][4] = "numbers" end -- what it answers, only the data tell
     else
-      set.numbers = true
+      names[feature] = { "numbers" }
     end
   end
-  return set
+  return names
 end
 
 local function check_inputs(layers, names)
@@ -295,12 +294,70 @@ local function check_inputs(layers, names)
     for _, option in ipairs { "input", "history" } do
       local name = layer[option]
       if name and not names[name] then
-        words.fail(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.type or "sequential", name,
+        words.complain(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.type or "sequential", name,
           words.hint(name, words.keys(names)))
       end
     end
     if type(layer.layers) == "table" then check_inputs(layer.layers, names) end
   end
+end
+
+--- Note by name what a layer reads where `flowing` ("x", or nil for what another layer made of it) comes in.
+local function note_reads(layer, flowing, reads)
+  for _, option in ipairs { "input", "history" } do
+    if layer[option] then reads[layer[option]] = true end
+  end
+  if layer.input then flowing = nil end
+  if flowing and (type(layer.layers) ~= "table" or layer.type == "residual") then reads[flowing] = true end
+  for _, inner in ipairs(type(layer.layers) == "table" and layer.layers or {}) do
+    note_reads(inner, flowing, reads)
+    if layer.type ~= "parallel" then flowing = nil end
+  end
+end
+
+--- Warn of the features that the model does not read. A table that a history shares is read with it.
+local function warn_unread(features, model, names)
+  local reads, shared = {}, {}
+  note_reads(model, "x", reads)
+  if reads.x then return end
+  local read = table.concat(words.keys(reads), ", ")
+  local function is_read(feature)
+    for _, name in ipairs(names[feature]) do
+      if reads[name] then return true end
+    end
+    return shared[feature.op == "id" and feature.entity == "item" and "item" or feature.column]
+  end
+  for _, feature in ipairs(features) do
+    if feature.op == "history" and is_read(feature) then shared[feature.of or "item"] = true end
+  end
+  for _, feature in ipairs(features) do
+    if not is_read(feature) then
+      words.warn(feature.where, "no layer reads the feature '%s'; the model reads %s", feature.name, read)
+    end
+  end
+end
+
+local function check_model(where, o, loss)
+  if not words.known(o.model) then return end
+  check_output(where, o.model, loss)
+  if words.has_gaps(o.features) then return end
+  local names, set = names_of(o.features), { x = true }
+  for _, list in pairs(names) do
+    for _, name in ipairs(list) do set[name] = true end
+  end
+  check_inputs({ o.model }, set)
+  if not words.has_gaps(o.model.layers) then warn_unread(o.features, o.model, names) end
+end
+
+--- A column of the events that nothing reads; what functions of the script read cannot be seen.
+local function warn_unused(o, events)
+  if events.unknown or not words.known(o.label) then return end
+  if words.has_gaps(o.preprocess) or words.has_gaps(o.features) then return end
+  for _, rule in ipairs(o.preprocess) do
+    if rule.fn then return end
+  end
+  for _, column in ipairs { "user", "item", "time", "event" } do events.used[column] = true end
+  columns.warn_unused(events)
 end
 
 ---------------------------------------------------------------------------------------------------- the plan
@@ -330,6 +387,31 @@ local function plain_list(list, functions)
   return out
 end
 
+--- The checks of the parts with each other; what is not known is a stand-in.
+local function check_parts(where, o, training)
+  local events = columns.of(o.events, "the events")
+  local items = o.items and columns.of(o.items, "the items")
+  rules.check(words.known(o.preprocess) or {}, events)
+  local roles = words.has_gaps(o.preprocess) and {} or { { "user", "string" }, { "item", "string" }, { "time", "time" } }
+  for _, role in ipairs(roles) do
+    local at, name = words.known(o.events) and o.events.where or where, role[1]
+    if columns.need(events, at, "events", name, "the events need user, item and time; they have") then
+      columns.want(events, at, "events", name, role[2])
+    end
+  end
+  if items and words.known(o.items) then columns.need(items, o.items.where, "items", "item", "the items need the id; they have") end
+  if words.known(o.label) then check_label(o.label, events) end
+  if words.known(o.label) and o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
+    words.complain(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+  end
+  if words.known(training.weight) then
+    columns.want(events, words.option_place(where, "weight"), "train: weight", training.weight, "number")
+  end
+  check_features(words.known(o.features) or {}, items, events)
+  check_model(where, o, training.loss)
+  warn_unused(o, events)
+end
+
 --- Features as plain data; the functions that make columns stand with those.
 local function plain_features(features)
   local out = words.array {}
@@ -343,34 +425,24 @@ end
 
 local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
-  local training = o.train or train(where, "train", {})
-  local columns = column_set(o.events)
-  rules.check(o.preprocess, columns)
-  for _, column in ipairs { "user", "item", "time" } do
-    need(o.events.where, "events", columns, column, "the events need user, item and time; they have")
-  end
-  if o.items then need(o.items.where, "items", column_set(o.items), "item", "the items need the id; they have") end
-  check_label(o.label, columns)
-  if o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
-    words.fail(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
-  end
-  if training.weight then need(where, "train: weight", columns, training.weight, "the events have") end
-  check_features(o.features, o.items, columns)
-  check_output(where, o.model, training.loss)
-  check_inputs({ o.model }, input_names(o.features))
-  local made = made_columns(o.features, o.items)
+  local training = words.known(o.train) or train(where, "train", {})
+  check_parts(where, o, training)
+  local made = made_columns(words.known(o.features) or {}, o.items)
   local functions = {}
+  local function part(word, make)
+    return words.known(word) and make(word, functions)
+  end
   local plan = {
     name = name, version = 1, where = where,
-    sources = { events = plain(o.events, functions), items = o.items and plain(o.items, functions) },
-    preprocess = plain_list(o.preprocess, functions),
+    sources = { events = part(o.events, plain), items = part(o.items, plain) },
+    preprocess = part(o.preprocess, plain_list),
     item_columns = #made > 0 and plain_list(made, functions) or nil,
-    label = plain(o.label, functions),
-    features = plain_features(o.features),
-    state = o.state,
-    model = plain(o.model, functions),
+    label = part(o.label, plain),
+    features = part(o.features, plain_features),
+    state = words.known(o.state),
+    model = part(o.model, plain),
     train = plain_train(training, functions),
-    evaluate = o.evaluate,
+    evaluate = words.known(o.evaluate),
   }
   return native.result("recipe", name, plan, functions)
 end
@@ -382,7 +454,7 @@ function recipe.recipe(name)
   local where = words.where("m.recipe")
   words.text(where, "m.recipe", name)
   if not name:match("^[%w_.-]+$") then
-    words.fail(where, "m.recipe: a name is made of letters, digits, '_', '-' and '.', got %q", name)
+    words.complain(where, "m.recipe: a name is made of letters, digits, '_', '-' and '.', got %q", name)
   end
   return words.pending(("m.recipe %q without its { ... }"):format(name), function(given) return compile(where, name, given) end)
 end

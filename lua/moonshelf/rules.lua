@@ -4,6 +4,7 @@
 --- that a recipe can be checked rule by rule without its data.
 
 local words = require "moonshelf.words"
+local columns = require "moonshelf.columns"
 
 local rules = {}
 
@@ -28,11 +29,11 @@ end
 ---------------------------------------------------------------------------------------------------- rows
 
 --- Drop the rows where one of these columns is empty.
----@param columns moonshelf.Text
+---@param names moonshelf.Text
 ---@return moonshelf.Rule
-function rules.drop_missing(columns)
+function rules.drop_missing(names)
   local where = words.where("m.drop_missing")
-  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", columns) })
+  return rule(where, { op = "drop_missing", columns = words.strings(where, "m.drop_missing", names) })
 end
 
 --- Keep the rows for which the function answers true.
@@ -44,11 +45,11 @@ function rules.filter(fn)
 end
 
 --- Keep the first of the rows that agree in these columns.
----@param columns moonshelf.Text
+---@param names moonshelf.Text
 ---@return moonshelf.Rule
-function rules.dedupe(columns)
+function rules.dedupe(names)
   local where = words.where("m.dedupe")
-  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", columns) })
+  return rule(where, { op = "dedupe", columns = words.strings(where, "m.dedupe", names) })
 end
 
 local K_CORE = { user = { words.integer(1) }, item = { words.integer(1) } }
@@ -181,65 +182,79 @@ end
 
 ---------------------------------------------------------------------------------------------------- rules one after the other
 
-local function need(r, set, name, owner)
-  if set[name] then return end
-  words.fail(r.where, "m.%s: %s no column '%s'%s", r.op, owner or "the events have", name, words.hint(name, words.keys(set)))
-end
-
-local function add(r, set, name)
-  if set[name] then words.fail(r.where, "m.%s: the events have a column '%s' already", r.op, name) end
-  set[name] = true
-end
+local function word_of(r) return "m." .. r.op end
 
 local function need_each(key)
   return function(r, set)
-    for _, entry in ipairs(r[key]) do need(r, set, type(entry) == "string" and entry or entry.column) end
+    for _, entry in ipairs(r[key]) do columns.need(set, r.where, word_of(r), type(entry) == "string" and entry or entry.column) end
   end
 end
 
-local function need_these(...)
-  local names = { ... }
-  return function(r, set)
-    for _, name in ipairs(names) do need(r, set, name) end
+--- A gap of time within what a user did.
+local function need_times(r, set)
+  columns.want(set, r.where, word_of(r), "user", "string")
+  columns.want(set, r.where, word_of(r), "time", "time")
+end
+
+local function fill(r, set)
+  for _, entry in ipairs(r.values) do
+    local mean = entry.value == "mean" or entry.value == "median"
+    columns.want(set, r.where, word_of(r), entry.column, (mean or type(entry.value) == "number") and "number" or "string")
   end
 end
 
---- What each rule does to the set of columns, and what it wants in it.
+local function rename(r, set)
+  local kinds = {}
+  need_each "names"(r, set)
+  for i, entry in ipairs(r.names) do
+    kinds[i] = set.types[entry.column] or "any"
+    set.types[entry.column] = nil
+  end
+  for i, entry in ipairs(r.names) do columns.add(set, r.where, word_of(r), entry.to, kinds[i]) end
+end
+
+local function join(r, set)
+  local theirs = columns.of(r.source, "the table")
+  local lead = ("%q has"):format(type(r.source.file) == "string" and r.source.file or "the table")
+  columns.want(set, r.where, word_of(r), r.on, "string")
+  columns.need(theirs, r.where, word_of(r), r.on, lead)
+  for _, name in ipairs(r.columns or words.keys(theirs.types)) do
+    columns.need(theirs, r.where, word_of(r), name, lead)
+    if name ~= r.on then columns.add(set, r.where, word_of(r), name, theirs.types[name] or "any") end
+  end
+end
+
+--- What each rule does to the columns, and what it wants of them.
 local EFFECT = {
   drop_missing = need_each "columns",
   dedupe = need_each "columns",
-  fill = need_each "values",
-  cast = need_each "types",
-  time_zone = need_each "zones",
-  clip = function(r, set) need(r, set, r.column) end,
-  k_core = need_these("user", "item"),
-  bots = need_these("user", "time"),
+  fill = fill,
+  cast = function(r, set)
+    need_each "types"(r, set)
+    for _, entry in ipairs(r.types) do set.types[entry.column] = columns.type_of(entry.type) end
+  end,
+  time_zone = function(r, set)
+    for _, entry in ipairs(r.zones) do columns.want(set, r.where, word_of(r), entry.column, "time") end
+  end,
+  clip = function(r, set) columns.want(set, r.where, word_of(r), r.column, "number") end,
+  k_core = function(r, set)
+    columns.want(set, r.where, word_of(r), "user", "string")
+    columns.want(set, r.where, word_of(r), "item", "string")
+  end,
+  bots = need_times,
   filter = function() end,
-  map = function(r, set) set[r.column] = true end,
+  map = function(r, set) set.types[r.column] = "any" end,
   sessionize = function(r, set)
-    need_these("user", "time")(r, set)
-    add(r, set, "session")
+    need_times(r, set)
+    columns.add(set, r.where, word_of(r), "session", "number")
   end,
-  rename = function(r, set)
-    need_each "names"(r, set)
-    for _, entry in ipairs(r.names) do set[entry.column] = nil end
-    for _, entry in ipairs(r.names) do add(r, set, entry.to) end
-  end,
-  join = function(r, set)
-    local theirs, owner = {}, ("%q has"):format(r.source.file or "the table")
-    for _, column in ipairs(r.source.columns) do theirs[column.name] = true end
-    need(r, set, r.on)
-    need(r, theirs, r.on, owner)
-    for _, name in ipairs(r.columns or words.keys(theirs)) do
-      need(r, theirs, name, owner)
-      if name ~= r.on then add(r, set, name) end
-    end
-  end,
+  rename = rename,
+  join = join,
 }
 
 --- Walk the rules in order: each may use the columns of the file and those that rules before it made. Changes `set`.
 ---@param list moonshelf.Rule[]
----@param set table<string, true>
+---@param set moonshelf.ColumnSet
 function rules.check(list, set)
   for _, r in ipairs(list) do EFFECT[r.op](r, set) end
 end

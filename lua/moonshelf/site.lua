@@ -11,14 +11,13 @@ local site = {}
 local function list_of(kind, example)
   return function(where, what, value)
     if words.kind(value) == kind then value = { value } end
-    local out = words.array {}
-    for i, word in ipairs(words.list(where, what, value, ("%s such as %s, or a list of them"):format(kind, example))) do
+    local list = words.list(where, what, value, ("%s such as %s, or a list of them"):format(kind, example))
+    return words.each(list, function(i, word)
       if words.kind(word) ~= kind then
         words.expect(where, ("%s[%d]"):format(what, i), ("%s such as %s"):format(kind, example), word)
       end
-      out[i] = word
-    end
-    return out
+      return word
+    end)
   end
 end
 
@@ -58,7 +57,7 @@ function site.slot(name)
   local what = ("m.slot %q"):format(name)
   return words.pending(("%s without its { ... }"):format(what), function(given)
     local o = words.options(where, what, given, SLOT)
-    if o.min > o.take then words.fail(where, "%s: min (%d) is more than take (%d)", what, o.min, o.take) end
+    if o.min > o.take then words.complain(where, "%s: min (%d) is more than take (%d)", what, o.min, o.take) end
     return words.new("a slot", where, {
       name = name, title = o.title or name, take = o.take, min = o.min, sources = o.from, rank = o.rank, policies = o.rerank,
       gate = o.gate,
@@ -80,7 +79,7 @@ local PAGE = {
 function site.page(given)
   local where = words.where("m.page")
   if type(given) ~= "table" or words.kind(given) then words.expect(where, "m.page", "given a table of slots", given) end
-  local slots, options, seen, count = words.array {}, {}, {}, 0
+  local given_slots, options, seen, count = {}, {}, {}, 0
   for key, value in pairs(given) do
     if math.type(key) == "integer" then
       count = count + 1
@@ -89,18 +88,26 @@ function site.page(given)
     end
   end
   for i = 1, count do
-    local slot = given[i] -- nothing where there is a hole
+    given_slots[i] = given[i]
+    if given[i] == nil then given_slots[i] = false end -- a hole
+  end
+  local slots = words.each(given_slots, function(i)
+    local slot = given[i]
     if words.kind(slot) ~= "a slot" then
       words.expect(where, ("m.page: slot %d"):format(i), 'a slot such as m.slot "hero" { ... }', slot)
     end
-    if seen[slot.name] then words.fail(slot.where, "there are two slots %q on the page (the first at %s)", slot.name, seen[slot.name]) end
+    if seen[slot.name] then
+      words.complain(slot.where, "there are two slots %q on the page (the first at %s)", slot.name, seen[slot.name])
+    end
     seen[slot.name] = slot.where
-    slots[i] = slot
-  end
+    return slot
+  end)
   local o = words.options(where, "m.page", options, PAGE)
-  if #slots == 0 then words.fail(where, "m.page: a page needs at least one m.slot") end
-  return words.new("a page", where,
-    { slots = slots, dedupe = o.dedupe, fallback = o.fallback, exclude_seen = o.exclude_seen })
+  if count == 0 then words.complain(where, "m.page: a page needs at least one m.slot") end
+  return words.keep(words.new("a page", where, {
+    slots = slots, dedupe = words.known(o.dedupe), fallback = words.known(o.fallback) or words.array {},
+    exclude_seen = words.known(o.exclude_seen),
+  }))
 end
 
 ---------------------------------------------------------------------------------------------------- the plan
@@ -136,14 +143,14 @@ function site.site(pages)
   local where = words.where("m.site")
   if type(pages) ~= "table" or words.kind(pages) then words.expect(where, "m.site", "given a table of pages", pages) end
   local surfaces, functions = {}, {}
-  for _, surface in ipairs(words.keys(pages)) do
-    local page = pages[surface]
+  local function take(surface, page)
     if type(surface) ~= "string" then words.fail(where, "m.site: pages are written surface = m.page { ... }") end
+    local place = words.option_place(where, surface)
     if not surface:match("^[%w_-]+$") then
-      words.fail(where, "m.site: a surface's name is made of letters, digits, '_' and '-', got %s", words.quote(surface))
+      words.fail(place, "m.site: a surface's name is made of letters, digits, '_' and '-', got %s", words.quote(surface))
     end
     if words.kind(page) ~= "a page" then
-      words.expect(where, ("m.site: %s"):format(surface), "a page (m.page { ... })", page)
+      words.expect(place, ("m.site: %s"):format(surface), "a page (m.page { ... })", page)
     end
     local slots = words.array {}
     for i, slot in ipairs(page.slots) do slots[i] = slot_plan(slot, functions) end
@@ -152,7 +159,8 @@ function site.site(pages)
       where = page.where,
     }
   end
-  if next(surfaces) == nil then words.fail(where, "m.site: a site needs at least one page") end
+  for _, surface in ipairs(words.keys(pages)) do words.try(take, surface, pages[surface]) end
+  if next(pages) == nil then words.fail(where, "m.site: a site needs at least one page") end
   return native.result("site", "site", { version = 1, surfaces = surfaces, where = where }, functions)
 end
 

@@ -20,14 +20,22 @@
 ---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity"|"batch")?, power: number? }
 ---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
----@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"
+---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
 ---@alias moonshelf.DenseOptions { init: moonshelf.Init?, bias: boolean?, l2: number?, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.LayerOptions { input: string?, share: string?, freeze: boolean? }
+---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
 ---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
 ---@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
 ---@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
+
+---@class moonshelf.Branches
+---@field [integer] moonshelf.Layer|moonshelf.Model
+---@field merge? "concat"|"sum"
+---@field input? string
+---@field share? string
+---@field freeze? boolean
 
 --- An embedding: a feature as it stands, and with options when called: m.id "user" { dim = 16 }.
 ---@class moonshelf.IdFeature: moonshelf.Feature
@@ -52,7 +60,7 @@
 
 ---@class moonshelf.TestOptions
 ---@field recipe? moonshelf.Result
----@field items? moonshelf.Row[]
+---@field items? moonshelf.Cells[]
 ---@field run fun(t: moonshelf.T)
 
 --- What m.test gives: run() runs it at once.
@@ -60,7 +68,7 @@
 ---@field name string
 ---@field run fun()
 
----@alias moonshelf.Row table<string, string|number|boolean>
+---@alias moonshelf.Cells table<string, string|number|boolean>
 ---@alias moonshelf.Event { user: string, item: string, event: string?, time: string }
 
 --- What a test can do.
@@ -68,7 +76,7 @@
 local T = {}
 ---@param event moonshelf.Event|moonshelf.Event[]  as the rules leave it
 function T:event(event) end
----@param rows moonshelf.Row|moonshelf.Row[]  through the rules
+---@param rows moonshelf.Cells|moonshelf.Cells[]  through the rules
 ---@return integer  how many they left
 function T:log(rows) end
 ---@param question { item: string, user: string?, at: string?, [string]: number }
@@ -298,7 +306,6 @@ function clock:date() end
 ---@alias moonshelf.Positions moonshelf.Tensor|integer[]
 ---@alias moonshelf.Dtype "f32"|"f64"
 ---@alias moonshelf.TapeOptions { seed: integer?, training: boolean?, checks: boolean?, keep_grads: boolean? }
----@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"
 ---@alias moonshelf.Form { [integer]: integer, ids: integer? }
 ---@alias moonshelf.BuildOptions { inputs: moonshelf.Form|table<string, moonshelf.Form>, seed: integer?, dtype: moonshelf.Dtype? }
 ---@alias moonshelf.Sequence { [1]: moonshelf.Tensor, lengths: moonshelf.Positions }

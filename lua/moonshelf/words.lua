@@ -2,6 +2,9 @@
 ---
 --- One idea: every word is a plain table of its kind with `where` ("recipe.lua:12"), and every check that fails raises an error that
 --- begins with such a place, so that a user reads the line of their own script and never one of ours.
+---
+--- While `moonshelf check` looks at a script, native.note is there: what fails is noted and the script goes on with a stand-in, which
+--- every word takes and says nothing about, so that one mistake is told of once and does not hide the next.
 
 local native = require "moonshelf.native"
 
@@ -9,6 +12,10 @@ local words = {}
 
 words.nearest = native.nearest --- (name, list of names) -> the nearest by edit distance, or nil
 words.array = native.array --- marks a table as a JSON array, so that an empty one stays []
+
+---@type fun(level: "error"|"warning", text: string)?
+local note = native.note
+local pcall = native.pcall or pcall -- a spent budget is not to be caught
 
 ---------------------------------------------------------------------------------------------------- places and errors
 
@@ -33,8 +40,14 @@ local last_use = {}
 ---@param word string
 ---@return string
 function words.where(word)
-  local lost = debug.getinfo(2, "t").istailcall and last_use[word]
-  return lost or words.here() or last_use[word] or "script"
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "Slt")
+    if not info then return last_use[word] or "script" end
+    if info.currentline > 0 and info.source:sub(1, 11) ~= "=moonshelf/" then return info.short_src .. ":" .. info.currentline end
+    if info.istailcall and last_use[word] then return last_use[word] end
+    level = level + 1
+  end
 end
 
 --- The place of one option of the word that stands at `where`, or `where` itself where it cannot be told.
@@ -47,13 +60,119 @@ function words.option_place(where, option)
   return at and file .. ":" .. at or where
 end
 
+---------------------------------------------------------------------------------------------------- failing, and going on
+
+-- What is raised while checking, once its finding is noted.
+local FAILED = {}
+
+-- In the place of what failed: whatever the script does with it gives a stand-in again.
+local STAND_IN = {}
+do
+  local function same() return STAND_IN end
+  local function no() return false end
+  setmetatable(STAND_IN, {
+    __name = "moonshelf.stand_in", __metatable = false, __call = same, __newindex = function() end, __lt = no, __le = no,
+    __index = function(_, key) return type(key) == "string" and STAND_IN or nil end, -- no list of stand-ins without end
+    __len = function() return 0 end, __concat = function() return "?" end, __tostring = function() return "?" end,
+    __add = same, __sub = same, __mul = same, __div = same, __idiv = same, __mod = same, __pow = same, __unm = same,
+    __band = same, __bor = same, __bxor = same, __shl = same, __shr = same, __bnot = same,
+  })
+end
+
+local noted, told = 0, {}
+
+local function say(level, where, format, ...)
+  local text = where .. ": " .. format:format(...):gsub("\\?\r?\n", "\\n") -- %q writes a newline as "\" and a newline
+  if not note then error(text, 0) end
+  if level == "error" then noted = noted + 1 end
+  if not told[text] then note(level, text) end
+  told[text] = true
+end
+
 --- Raise an error at a place, on one line.
 ---@param where string
 ---@param format string
 function words.fail(where, format, ...)
-  local message = format:format(...):gsub("\\?\r?\n", "\\n") -- %q writes a newline as "\" and a newline
-  error(where .. ": " .. message, 0)
+  say("error", where, format, ...)
+  error(FAILED, 0)
 end
+
+--- The same where the caller can go on: while checking, it does.
+---@param where string
+---@param format string
+function words.complain(where, format, ...) say("error", where, format, ...) end
+
+--- Something that is not wrong, but surely not meant; only a check tells of it.
+---@param where string
+---@param format string
+function words.warn(where, format, ...)
+  if note then say("warning", where, format, ...) end
+end
+
+words.checking = note ~= nil
+
+--- What stands in for something that is not known.
+function words.unknown() return STAND_IN end
+
+--- The value, or nil where it is a stand-in.
+---@generic T
+---@param value T
+---@return T?
+function words.known(value)
+  if value ~= STAND_IN then return value end
+end
+
+--- Whether there is a stand-in in these values or their tables.
+local function mentions(seen, ...)
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if value == STAND_IN then return true end
+    if type(value) == "table" and not seen[value] then
+      seen[value] = true
+      for _, inner in next, value do
+        if mentions(seen, inner) then return true end
+      end
+    end
+  end
+  return false
+end
+
+--- fn(...); while checking a stand-in where that fails.
+---@param fn function
+function words.try(fn, ...)
+  if not note then return fn(...) end
+  local before, fine, value = noted, pcall(fn, ...)
+  if fine then return value end
+  if value ~= FAILED and noted == before and not mentions({}, ...) then error(value, 0) end
+  return STAND_IN
+end
+
+-- What is worth having although something in it failed: its columns, its slots, and what is still to be called.
+local partial = setmetatable({}, { __mode = "k" })
+
+--- A word as the script may call it: while checking, one in which something failed is a stand-in.
+---@generic T: function
+---@param fn T
+---@return T
+function words.guard(fn)
+  if not note then return fn end
+  return function(...)
+    local before, value = noted, words.try(fn, ...)
+    if noted > before and type(value) == "table" and not partial[value] then return STAND_IN end
+    return value
+  end
+end
+
+--- Mark a word as one that keeps its worth.
+---@generic T
+---@param word T
+---@return T
+function words.keep(word)
+  partial[word] = true
+  return word
+end
+
+---------------------------------------------------------------------------------------------------- names
 
 --- "; did you mean 'x'?", or the list of what there is.
 ---@param name any
@@ -78,7 +197,7 @@ end
 
 ---------------------------------------------------------------------------------------------------- kinds of words
 
-local kind_of = setmetatable({}, { __mode = "k" })
+local kind_of = setmetatable({ [STAND_IN] = "a stand-in" }, { __mode = "k" })
 
 --- Make a word: a plain table of a kind.
 ---@param kind string  "a feature", "a policy": with its article, for messages
@@ -105,11 +224,12 @@ function words.quote(text)
   return ("%q"):format(text)
 end
 
---- What a value is, for "expected ..., got ...".
+--- What a value is, for "expected ..., got ...". Of a stand-in nothing is to be said.
 ---@param value any
 ---@return string
 function words.describe(value)
   local kind = type(value)
+  if value == STAND_IN then error(FAILED, 0) end -- told of already
   if kind_of[value] then return kind_of[value] end
   if kind == "nil" then return "nothing" end
   if kind == "string" then return "the string " .. words.quote(value) end
@@ -122,9 +242,10 @@ end
 ---@param continue fun(argument: any): any
 ---@return table
 function words.pending(kind, continue)
-  local pending = setmetatable({}, { __call = function(_, argument) return continue(argument) end })
+  local go_on = words.guard(continue)
+  local pending = setmetatable({}, { __call = function(_, argument) return go_on(argument) end })
   kind_of[pending] = kind
-  return pending
+  return words.keep(pending)
 end
 
 ---------------------------------------------------------------------------------------------------- checks of values
@@ -197,6 +318,27 @@ function words.one_of(names)
   end
 end
 
+-- Lists that lack what failed.
+local gaps = setmetatable({}, { __mode = "k" })
+
+--- Whether something of the list is not known, so that what it lacks may be there.
+---@param list any
+---@return boolean
+function words.has_gaps(list) return list == STAND_IN or gaps[list] == true end
+
+--- Each element as check(i, element) gives it; while checking, without those that fail.
+---@param list any[]
+---@param check fun(i: integer, element: any): any
+---@return any[]
+function words.each(list, check)
+  local out = words.array {}
+  for i, element in ipairs(list) do
+    local value = element ~= STAND_IN and words.try(check, i, element) or STAND_IN
+    if value == STAND_IN then gaps[out] = true else out[#out + 1] = value end
+  end
+  return out
+end
+
 --- A plain list (1, 2, 3, ... and nothing else), not empty.
 ---@param where string
 ---@param what string
@@ -221,14 +363,13 @@ end
 --- A string or a list of strings, each once -> list.
 function words.strings(where, what, value)
   if type(value) == "string" then value = { value } end
-  local out, seen = words.array {}, {}
-  for i, text in ipairs(words.list(where, what, value, "a string or a list of strings")) do
+  local seen = {}
+  return words.each(words.list(where, what, value, "a string or a list of strings"), function(i, text)
     words.text(where, ("%s[%d]"):format(what, i), text)
     if seen[text] then words.fail(where, "%s names '%s' twice", what, text) end
     seen[text] = true
-    out[i] = text
-  end
-  return out
+    return text
+  end)
 end
 
 --- "24h" -> microseconds.
@@ -267,17 +408,17 @@ function words.options(where, what, given, spec)
   local known = words.keys(spec)
   for _, key in ipairs(words.keys(given)) do
     if spec[key] == nil then
-      words.fail(words.option_place(where, key), "%s: unknown option '%s'%s", what, tostring(key), words.hint(key, known))
+      words.complain(words.option_place(where, key), "%s: unknown option '%s'%s", what, tostring(key), words.hint(key, known))
     end
   end
   local out = {}
   for _, key in ipairs(known) do
     local rule, value = spec[key], given[key]
     if value == nil then
-      if rule.required then words.fail(where, "%s: '%s' is missing", what, key) end
-      value = fresh(rule.default)
+      if rule.required then words.complain(where, "%s: '%s' is missing", what, key) end
+      value = rule.required and STAND_IN or fresh(rule.default)
     else
-      value = rule[1](words.option_place(where, key), what .. ": " .. key, value)
+      value = words.try(rule[1], words.option_place(where, key), what .. ": " .. key, value)
     end
     out[key] = value
   end
@@ -292,20 +433,23 @@ end
 ---@param members T
 ---@return T
 function words.module(path, members)
-  local face = {}
+  local face, guarded = {}, {}
   return setmetatable(face, {
     __index = function(_, name)
       local value = members[name]
       if value == nil then
         local near = type(name) == "string" and native.nearest(name, words.keys(members))
-        words.fail(words.where(path), "there is no word '%s.%s'%s", path, tostring(name),
+        words.complain(words.where(path), "there is no word '%s.%s'%s", path, tostring(name),
           near and ("; did you mean '%s.%s'?"):format(path, near) or words.hint(name, words.keys(members)))
+        return STAND_IN
       end
-      if type(value) == "function" then last_use[path .. "." .. name] = words.here() end
-      return value
+      if type(value) ~= "function" then return value end
+      last_use[path .. "." .. name] = words.here()
+      guarded[name] = guarded[name] or words.guard(value)
+      return guarded[name]
     end,
     __newindex = function(_, name)
-      words.fail(words.where(path), "'%s' is read-only ('%s.%s' cannot be set)", path, path, tostring(name))
+      words.complain(words.where(path), "'%s' is read-only ('%s.%s' cannot be set)", path, path, tostring(name))
     end,
     __pairs = function()
       local copy = {} -- never the members themselves: next's table can be written to

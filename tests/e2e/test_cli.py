@@ -63,7 +63,7 @@ class Usage(Base):
         self.assertIn("a recipe", run("check", self.recipe, "--data", self.data).stdout)
         self.assertIn("a site", run("check", self.site, "--bundle", self.bundle).stdout)
         self.assertTrue(json.loads(run("check", self.recipe, "--json").stdout)["ok"])
-        plan = json.loads(run("check", self.recipe, "--plan").stdout)
+        plan = json.loads(run("check", self.recipe, "--plan", "--json").stdout)["plan"]
         self.assertEqual(plan["train"]["batch"], 32)
 
 

@@ -50,7 +50,8 @@ end)
 
 t.test("only what follows the last colon is a type", function()
   for _, kind in ipairs { "string", "number", "integer", "time", "time_s", "time_ms", "time_us" } do
-    t.equal(column(events { user = "a:b:" .. kind, item = "i", time = "t", event = "e" }, "user"), { name = "user", from = "a:b", type = kind })
+    local found = column(events { user = "u", item = "i", time = "t", event = "e", x = "a:b:" .. kind }, "x")
+    t.equal(found, { name = "x", from = "a:b", type = kind })
   end
   t.fails(function() m.csv "e.csv" { price = "price:nubmer" } end, "m.csv \"e.csv\": column 'price': type", '"nubmer"', "did you mean 'number'?")
   t.fails(function() m.csv "e.csv" { price = "price:" } end, "type", '""')

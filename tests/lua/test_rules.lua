@@ -48,16 +48,16 @@ t.test("rules say what is wrong with them", function()
 end)
 
 t.test("columns stand in the plan in the order of their names", function()
-  t.equal(bare(m.fill { user = "nobody", item = "x", event = "mean" }),
-    { op = "fill", values = { { column = "event", value = "mean" }, { column = "item", value = "x" }, { column = "user", value = "nobody" } } })
-  t.equal(bare(m.cast { user = "integer", item = "time_ms" }),
-    { op = "cast", types = { { column = "item", type = "time_ms" }, { column = "user", type = "integer" } } })
+  t.equal(bare(m.fill { user = "nobody", item = "x", rating = "mean" }),
+    { op = "fill", values = { { column = "item", value = "x" }, { column = "rating", value = "mean" }, { column = "user", value = "nobody" } } })
+  t.equal(bare(m.cast { time = "time_ms", rating = "integer" }),
+    { op = "cast", types = { { column = "rating", type = "integer" }, { column = "time", type = "time_ms" } } })
   t.equal(bare(m.time_zone { time = "Europe/Amsterdam" }), { op = "time_zone", zones = { { column = "time", zone = "Europe/Amsterdam" } } })
 end)
 
 t.test("numbers and durations are those that were given", function()
-  t.equal(bare(m.clip("item", { min = -2 })), { op = "clip", column = "item", min = -2 })
-  t.equal(bare(m.clip("item", { min = 1, max = 2.5 })), { op = "clip", column = "item", min = 1, max = 2.5 })
+  t.equal(bare(m.clip("rating", { min = -2 })), { op = "clip", column = "rating", min = -2 })
+  t.equal(bare(m.clip("rating", { min = 1, max = 2.5 })), { op = "clip", column = "rating", min = 1, max = 2.5 })
   t.equal(bare(m.sessionize "30m"), { op = "sessionize", gap_us = 1800000000 })
   t.equal(bare(m.k_core { user = 5, item = 3 }), { op = "k_core", user = 5, item = 3 })
   t.equal(bare(m.k_core { item = 3 }), { op = "k_core", item = 3 })

@@ -1,0 +1,81 @@
+/* describe.c - a site's plan as a tree for people: pages, slots, where they take from and what is done to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "page/page.h"
+
+static const char *text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+static json_int_t whole_of(const json_t *object, const char *key) {
+  return json_integer_value(json_object_get(object, key));
+}
+
+static void put_sources(moon_buf *out, const json_t *sources) {
+  const json_t *source;
+  size_t i;
+  json_array_foreach(sources, i, source)
+      moon_buf_printf(out, "%s%s(%lld)", i ? ", " : " ", text_of(source, "type"), (long long)whole_of(source, "n"));
+}
+
+static void add_slot(json_t *page, const json_t *slot, bool *failed) {
+  const json_t *policy;
+  moon_buf text = {0};
+  size_t i;
+  moon_buf_printf(&text, "slot %s: %lld from", text_of(slot, "name"), (long long)whole_of(slot, "take"));
+  put_sources(&text, json_object_get(slot, "sources"));
+  if (json_is_true(json_object_get(slot, "rank"))) moon_buf_puts(&text, ", ranked");
+  if (json_object_get(slot, "gate")) moon_buf_puts(&text, ", gated");
+  json_t *node = moon_tree_add(page, &text, text_of(slot, "where"), failed);
+  json_array_foreach(json_object_get(slot, "policies"), i, policy) {
+    moon_buf label = {0};
+    moon_buf_puts(&label, text_of(policy, "label"));
+    moon_tree_add(node, &label, text_of(policy, "where"), failed);
+  }
+}
+
+static void add_page(json_t *root, const char *name, const json_t *page, bool *failed) {
+  const json_t *slot;
+  moon_buf text = {0}, fallback = {0};
+  size_t i;
+  moon_buf_printf(&text, "page %s", name);
+  if (*text_of(page, "dedupe")) moon_buf_printf(&text, ", each %s once", text_of(page, "dedupe"));
+  json_t *node = moon_tree_add(root, &text, text_of(page, "where"), failed);
+  json_array_foreach(json_object_get(page, "slots"), i, slot) add_slot(node, slot, failed);
+  if (!json_array_size(json_object_get(page, "fallback"))) return;
+  moon_buf_puts(&fallback, "fallback:");
+  put_sources(&fallback, json_object_get(page, "fallback"));
+  moon_tree_add(node, &fallback, text_of(page, "where"), failed);
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* By their names: objects have no order. */
+static moon_status add_pages(json_t *root, json_t *surfaces, bool *failed) {
+  const char *name, **names = moon_alloc((json_object_size(surfaces) + 1) * sizeof *names);
+  json_t *page;
+  size_t n = 0;
+  if (!names) return moon_fail(MOON_ENOMEM, "no memory to describe a site");
+  json_object_foreach(surfaces, name, page) names[n++] = name;
+  qsort(names, n, sizeof *names, by_text);
+  for (size_t i = 0; i < n; i++) add_page(root, names[i], json_object_get(surfaces, names[i]), failed);
+  moon_free(names);
+  return *failed ? moon_fail(MOON_ENOMEM, "no memory to describe a site") : moon_ok();
+}
+
+moon_status moon_site_describe(const json_t *plan, json_t **out) {
+  moon_buf text = {0};
+  bool failed = false;
+  moon_buf_puts(&text, "site");
+  json_t *root = moon_tree_add(NULL, &text, text_of(plan, "where"), &failed);
+  moon_status status = add_pages(root, json_object_get(plan, "surfaces"), &failed);
+  *out = json_pack("{s:o}", "tree", root);
+  if (!status.code) return status;
+  json_decref(*out);
+  *out = NULL;
+  return status;
+}
