@@ -40,6 +40,23 @@ uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item) 
   return key_of(group, user, item, &key) ? find(group, key) : MOON_NONE;
 }
 
+void moon_group_fetch(const moon_group *group, uint32_t user, uint32_t item) {
+  uint64_t key;
+  if (key_of(group, user, item, &key)) moon_map_fetch(&group->rows, key);
+}
+
+uint32_t moon_group_guess(const moon_group *group, uint32_t user, uint32_t item) {
+  uint64_t key, row;
+  if (!key_of(group, user, item, &key) || !moon_map_get(&group->rows, key, &row) || row >= group->n) return MOON_NONE;
+  __builtin_prefetch(group->keys + row);
+  return (uint32_t)row;
+}
+
+uint32_t moon_group_check(const moon_group *group, uint32_t row, uint32_t user, uint32_t item) {
+  uint64_t key;
+  return row != MOON_NONE && key_of(group, user, item, &key) && group->keys[row] == key ? row : MOON_NONE;
+}
+
 moon_status moon_group_room_of(moon_group *group, uint64_t key) {
   uint32_t row = find(group, key);
   if (row == MOON_NONE) {

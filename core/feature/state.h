@@ -110,6 +110,10 @@ moon_status moon_group_init(moon_group *group, const moon_group_spec *spec);
 void moon_group_free(moon_group *group);
 /* The row of the pair; MOON_NONE where nothing happened, or the item has no value. */
 uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item);
+/* The same in three steps, between which memory is on its way: ask; where the map has it, which is a row or MOON_NONE; whether it is so. */
+void moon_group_fetch(const moon_group *group, uint32_t user, uint32_t item);
+uint32_t moon_group_guess(const moon_group *group, uint32_t user, uint32_t item);
+uint32_t moon_group_check(const moon_group *group, uint32_t row, uint32_t user, uint32_t item);
 /* Finds it, or makes room for it: group->at is its row, MOON_NONE for an item without a value. A new row is there after
  * moon_group_keep. */
 moon_status moon_group_room(moon_group *group, uint32_t user, uint32_t item);
