@@ -143,6 +143,7 @@ moon_status moon_map_put(moon_map *map, uint64_t key, uint64_t value);
 bool moon_map_get(const moon_map *map, uint64_t key, uint64_t *value);
 /* Asks for the memory that finding the key will need. */
 void moon_map_fetch(const moon_map *map, uint64_t key);
+void moon_map_remove(moon_map *map, uint64_t key); /* where it is there */
 void moon_map_free(moon_map *map);
 
 /* ---- random numbers (rng.c): Philox4x32-10 (Salmon et al. 2011), so a (seed, stream) pair is reproducible anywhere ------- */

@@ -36,8 +36,11 @@ static moon_status rehash(moon_map *map) {
 
 moon_status moon_map_put(moon_map *map, uint64_t key, uint64_t value) {
   if (key == EMPTY) return moon_fail(MOON_EINVAL, "the key 2^64 - 1 is reserved");
-  if ((map->n + 1) * 3 > map->cap * 2) MOON_TRY(rehash(map));
-  size_t at = probe(map->keys, map->cap, key);
+  size_t at = map->cap ? probe(map->keys, map->cap, key) : 0;
+  if (!map->cap || (map->keys[at] == EMPTY && (map->n + 1) * 3 > map->cap * 2)) {
+    MOON_TRY(rehash(map));
+    at = probe(map->keys, map->cap, key);
+  }
   if (map->keys[at] == EMPTY) map->keys[at] = key, map->n++;
   map->values[at] = value;
   return moon_ok();
@@ -56,6 +59,21 @@ void moon_map_fetch(const moon_map *map, uint64_t key) {
   size_t at = moon_mix64(key) & (map->cap - 1);
   __builtin_prefetch(map->keys + at);
   __builtin_prefetch(map->values + at);
+}
+
+/* Closes the gap: whoever came past it while looking for a place moves up. */
+void moon_map_remove(moon_map *map, uint64_t key) {
+  size_t mask = map->cap - 1, gap;
+  if (!map->cap || key == EMPTY || map->keys[gap = probe(map->keys, map->cap, key)] == EMPTY) return;
+  for (size_t at = (gap + 1) & mask; map->keys[at] != EMPTY; at = (at + 1) & mask) {
+    size_t home = moon_mix64(map->keys[at]) & mask;
+    if (((at - home) & mask) < ((at - gap) & mask)) continue; /* its home lies behind the gap */
+    map->keys[gap] = map->keys[at];
+    map->values[gap] = map->values[at];
+    gap = at;
+  }
+  map->keys[gap] = EMPTY;
+  map->n--;
 }
 
 void moon_map_free(moon_map *map) {

@@ -24,17 +24,34 @@ static moon_status sort_rows(moon_table *table, const moon_column *time) {
   return status;
 }
 
-/* Only events at the same moment can be the same, and most have their moment to themselves. */
+/* How many of the few rows [from, to) say what an earlier one of them says. */
+static size_t repeats_among(const moon_column *const *columns, size_t n, size_t from, size_t to) {
+  size_t count = 0;
+  for (size_t i = from + 1; i < to; i++) {
+    size_t j = from;
+    while (j < i && !moon_rows_same(columns, n, j, i)) j++;
+    count += j < i;
+  }
+  return count;
+}
+
+/* Only events at the same moment can be the same. Few share one, and those are compared with each other; where many do, by their hashes. */
 static moon_status count_duplicates(const moon_table *table, const int64_t *time, size_t *count) {
-  size_t n = table->rows;
-  const moon_column **columns = moon_alloc(table->column_count * sizeof *columns);
-  uint8_t *look = moon_alloc(n), *keep = moon_alloc(n);
-  moon_status status = columns && look && keep ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to compare %zu events", n);
-  if (!status.code) {
-    for (size_t c = 0; c < table->column_count; c++) columns[c] = &table->columns[c];
-    for (size_t i = 0; i < n; i++) look[i] = (i && time[i - 1] == time[i]) || (i + 1 < n && time[i] == time[i + 1]);
+  enum { FEW = 16 };
+  size_t n = table->rows, width = table->column_count, many = 0;
+  const moon_column **columns = moon_alloc(width * sizeof *columns);
+  uint8_t *look = moon_calloc(n, 1), *keep = NULL;
+  moon_status status = columns && look ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to compare %zu events", n);
+  for (size_t c = 0; c < width && !status.code; c++) columns[c] = &table->columns[c];
+  for (size_t from = 0, to; from < n && !status.code; from = to) {
+    for (to = from + 1; to < n && time[to] == time[from];) to++;
+    if (to - from <= FEW) *count += repeats_among(columns, width, from, to);
+    else memset(look + from, 1, to - from), many += to - from;
+  }
+  if (many && !status.code && !(keep = moon_alloc(n))) status = moon_fail(MOON_ENOMEM, "no memory to compare %zu events", n);
+  if (many && !status.code) {
     memset(keep, 1, n);
-    status = moon_rows_repeated(table, columns, table->column_count, look, keep);
+    status = moon_rows_repeated(table, columns, width, look, keep);
     for (size_t i = 0; i < n && !status.code; i++) *count += !keep[i];
   }
   moon_free(columns);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool same_cells(const moon_column *const *columns, size_t n, size_t a, size_t b) {
+bool moon_rows_same(const moon_column *const *columns, size_t n, size_t a, size_t b) {
   for (size_t i = 0; i < n; i++) {
     const moon_column *c = columns[i];
     bool same = c->type == MOON_STRING ? c->code[a] == c->code[b] : !memcmp((char *)c->raw + a * 8, (char *)c->raw + b * 8, 8);
@@ -30,7 +30,7 @@ static moon_status find_row(const moon_column *const *columns, size_t n, size_t 
   for (;; hash = moon_mix64(hash + 1)) {
     if (hash == UINT64_MAX) continue;
     if (!moon_map_get(seen, hash, &other)) return moon_map_put(seen, hash, row);
-    if (!same_cells(columns, n, row, other)) continue;
+    if (!moon_rows_same(columns, n, row, other)) continue;
     keep[row] = 0;
     return moon_ok();
   }

@@ -9,4 +9,7 @@
 moon_status moon_rows_repeated(const moon_table *table, const moon_column *const *columns, size_t n, const uint8_t *look,
                                uint8_t *keep);
 
+/* Whether two rows have the same cells in these columns. */
+bool moon_rows_same(const moon_column *const *columns, size_t n, size_t a, size_t b);
+
 #endif

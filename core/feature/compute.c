@@ -342,6 +342,7 @@ static void history(const job *j, size_t f) {
 static void compute(job j, const char *user_text) {
   const moon_feature_plan *plan = j.features->plan;
   if (!user_text && j.user < moon_state_users(j.state)) user_text = moon_state_user_id(j.state, j.user);
+  j.user = moon_state_present(j.state, j.user, j.now);
   for (size_t f = 0; f < plan->feature_count; f++) {
     const moon_feature *feature = &plan->features[f];
     if (feature->kind == MOON_KIND_INSIDE) continue;

@@ -144,6 +144,24 @@ void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, d
     while (t->at[since[w]] <= before(newest, counter->windows[w])) since[w]++;
 }
 
+void moon_counter_clear(const moon_counter *counter, uint32_t row) {
+  *total_of(counter, row) = 0;
+  if (counter->measure == MOON_MEASURE_LAST) *last_of(counter, row) = 0;
+  if (counter->measure == MOON_MEASURE_DECAY) *trend_of(counter, row) = (moon_trend){0};
+  if (counter->measure == MOON_MEASURE_MEAN) *mean_of(counter, row) = (moon_mean){0};
+  if (!counter->window_count) return;
+  times_of(counter, row)->n = 0;
+  memset(since_of(counter, row), 0, counter->window_count * sizeof(uint32_t));
+}
+
+void moon_counter_drop(const moon_counter *counter, moon_pool *pool, uint32_t row) {
+  moon_counter_clear(counter, row);
+  if (!counter->window_count) return;
+  moon_times *t = times_of(counter, row);
+  moon_pool_give(pool, t->at, t->cap * sizeof *t->at);
+  *t = (moon_times){0};
+}
+
 size_t moon_counter_window(const moon_counter *counter, int64_t window) {
   size_t w = 0;
   while (w < counter->window_count && counter->windows[w] != window) w++;

@@ -162,6 +162,7 @@ typedef struct moon_feature_plan {
   size_t bag_length;  /* the longest history */
   size_t position_count; /* numbers that an event brings with it */
   char **dense_names; /* [dense_slots] "count(item,view,1h)" for explain and messages */
+  int64_t ttl; /* microseconds after the last event after which a user is forgotten; 0: never */
 } moon_feature_plan;
 /* Numbers, ids or places of a bag that a row of inputs has of the feature; 0 for what is inside a formula. */
 static inline size_t moon_feature_words(const moon_feature_plan *plan, const moon_feature *feature) {
@@ -177,6 +178,8 @@ static inline bool moon_feature_has_position(const moon_feature_plan *plan, cons
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
+/* What the recipe says of the state: {"ttl_us":N}; NULL: nothing. Errors carry "where". */
+moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state);
 void moon_feature_plan_free(moon_feature_plan *plan);
 
 /* ---- parts of a text (pieces.c) ------------------------------------------------------------------------------------------- */
@@ -207,7 +210,7 @@ const double *moon_vocab_numbers(const moon_vocab *vocab, size_t *n);
 json_t *moon_vocab_json(const moon_vocab *vocab);
 moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
 
-/* ---- the state store (state.c, counters.c, history.c, snapshot.c) --------------------------------------------------------- */
+/* ---- the state store (state.c, counters.c, history.c, evict.c, snapshot.c) --------------------------------------------------------- */
 
 /* Per user and per item: counters (with exact windows), the user's last items, all-time totals. Entities are dense rows; the
  * store owns the user dictionary (grows at run time); item rows are the catalogue's, and may pass the rows that were bound.
@@ -216,6 +219,13 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
  * among events of the same time the order of folding decides what each sees of the others. `now` is meant to be no earlier than
  * the newest event; earlier ones are answered too: windows leave out what came after `now` (and what the store had let go by
  * then), all-time totals and histories do not.
+ *
+ * Forgetting. Where the plan has a ttl, a user whose newest event is longer ago has no past any more: features are those of somebody
+ * unknown, and the next event begins a new life. That is part of what features mean, so training and serving agree on it. A limit of memory
+ * (moon_state_limit) is not, and only for serving: where it is reached, users are let go before their time.
+ *
+ * Threads. One writer at a time; readers beside it between moon_state_read_begin and _end, for as long as one page takes: they see the
+ * state of one moment. The writer needs no lock: the verbs that change something take it.
  *
  * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an
  * entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a decayed count. A
@@ -228,8 +238,22 @@ void moon_state_free(moon_state *state);
 /* MOON_NONE if absent and !add */
 moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row);
 moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool add, uint32_t *code);
-const char *moon_state_user_id(const moon_state *state, uint32_t user);
-size_t moon_state_users(const moon_state *state);
+const char *moon_state_user_id(const moon_state *state, uint32_t user); /* NULL where the user was let go */
+size_t moon_state_users(const moon_state *state); /* rows, [0, n) */
+/* For threads that read while another writes. Not to be nested, and not for the writer. */
+void moon_state_read_begin(const moon_state *state);
+void moon_state_read_end(const moon_state *state);
+/* From now on the state does not grow past so many bytes (SIZE_MAX: as far as it may; 0: and no user is ever let go, as at first): where an
+ * event wants more, users go, of some drawn by chance the one that was seen longest ago, until it fits. One that the plan's ttl has
+ * forgotten goes anyway, in its turn. A user's row may then become another user's, so find it anew for every event. What is known of items
+ * stays: where nothing else is left, the limit is passed. What has been taken is reused and not given back; saving and loading does that. */
+void moon_state_limit(moon_state *state, size_t bytes);
+typedef struct moon_state_memory {
+  size_t bytes, limit;
+  size_t users, pairs;    /* that are there */
+  uint64_t users_dropped; /* because of the limit, or forgotten */
+} moon_state_memory;
+moon_state_memory moon_state_memory_now(const moon_state *state);
 /* Fold one event in. Events should come in time order; one older than a counter's newest is folded where it belongs (exact
  * still), unless older than its window. */
 moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time);

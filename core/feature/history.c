@@ -87,7 +87,7 @@ static const moon_touch *walk_on(walk *w) {
 
 static walk walk_from_newest(const moon_state *state, uint32_t user, size_t set) {
   static const moon_history none = {0};
-  const moon_history *h = user < moon_dict_count(state->users) ? moon_state_history(state, user) : &none;
+  const moon_history *h = (user = moon_state_present(state, user, state->clock)) != MOON_NONE ? moon_state_history(state, user) : &none;
   return (walk){.state = state, .history = h, .set = set, .next = h->n};
 }
 
@@ -106,7 +106,8 @@ size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items
 }
 
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind) {
-  if (user >= moon_dict_count(state->users)) return false;
+  user = moon_state_present(state, user, state->clock);
+  if (user == MOON_NONE) return false;
   const moon_history *h = moon_state_history(state, user);
   for (uint32_t i = 0; i < h->n; i++)
     if (h->at[i].item == item && (kind == MOON_NONE || h->at[i].kind == kind)) return true;

@@ -308,6 +308,11 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   return status;
 }
 
+moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state) {
+  const char *where = json_string_value(json_object_get(state, "where"));
+  return moon_wrap(moon_recipe_whole_of(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &plan->ttl), "%s", where ? where : "recipe");
+}
+
 static void feature_free(moon_feature *f) {
   moon_free(f->name);
   moon_free(f->where);

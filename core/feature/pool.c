@@ -8,7 +8,7 @@ struct moon_pool_chunk {
   moon_pool_chunk *next;
   uint64_t pad; /* blocks stay 16-byte aligned */
 };
-enum { SMALLEST = 16, FIRST_CHUNK = 1 << 18, LARGEST_CHUNK = 1 << 25, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
+enum { SMALLEST = 16, FIRST_CHUNK = MOON_POOL_CHUNK, LARGEST_CHUNK = 1 << 25, HUGE_FROM = 1 << 22, PAGE = 1 << 12 };
 
 /* Reads jump about in here, and with small pages half of their time would go into finding the page. Only a wish: it may be
  * refused. */
@@ -22,6 +22,7 @@ static void prefer_huge_pages(void *memory, size_t bytes) {
 }
 
 static void *chunk_new(moon_pool *pool, size_t bytes) {
+  if (pool->most && (bytes > pool->most || pool->total > pool->most - bytes)) return NULL;
   moon_pool_chunk *chunk = moon_alloc(sizeof *chunk + bytes);
   if (!chunk) return NULL;
   if (bytes >= HUGE_FROM) prefer_huge_pages(chunk, bytes);
@@ -31,19 +32,57 @@ static void *chunk_new(moon_pool *pool, size_t bytes) {
   return chunk + 1;
 }
 
-/* A block of SMALLEST << size bytes. Large ones are chunks of their own, so that little of a chunk is left unused. */
-static void *take(moon_pool *pool, unsigned size) {
+static void put_back(moon_pool *pool, void *block, unsigned size) {
+  memcpy(block, &pool->free[size], sizeof(void *));
+  pool->free[size] = block;
+}
+
+static void *take_free(moon_pool *pool, unsigned size) {
   void *block = pool->free[size];
-  size_t bytes = (size_t)SMALLEST << size;
-  if (block) {
-    memcpy(&pool->free[size], block, sizeof(void *));
-    return block;
+  if (block) memcpy(&pool->free[size], block, sizeof(void *));
+  return block;
+}
+
+/* A block cut out of a larger one that waits; the other halves wait. */
+static void *split(moon_pool *pool, unsigned size) {
+  unsigned from = size + 1;
+  while (from < MOON_POOL_SIZES && !pool->free[from]) from++;
+  char *block = from < MOON_POOL_SIZES ? take_free(pool, from) : NULL;
+  while (block && from-- > size) put_back(pool, block + ((size_t)SMALLEST << from), from);
+  return block;
+}
+
+/* What is left of the newest chunk waits in pieces. */
+static void break_up(moon_pool *pool) {
+  for (unsigned size = MOON_POOL_SIZES; size-- > 0;) {
+    size_t bytes = (size_t)SMALLEST << size;
+    if (bytes > pool->left) continue;
+    put_back(pool, pool->next, size);
+    pool->next += bytes, pool->left -= bytes, size++;
   }
-  if (bytes > FIRST_CHUNK / 8) return chunk_new(pool, bytes);
+}
+
+/* Twice as much each time; with a limit, a little at a time and as far as it goes. */
+static size_t next_chunk(const moon_pool *pool) {
+  if (!pool->thrifty) return pool->total < FIRST_CHUNK ? FIRST_CHUNK : pool->total > LARGEST_CHUNK ? LARGEST_CHUNK : pool->total;
+  size_t room = pool->most > pool->total ? pool->most - pool->total : 0;
+  return room < FIRST_CHUNK ? room : FIRST_CHUNK;
+}
+
+/* A block of SMALLEST << size bytes. Large ones are chunks of their own, so that little of a chunk is left unused; and so is one beyond a
+ * limit, where that is allowed. */
+static void *take(moon_pool *pool, unsigned size) {
+  void *block = take_free(pool, size);
+  size_t bytes = (size_t)SMALLEST << size;
+  if (block) return block;
+  if (pool->left < bytes || bytes > FIRST_CHUNK / 8) block = split(pool, size);
+  if (block) return block;
+  if (bytes > FIRST_CHUNK / 8 || (pool->thrifty && !pool->most && pool->left < bytes)) return chunk_new(pool, bytes);
   if (pool->left < bytes) {
-    size_t chunk = pool->total < FIRST_CHUNK ? FIRST_CHUNK : pool->total > LARGEST_CHUNK ? LARGEST_CHUNK : pool->total;
-    char *fresh = chunk_new(pool, chunk);
+    size_t chunk = next_chunk(pool);
+    char *fresh = chunk < bytes ? NULL : chunk_new(pool, chunk);
     if (!fresh) return NULL;
+    break_up(pool);
     pool->next = fresh;
     pool->left = chunk;
   }
@@ -51,6 +90,20 @@ static void *take(moon_pool *pool, unsigned size) {
   pool->next += bytes;
   pool->left -= bytes;
   return block;
+}
+
+static unsigned size_for(size_t bytes) {
+  unsigned size = 0;
+  while ((size_t)SMALLEST << size < bytes) size++;
+  return size;
+}
+
+void *moon_pool_take(moon_pool *pool, size_t bytes) {
+  return bytes <= (size_t)SMALLEST << (MOON_POOL_SIZES - 1) ? take(pool, size_for(bytes)) : NULL;
+}
+
+void moon_pool_give(moon_pool *pool, void *block, size_t bytes) {
+  if (block) put_back(pool, block, size_for(bytes));
 }
 
 moon_status moon_pool_room(moon_pool *pool, void *items_ptr, uint32_t n, uint32_t *cap, size_t each) {
@@ -62,10 +115,7 @@ moon_status moon_pool_room(moon_pool *pool, void *items_ptr, uint32_t n, uint32_
   if (!fresh) return moon_fail(MOON_ENOMEM, "no memory for %u events", n + 1);
   memcpy(&old, items_ptr, sizeof old); /* items_ptr points at a pointer of the caller's type: copy it, do not pun it */
   if (n) memcpy(fresh, old, n * each);
-  if (old) {
-    memcpy(old, &pool->free[size - 1], sizeof(void *));
-    pool->free[size - 1] = old;
-  }
+  if (old) put_back(pool, old, size - 1);
   memcpy(items_ptr, &fresh, sizeof fresh);
   *cap = (uint32_t)(((size_t)SMALLEST << size) / each);
   return moon_ok();

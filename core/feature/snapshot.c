@@ -67,6 +67,13 @@ static void put_double(moon_buf *out, double x) {
   moon_put_u64(out, bits);
 }
 
+/* Users that are there, in the order of their rows; rows of those that were let go are not told of. */
+static void put_users(moon_buf *out, const moon_users *users) {
+  moon_put_u32(out, users->live);
+  for (uint32_t row = 0; row < users->n; row++)
+    if (users->ids[row].text) moon_put_text(out, users->ids[row].text, users->ids[row].n);
+}
+
 static void put_trend(moon_buf *out, const moon_trend *trend) {
   put_double(out, trend->weight);
   moon_put_u64(out, (uint64_t)trend->time);
@@ -77,9 +84,16 @@ static void put_item(moon_buf *out, const moon_item_state *item) {
   moon_put_u64(out, item->total);
 }
 
-static void put_group(moon_buf *out, const moon_group *group) {
-  moon_put_u32(out, (uint32_t)group->n);
-  for (size_t i = 0; i < group->n; i++) moon_put_u64(out, group->keys[i]);
+/* place: of each user's row among those that are there. */
+static void put_group(moon_buf *out, const moon_group *group, const uint32_t *place) {
+  uint32_t live = 0;
+  for (uint32_t i = 0; i < group->n; i++) live += moon_group_is_live(group, i);
+  moon_put_u32(out, live);
+  for (uint32_t i = 0; i < group->n; i++) {
+    uint64_t key = group->keys[i];
+    if (!moon_group_is_live(group, i)) continue;
+    moon_put_u64(out, group->of_user ? (uint64_t)place[key >> 32] << 32 | (uint32_t)key : key);
+  }
 }
 
 static void put_history(moon_buf *out, const moon_history *h) {
@@ -97,9 +111,15 @@ static int64_t *last_of(const moon_counter *counter, uint32_t row) { return moon
 static moon_trend *trend_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 static moon_mean *mean_of(const moon_counter *counter, uint32_t row) { return moon_side_at(counter->side, row, counter->times); }
 
-static void put_counter(moon_buf *out, const moon_counter *counter, size_t rows) {
+static bool is_live(const moon_state *state, const moon_counter *counter, uint32_t row) {
+  if (counter->group != SIZE_MAX) return moon_group_is_live(&state->groups[counter->group], row);
+  return !counter->of_user || state->users.ids[row].text;
+}
+
+static void put_counter(moon_buf *out, const moon_state *state, const moon_counter *counter, size_t rows) {
   for (uint32_t row = 0; row < rows; row++) {
     const int64_t *times;
+    if (!is_live(state, counter, row)) continue;
     uint32_t n = moon_counter_live(counter, row, &times);
     moon_put_u32(out, *total_of(counter, row));
     if (counter->measure == MOON_MEASURE_LAST) moon_put_u64(out, (uint64_t)*last_of(counter, row));
@@ -129,21 +149,30 @@ static moon_status put_together(moon_buf *out, const moon_together *t, size_t it
 
 static size_t rows_of(const moon_state *state, const moon_counter *counter) {
   if (counter->group != SIZE_MAX) return state->groups[counter->group].n;
-  return counter->of_user ? moon_dict_count(state->users) : state->item_count;
+  return counter->of_user ? state->users.n : state->item_count;
 }
 
-moon_status moon_state_save(const moon_state *state, moon_buf *out) {
-  size_t start = out->n, users = moon_dict_count(state->users);
+static void put_all(const moon_state *state, const uint32_t *place, moon_buf *out) {
   put_shape(state, out);
   put_texts(out, state->kinds, state->plan_kinds, moon_dict_count(state->kinds));
-  put_texts(out, state->users, 0, users);
+  put_users(out, &state->users);
   moon_put_u64(out, (uint64_t)state->clock);
   moon_put_u64(out, state->events);
   moon_put_u32(out, (uint32_t)state->item_count);
   for (size_t i = 0; i < state->item_count; i++) put_item(out, moon_state_item(state, i));
-  for (size_t i = 0; i < users; i++) put_history(out, moon_state_history(state, i));
-  for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i]);
-  for (size_t i = 0; i < state->counter_count; i++) put_counter(out, &state->counters[i], rows_of(state, &state->counters[i]));
+  for (uint32_t i = 0; i < state->users.n; i++)
+    if (state->users.ids[i].text) put_history(out, moon_state_history(state, i));
+  for (size_t i = 0; i < state->group_count; i++) put_group(out, &state->groups[i], place);
+  for (size_t i = 0; i < state->counter_count; i++) put_counter(out, state, &state->counters[i], rows_of(state, &state->counters[i]));
+}
+
+moon_status moon_state_save(const moon_state *state, moon_buf *out) {
+  size_t start = out->n;
+  uint32_t *place = moon_alloc(state->users.n * sizeof *place), next = 0;
+  if (!place) return moon_fail(MOON_ENOMEM, "no memory to save the state");
+  for (uint32_t i = 0; i < state->users.n; i++) place[i] = state->users.ids[i].text ? next++ : MOON_NONE;
+  put_all(state, place, out);
+  moon_free(place);
   for (size_t i = 0; i < state->together_count; i++) MOON_TRY(put_together(out, &state->together[i], state->item_count));
   if (!out->failed) moon_put_u64(out, moon_hash(out->data + start, out->n - start));
   return out->failed ? moon_fail(MOON_ENOMEM, "no memory to save the state") : moon_ok();
@@ -187,7 +216,7 @@ static moon_status get_kinds(moon_bytes *in, moon_state *state) {
 
 static moon_status get_users(moon_bytes *in, moon_state *state) {
   for (uint32_t left = moon_get_u32(in); left && !in->failed; left--) {
-    size_t n, known = moon_dict_count(state->users);
+    size_t n, known = state->users.n;
     const char *text = moon_get_text(in, &n);
     uint32_t row;
     if (!text) break;
@@ -265,7 +294,7 @@ static moon_status get_group(moon_bytes *in, const moon_state *state, moon_group
   for (uint32_t i = 0; i < n; i++) {
     uint64_t key = moon_get_u64(in);
     uint32_t user = (uint32_t)(key >> 32), value = (uint32_t)key;
-    bool fits = user < (group->of_user ? moon_dict_count(state->users) : 1) && value < (group->value ? group->values : state->item_count);
+    bool fits = user < (group->of_user ? state->users.n : 1) && value < (group->value ? group->values : state->item_count);
     if (!fits) return bad("a pair is of nobody or nothing");
     MOON_TRY(moon_group_room_of(group, key));
     if (group->at != i) return bad("a pair is there twice");
@@ -343,7 +372,7 @@ static moon_status load(moon_bytes *in, moon_state *state) {
   state->clock = (int64_t)moon_get_u64(in);
   state->events = moon_get_u64(in);
   MOON_TRY(get_items(in, state));
-  for (uint32_t user = 0; user < moon_dict_count(state->users); user++) MOON_TRY(get_history(in, state, user));
+  for (uint32_t user = 0; user < state->users.n; user++) MOON_TRY(get_history(in, state, user));
   for (size_t i = 0; i < state->group_count; i++) MOON_TRY(get_group(in, state, &state->groups[i]));
   for (size_t i = 0; i < state->counter_count; i++) MOON_TRY(get_counter(in, state, &state->counters[i]));
   for (size_t i = 0; i < state->together_count; i++) MOON_TRY(get_together(in, state, &state->together[i]));

@@ -110,12 +110,12 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
   state->counters = moon_calloc(plan->counter_count, sizeof *state->counters);
   if (!state->set_any || !state->counters) return moon_fail(MOON_ENOMEM, "no memory for a state store");
   state->counter_count = plan->counter_count;
-  state->user_side.stride = sizeof(moon_history);
+  state->user_side.stride = sizeof(moon_user_state);
   state->item_side.stride = sizeof(moon_item_state);
   state->groups = moon_calloc(plan->group_count, sizeof *state->groups);
   if (!state->groups) return moon_fail(MOON_ENOMEM, "no memory for a state store");
   for (; state->group_count < plan->group_count; state->group_count++)
-    MOON_TRY(moon_group_init(&state->groups[state->group_count], &plan->groups[state->group_count]));
+    MOON_TRY(moon_group_init(&state->groups[state->group_count], &plan->groups[state->group_count], &state->user_side));
   for (size_t i = 0; i < plan->counter_count; i++) {
     const moon_counter_spec *spec = &plan->counters[i];
     moon_counter *counter = &state->counters[i];
@@ -128,15 +128,35 @@ static moon_status build(moon_state *state, const moon_feature_plan *plan) {
                                                         : &state->item_side);
   }
   MOON_TRY(build_together(state, plan));
-  MOON_TRY(moon_dict_new(&state->users));
   MOON_TRY(moon_dict_new(&state->kinds));
   return fill_sets(state, plan);
 }
 
+/* A writer that waits goes before readers that come: pages never end, and events must not wait for ever. */
+static moon_status open_lock(pthread_rwlock_t *lock) {
+  pthread_rwlockattr_t how;
+  bool fine = !pthread_rwlockattr_init(&how);
+#ifdef __GLIBC__
+  fine = fine && !pthread_rwlockattr_setkind_np(&how, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+  fine = fine && !pthread_rwlock_init(lock, &how);
+  return fine ? moon_ok() : moon_fail(MOON_ENOMEM, "no lock for a state store");
+}
+
+void moon_state_read_begin(const moon_state *state) { pthread_rwlock_rdlock((pthread_rwlock_t *)&state->lock); }
+void moon_state_read_end(const moon_state *state) { pthread_rwlock_unlock((pthread_rwlock_t *)&state->lock); }
+
 moon_status moon_state_new(const moon_feature_plan *plan, moon_state **out) {
   moon_state *state = moon_calloc(1, sizeof *state);
   if (!state) return moon_fail(MOON_ENOMEM, "no memory for a state store");
-  moon_status status = build(state, plan);
+  state->users.free = MOON_NONE;
+  state->ttl = plan->ttl;
+  moon_status status = open_lock(&state->lock);
+  if (status.code) {
+    moon_free(state);
+    return status;
+  }
+  status = build(state, plan);
   if (status.code) moon_state_free(state);
   else *out = state;
   return status;
@@ -158,7 +178,8 @@ void moon_state_free(moon_state *state) {
   moon_free(state->tally);
   moon_free(state->user_side.rows);
   moon_free(state->item_side.rows);
-  moon_dict_free(state->users);
+  moon_users_free(&state->users);
+  pthread_rwlock_destroy(&state->lock);
   moon_dict_free(state->kinds);
   moon_pool_free(&state->pool);
   moon_free(state);
@@ -166,16 +187,26 @@ void moon_state_free(moon_state *state) {
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------------- */
 
-moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row) {
-  *row = moon_dict_find(state->users, id, n);
-  if (*row != MOON_NONE || !add) return moon_ok();
-  MOON_TRY(moon_side_rows(&state->user_side, moon_dict_count(state->users) + 1)); /* first: a name has a row */
-  return moon_dict_add(state->users, id, n, row);
+static moon_status add_user(moon_state *state, const char *id, size_t n, uint32_t *row) {
+  bool fresh = state->users.free == MOON_NONE || !state->users.n;
+  if (fresh) MOON_TRY(moon_side_rows(&state->user_side, (size_t)state->users.n + 1)); /* first: a name has a row */
+  return moon_users_add(&state->users, &state->pool, id, n, row);
 }
 
-moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool add, uint32_t *code) {
-  *code = moon_dict_find(state->kinds, kind, n);
-  if (*code != MOON_NONE || !add) return moon_ok();
+moon_status moon_state_user(moon_state *state, const char *id, size_t n, bool add, uint32_t *row) {
+  *row = moon_users_find(&state->users, id, n);
+  if (*row != MOON_NONE || !add) return moon_ok();
+  pthread_rwlock_wrlock(&state->lock);
+  moon_state_tidy(state, MOON_NONE);
+  moon_status status = add_user(state, id, n, row);
+  for (size_t tries = 0; status.code == MOON_ENOMEM && moon_state_make_way(state, MOON_NONE, tries); tries++)
+    status = add_user(state, id, n, row);
+  pthread_rwlock_unlock(&state->lock);
+  if (status.code) *row = MOON_NONE;
+  return status;
+}
+
+static moon_status add_kind(moon_state *state, const char *kind, size_t n, uint32_t *code) {
   size_t known = moon_dict_count(state->kinds);
   MOON_TRY(moon_grow(&state->in_set, &state->in_set_cap, (known + 1) * state->set_count, 1));
   MOON_TRY(moon_grow(&state->tally, &state->tally_cap, known + 1, sizeof *state->tally));
@@ -184,10 +215,26 @@ moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool 
   return moon_dict_add(state->kinds, kind, n, code);
 }
 
-const char *moon_state_user_id(const moon_state *state, uint32_t user) { return moon_dict_text(state->users, user); }
-size_t moon_state_users(const moon_state *state) { return moon_dict_count(state->users); }
+moon_status moon_state_kind(moon_state *state, const char *kind, size_t n, bool add, uint32_t *code) {
+  *code = moon_dict_find(state->kinds, kind, n);
+  if (*code != MOON_NONE || !add) return moon_ok();
+  pthread_rwlock_wrlock(&state->lock);
+  moon_status status = add_kind(state, kind, n, code);
+  pthread_rwlock_unlock(&state->lock);
+  return status;
+}
+
+const char *moon_state_user_id(const moon_state *state, uint32_t user) { return state->users.ids[user].text; }
+size_t moon_state_users(const moon_state *state) { return state->users.n; }
 int64_t moon_state_clock(const moon_state *state) { return state->clock; }
 uint64_t moon_state_events(const moon_state *state) { return state->events; }
+
+uint32_t moon_state_present(const moon_state *state, uint32_t user, int64_t now) {
+  if (user >= state->users.n || !state->users.ids[user].text) return MOON_NONE;
+  const moon_history *h = moon_state_history(state, user);
+  if (!state->ttl || !h->n || now < INT64_MIN + state->ttl) return user;
+  return h->at[h->n - 1].time < now - state->ttl ? MOON_NONE : user;
+}
 
 uint64_t moon_state_item_total(const moon_state *state, uint32_t item) {
   return item < state->item_count ? moon_state_item(state, item)->total : 0;
@@ -236,27 +283,47 @@ static void fold_together(moon_state *state, const uint8_t *in_set, uint32_t use
   }
 }
 
-moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time) {
-  if (user >= moon_dict_count(state->users) || kind >= moon_dict_count(state->kinds) || item == MOON_NONE ||
-      time == MOON_NULL_INT)
-    return moon_fail(MOON_EINVAL,
-                     "an event needs a known user and kind, an item and a time; got user %u, kind %u, item %u, time %lld", user,
-                     kind, item, (long long)time);
-  const uint8_t *in_set = state->in_set + kind * state->set_count;
-  MOON_TRY(moon_side_rows(&state->item_side, (size_t)item + 1));
-  MOON_TRY(moon_history_room(state, user));
-  MOON_TRY(make_room(state, in_set, user, item));
-
+/* Everything is there; nothing below fails. */
+static void fold(moon_state *state, const uint8_t *in_set, uint32_t user, moon_touch touch) {
+  uint32_t item = touch.item;
+  if (moon_state_present(state, user, touch.time) == MOON_NONE) moon_state_forget(state, user);
   if (item >= state->item_count) state->item_count = (size_t)item + 1;
-  for (size_t i = 0; i < state->group_count; i++) moon_group_keep(&state->groups[i]);
+  for (size_t g = 0; g < state->group_count; g++) {
+    if (!moon_group_keep(&state->groups[g])) continue;
+    for (size_t i = 0; i < state->counter_count; i++)
+      if (state->counters[i].group == g) moon_counter_clear(&state->counters[i], state->groups[g].at);
+  }
   for (size_t i = 0; i < state->counter_count; i++) {
     uint32_t row = in_set[i] ? row_for(state, &state->counters[i], user, item) : MOON_NONE;
     if (row == MOON_NONE) continue;
-    moon_counter_add(&state->counters[i], row, time, state->counters[i].value ? state->counters[i].value[item] : 0);
+    moon_counter_add(&state->counters[i], row, touch.time, state->counters[i].value ? state->counters[i].value[item] : 0);
   }
   fold_together(state, in_set, user, item);
-  moon_history_add(state, user, (moon_touch){time, item, kind});
-  fold_item(moon_state_item(state, item), time);
-  if (!state->events++ || time > state->clock) state->clock = time;
+  moon_history_add(state, user, touch);
+  fold_item(moon_state_item(state, item), touch.time);
+  if (!state->events++ || touch.time > state->clock) state->clock = touch.time;
+}
+
+static moon_status apply(moon_state *state, uint32_t user, moon_touch touch) {
+  const uint8_t *in_set = state->in_set + touch.kind * state->set_count;
+  MOON_TRY(moon_side_rows(&state->item_side, (size_t)touch.item + 1));
+  MOON_TRY(moon_history_room(state, user));
+  MOON_TRY(make_room(state, in_set, user, touch.item));
+  fold(state, in_set, user, touch);
   return moon_ok();
+}
+
+moon_status moon_state_apply(moon_state *state, uint32_t user, uint32_t item, uint32_t kind, int64_t time) {
+  bool known = user < state->users.n && state->users.ids[user].text;
+  if (!known || kind >= moon_dict_count(state->kinds) || item == MOON_NONE || time == MOON_NULL_INT)
+    return moon_fail(MOON_EINVAL,
+                     "an event needs a known user and kind, an item and a time; got user %u, kind %u, item %u, time %lld", user,
+                     kind, item, (long long)time);
+  pthread_rwlock_wrlock(&state->lock);
+  moon_state_tidy(state, user);
+  moon_status status = apply(state, user, (moon_touch){time, item, kind});
+  for (size_t tries = 0; status.code == MOON_ENOMEM && moon_state_make_way(state, user, tries); tries++)
+    status = apply(state, user, (moon_touch){time, item, kind});
+  pthread_rwlock_unlock(&state->lock);
+  return status;
 }

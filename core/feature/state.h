@@ -7,22 +7,46 @@
 #define MOON_FEATURE_STATE_H
 
 #include <math.h>
+#include <pthread.h>
+#include <stddef.h>
 
 #include "feature/feature.h"
 
 /* ---- pool.c: arrays of 16 << k bytes cut from big chunks; a freed one waits for the next of its size ---------------------- */
 
-enum { MOON_POOL_SIZES = 32 };
+enum { MOON_POOL_SIZES = 32, MOON_POOL_CHUNK = 1 << 18 };
 typedef struct moon_pool_chunk moon_pool_chunk;
 typedef struct moon_pool { /* zero-initialise to start */
   moon_pool_chunk *chunks;
   char *next;  /* what is left of the newest chunk */
   size_t left, total;
+  bool thrifty; /* small chunks */
+  size_t most;  /* bytes of chunks; 0: as many as there are, and of a thrifty pool no more than a block needs */
   void *free[MOON_POOL_SIZES];
 } moon_pool;
+/* A block of so many bytes (at least 1), and its way back; NULL where there is no memory. */
+void *moon_pool_take(moon_pool *pool, size_t bytes);
+void moon_pool_give(moon_pool *pool, void *block, size_t bytes);
 /* Makes *items (n of them, room for *cap, `each` = 8 or 16 bytes, NULL at first) hold one more. */
 moon_status moon_pool_room(moon_pool *pool, void *items_ptr, uint32_t n, uint32_t *cap, size_t each);
 void moon_pool_free(moon_pool *pool);
+
+/* ---- users.c -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct moon_user_id {
+  const char *text; /* NULL: the row waits for a user, and n is the next that does */
+  uint32_t n;
+} moon_user_id;
+typedef struct moon_users { /* free: MOON_NONE at the start, the rest zero */
+  moon_user_id *ids; /* [n] */
+  size_t cap, mask;
+  struct moon_user_slot *slots;
+  uint32_t n, live, free;
+} moon_users;
+uint32_t moon_users_find(const moon_users *users, const char *id, size_t n); /* MOON_NONE where absent */
+moon_status moon_users_add(moon_users *users, moon_pool *pool, const char *id, size_t n, uint32_t *row); /* one that is absent */
+void moon_users_drop(moon_users *users, moon_pool *pool, uint32_t row); /* one that is there */
+void moon_users_free(moon_users *users);
 
 /* ---- counters.c ----------------------------------------------------------------------------------------------------------- */
 
@@ -79,6 +103,8 @@ void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, d
 static inline bool moon_counter_wants(const moon_counter *counter, uint32_t item) {
   return counter->measure != MOON_MEASURE_MEAN || (item < counter->items && !isnan(counter->value[item]));
 }
+void moon_counter_clear(const moon_counter *counter, uint32_t row); /* as if there had been no event; room stays */
+void moon_counter_drop(const moon_counter *counter, moon_pool *pool, uint32_t row); /* room goes, too */
 /* The number of a window; window_count for 0, all time. */
 size_t moon_counter_window(const moon_counter *counter, int64_t window);
 /* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at
@@ -100,25 +126,31 @@ typedef struct moon_group {
   bool of_user;
   uint32_t *value; /* [items], or NULL: the item's row is its value */
   size_t items, values;
+  const moon_side *users; /* whose rows have their lives at MOON_LIFE */
   moon_map rows;  /* key -> row; meant only where keys[row] is the key and row < n */
   uint64_t *keys; /* [n] user << 32 | value, by row */
-  size_t n, cap;
+  uint32_t *life; /* [n] the user's when the pair began; of a row that waits, the next that does */
+  size_t cap, life_cap;
+  uint32_t n, free, broom;
   moon_side side;
   uint32_t at;    /* of the event that is being folded in */
 } moon_group;
-moon_status moon_group_init(moon_group *group, const moon_group_spec *spec);
+moon_status moon_group_init(moon_group *group, const moon_group_spec *spec, const moon_side *users);
 void moon_group_free(moon_group *group);
-/* The row of the pair; MOON_NONE where nothing happened, or the item has no value. */
-uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item);
-/* The same in three steps, between which memory is on its way: ask; where the map has it, which is a row or MOON_NONE; whether it is so. */
+/* The row of the pair; MOON_NONE where nothing happened in the user's present life, or the item has no value. In three steps, between which
+ * memory is on its way: ask; where the map has it, if anywhere; whether it is so. */
 void moon_group_fetch(const moon_group *group, uint32_t user, uint32_t item);
 uint32_t moon_group_guess(const moon_group *group, uint32_t user, uint32_t item);
 uint32_t moon_group_check(const moon_group *group, uint32_t row, uint32_t user, uint32_t item);
+bool moon_group_is_live(const moon_group *group, uint32_t row);
 /* Finds it, or makes room for it: group->at is its row, MOON_NONE for an item without a value. A new row is there after
- * moon_group_keep. */
+ * moon_group_keep, which answers whether the row is of an earlier life and has to be cleared. */
 moon_status moon_group_room(moon_group *group, uint32_t user, uint32_t item);
 moon_status moon_group_room_of(moon_group *group, uint64_t key);
-void moon_group_keep(moon_group *group);
+bool moon_group_keep(moon_group *group);
+/* Looks at the next row. Where it is of an earlier life, it now waits for a new pair and is the answer: its counters are the caller's to
+ * drop. Else MOON_NONE. */
+uint32_t moon_group_sweep(moon_group *group);
 
 /* ---- history.c ------------------------------------------------------------------------------------------------------------ */
 
@@ -130,6 +162,11 @@ typedef struct moon_history { /* 16 bytes a user and 16 for each touch (up to tw
   moon_touch *at;
   uint32_t n, cap;
 } moon_history;
+typedef struct moon_user_state { /* 24 bytes a user */
+  moon_history history;
+  uint32_t life; /* how often the user has been let go, as whoever had the row before */
+} moon_user_state;
+#define MOON_LIFE offsetof(moon_user_state, life)
 moon_status moon_history_room(moon_state *state, uint32_t user);
 void moon_history_add(moon_state *state, uint32_t user, moon_touch touch);
 enum { MOON_MOST_HISTORY = 1000 };
@@ -153,6 +190,8 @@ typedef struct moon_together {
 } moon_together;
 /* Room for so many new pairs; then adding them cannot fail. */
 moon_status moon_together_room(moon_together *together, size_t more);
+/* By how much the next event may make it larger, in bytes. */
+size_t moon_together_growth(const moon_together *together);
 /* An event on the item; others: the user's last items of the set as they were before, up to `last`. */
 void moon_together_add(moon_together *together, uint32_t item, const moon_touch *const *others, size_t n);
 /* Of any rows. */
@@ -173,7 +212,9 @@ typedef struct moon_item_state { /* 24 bytes an item */
 /* The plan's sets of kinds, by number: set i < counter_count is counter i's; set counter_count + s is the history's with bag
  * slot s; behind those are the sets of what goes together. */
 struct moon_state {
-  moon_dict *users, *kinds;
+  pthread_rwlock_t lock; /* the writer's verbs take it; readers by moon_state_read_begin */
+  moon_users users;
+  moon_dict *kinds;
   size_t plan_kinds; /* kinds [0, plan_kinds) are those the plan names */
   size_t set_count;
   uint8_t *set_any; /* [set_count] 1: every kind */
@@ -186,21 +227,32 @@ struct moon_state {
   size_t group_count;
   moon_together *together;
   size_t together_count;
-  moon_side user_side; /* rows begin with a moon_history */
+  moon_side user_side; /* rows begin with a moon_user_state */
   moon_side item_side; /* rows begin with a moon_item_state */
   size_t item_count;
   uint32_t history_length; /* touches kept per user */
   moon_pool pool;
   int64_t clock;
   uint64_t events;
+  int64_t ttl;     /* 0: users are never forgotten */
+  size_t limit;    /* bytes, 0: none */
+  uint32_t hand;   /* the next user that is looked at for being forgotten */
+  uint64_t draws;  /* for evict.c */
+  uint64_t dropped;
 };
+/* The user's row as of `now`: MOON_NONE where there is none, or all is forgotten. */
+uint32_t moon_state_present(const moon_state *state, uint32_t user, int64_t now);
+
+/* ---- evict.c -------------------------------------------------------------------------------------------------------------- */
+
+/* Begins the user's next life: nothing is known, and room stays as it was. */
+void moon_state_forget(moon_state *state, uint32_t user);
+/* Before something is added: lets go of users whose rows it will need, and of forgotten ones; never of `keep`. Under the lock. */
+void moon_state_tidy(moon_state *state, uint32_t keep);
+/* After it failed for want of memory: lets go of a user, and after some tries lets the limit be passed. false: there is no more to try. */
+bool moon_state_make_way(moon_state *state, uint32_t keep, size_t tries);
 static inline moon_history *moon_state_history(const moon_state *state, size_t user) {
   return moon_side_at(&state->user_side, user, 0);
-}
-/* Where a counter keeps what it knows of the user, the item, or the two of them. */
-static inline uint32_t moon_state_row(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
-  if (counter->group != SIZE_MAX) return moon_group_find(&state->groups[counter->group], user, item);
-  return counter->of_user ? user : item;
 }
 static inline moon_item_state *moon_state_item(const moon_state *state, size_t item) {
   return moon_side_at(&state->item_side, item, 0);

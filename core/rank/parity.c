@@ -15,7 +15,7 @@ enum { BATCH = 256, SHOWN = 5, CANDIDATES = 50, MANY = 500, MANY_EVERY = 512 };
 /* ---- what serves: everything made anew from the bytes that a bundle keeps ------------------------------------------------------ */
 
 typedef struct live {
-  json_t *features_json;
+  json_t *json; /* of the recipe's plan */
   moon_catalogue *catalogue;
   moon_feature_plan *plan;
   moon_vocab **vocabs;
@@ -48,9 +48,10 @@ static moon_status reread_vocabs(const moon_dataset *d, live *l) {
 }
 
 static moon_status live_open(const json_t *plan, const moon_dataset *d, live *l) {
-  MOON_TRY(reread_json(json_object_get(plan, "features"), &l->features_json));
+  MOON_TRY(reread_json(plan, &l->json));
   MOON_TRY(reread_catalogue(d->catalogue, &l->catalogue));
-  MOON_TRY(moon_feature_plan_new(l->features_json, l->catalogue, &l->plan));
+  MOON_TRY(moon_feature_plan_new(json_object_get(l->json, "features"), l->catalogue, &l->plan));
+  MOON_TRY(moon_feature_plan_set_state(l->plan, json_object_get(l->json, "state")));
   MOON_TRY(reread_vocabs(d, l));
   MOON_TRY(moon_features_bind(l->plan, l->catalogue, l->vocabs, &l->features));
   return moon_state_new(l->plan, &l->state);
@@ -62,7 +63,7 @@ static void live_close(live *l) {
   if (l->vocabs) moon_bundle_free_vocabs(l->vocabs, l->plan->feature_count);
   moon_feature_plan_free(l->plan);
   moon_catalogue_free(l->catalogue);
-  json_decref(l->features_json);
+  json_decref(l->json);
 }
 
 /* The state goes on as what its snapshot says. */

@@ -70,6 +70,7 @@ typedef struct moon_dataset {
   /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
   moon_event *known;        /* [known_n] */
   size_t known_n;
+  moon_event *known_own;    /* where they are not the log's first */
   moon_state *state_then;   /* after those */
   int64_t judged_from;      /* the time of the first example to judge */
   moon_rule_report *rules;

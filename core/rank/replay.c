@@ -1,6 +1,7 @@
 /* replay.c - the log once more, from its first event to its last: compute what an example would have seen, then let the event happen.
  *
  * No input can know its own event or anything later, whatever the features are; there is nothing to configure and nothing to get wrong. */
+#include <pthread.h>
 #include <string.h>
 
 #include "rank/dataset.h"
@@ -75,6 +76,8 @@ static moon_status walk(moon_dataset *d, moon_state *state, renaming *names, con
   return moon_progress_step(progress, "replay", 1, NULL) ? moon_ok() : moon_fail(MOON_ECANCELED, "interrupted while replaying events");
 }
 
+/* ---- the state when the judged part began: of other events, so it is made beside the walk ----------------------------------------- */
+
 static moon_status remember(moon_dataset *d, renaming *names) {
   MOON_TRY(name_kinds(d->log, d->state_then, names));
   for (size_t i = 0; i < d->known_n; i++) MOON_TRY(happen(d->log, d->state_then, names, &d->known[i]));
@@ -87,19 +90,40 @@ static void forget(renaming *names) {
   *names = (renaming){0};
 }
 
-moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
+typedef struct memory {
+  moon_dataset *d;
+  moon_status status;
+} memory;
+
+static void *remember_beside(void *self) {
+  memory *m = self;
   renaming names = {0};
+  m->status = remember(m->d, &names);
+  forget(&names);
+  return NULL;
+}
+
+static moon_status walk_alone(moon_dataset *d, const moon_progress *progress) {
+  moon_positions p = {0};
+  renaming names = {0};
+  moon_status status = moon_positions_find(d, &p);
+  if (!status.code) status = walk(d, d->state, &names, &p, progress);
+  moon_positions_free(&p);
+  forget(&names);
+  return status;
+}
+
+moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
   MOON_TRY(moon_inputs_alloc(d->plan, &d->arena, d->examples.n, &d->inputs));
   d->popularity = moon_alloc(d->examples.n * sizeof *d->popularity);
   if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
   MOON_TRY(moon_state_new(d->plan, &d->state));
   MOON_TRY(moon_state_new(d->plan, &d->state_then));
-  moon_positions p = {0};
-  moon_status status = moon_positions_find(d, &p);
-  if (!status.code) status = walk(d, d->state, &names, &p, progress);
-  moon_positions_free(&p);
-  forget(&names);
-  if (!status.code) status = remember(d, &names);
-  forget(&names);
-  return status;
+  memory beside = {d, moon_ok()};
+  pthread_t thread;
+  bool threaded = !pthread_create(&thread, NULL, remember_beside, &beside);
+  moon_status status = walk_alone(d, progress);
+  if (threaded) pthread_join(thread, NULL);
+  else remember_beside(&beside);
+  return status.code ? status : beside.status;
 }

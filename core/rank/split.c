@@ -119,19 +119,26 @@ moon_status moon_split(moon_dataset *d, const json_t *train) {
   return moon_ok();
 }
 
-/* By time, what came before the part began; else what does not belong to it. */
-moon_status moon_list_known(moon_dataset *d, const json_t *train) {
-  const char *by = json_string_value(json_object_get(json_object_get(train, "split"), "by"));
-  bool timely = by && !strcmp(by, "time");
-  d->known = moon_alloc(d->log->n * sizeof *d->known);
-  if (!d->known) return moon_fail(MOON_ENOMEM, "no memory to list %zu events", d->log->n);
+/* By time, what came before the part began: the log's first events. */
+static void know_the_past(moon_dataset *d) {
   d->judged_from = INT64_MAX;
   for (size_t i = 0; i < d->examples.n; i++)
     if (d->part[i] == d->judged && time_of(d, i) < d->judged_from) d->judged_from = time_of(d, i);
+  while (d->known_n < d->log->n && d->log->events[d->known_n].time < d->judged_from) d->known_n++;
+  d->known = d->log->events;
+}
+
+moon_status moon_list_known(moon_dataset *d, const json_t *train) {
+  const char *by = json_string_value(json_object_get(json_object_get(train, "split"), "by"));
+  if (by && !strcmp(by, "time")) {
+    know_the_past(d);
+    return moon_ok();
+  }
+  d->known = d->known_own = moon_alloc(d->log->n * sizeof *d->known);
+  if (!d->known) return moon_fail(MOON_ENOMEM, "no memory to list %zu events", d->log->n);
   for (size_t i = 0; i < d->log->n; i++)
-    if (timely ? d->log->events[i].time < d->judged_from : d->event_part[i] != d->judged)
-      d->known[d->known_n++] = d->log->events[i];
-  if (!timely && d->log->n) d->judged_from = d->log->events[d->log->n - 1].time;
+    if (d->event_part[i] != d->judged) d->known_own[d->known_n++] = d->log->events[i];
+  if (d->log->n) d->judged_from = d->log->events[d->log->n - 1].time;
   return moon_ok();
 }
 

@@ -48,7 +48,7 @@ static bool holds(const moon_candidates *list, uint32_t item) {
 
 void moon_source_recent(const moon_state *state, const moon_catalogue *catalogue, uint32_t user, moon_candidates *out) {
   uint32_t last[MOON_RECENT_REACH]; /* more than cap, as repeats and hidden ones go */
-  size_t n = user < moon_state_users(state) ? moon_state_recent(state, user, last, MOON_RECENT_REACH) : 0;
+  size_t n = moon_state_recent(state, user, last, MOON_RECENT_REACH);
   size_t rows = moon_catalogue_rows(catalogue);
   float weight = 1;
   out->n = 0;

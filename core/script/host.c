@@ -88,6 +88,12 @@ void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn) {
   lua_remove(L, -2);
 }
 
+void moon_host_take_functions(lua_State *L) {
+  lua_getiuservalue(L, -1, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
+  lua_pop(L, 1);
+}
+
 /* ---- open and close */
 
 static int open_body(lua_State *L) {
@@ -139,7 +145,7 @@ void moon_host_close(moon_host *host) {
 /* ---- loading */
 
 typedef struct load_args {
-  const char *kind; /* "recipe", "site", or NULL for whichever it is; then what it was */
+  const char *kind; /* "recipe", "site", "tests", or NULL for whichever of the first two it is; then what it was */
   const char *source;
   size_t n;
   moon_host *host;
@@ -169,9 +175,13 @@ static int load_body(lua_State *L) {
   load_args *args = lua_touserdata(L, 1);
   moon_load_chunk(L, args->host->file, args->source, args->n);
   lua_call(L, 0, 1);
+  if (args->kind && !strcmp(args->kind, "tests")) {
+    args->host->tests = moon_tests_take(L);
+    return 0;
+  }
   check_result(L, args);
-  lua_getiuservalue(L, -1, 2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &functions_key);
+  lua_pushvalue(L, -1);
+  moon_host_take_functions(L);
   lua_getiuservalue(L, -1, 1);
   char why[160];
   if (!moon_plan_json(L, -1, &args->plan, why))
@@ -231,4 +241,11 @@ moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name
 moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan) {
   *kind = NULL;
   return load_file(host, kind, path, plan);
+}
+
+moon_status moon_host_load_tests(moon_host *host, const char *path, size_t *count) {
+  json_t *none;
+  moon_status status = load_file(host, &(const char *){"tests"}, path, &none);
+  *count = host->tests;
+  return status;
 }

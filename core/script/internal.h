@@ -28,6 +28,7 @@ struct moon_host {
   moon_host_options options; /* with the defaults filled in */
   char *file, *folder;       /* the script's base name; where `require` looks, NULL for a script from memory */
   bool loaded;
+  size_t tests; /* of a file of tests */
   moon_rng rng; /* math.random */
 
   /* memory.c */
@@ -58,6 +59,8 @@ static inline moon_host *moon_host_of(lua_State *L) { return *(moon_host **)lua_
 moon_status moon_host_protect(moon_host *host, lua_CFunction body, void *args);
 /* Pushes function `fn` of the plan; raises where there is none. */
 void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn);
+/* Takes the functions of the recipe or site at the top, which is popped, for those that push_function knows. */
+void moon_host_take_functions(lua_State *L);
 /* Starts a call: a new call number and a fresh budget. moon_host_end takes the table and slate away again. */
 void moon_host_begin(moon_host *host);
 void moon_host_end(moon_host *host);
@@ -101,8 +104,19 @@ int moon_option_line(lua_State *L);
 bool moon_plan_json(lua_State *L, int index, json_t **out, char why[160]);
 /* The same, pushed in a userdata that frees it; raises with the text of the problem after `what`. */
 json_t *moon_json_push(lua_State *L, int index, const char *what);
+/* Pushes a userdata that frees what is put into it; it holds NULL. */
+json_t **moon_json_room(lua_State *L);
 /* Adds array, result and plan to the table at the top. */
 void moon_plan_install(lua_State *L);
+
+/* ---- tests.c */
+/* Lua: (name, where, function) adds a test to the running file's. */
+int moon_tests_add(lua_State *L);
+/* The file has run: how many it has; none is added from now on. */
+size_t moon_tests_take(lua_State *L);
+
+/* ---- lua_lab.c: adds what m.test stands on to the table at the top */
+void moon_lua_lab_set(lua_State *L);
 
 /* ---- bindings: each registers its metatables once per state; push makes the object of the call in progress */
 void moon_lua_cursor_register(lua_State *L);

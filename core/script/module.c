@@ -132,6 +132,7 @@ int moon_lua_open(lua_State *L) {
                                     {NULL, NULL}};
   luaL_newlib(L, native);
   moon_plan_install(L);
+  moon_lua_lab_set(L);
   lua_pushliteral(L, MOON_VERSION);
   lua_setfield(L, -2, "version");
   moon_lua_tensor_push(L);

@@ -148,11 +148,16 @@ static int json_collect(lua_State *L) {
   return 0;
 }
 
-json_t *moon_json_push(lua_State *L, int index, const char *what) {
-  index = lua_absindex(L, index);
-  json_t **json = lua_newuserdatauv(L, sizeof *json, 0); /* collected whatever happens below */
+json_t **moon_json_room(lua_State *L) {
+  json_t **json = lua_newuserdatauv(L, sizeof *json, 0);
   *json = NULL;
   luaL_setmetatable(L, JSON_TYPE);
+  return json;
+}
+
+json_t *moon_json_push(lua_State *L, int index, const char *what) {
+  index = lua_absindex(L, index);
+  json_t **json = moon_json_room(L); /* collected whatever happens below */
   char why[160];
   if (!moon_plan_json(L, index, json, why)) {
     moon_push_place(L);

@@ -37,6 +37,11 @@ moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name
 moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
 /* Whichever of the two the script returns; *kind is "recipe" or "site" (static storage). For `moonshelf check`. */
 moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan);
+/* A file of tests (m.test), loaded likewise; what it returns does not matter. Afterwards tests 0 .. *count - 1 can be run, each with
+ * the budget of a call. A test that fails is MOON_ESCRIPT. Names and places live as long as the host. */
+moon_status moon_host_load_tests(moon_host *host, const char *path, size_t *count);
+moon_status moon_host_test(moon_host *host, size_t i, const char **name, const char **where);
+moon_status moon_host_run_test(moon_host *host, size_t i);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
 moon_fit_functions moon_host_fit_functions(moon_host *host);

@@ -8,6 +8,7 @@ local features = require "moonshelf.features"
 local formula = require "moonshelf.formula"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
+local test = require "moonshelf.test"
 
 --- Bounds: of a column's cells as a rule, m.clip("price", { min = 0 }); of a number as a feature, m.clip("price", 0, 50).
 ---@overload fun(x: moonshelf.Number, low: number, high: number): moonshelf.Feature
@@ -89,6 +90,8 @@ local m = {
   source = require "moonshelf.source",
   policy = require "moonshelf.policy",
   gate = require "moonshelf.gate",
+
+  test = test.test,
 
   --- Tensors: m.tensor { { 1, 2 }, { 3, 4 } }, m.tensor.zeros { 2, 3 }, ...
   tensor = native.tensor,

@@ -94,6 +94,12 @@ local function train(where, what, value)
   return o
 end
 
+--- state = { ttl = "90d" }: a user that was not seen for so long is a new one.
+local function state_options(where, what, value)
+  local o = words.options(where, what, value, { ttl = { words.duration } })
+  return { ttl_us = o.ttl, where = where }
+end
+
 local RECIPE = {
   events = { a("a table", 'm.csv "events.csv" { ... }'), required = true },
   items = { a("a table", 'm.csv "items.csv" { ... }') },
@@ -101,6 +107,7 @@ local RECIPE = {
   label = { a("a label", 'm.label { positive = "purchase", of = "view", within = "24h" }'), required = true },
   features = { many("a feature", 'm.id "user"'), required = true },
   model = { a("a model", "m.nn.sequential { ... }"), required = true },
+  state = { state_options },
   train = { train },
   evaluate = { metrics, default = words.array { "accuracy", "auc", "logloss", "recall@20", "ndcg@20", "coverage" } },
 }
@@ -360,6 +367,7 @@ local function compile(where, name, given)
     item_columns = #made > 0 and plain_list(made, functions) or nil,
     label = plain(o.label, functions),
     features = plain_features(o.features),
+    state = o.state,
     model = plain(o.model, functions),
     train = plain_train(training, functions),
     evaluate = o.evaluate,

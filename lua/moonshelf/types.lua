@@ -46,8 +46,52 @@
 ---@field label moonshelf.Label
 ---@field features moonshelf.Feature[]
 ---@field model moonshelf.Model
+---@field state? { ttl: string? }  ttl = "90d": a user that was not seen for so long is a new one
 ---@field train? moonshelf.TrainOptions
 ---@field evaluate? string[]
+
+---@class moonshelf.TestOptions
+---@field recipe? moonshelf.Result
+---@field items? moonshelf.Row[]
+---@field run fun(t: moonshelf.T)
+
+--- What m.test gives: run() runs it at once.
+---@class moonshelf.Test
+---@field name string
+---@field run fun()
+
+---@alias moonshelf.Row table<string, string|number|boolean>
+---@alias moonshelf.Event { user: string, item: string, event: string?, time: string }
+
+--- What a test can do.
+---@class moonshelf.T
+local T = {}
+---@param event moonshelf.Event|moonshelf.Event[]  as the rules leave it
+function T:event(event) end
+---@param rows moonshelf.Row|moonshelf.Row[]  through the rules
+---@return integer  how many they left
+function T:log(rows) end
+---@param question { item: string, user: string?, at: string?, [string]: number }
+---@return table<string, number|string|string[]|integer[]|nil>
+function T:features(question) end
+---@param got any
+---@param expected any
+---@param what? string
+function T:equal(got, expected, what) end
+---@param got number?
+---@param expected number
+---@param tolerance? number
+---@param what? string
+function T:near(got, expected, tolerance, what) end
+---@generic V
+---@param value V
+---@param what? string
+---@return V
+function T:ok(value, what) end
+---@param fn fun()
+---@param text? string
+---@return string message
+function T:error(fn, text) end
 
 ---@class moonshelf.LabelOptions
 ---@field positive? moonshelf.Text

@@ -46,7 +46,7 @@ class Base(unittest.TestCase):
 
 class Usage(Base):
     def test_every_command_has_help(self):
-        for command in ("check", "train", "evaluate", "page", "serve"):
+        for command in ("check", "test", "train", "evaluate", "page", "serve"):
             text = run(command, "--help").stdout
             self.assertIn(f"moonshelf {command}", text)
             self.assertIn("Exit codes", text)

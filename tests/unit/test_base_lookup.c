@@ -149,6 +149,10 @@ static void map_agrees_with_an_array(void **state) {
       there[k] = true;
       values[k] = moon_rng_u64(&rng);
       OK(moon_map_put(&map, key, values[k]));
+    } else if (moon_rng_below(&rng, 4) == 0) {
+      n -= there[k];
+      there[k] = false;
+      moon_map_remove(&map, key);
     } else {
       assert_int_equal(moon_map_get(&map, key, &value), there[k]);
       if (there[k]) assert_true(value == values[k]);
@@ -156,6 +160,7 @@ static void map_agrees_with_an_array(void **state) {
     assert_int_equal(map.n, n);
   }
   moon_map_free(&map);
+  moon_map_remove(&map, 1); /* of nothing */
 }
 
 static void map_refuses_the_reserved_key(void **state) {

@@ -63,6 +63,14 @@ static void a_log_says_what_is_odd_about_it(void **state) {
   r = report_of("user,item,time,n\na,i1,10,\nb,i1,10,2\na,i1,10,\na,i1,10,\na,i1,11,\nb,i1,10,2\n");
   assert_int_equal(r.duplicates, 3); /* a null is the same as a null; the one at 11 is not */
   assert_int_equal(r.out_of_order, 1);
+  for (int crowd = 2; crowd < 60; crowd += 7) { /* few at one moment, and many: of each number three, but of the last */
+    moon_buf text = {0};
+    moon_buf_puts(&text, "user,item,time,n\nz,i1,9,0\n");
+    for (int i = 0; i < crowd; i++) moon_buf_printf(&text, "a,i1,10,%d\n", i / 3);
+    r = report_of(text.data);
+    assert_int_equal(r.duplicates, crowd - (crowd + 2) / 3);
+    moon_buf_free(&text);
+  }
   r = report_of("user,item,time,n\na,i1,-5,\na,i1,-1,\na,i1,1700000000,\na,i1,1700000001,\na,i1,4102444800,\na,i1,4102444801,\n");
   assert_int_equal(r.before_1970, 2);
   assert_int_equal(r.after_gap, 2); /* the way from -1 into our days is none */
