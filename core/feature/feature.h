@@ -228,7 +228,8 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
  * state of one moment. The writer needs no lock: the verbs that change something take it.
  *
  * Memory. A user: some 60 bytes and the id, and 16 for each (item, kind) touched; an item: 24. Each counter adds 4 bytes an
- * entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a decayed count. A
+ * entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a decayed count, 28
+ * for a mean. Items that go together: 8 an item, and 16 to 32 for each pair (12 in a table between three eighths and three quarters full). A
  * pair of a group is an entity of some 40 bytes. Arrays that grow have up to twice that. */
 typedef struct moon_state moon_state;
 /* Empty. The plan's event kinds are known to it from the start; nothing of the plan is borrowed. */
