@@ -146,10 +146,10 @@ void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, d
 
 void moon_counter_clear(const moon_counter *counter, uint32_t row) {
   *total_of(counter, row) = 0;
-  if (counter->measure == MOON_MEASURE_LAST) *last_of(counter, row) = 0;
-  if (counter->measure == MOON_MEASURE_DECAY) *trend_of(counter, row) = (moon_trend){0};
-  if (counter->measure == MOON_MEASURE_MEAN) *mean_of(counter, row) = (moon_mean){0};
-  if (!counter->window_count) return;
+  if (!counter->window_count) {
+    memset(moon_side_at(counter->side, row, counter->times), 0, counter->total - counter->times);
+    return;
+  }
   times_of(counter, row)->n = 0;
   memset(since_of(counter, row), 0, counter->window_count * sizeof(uint32_t));
 }

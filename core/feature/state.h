@@ -99,12 +99,12 @@ void moon_counter_place(moon_counter *counter, moon_side *side);
 /* Room for one more event of the row; then adding it cannot fail. */
 moon_status moon_counter_room(const moon_counter *counter, moon_pool *pool, uint32_t row);
 void moon_counter_add(const moon_counter *counter, uint32_t row, int64_t time, double value); /* value: of a mean */
+void moon_counter_clear(const moon_counter *counter, uint32_t row); /* as if there had been no event; room stays */
+void moon_counter_drop(const moon_counter *counter, moon_pool *pool, uint32_t row); /* room goes, too */
 /* Whether an event on the item is anything to the counter. */
 static inline bool moon_counter_wants(const moon_counter *counter, uint32_t item) {
   return counter->measure != MOON_MEASURE_MEAN || (item < counter->items && !isnan(counter->value[item]));
 }
-void moon_counter_clear(const moon_counter *counter, uint32_t row); /* as if there had been no event; room stays */
-void moon_counter_drop(const moon_counter *counter, moon_pool *pool, uint32_t row); /* room goes, too */
 /* The number of a window; window_count for 0, all time. */
 size_t moon_counter_window(const moon_counter *counter, int64_t window);
 /* Events with now - window < time <= now. Where `now` is before the row's newest event, those that the widest window ending at

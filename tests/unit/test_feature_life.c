@@ -18,9 +18,10 @@ static const char life_plan[] =
     "{'op':'recency','name':'g','entity':'user','kinds':['purchase'],'never_us':4000000},"
     "{'op':'recency','name':'h','entity':'user','by':'item','kinds':['view'],'never_us':4000000},"
     "{'op':'count','name':'i','entity':'item','kinds':['view'],'windows_us':[1000,0]},"
-    "{'op':'history','name':'j','last':5,'kinds':[]}]";
+    "{'op':'history','name':'j','last':5,'kinds':[]},"
+    "{'op':'mean','name':'k','entity':'user','kinds':['view'],'column':'price','half_life_us':300}]";
 
-enum { MOST_USERS = 6000, SLOTS = 13, BAG = 5 };
+enum { MOST_USERS = 6000, SLOTS = 14, BAG = 5 };
 
 typedef struct world {
   moon_catalogue *catalogue;
