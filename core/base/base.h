@@ -157,6 +157,8 @@ typedef struct moon_map {
 } moon_map;
 moon_status moon_map_put(moon_map *map, uint64_t key, uint64_t value);
 bool moon_map_get(const moon_map *map, uint64_t key, uint64_t *value);
+/* Asks for the memory that finding the key will need. */
+void moon_map_fetch(const moon_map *map, uint64_t key);
 void moon_map_remove(moon_map *map, uint64_t key); /* where it is there */
 void moon_map_free(moon_map *map);
 

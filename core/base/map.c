@@ -54,6 +54,13 @@ bool moon_map_get(const moon_map *map, uint64_t key, uint64_t *value) {
   return true;
 }
 
+void moon_map_fetch(const moon_map *map, uint64_t key) {
+  if (!map->cap) return;
+  size_t at = moon_mix64(key) & (map->cap - 1);
+  __builtin_prefetch(map->keys + at);
+  __builtin_prefetch(map->values + at);
+}
+
 /* Closes the gap: whoever came past it while looking for a place moves up. */
 void moon_map_remove(moon_map *map, uint64_t key) {
   size_t mask = map->cap - 1, gap;

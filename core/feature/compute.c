@@ -151,32 +151,41 @@ static void fetch(const reader *r, uint32_t row, int depth) {
   if (r->below) moon_counter_fetch(r->below, row, depth);
 }
 
-/* One stage of reading a candidate: which row it is, where its times are, what they say. A row's number waits in the slot that its
- * answer will take. */
-static void read_item(const reader *r, int stage, uint32_t item, char *cell) {
+/* One stage of reading a candidate: where its pair is looked up, which row it is, where its times are, what they say. A row's number
+ * waits in the slot that its answer will take. */
+static void read_item(const reader *r, const moon_group *group, int stage, uint32_t item, char *cell) {
   const job *j = r->j;
   uint32_t row;
   if (stage == 0) {
-    row = moon_state_row(j->state, r->above, j->user, item);
+    if (group) moon_group_fetch(group, j->user, item);
+    return;
+  }
+  if (stage == 1) {
+    row = group ? moon_group_guess(group, j->user, item) : item;
     memcpy(cell, &row, sizeof row);
     fetch(r, row, 0);
     return;
   }
   memcpy(&row, cell, sizeof row);
-  if (stage == 1)
-    fetch(r, row, 1);
-  else
+  if (stage == 3) {
     read_state(r, row, cell);
+    return;
+  }
+  if (group) row = moon_group_check(group, row, j->user, item);
+  memcpy(cell, &row, sizeof row);
+  fetch(r, row, 1);
 }
 
 /* The rows lie far apart in memory: while one candidate is read, what the eighth next needs last is on its way, and so on. */
 static void read_items(const reader *r, moon_cells out) {
-  enum { AHEAD = 8, STAGES = 3 };
+  enum { AHEAD = 8, STAGES = 4 };
   const job *j = r->j;
-  for (size_t i = 0; i < j->n + (STAGES - 1) * AHEAD; i++) {
-    for (int stage = 0; stage < STAGES; stage++) {
-      size_t at = i - (size_t)stage * AHEAD; /* below zero it wraps around, and is not < n */
-      if (at < j->n) read_item(r, stage, j->items[at], out.at + at * out.stride);
+  const moon_group *group = r->above->group != SIZE_MAX ? &j->state->groups[r->above->group] : NULL;
+  int first = group ? 0 : 1;
+  for (size_t i = 0; i < j->n + (size_t)(STAGES - 1 - first) * AHEAD; i++) {
+    for (int stage = first; stage < STAGES; stage++) {
+      size_t at = i - (size_t)(stage - first) * AHEAD; /* below zero it wraps around, and is not < n */
+      if (at < j->n) read_item(r, group, stage, j->items[at], out.at + at * out.stride);
     }
   }
 }

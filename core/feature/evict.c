@@ -58,6 +58,7 @@ static size_t array_bytes(const moon_state *state) {
   bytes += state->user_side.cap * state->user_side.stride + state->item_side.cap * state->item_side.stride;
   for (size_t g = 0; g < state->group_count; g++) bytes += group_bytes(&state->groups[g]);
   for (size_t i = 0; i < state->together_count; i++) bytes += state->together[i].slots * sizeof(moon_pair);
+  for (size_t i = 0; i < state->counter_count; i++) bytes += state->counters[i].items * sizeof(double);
   return bytes;
 }
 
@@ -80,6 +81,7 @@ static size_t reserve_of(const moon_state *state) {
              next_growth(group->n, group->side.cap, room, group->side.stride);
     if ((group->rows.n + 1) * 3 > group->rows.cap * 2) bytes += group->rows.cap * 32;
   }
+  for (size_t i = 0; i < state->together_count; i++) bytes += moon_together_growth(&state->together[i]);
   return bytes;
 }
 

@@ -235,7 +235,8 @@ moon_status moon_vocab_parse(const json_t *array, moon_vocab **out);
  *
  * Memory. A user: 24 bytes, some 30 for finding it, the id in a block of 16, 32, ..; and 16 for each (item, kind) touched; an item: 24. Each
  * counter adds 4 bytes an entity, or with windows 20, 4 for each window, and 8 for each event in the widest; 12 for a last time, 20 for a
- * decayed count. A pair of a group is an entity of some 50 bytes. Arrays that grow have up to twice that. Measured (tests/bench/bench_state.c):
+ * decayed count, 28 for a mean. Items that go together: 8 an item, and 16 to 32 for each pair (12 in a table between three eighths and three
+ * quarters full). A pair of a group is an entity of some 50 bytes. Arrays that grow have up to twice that. Measured (tests/bench/bench_state.c):
  * a million users with 20 features of their own (9 counts in windows, 2 rates, 3 decayed counts, 3 last times, 3 histories) and 10 events
  * each take 617 MiB, 647 bytes a user; their snapshot 330 MiB. */
 typedef struct moon_state moon_state;

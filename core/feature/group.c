@@ -49,12 +49,6 @@ static uint32_t find(const moon_group *group, uint64_t key) {
   return moon_map_get(&group->rows, key, &row) && row < group->n && group->keys[row] == key ? (uint32_t)row : MOON_NONE;
 }
 
-uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item) {
-  uint64_t key;
-  uint32_t row = key_of(group, user, item, &key) ? find(group, key) : MOON_NONE;
-  return row != MOON_NONE && moon_group_is_live(group, row) ? row : MOON_NONE;
-}
-
 /* A row for a new pair: one that was let go, or the next. */
 static moon_status take_row(moon_group *group, uint64_t key, uint32_t *row) {
   bool fresh = group->free == MOON_NONE;
@@ -70,6 +64,25 @@ static moon_status take_row(moon_group *group, uint64_t key, uint32_t *row) {
   group->keys[*row] = key;
   group->life[*row] = life_of(group, key);
   return moon_ok();
+}
+
+void moon_group_fetch(const moon_group *group, uint32_t user, uint32_t item) {
+  uint64_t key;
+  if (key_of(group, user, item, &key)) moon_map_fetch(&group->rows, key);
+}
+
+uint32_t moon_group_guess(const moon_group *group, uint32_t user, uint32_t item) {
+  uint64_t key, row;
+  if (!key_of(group, user, item, &key) || !moon_map_get(&group->rows, key, &row) || row >= group->n) return MOON_NONE;
+  __builtin_prefetch(group->keys + row);
+  __builtin_prefetch(group->life + row);
+  return (uint32_t)row;
+}
+
+uint32_t moon_group_check(const moon_group *group, uint32_t row, uint32_t user, uint32_t item) {
+  uint64_t key;
+  bool same = row != MOON_NONE && key_of(group, user, item, &key) && group->keys[row] == key;
+  return same && moon_group_is_live(group, row) ? row : MOON_NONE;
 }
 
 moon_status moon_group_room_of(moon_group *group, uint64_t key) {

@@ -137,8 +137,11 @@ typedef struct moon_group {
 } moon_group;
 moon_status moon_group_init(moon_group *group, const moon_group_spec *spec, const moon_side *users);
 void moon_group_free(moon_group *group);
-/* The row of the pair; MOON_NONE where nothing happened in the user's present life, or the item has no value. */
-uint32_t moon_group_find(const moon_group *group, uint32_t user, uint32_t item);
+/* The row of the pair; MOON_NONE where nothing happened in the user's present life, or the item has no value. In three steps, between which
+ * memory is on its way: ask; where the map has it, if anywhere; whether it is so. */
+void moon_group_fetch(const moon_group *group, uint32_t user, uint32_t item);
+uint32_t moon_group_guess(const moon_group *group, uint32_t user, uint32_t item);
+uint32_t moon_group_check(const moon_group *group, uint32_t row, uint32_t user, uint32_t item);
 bool moon_group_is_live(const moon_group *group, uint32_t row);
 /* Finds it, or makes room for it: group->at is its row, MOON_NONE for an item without a value. A new row is there after
  * moon_group_keep, which answers whether the row is of an earlier life and has to be cleared. */
@@ -187,6 +190,8 @@ typedef struct moon_together {
 } moon_together;
 /* Room for so many new pairs; then adding them cannot fail. */
 moon_status moon_together_room(moon_together *together, size_t more);
+/* By how much the next event may make it larger, in bytes. */
+size_t moon_together_growth(const moon_together *together);
 /* An event on the item; others: the user's last items of the set as they were before, up to `last`. */
 void moon_together_add(moon_together *together, uint32_t item, const moon_touch *const *others, size_t n);
 /* Of any rows. */
@@ -248,11 +253,6 @@ void moon_state_tidy(moon_state *state, uint32_t keep);
 bool moon_state_make_way(moon_state *state, uint32_t keep, size_t tries);
 static inline moon_history *moon_state_history(const moon_state *state, size_t user) {
   return moon_side_at(&state->user_side, user, 0);
-}
-/* Where a counter keeps what it knows of the user, the item, or the two of them. */
-static inline uint32_t moon_state_row(const moon_state *state, const moon_counter *counter, uint32_t user, uint32_t item) {
-  if (counter->group != SIZE_MAX) return moon_group_find(&state->groups[counter->group], user, item);
-  return counter->of_user ? user : item;
 }
 static inline moon_item_state *moon_state_item(const moon_state *state, size_t item) {
   return moon_side_at(&state->item_side, item, 0);

@@ -39,10 +39,19 @@ static moon_status grow(moon_together *t, size_t slots) {
   return moon_ok();
 }
 
-moon_status moon_together_room(moon_together *t, size_t more) {
+static size_t slots_for(const moon_together *t, size_t more) {
   size_t need = t->n + more < t->most ? t->n + more : t->most, slots = t->slots ? t->slots : LEAST_SLOTS;
   while (need > slots - slots / 4) slots *= 2;
+  return slots;
+}
+
+moon_status moon_together_room(moon_together *t, size_t more) {
+  size_t slots = slots_for(t, more);
   return slots > t->slots ? grow(t, slots) : moon_ok();
+}
+
+size_t moon_together_growth(const moon_together *t) {
+  return (slots_for(t, t->last) - t->slots) * sizeof *t->pairs;
 }
 
 /* ---- the rarest go -------------------------------------------------------------------------------------------------------- */

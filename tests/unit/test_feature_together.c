@@ -213,6 +213,38 @@ static void pairs_are_found_again_in_a_table_that_grows_and_thins_out(void **not
   moon_free(side.rows);
 }
 
+static void who_is_forgotten_goes_with_nothing_and_begins_anew(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[" VIEWS "]");
+  w->state->ttl = 1000;
+  const uint32_t item = 1;
+  float score;
+  moon_inputs in = {.dense = &score};
+  uint32_t user = state_user(w->state, 0), view = state_kind(w->state, 0);
+  for (uint32_t i = 0; i < 3; i++) OK(moon_state_apply(w->state, user, i, view, i));
+  moon_features_compute(w->features, w->state, user, NULL, &item, 1, 1002, &in);
+  NEAR(score, 2, 1e-6); /* 0 and 2 came with it once, each seen once */
+  moon_features_compute(w->features, w->state, user, NULL, &item, 1, 1003, &in);
+  assert_true(score == 0);
+  OK(moon_state_apply(w->state, user, 3, view, 2000));
+  assert_int_equal(moon_together_seen(&w->state->together[0], 3), 1);
+  assert_int_equal(w->state->together[0].n, 3); /* of a past life it is counted with nothing */
+  world_free(w);
+}
+
+static void pairs_count_in_the_memory_of_the_state(void **nothing) {
+  (void)nothing;
+  world *w = world_new("[" ANY "]");
+  uint32_t user = state_user(w->state, 0), view = state_kind(w->state, 0);
+  size_t before = moon_state_memory_now(w->state).bytes;
+  for (uint32_t i = 0; i < 300; i++) OK(moon_state_apply(w->state, user, i, view, i));
+  assert_true(moon_state_memory_now(w->state).bytes >= before + w->state->together[0].slots * sizeof(moon_pair));
+  assert_true(w->state->together[0].n == 300 * 5 - 15 && moon_together_growth(&w->state->together[0]) == 0);
+  w->state->together[0].n = w->state->together[0].slots * 3 / 4;
+  assert_true(moon_together_growth(&w->state->together[0]) == w->state->together[0].slots * sizeof(moon_pair));
+  world_free(w);
+}
+
 /* ---- snapshots ------------------------------------------------------------------------------------------------------------- */
 
 static void fill(world *w, uint64_t seed, int events) {
@@ -436,6 +468,8 @@ int main(void) {
       cmocka_unit_test(stranger_goes_with_nothing),
       cmocka_unit_test(the_rarest_pairs_go_where_there_are_too_many),
       cmocka_unit_test(pairs_are_found_again_in_a_table_that_grows_and_thins_out),
+      cmocka_unit_test(who_is_forgotten_goes_with_nothing_and_begins_anew),
+      cmocka_unit_test(pairs_count_in_the_memory_of_the_state),
       cmocka_unit_test(snapshot_returns_with_pairs),
       cmocka_unit_test(forged_snapshot_never_breaks_the_store),
       cmocka_unit_test(snapshot_that_contradicts_itself_is_refused),
