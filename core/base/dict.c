@@ -167,7 +167,7 @@ static moon_status add_tagged(moon_dict *dict, const char *text, size_t length, 
     MOON_TRY(grow_slots(dict));
     at = probe(dict, text, length, tag);
   }
-  entry *e;
+  entry *e = NULL;
   MOON_TRY(fresh_entry(dict, &e));
   MOON_TRY(entry_fill(dict, e, text, length));
   *code = (uint32_t)dict->n++;

@@ -30,7 +30,6 @@ return m.recipe "shop" {
     m.category "category" { dim = 4 },
     m.category "brand" { dim = 4 },
     m.log "price",
-    m.relative("price", "category"),
     m.count("item", "view", { "1h", "1d", "7d" }),
     m.rate("item", "purchase", "view", { over = "7d", prior = { 1, 20 } }),
     m.rate("item", "purchase", "view", { over = "all", prior = { 1, 20 } }),
@@ -39,7 +38,6 @@ return m.recipe "shop" {
     m.count("user", "cart", { "1h", "1d" }),
     m.rate("user", "cart", "view", { over = "all", prior = { 1, 10 } }),
     m.rate("user", "purchase", "view", { over = "all", prior = { 1, 20 } }),
-    m.cooccurrence("view", { last = 10 }),
     m.history("item", { last = 20, of = { "view", "cart", "purchase" } }),
   },
 

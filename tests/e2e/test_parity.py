@@ -39,7 +39,10 @@ class Parity(unittest.TestCase):
 
     def test_no_bit_differs_on_the_shop(self):
         subprocess.run([os.environ["MOON_SHOP"], "--out", self.top, "--size", "40000"], check=True, capture_output=True)
-        self.check_whole(parity(os.path.join(SOURCE, "examples/shop/recipe.lua"), self.top), 15)
+        self.check_whole(parity(os.path.join(SOURCE, "examples/shop/recipe.lua"), self.top), 13)
+        every = parity(os.path.join(SOURCE, "examples/features/recipe.lua"), self.top, "--cuts", "1")  # every word that there is
+        self.check_whole(every, every["parity"]["features"])
+        self.assertGreater(every["parity"]["features"], 30)
 
     @unittest.skipUnless(os.path.exists(os.path.join(DATA, "ml-100k")), "needs ml-100k (MOONSHELF_DATA)")
     def test_no_bit_differs_on_movielens(self):
