@@ -81,7 +81,8 @@ class Postgres(unittest.TestCase):
 
     def test_types_are_the_servers(self):
         columns = 'user = "id", item = "sold", time = "at", price = "price", day = "day", big = "big", event = "sold"'
-        self.check(self.postgres('query = "select * from odd where id = 7"', columns), ok=0)
+        kinds = "select odd.*, k from odd, (values ('view'), ('purchase')) as kinds(k) where id = 7"
+        self.check(self.postgres(f'query = "{kinds}"', columns.replace('event = "sold"', 'event = "k"')), ok=0)
         self.assertIn("postgres:1: column big: 'NaN' is not a number",
                       self.check(self.postgres('query = "select * from odd where id = 8"', columns.replace('"at"', '"day"'))))
         columns = columns.replace('"big"', '"id"')
@@ -100,7 +101,7 @@ class Postgres(unittest.TestCase):
         self.assertIn(".pgpass", message)
         self.assertNotIn("secret", message)
         self.place = "host=/nowhere dbname=x"
-        self.assertIn("pg.lua:3: postgres: connection to server", self.check(self.postgres('table = "events"')))
+        self.assertIn("pg.lua:3: error: postgres: connection to server", self.check(self.postgres('table = "events"')))
 
 
 if __name__ == "__main__":
