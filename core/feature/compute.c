@@ -107,14 +107,16 @@ typedef struct reader {
   size_t above_window[MOON_MOST_WINDOWS], below_window[MOON_MOST_WINDOWS];
 } reader;
 
-static reader reader_of(const job *j, const moon_feature *f) {
-  reader r = {.j = j, .feature = f, .above = &j->state->counters[f->counter]};
-  if (f->op == MOON_FEATURE_RATE) r.below = &j->state->counters[f->counter2];
+/* Field by field: this runs for every feature of every example, and most windows are not there. */
+static void reader_init(reader *r, const job *j, const moon_feature *f) {
+  r->j = j;
+  r->feature = f;
+  r->above = &j->state->counters[f->counter];
+  r->below = f->op == MOON_FEATURE_RATE ? &j->state->counters[f->counter2] : NULL;
   for (size_t w = 0; w < f->window_count; w++) {
-    r.above_window[w] = moon_counter_window(r.above, f->windows[w]);
-    if (r.below) r.below_window[w] = moon_counter_window(r.below, f->windows[w]);
+    r->above_window[w] = moon_counter_window(r->above, f->windows[w]);
+    if (r->below) r->below_window[w] = moon_counter_window(r->below, f->windows[w]);
   }
-  return r;
 }
 
 static double seconds_since(int64_t time, int64_t now) {
@@ -176,12 +178,23 @@ static void read_item(const reader *r, const moon_group *group, int stage, uint3
   fetch(r, row, 1);
 }
 
+/* Nothing to look ahead to. */
+static void read_one(const reader *r, const moon_group *group, char *cell) {
+  const job *j = r->j;
+  uint32_t item = j->items[0];
+  read_state(r, group ? moon_group_check(group, moon_group_guess(group, j->user, item), j->user, item) : item, cell);
+}
+
 /* The rows lie far apart in memory: while one candidate is read, what the eighth next needs last is on its way, and so on. */
 static void read_items(const reader *r, moon_cells out) {
   enum { AHEAD = 8, STAGES = 4 };
   const job *j = r->j;
   const moon_group *group = r->above->group != SIZE_MAX ? &j->state->groups[r->above->group] : NULL;
   int first = group ? 0 : 1;
+  if (j->n == 1) {
+    read_one(r, group, out.at);
+    return;
+  }
   for (size_t i = 0; i < j->n + (size_t)(STAGES - 1 - first) * AHEAD; i++) {
     for (int stage = first; stage < STAGES; stage++) {
       size_t at = i - (size_t)(stage - first) * AHEAD; /* below zero it wraps around, and is not < n */
@@ -192,7 +205,8 @@ static void read_items(const reader *r, moon_cells out) {
 
 /* Counts, rates, decayed counts, means, last times. */
 static size_t from_state(const job *j, const moon_feature *feature, moon_cells out) {
-  const reader r = reader_of(j, feature);
+  reader r;
+  reader_init(&r, j, feature);
   if (!feature->of_user || r.above->group != SIZE_MAX) {
     read_items(&r, out);
     return j->n;

@@ -40,10 +40,18 @@ static uint32_t most_frequent(moon_state *state, const moon_history *h, uint32_t
   return best;
 }
 
+/* Item and kind lie side by side, and are compared as one: this is where an event spends most of its time. */
+static inline uint64_t what_of(const moon_touch *touch) {
+  uint64_t what;
+  memcpy(&what, &touch->item, sizeof what);
+  return what;
+}
+
 void moon_history_add(moon_state *state, uint32_t user, moon_touch touch) {
   moon_history *h = moon_state_history(state, user);
   uint32_t at = h->n;
-  while (at && (h->at[at - 1].item != touch.item || h->at[at - 1].kind != touch.kind)) at--;
+  const uint64_t what = what_of(&touch);
+  while (at && what_of(&h->at[at - 1]) != what) at--;
   if (at) {
     if (h->at[at - 1].time > touch.time) return;
     take_out(h, at - 1);
