@@ -1,12 +1,12 @@
 /* describe.c - what a feature plan takes: the type of each feature, the counters that they share, memory, and time.
  *
- * Bytes are those of feature.h ("Memory"). Times are of a small table, measured by tests/bench/bench_features.c on one core of an AMD
+ * Bytes are those that an empty store lays out for the plan, and what finds a row. Times are of a small table, measured by tests/bench/bench_features.c on one core of an AMD
  * EPYC (AVX2) with 20,000 items and a million events: they are there to compare features with each other and to see a request of
  * milliseconds coming, and are off by a factor of two on other machines and other traffic. */
 #include <stdio.h>
 #include <string.h>
 
-#include "feature/feature.h"
+#include "feature/state.h"
 
 /* Nanoseconds a candidate. What is kept of a user, or of the moment, is looked up once a request and copied. */
 #define NS_SLOT 4.0 /* a number or an id that is the item's, the user's or the hour's */
@@ -215,35 +215,49 @@ static json_t *counter_json(const moon_feature_plan *plan, size_t counter) {
                    (json_int_t)counter_bytes(plan, counter), "event_bytes", (json_int_t)(spec->max_window ? 8 : 0));
 }
 
-static json_t *cost_json(const moon_feature_plan *plan) {
-  size_t user = 60, item = 24, pairs = 0, event = 0, together = 0,
-         row = 4 * (plan->dense_slots + plan->id_slots + plan->bag_slots * plan->bag_length);
+/* What finds a user: an id's place, and a slot that is between a third and two thirds full; a pair likewise, with its key and life. */
+enum { USER_FOUND = sizeof(moon_user_id) + 16, PAIR_FOUND = 8 + 4 + 32 };
+
+typedef struct row_bytes {
+  size_t user, item, pairs;
+} row_bytes;
+
+static moon_status measure_rows(const moon_feature_plan *plan, row_bytes *out) {
+  moon_state *state;
+  MOON_TRY(moon_state_new(plan, &state));
+  *out = (row_bytes){.user = state->user_side.stride + USER_FOUND, .item = state->item_side.stride};
+  for (size_t g = 0; g < state->group_count; g++) out->pairs += state->groups[g].side.stride + PAIR_FOUND;
+  moon_state_free(state);
+  return moon_ok();
+}
+
+static json_t *cost_json(const moon_feature_plan *plan, const row_bytes *rows) {
+  size_t event = 0, together = 0, row = 4 * (plan->dense_slots + plan->id_slots + plan->bag_slots * plan->bag_length);
   double ns = 0;
-  bool rows = false;
+  bool of_items = false;
   for (size_t i = 0; i < plan->counter_count; i++) {
-    const moon_counter_spec *spec = &plan->counters[i];
-    size_t *of = spec->group != SIZE_MAX ? &pairs : spec->of_user ? &user : &item;
-    *of += counter_bytes(plan, i);
-    rows |= of == &item;
-    if (spec->max_window) event += 8;
+    of_items |= plan->counters[i].group == SIZE_MAX && !plan->counters[i].of_user;
+    if (plan->counters[i].max_window) event += 8;
   }
   for (size_t i = 0; i < plan->feature_count; i++) ns += feature_ns(plan, &plan->features[i]);
-  pairs += 40 * plan->group_count;
   for (size_t i = 0; i < plan->together_count; i++) together += 32 * plan->together[i].most;
-  if (rows) ns += NS_ROW;
+  if (of_items) ns += NS_ROW;
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I}", "together_bytes", (json_int_t)together, "row_bytes",
-                   (json_int_t)row, "user_bytes", (json_int_t)user, "item_bytes", (json_int_t)item, "pair_bytes",
-                   (json_int_t)pairs, "event_bytes", (json_int_t)event, "candidate_ns", ns, "numbers",
+                   (json_int_t)row, "user_bytes", (json_int_t)rows->user, "item_bytes", (json_int_t)rows->item, "pair_bytes",
+                   (json_int_t)rows->pairs, "event_bytes", (json_int_t)event, "candidate_ns", ns, "numbers",
                    (json_int_t)plan->dense_slots, "ids", (json_int_t)plan->id_slots, "bags", (json_int_t)plan->bag_slots);
 }
 
 moon_status moon_feature_plan_describe(const moon_feature_plan *plan, json_t **out) {
+  row_bytes rows;
+  *out = NULL;
+  MOON_TRY(measure_rows(plan, &rows));
   json_t *features = json_array(), *counters = json_array();
   bool failed = !features || !counters;
   for (size_t i = 0; i < plan->feature_count; i++)
     failed |= json_array_append_new(features, feature_json(plan, &plan->features[i])) != 0;
   for (size_t i = 0; i < plan->counter_count; i++) failed |= json_array_append_new(counters, counter_json(plan, i)) != 0;
-  *out = json_pack("{s:o, s:o, s:o}", "features", features, "counters", counters, "cost", cost_json(plan));
+  *out = json_pack("{s:o, s:o, s:o}", "features", features, "counters", counters, "cost", cost_json(plan, &rows));
   if (*out && !failed) return moon_ok();
   json_decref(*out);
   *out = NULL;

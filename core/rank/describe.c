@@ -206,6 +206,11 @@ static void add_label(tree *t, const json_t *label) {
   moon_tree_add(t->root, &text, text_of(label, "where"), &t->failed);
 }
 
+static void add_state(tree *t, const json_t *state) {
+  double ttl = json_number_value(json_object_get(state, "ttl_us"));
+  if (ttl > 0) add(t, t->root, text_of(state, "where"), "state: a user is forgotten %.4g days after the last event", ttl / 8.64e10);
+}
+
 static void add_features(tree *t, const json_t *described) {
   const json_t *feature, *counter;
   size_t i;
@@ -289,6 +294,7 @@ static moon_status draw_tree(const json_t *plan, const sketch *s, const json_t *
   add_source(t, "items", json_object_get(sources, "items"));
   add_rules(t, json_object_get(plan, "preprocess"));
   add_label(t, json_object_get(plan, "label"));
+  add_state(t, json_object_get(plan, "state"));
   add_features(t, described);
   MOON_TRY(add_model(t, s));
   add_cost(t, json_object_get(described, "cost"));
