@@ -101,7 +101,7 @@ static moon_status bind(moon_dataset *d, const json_t *plan, const moon_dataset_
   MOON_TRY(moon_feature_plan_set_state(d->plan, json_object_get(plan, "state")));
   d->vocabs_borrowed = options->vocabs != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocabs;
-  else MOON_TRY(moon_learn_texts(d, options->data_dir));
+  else MOON_TRY(moon_learn_texts(d, options));
   return moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features);
 }
 

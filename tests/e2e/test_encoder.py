@@ -198,6 +198,30 @@ class Encoder(unittest.TestCase):
         write(self.top, "recipe.lua", shoplet.RECIPE.replace('m.history("item", { last = 5 }),', f'm.history("item", {{ last = 5 }}), {words}'))
         train(self.top, os.path.join(self.top, "bundle"))
 
+    def test_a_recipe_embeds_by_itself(self):
+        """m.text_embedding and m.embedding_file of what `embed` wrote: the same vectors, so the same metrics; and the bundle serves without either."""
+        _, site = shoplet.make(self.top)
+        conf = checkpoint.config()
+        checkpoint.write(self.folder, conf, checkpoint.draw(conf))
+        run("embed", self.folder, "--input", os.path.join(self.top, "items.csv"), "--out", self.out, "--pooling", "cls", "--normalize", "--max-length", "9")
+        by_file = 'm.embedding_file "item" { file = "titles.safetensors", ids = "titles.ids", dim = 32 },'
+        by_column = 'm.text_embedding "title" { checkpoint = "model", dim = 32, pooling = "cls", normalize = true, max_length = 9 },'
+        told = []
+        for i, words in enumerate((by_file, by_column)):
+            write(self.top, "recipe.lua", shoplet.RECIPE.replace('m.history("item", { last = 5 }),', f'm.history("item", {{ last = 5 }}), {words}'))
+            told.append(json.loads(train(self.top, os.path.join(self.top, f"bundle{i}"), "--json").stdout)["metrics"])
+        self.assertEqual(*told)
+        self.assertIn("32, frozen from model over title", run("check", os.path.join(self.top, "recipe.lua"), "--plan").stdout)
+        self.assertIn("nothing wrong found", run("check", os.path.join(self.top, "recipe.lua"), "--data", self.top).stdout)
+        run("parity", os.path.join(self.top, "recipe.lua"), "--data", self.top)
+        shutil.rmtree(self.folder)
+        run("page", site, "--bundle", os.path.join(self.top, "bundle1"), "--user", "u1")
+        write(self.top, "recipe.lua", shoplet.RECIPE.replace('m.history("item", { last = 5 }),', f'm.history("item", {{ last = 5 }}), {by_column}'))
+        self.assertIn("model/config.json", train(self.top, os.path.join(self.top, "none"), ok=1).stderr)
+        checkpoint.write(self.folder, conf, checkpoint.draw(conf))
+        write(self.top, "recipe.lua", shoplet.RECIPE.replace('m.history("item", { last = 5 }),', by_column.replace("dim = 32", "dim = 31")))
+        self.assertIn("model makes vectors of 32 numbers, but dim is 31", train(self.top, os.path.join(self.top, "none"), ok=1).stderr)
+
     def test_what_is_wrong_is_named(self):
         conf = checkpoint.config()
         weights = checkpoint.draw(conf)
