@@ -93,6 +93,9 @@ typedef struct moon_feature {
   size_t position;    /* POSITION: which of the plan's */
   double serving;     /* POSITION: what it is in serving, and where an event has none */
   char *file, *ids, *tensor; /* FILE: of the vectors, of their ids (one a line); the name in a safetensors file */
+  char *text;         /* FILE: the string column whose texts the checkpoint in the folder `file` makes vectors of; NULL: they are in the file */
+  bool cls, normalize; /* ... by the first token, else the mean; to length 1 */
+  size_t max_length;  /* ... tokens; 0: as many as the checkpoint allows */
   bool freeze;        /* FILE: the vectors stay as they are */
   moon_formula *formula;
   size_t inputs[MOON_FORMULA_INPUTS], input_count; /* FORMULA: which of the plan's features go into it */

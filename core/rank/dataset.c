@@ -100,7 +100,7 @@ static moon_status bind(moon_dataset *d, const json_t *plan, const moon_dataset_
   MOON_TRY(moon_feature_plan_of(plan, d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocabs != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocabs;
-  else MOON_TRY(moon_learn_texts(d, options->data_dir));
+  else MOON_TRY(moon_learn_texts(d, options));
   return moon_features_bind(d->plan, d->catalogue, d->vocabs, &d->features);
 }
 
