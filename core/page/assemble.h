@@ -51,6 +51,10 @@ void moon_visit_unplace(moon_visit *visit, uint32_t item);
 /* A slate of what the sources give and the page may still show, in the order of the sources. */
 moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources, size_t count, moon_slate **out);
 
+/* nearest.c */
+/* Appends to `out`, as far as there is room. */
+moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source, moon_candidates *out);
+
 /* policies.c */
 /* Runs a slot's policies over a slate. A script that fails is skipped, and the page is degraded. */
 moon_status moon_visit_rerank(moon_visit *visit, const moon_site_slot *slot, moon_slate *slate);
