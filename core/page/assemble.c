@@ -29,6 +29,7 @@ moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out) 
 void moon_assembler_free(moon_assembler *assembler) {
   if (!assembler) return;
   moon_charts_free(assembler->charts);
+  moon_hnsw_scratch_free(assembler->near);
   moon_free(assembler->item_mark);
   moon_free(assembler->product_mark);
   moon_free(assembler->scratch);

@@ -14,6 +14,7 @@ struct moon_assembler {
   uint32_t *product_mark; /* [rows] by product number */
   uint32_t stamp;         /* the last one given out */
   float *scratch;         /* [rows] zeros, lent to moon_source_similar */
+  moon_hnsw_scratch *near; /* for the bundle's index, made when it is first asked */
   moon_charts *charts;
   size_t chart_length;
   const moon_state *charts_of; /* whose charts they are, */

@@ -10,32 +10,21 @@
 
 static const float FADE = 0.9f; /* as m.source.similar weighs */
 
-static bool put_unit(const moon_bundle *bundle, uint32_t row, size_t dim, float *to) {
-  size_t has = 0;
-  const float *v = moon_model_item_embedding(bundle->model, bundle->features, row, &has);
-  float scale = v && has == dim ? moon_vector_scale(v, dim) : 0;
-  for (size_t d = 0; scale > 0 && d < dim; d++) to[d] = v[d] * scale;
-  return scale > 0;
-}
-
-static size_t dim_of(const moon_bundle *bundle, size_t rows) {
-  size_t dim = 0;
-  for (uint32_t row = 0; row < rows; row++)
-    if (moon_model_item_embedding(bundle->model, bundle->features, row, &dim)) return dim;
-  return 0;
-}
-
 static moon_status make_vectors(moon_site *site) {
   const moon_bundle *bundle = site->bundle;
   moon_site_nearest *near = &site->nearest;
   near->rows = moon_catalogue_rows(bundle->catalogue);
-  near->dim = dim_of(bundle, near->rows);
-  float *vectors = moon_arena_alloc_aligned(&site->memory, near->rows * near->dim * sizeof *vectors);
+  near->dim = moon_model_item_dim(bundle->model);
+  if (bundle->index && moon_hnsw_dim(bundle->index) != near->dim)
+    return moon_fail(MOON_EFORMAT, "the bundle's index is of %zu numbers an item, its model of %zu", moon_hnsw_dim(bundle->index), near->dim);
+  size_t kept = bundle->index ? 1 : near->rows; /* the graph has its own */
+  float *vectors = moon_arena_alloc_aligned(&site->memory, kept * near->dim * sizeof *vectors);
   near->listed = moon_arena_calloc(&site->memory, moon_bits_words(near->rows) * sizeof *near->listed);
   if (!vectors || !near->listed) return moon_fail(MOON_ENOMEM, "no memory for the embeddings of %zu items", near->rows);
-  memset(vectors, 0, near->rows * near->dim * sizeof *vectors);
-  for (uint32_t row = 0; near->dim && row < near->rows; row++)
-    if (!bundle->catalogue->hidden[row] && put_unit(bundle, row, near->dim, vectors + row * near->dim))
+  memset(vectors, 0, kept * near->dim * sizeof *vectors);
+  for (uint32_t row = 0; row < near->rows; row++)
+    if (!bundle->catalogue->hidden[row] &&
+        moon_model_item_unit(bundle->model, bundle->features, row, near->dim, vectors + (bundle->index ? 0 : row * near->dim)))
       moon_bits_set(near->listed, row);
   near->vectors = vectors;
   return moon_ok();
@@ -61,12 +50,13 @@ moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_sit
 
 /* False where the seeds have no embedding. */
 static bool mean_of(const moon_visit *visit, float *unit, float *mean) {
+  const moon_bundle *bundle = visit->site->bundle;
   size_t dim = visit->site->nearest.dim;
   bool any = false;
   float weight = 1;
   memset(mean, 0, dim * sizeof *mean);
   for (size_t i = 0; i < visit->seed_n; i++, weight *= FADE) {
-    if (!put_unit(visit->site->bundle, visit->seeds[i], dim, unit)) continue;
+    if (!moon_model_item_unit(bundle->model, bundle->features, visit->seeds[i], dim, unit)) continue;
     for (size_t d = 0; d < dim; d++) mean[d] += weight * unit[d];
     any = true;
   }
@@ -81,16 +71,31 @@ static bool is_seed(const moon_visit *visit, uint32_t item) {
   return false;
 }
 
+/* ef is twice what is wanted, and a hundred at least: see the report of `moonshelf index`. */
+static moon_status search(moon_visit *visit, const moon_site_source *source, const float *query, size_t k, uint32_t *item, float *score,
+                          size_t *found) {
+  const moon_site_nearest *near = &visit->site->nearest;
+  const moon_hnsw *index = visit->site->bundle->index;
+  moon_assembler *a = visit->assembler;
+  if (!index) {
+    const moon_vectors vectors = {near->vectors, NULL, near->rows, near->dim};
+    *found = moon_exact_search(&vectors, query, k, source->allowed, item, score);
+    return moon_ok();
+  }
+  if (!a->near) a->near = moon_hnsw_scratch_new();
+  if (!a->near) return moon_fail(MOON_ENOMEM, "no memory to search");
+  return moon_hnsw_search(index, query, k, k > 50 ? 2 * k : 100, source->allowed, near->rows, a->near, item, score, found);
+}
+
 moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source, moon_candidates *out) {
   const moon_site_nearest *near = &visit->site->nearest;
-  const moon_vectors vectors = {near->vectors, NULL, near->rows, near->dim};
-  size_t wanted = source->n + visit->seed_n < near->rows ? source->n + visit->seed_n : near->rows; /* seeds will be left out */
+  size_t found = 0, wanted = source->n + visit->seed_n < near->rows ? source->n + visit->seed_n : near->rows; /* seeds will be left out */
   float *mean = moon_arena_alloc(visit->arena, (2 * near->dim + wanted) * sizeof *mean);
   uint32_t *item = moon_arena_alloc(visit->arena, wanted * sizeof *item);
   if (!mean || !item) return moon_fail(MOON_ENOMEM, "no memory for %zu candidates", wanted);
   float *score = mean + 2 * near->dim;
-  if (!near->dim || !mean_of(visit, mean + near->dim, mean)) return moon_ok();
-  size_t found = moon_exact_search(&vectors, mean, wanted, source->allowed, item, score);
+  if (!mean_of(visit, mean + near->dim, mean)) return moon_ok();
+  MOON_TRY(search(visit, source, mean, wanted, item, score, &found));
   for (size_t i = 0; i < found && out->n < out->cap; i++) {
     if (is_seed(visit, item[i])) continue;
     out->item[out->n] = item[i], out->score[out->n++] = score[i];

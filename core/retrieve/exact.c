@@ -20,41 +20,57 @@ size_t moon_bits_count(const uint64_t *bits, size_t rows) {
   return count;
 }
 
-/* ---- dot products: 32 running sums, or the additions would wait for one another */
+/* ---- dot products: eight rows at a time, or the additions would wait for one another. A row is summed in the same order alone and
+ * among others, so that no filter changes a score. */
 
-typedef float lanes __attribute__((vector_size(64), aligned(4), may_alias));
+enum { LANES = 8 };
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t order __attribute__((vector_size(4 * LANES)));
+#define INLINE static inline __attribute__((always_inline))
 
-/* Sums the halves, and the halves of these. */
-static inline __attribute__((always_inline)) float total(lanes sum) {
-  float x[16];
-  memcpy(x, &sum, sizeof x);
-  for (size_t half = 8; half; half /= 2)
-    for (size_t i = 0; i < half; i++) x[i] += x[i + half];
-  return x[0];
+/* Neighbours of a and of b are added, into a. */
+INLINE void fold(lanes *a, const lanes *b, const order *even, const order *odd) {
+  *a = __builtin_shuffle(*a, *b, *even) + __builtin_shuffle(*a, *b, *odd);
 }
 
-static inline __attribute__((always_inline)) float dot(const float *a, const float *b, size_t dim) {
-  lanes low = {0}, high = {0};
-  float rest = 0;
+/* The sum of each of eight vectors, into the first. */
+INLINE void totals(lanes *s) {
+  const order even1 = {0, 8, 2, 10, 4, 12, 6, 14}, odd1 = {1, 9, 3, 11, 5, 13, 7, 15};
+  const order even2 = {0, 1, 8, 9, 4, 5, 12, 13}, odd2 = {2, 3, 10, 11, 6, 7, 14, 15};
+  const order even4 = {0, 1, 2, 3, 8, 9, 10, 11}, odd4 = {4, 5, 6, 7, 12, 13, 14, 15};
+#pragma GCC unroll 4
+  for (int i = 0; i < LANES; i += 2) fold(&s[i], &s[i + 1], &even1, &odd1);
+  fold(&s[0], &s[2], &even2, &odd2), fold(&s[4], &s[6], &even2, &odd2);
+  fold(&s[0], &s[4], &even4, &odd4);
+}
+
+/* Scores of `n` rows, 1 or 8; n is constant in each inlined copy. */
+INLINE void score_part(const float *rows, size_t n, size_t dim, const float *query, float *scores) {
+  lanes sum[LANES];
   size_t i = 0;
-  for (; i + 32 <= dim; i += 32) {
-    low += *(const lanes *)(a + i) * *(const lanes *)(b + i);
-    high += *(const lanes *)(a + i + 16) * *(const lanes *)(b + i + 16);
+#pragma GCC unroll 8
+  for (size_t r = 0; r < LANES; r++) sum[r] = (lanes){0};
+  for (; i + LANES <= dim; i += LANES) {
+    lanes q = *(const lanes *)(query + i);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n; r++) sum[r] += *(const lanes *)(rows + r * dim + i) * q;
   }
-  if (i + 16 <= dim) low += *(const lanes *)(a + i) * *(const lanes *)(b + i), i += 16;
-  for (; i < dim; i++) rest += a[i] * b[i];
-  return total(low + high) + rest;
+  totals(sum);
+  for (size_t r = 0; r < n; r++) scores[r] = sum[0][r];
+  for (; i < dim; i++)
+    for (size_t r = 0; r < n; r++) scores[r] += rows[r * dim + i] * query[i];
 }
 
-MOON_CLONES float moon_dot(const float *a, const float *b, size_t dim) { return dot(a, b, dim); }
+MOON_CLONES float moon_dot(const float *a, const float *b, size_t dim) {
+  float score;
+  score_part(a, 1, dim, b, &score);
+  return score;
+}
 
-/* Scores of rows [from, from + n) of all. */
 MOON_CLONES static void score_rows(const float *rows, size_t n, size_t dim, const float *query, float *scores) {
-  for (size_t r = 0; r < n; r++, rows += dim) {
-    __builtin_prefetch(rows + 1024); /* what the processor foresees ends with each page */
-    __builtin_prefetch(rows + 1024 + 16);
-    scores[r] = dot(rows, query, dim);
-  }
+  size_t r = 0;
+  for (; r + LANES <= n; r += LANES) score_part(rows + r * dim, LANES, dim, query, scores + r);
+  for (; r < n; r++) score_part(rows + r * dim, 1, dim, query, scores + r);
 }
 
 float moon_vector_scale(const float *v, size_t dim) {
