@@ -29,6 +29,7 @@ moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out) 
 void moon_assembler_free(moon_assembler *assembler) {
   if (!assembler) return;
   moon_charts_free(assembler->charts);
+  moon_hnsw_scratch_free(assembler->near);
   moon_free(assembler->item_mark);
   moon_free(assembler->product_mark);
   moon_free(assembler->scratch);
@@ -72,20 +73,60 @@ static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, con
   return true;
 }
 
-/* Sources to slate to model to policies; the best that may be shown are added to `shown` until it is full. */
+/* What the sources of a slate may and are to have of the places that are left, by kind. */
+typedef struct quotas {
+  size_t least[MOON_SOURCE_KINDS], most[MOON_SOURCE_KINDS], had[MOON_SOURCE_KINDS];
+} quotas;
+
+static quotas quotas_of(const moon_site_source *sources, size_t count, const moon_slate *slate) {
+  quotas q = {0};
+  size_t has[MOON_SOURCE_KINDS] = {0};
+  for (size_t i = 0; i < slate->n; i++) has[slate->source[i]]++;
+  for (size_t i = 0; i < count; i++) {
+    moon_source_kind kind = sources[i].kind;
+    q.most[kind] = sources[i].at_most;
+    q.least[kind] = sources[i].at_least < has[kind] ? sources[i].at_least : has[kind];
+  }
+  return q;
+}
+
+static size_t owed(const quotas *q) {
+  size_t places = 0;
+  for (int kind = 0; kind < MOON_SOURCE_KINDS; kind++) places += q->least[kind] > q->had[kind] ? q->least[kind] - q->had[kind] : 0;
+  return places;
+}
+
+/* The best that may be shown are added to `shown` until it is full. Places that are owed to other sources are kept for them; where
+ * those turn out to have nothing to show, as variants of what is there already, a second round gives their places away. */
+static void cut(moon_visit *visit, const moon_site_slot *slot, quotas q, const moon_slate *slate, moon_slate *shown) {
+  bool more = shown->n > 0, waits = true;
+  for (int round = 0; round < 2 && waits; round++) {
+    waits = false;
+    for (size_t i = 0; i < slate->n && shown->n < shown->cap; i++) {
+      uint32_t item = slate->item[i];
+      uint8_t kind = slate->source[i];
+      bool due = q.had[kind] < q.least[kind];
+      if (q.had[kind] >= q.most[kind] || !moon_visit_may_show(visit, item) || (more && !within_caps(visit, slot, shown, item))) continue;
+      if (!round && !due && shown->cap - shown->n <= owed(&q)) {
+        waits = true;
+        continue;
+      }
+      moon_slate_take(shown, slate, i);
+      moon_visit_place(visit, item);
+      q.had[kind]++;
+      if (waits && due) moon_slate_note(shown, shown->n - 1, "at_least", NULL, 0, (uint32_t)i, (uint32_t)(shown->n - 1));
+    }
+  }
+}
+
+/* Sources to slate to model to policies to what is shown. */
 static moon_status serve(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
                          moon_slate *shown) {
   moon_slate *slate;
-  bool more = shown->n > 0;
   MOON_TRY(moon_visit_gather(visit, sources, count, &slate));
   if (slot->rank) MOON_TRY(rank(visit, slate));
   MOON_TRY(moon_visit_rerank(visit, slot, slate));
-  for (size_t i = 0; i < slate->n && shown->n < shown->cap; i++) {
-    uint32_t item = slate->item[i];
-    if (!moon_visit_may_show(visit, item) || (more && !within_caps(visit, slot, shown, item))) continue;
-    moon_slate_take(shown, slate, i);
-    moon_visit_place(visit, item);
-  }
+  cut(visit, slot, quotas_of(sources, count, slate), slate, shown);
   return moon_ok();
 }
 

@@ -14,6 +14,7 @@ struct moon_assembler {
   uint32_t *product_mark; /* [rows] by product number */
   uint32_t stamp;         /* the last one given out */
   float *scratch;         /* [rows] zeros, lent to moon_source_similar */
+  moon_hnsw_scratch *near; /* for the bundle's index, made when it is first asked */
   moon_charts *charts;
   size_t chart_length;
   const moon_state *charts_of; /* whose charts they are, */
@@ -50,6 +51,10 @@ void moon_visit_place(moon_visit *visit, uint32_t item);
 void moon_visit_unplace(moon_visit *visit, uint32_t item);
 /* A slate of what the sources give and the page may still show, in the order of the sources. */
 moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources, size_t count, moon_slate **out);
+
+/* nearest.c */
+/* Appends to `out`, as far as there is room. */
+moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source, moon_candidates *out);
 
 /* policies.c */
 /* Runs a slot's policies over a slate. A script that fails is skipped, and the page is degraded. */

@@ -121,7 +121,8 @@ moon_status moon_visit_begin(moon_visit *visit) {
 
 /* ---- gathering */
 
-static moon_status ask(moon_visit *visit, moon_source_kind kind, moon_candidates *out) {
+static moon_status ask(moon_visit *visit, const moon_site_source *source, moon_candidates *out) {
+  moon_source_kind kind = source->kind;
   const moon_assembler *a = visit->assembler;
   const moon_bundle *bundle = a->bundle;
   out->n = 0;
@@ -131,6 +132,7 @@ static moon_status ask(moon_visit *visit, moon_source_kind kind, moon_candidates
     moon_source_recent(visit->state, bundle->catalogue, visit->request->user_row, out);
   if (kind == MOON_SOURCE_SIMILAR && visit->seed_n && bundle->similar)
     MOON_TRY(moon_source_similar(bundle->similar, bundle->catalogue, visit->seeds, visit->seed_n, a->scratch, out));
+  if (kind == MOON_SOURCE_NEAREST && visit->seed_n) MOON_TRY(moon_visit_nearest(visit, source, out));
   return moon_ok();
 }
 
@@ -158,7 +160,7 @@ moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources
   for (size_t i = 0; i < count; i++) {
     moon_candidates found = visit->found;
     if (sources[i].n < found.cap) found.cap = sources[i].n;
-    MOON_TRY(ask(visit, sources[i].kind, &found));
+    MOON_TRY(ask(visit, &sources[i], &found));
     for (size_t c = 0; c < found.n; c++)
       if (moon_visit_may_show(visit, found.item[c])) moon_slate_add(*out, found.item[c], found.score[c], sources[i].kind);
   }

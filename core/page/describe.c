@@ -16,8 +16,13 @@ static json_int_t whole_of(const json_t *object, const char *key) {
 static void put_sources(moon_buf *out, const json_t *sources) {
   const json_t *source;
   size_t i;
-  json_array_foreach(sources, i, source)
-      moon_buf_printf(out, "%s%s(%lld)", i ? ", " : " ", text_of(source, "type"), (long long)whole_of(source, "n"));
+  json_array_foreach(sources, i, source) {
+    json_int_t least = whole_of(source, "at_least"), most = whole_of(source, "at_most");
+    moon_buf_printf(out, "%s%s(%lld", i ? ", " : " ", text_of(source, "type"), (long long)whole_of(source, "n"));
+    if (least) moon_buf_printf(out, ", at least %lld", (long long)least);
+    if (most) moon_buf_printf(out, ", at most %lld", (long long)most);
+    moon_buf_puts(out, ")");
+  }
 }
 
 static void add_slot(json_t *page, const json_t *slot, bool *failed) {

@@ -41,6 +41,7 @@ typedef enum moon_source_kind {
   MOON_SOURCE_TRENDING,
   MOON_SOURCE_SIMILAR,
   MOON_SOURCE_RECENT,
+  MOON_SOURCE_NEAREST,
   MOON_SOURCE_KINDS
 } moon_source_kind;
 const char *moon_source_name(moon_source_kind kind);
@@ -109,7 +110,7 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
 
 /* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
-/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100}],"rank":true|false,
+/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
  *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
  *               {"op":"cap","limits":[{"column":"category","n":3}],"label"}, {"op":"filter","when":[cond],"label"},
  *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
@@ -146,7 +147,7 @@ typedef struct moon_assembler moon_assembler;
 moon_status moon_assembler_new(const moon_bundle *bundle, moon_assembler **out);
 void moon_assembler_free(moon_assembler *assembler);
 /* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
- * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take`. A slot that is short goes
+ * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take` by the sources' quotas. A slot that is short goes
  * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
  * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
  * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are

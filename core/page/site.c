@@ -12,15 +12,26 @@ static moon_status read_source(moon_site *site, const json_t *json, moon_site_so
   const char *names[MOON_SOURCE_KINDS], *type;
   MOON_TRY(moon_plan_text(site, json, "type", NULL, &type));
   MOON_TRY(moon_plan_count(json, "n", 1, 100000, 100, &out->n));
+  MOON_TRY(moon_plan_count(json, "at_most", 1, 1000, 1000, &out->at_most));
+  MOON_TRY(moon_plan_count(json, "at_least", 0, out->at_most, 0, &out->at_least));
   for (unsigned kind = 0; kind < MOON_SOURCE_KINDS; kind++) {
     names[kind] = moon_source_name((moon_source_kind)kind);
     if (strcmp(type, names[kind])) continue;
     out->kind = (moon_source_kind)kind;
     bool chart = out->kind == MOON_SOURCE_POPULAR || out->kind == MOON_SOURCE_TRENDING;
     if (chart && out->n > site->chart_length) site->chart_length = out->n;
-    return moon_ok();
+    return out->kind == MOON_SOURCE_NEAREST ? moon_site_read_nearest(site, json, out) : moon_ok();
   }
   return moon_plan_unknown("source", type, names, MOON_SOURCE_KINDS);
+}
+
+/* A quota is of a kind of source, which is what an item is tagged with. */
+static moon_status check_quotas(const moon_site_source *sources, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++)
+      if (i != j && sources[i].kind == sources[j].kind && (sources[i].at_least || sources[i].at_most < 1000))
+        return moon_fail(MOON_EINVAL, "source '%s' has a quota, and is there twice", moon_source_name(sources[i].kind));
+  return moon_ok();
 }
 
 static moon_status read_sources(moon_site *site, const json_t *owner, const char *key, const char *where, moon_site_source **out,
@@ -31,7 +42,7 @@ static moon_status read_sources(moon_site *site, const json_t *owner, const char
     const json_t *json = json_array_get(list, i);
     MOON_TRY(moon_wrap(read_source(site, json, &(*out)[i]), "%.100s", moon_plan_where(json, where)));
   }
-  return moon_ok();
+  return moon_wrap(check_quotas(*out, *n), "%.100s", where);
 }
 
 /* ---- slots */
@@ -57,6 +68,11 @@ static moon_status read_slot(moon_site *site, const json_t *json, const char *ou
   MOON_TRY(moon_wrap(read_slot_fields(site, json, out), "%.100s", where));
   MOON_TRY(read_sources(site, json, "sources", where, &out->sources, &out->source_count));
   if (!out->source_count) return moon_fail(MOON_EFORMAT, "%.100s: slot '%.100s' has no sources", where, out->name);
+  size_t owed = 0;
+  for (size_t i = 0; i < out->source_count; i++) owed += out->sources[i].at_least;
+  if (owed > out->take)
+    return moon_fail(MOON_EINVAL, "%.100s: the sources of slot '%.100s' are to have %zu places at least, and it takes %zu", where,
+                     out->name, owed, out->take);
   return moon_site_policies(site, json, where, out);
 }
 

@@ -7,7 +7,15 @@
 typedef struct moon_site_source {
   moon_source_kind kind;
   size_t n;
+  size_t at_least, at_most;  /* of what its list of sources puts into a slot; 0 and 1000, the most that a slot takes, where nothing is said */
+  const uint64_t *allowed;   /* nearest: the rows that may come out */
 } moon_site_source;
+
+typedef struct moon_site_nearest { /* vectors of length one by catalogue row, where a source asks for them */
+  const float *vectors; /* [rows, dim] */
+  uint64_t *listed;     /* the rows that have one and are not hidden */
+  size_t rows, dim;
+} moon_site_nearest;
 
 typedef enum moon_policy_op {
   MOON_POLICY_BOOST,
@@ -67,6 +75,7 @@ struct moon_site {
   uint32_t *
       product; /* [product_rows] item row -> a number < product_rows for its product, MOON_NONE without; NULL where nobody asks */
   size_t product_rows;
+  moon_site_nearest nearest;
   size_t chart_length; /* the longest popular or trending list that a slot asks for */
   moon_arena memory;
 };
@@ -81,8 +90,12 @@ moon_status moon_plan_list(moon_site *site, const json_t *object, const char *ke
                            size_t *n);
 moon_status moon_plan_unknown(const char *what, const char *name, const char *const *names, size_t count);
 
+/* nearest.c */
+moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_site_source *out);
+
 /* site_policy.c */
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out);
+bool moon_site_has_embedding(const moon_bundle *bundle); /* of items */
 void moon_site_policies_free(moon_site_slot *slot);
 
 #endif

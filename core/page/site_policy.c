@@ -59,7 +59,7 @@ static moon_status read_cap(moon_site *site, const json_t *json, moon_site_polic
 }
 
 /* Without embeddings of items mmr by them would silently do nothing. */
-static bool has_item_embedding(const moon_bundle *bundle) {
+bool moon_site_has_embedding(const moon_bundle *bundle) {
   const moon_feature_plan *plan = bundle->feature_plan;
   for (size_t i = 0; plan && bundle->model && i < plan->feature_count; i++)
     if (plan->features[i].op == MOON_FEATURE_ID && !plan->features[i].of_user) return true;
@@ -75,7 +75,7 @@ static moon_status read_mmr(moon_site *site, const json_t *json, moon_site_polic
   MOON_TRY(moon_plan_count(json, "k", 1, UINT32_MAX, 50, &out->k));
   MOON_TRY(moon_plan_text(site, json, "by", "embedding", &out->by));
   if (!strcmp(out->by, "embedding"))
-    return has_item_embedding(site->bundle)
+    return moon_site_has_embedding(site->bundle)
                ? moon_ok()
                : moon_fail(MOON_EINVAL, "by = 'embedding' needs a model with m.id \"item\"; a column of strings works without");
   MOON_TRY(moon_table_require(site->bundle->catalogue->table, out->by, &column));

@@ -9,7 +9,7 @@
 #include "page/slate.h"
 
 const char *moon_source_name(moon_source_kind kind) {
-  static const char *const names[MOON_SOURCE_KINDS] = {"popular", "trending", "similar", "recent"};
+  static const char *const names[MOON_SOURCE_KINDS] = {"popular", "trending", "similar", "recent", "nearest"};
   return (unsigned)kind < MOON_SOURCE_KINDS ? names[kind] : "unknown";
 }
 

@@ -35,8 +35,7 @@ static moon_status read_manifest(const char *path, json_t **out) {
 }
 
 /* The bytes of one file, as the manifest says they are. */
-static moon_status read_checked(const char *path, const json_t *manifest, moon_bundle_file file, moon_buf *out) {
-  const char *name = moon_bundle_names[file];
+static moon_status read_checked(const char *path, const json_t *manifest, const char *name, moon_buf *out) {
   const json_t *entry = json_object_get(json_object_get(manifest, "files"), name);
   const char *digest = json_string_value(json_object_get(entry, "sha256"));
   json_int_t bytes = json_integer_value(json_object_get(entry, "bytes"));
@@ -84,6 +83,12 @@ static moon_status load_part(moon_bundle *b, moon_bundle_file file, const moon_b
   }
 }
 
+static moon_status open_index(moon_bundle *b, moon_buf *bytes) {
+  if (!json_object_get(json_object_get(b->manifest, "files"), MOON_BUNDLE_INDEX)) return moon_ok();
+  MOON_TRY(read_checked(b->path, b->manifest, MOON_BUNDLE_INDEX, bytes));
+  return moon_wrap(moon_hnsw_load(bytes->data ? bytes->data : "", bytes->n, &b->index), "%s/%s", b->path, MOON_BUNDLE_INDEX);
+}
+
 static moon_status open_bundle(moon_bundle *b) {
   static const moon_bundle_file order[] = {MOON_FILE_RECIPE, MOON_FILE_PLAN,  MOON_FILE_CATALOGUE, MOON_FILE_VOCAB,
                                            MOON_FILE_STATE,  MOON_FILE_MODEL, MOON_FILE_SIMILAR,   MOON_FILE_METRICS};
@@ -95,9 +100,11 @@ static moon_status open_bundle(moon_bundle *b) {
   moon_status status = moon_ok();
   for (size_t i = 0; i < sizeof order / sizeof *order && !status.code; i++) {
     moon_buf_reset(&bytes);
-    status = read_checked(b->path, b->manifest, order[i], &bytes);
+    status = read_checked(b->path, b->manifest, moon_bundle_names[order[i]], &bytes);
     if (!status.code) status = moon_wrap(load_part(b, order[i], &bytes), "%s/%s", b->path, moon_bundle_names[order[i]]);
   }
+  moon_buf_reset(&bytes);
+  if (!status.code) status = open_index(b, &bytes);
   moon_buf_free(&bytes);
   return status;
 }
@@ -114,6 +121,7 @@ moon_status moon_bundle_open(const char *path, moon_bundle **out) {
 
 void moon_bundle_close(moon_bundle *b) {
   if (!b) return;
+  moon_hnsw_free(b->index);
   moon_similar_free(b->similar);
   moon_model_free(b->model);
   moon_state_free(b->state);

@@ -11,6 +11,7 @@
 #include "data/data.h"
 #include "feature/feature.h"
 #include "nn/nn.h"
+#include "retrieve/hnsw.h"
 #include "retrieve/retrieve.h"
 
 /* ---- the model (model.c) -------------------------------------------------------------------------------------------------- */
@@ -41,6 +42,10 @@ moon_status moon_model_set_precision(moon_model *model, moon_precision precision
 moon_status moon_train_precision(const json_t *train, moon_precision *out);
 /* Probability for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
 moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
+/* The embedding at length one into out [dim]; false where there is none, or one of zeros. */
+bool moon_model_item_unit(const moon_model *model, const moon_features *features, uint32_t item, size_t dim, float *out);
+/* The width of items' embeddings, 0: there are none. */
+size_t moon_model_item_dim(const moon_model *model);
 /* The embedding of an item's id (for MMR by "embedding"); NULL where there is none, also for an item the vocabulary does not know.
  * [*dim] floats, borrowed. */
 const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim);
@@ -288,6 +293,7 @@ typedef struct moon_bundle {
   moon_model *model;
   moon_precision precision; /* the plan's, in which the model scores */
   moon_similar *similar;
+  moon_hnsw *index; /* of the items' embeddings by catalogue row, or NULL: moonshelf index made none */
 } moon_bundle;
 /* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no
  * folder of the user's is ever replaced by a bundle. */
@@ -298,5 +304,19 @@ moon_status moon_bundle_write(const char *path, const char *recipe_source, size_
 /* Every file is checked against the manifest; errors say which file and what is wrong. */
 moon_status moon_bundle_open(const char *path, moon_bundle **out);
 void moon_bundle_close(moon_bundle *bundle);
+
+/* ---- the index of a bundle (index.c) -------------------------------------------------------------------------------------- */
+
+typedef struct moon_index_options {
+  size_t m, ef_construction; /* as moon_hnsw_options; 0: its defaults */
+  size_t least;              /* with fewer items no index is written, and what the bundle had goes: looking at all is as quick */
+  size_t queries;            /* of the report, 0: 500 */
+  const moon_progress *progress;
+} moon_index_options;
+/* Builds a graph of the items' embeddings, and puts it into the bundle's folder as nearest.bin, for whoever opens it next. At no
+ * moment does the folder fail to open. MOON_EINVAL where the model has no embedding of items. What it finds of the ten nearest
+ * to items' embeddings, against looking at all, is the report (new reference):
+ * {"items","dim","written","bytes","memory_bytes","build_seconds","exact_us","recall":[{"ef","recall@10","us"}, ..]} */
+moon_status moon_bundle_index(moon_bundle *bundle, const moon_index_options *options, json_t **report);
 
 #endif

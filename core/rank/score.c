@@ -205,3 +205,13 @@ const float *moon_model_item_embedding(const moon_model *model, const moon_featu
   uint32_t id = moon_features_item_id(features, item);
   return id && model->of_item ? row_of(model->of_item, id, dim) : NULL;
 }
+
+size_t moon_model_item_dim(const moon_model *model) { return model->of_item ? moon_tensor_shape(model->of_item->weight->value)[1] : 0; }
+
+bool moon_model_item_unit(const moon_model *model, const moon_features *features, uint32_t item, size_t dim, float *out) {
+  size_t has = 0;
+  const float *v = moon_model_item_embedding(model, features, item, &has);
+  float scale = v && has == dim ? moon_vector_scale(v, dim) : 0;
+  for (size_t d = 0; scale > 0 && d < dim; d++) out[d] = v[d] * scale;
+  return scale > 0;
+}

@@ -76,4 +76,33 @@ void moon_source_trending(const moon_charts *charts, moon_candidates *out);
  * last. Allocates nothing; O(n) plus O(log k) for each score that beats the k-th best so far. */
 size_t moon_top_k(const float *scores, size_t n, size_t k, uint32_t *index);
 
+/* ---- filters (exact.c): sets of rows that may come out, a bit a row ------------------------------------------------------- */
+
+/* Row r is bit r % 64 of word r / 64. Searches ask it before they keep a row, so that k rows come out where k pass. */
+static inline size_t moon_bits_words(size_t rows) { return rows / 64 + (rows % 64 != 0); }
+static inline void moon_bits_set(uint64_t *bits, size_t row) { bits[row / 64] |= UINT64_C(1) << row % 64; }
+static inline bool moon_bits_has(const uint64_t *bits, size_t row) { return bits[row / 64] >> row % 64 & 1; }
+size_t moon_bits_count(const uint64_t *bits, size_t rows);
+
+/* ---- nearest vectors, all of them looked at (exact.c) --------------------------------------------------------------------- */
+
+/* Vectors end to end, borrowed. With `scale` the score is scaled by it, so that 1 / norm makes it the cosine, but for the
+ * query's norm, which changes no order; without, it is the inner product. */
+typedef struct moon_vectors {
+  const float *at;    /* [n, dim] */
+  const float *scale; /* [n] or NULL */
+  size_t n, dim;      /* n < 2^32 */
+} moon_vectors;
+float moon_dot(const float *a, const float *b, size_t dim);
+/* 1 / |v|; 0 for a vector of zeros and for one that is not finite. */
+float moon_vector_scale(const float *v, size_t dim);
+/* The k best of the rows in `allowed` (bits; NULL: all), best first, ties by lower row: item, score [k]. Answers how many there
+ * are. A score that is NaN is none. One pass over the memory of those rows; allocates nothing. */
+size_t moon_exact_search(const moon_vectors *vectors, const float *query, size_t k, const uint64_t *allowed, uint32_t *item,
+                         float *score);
+/* The same for queries [count, dim] by matrix products over blocks that stay in the cache: item, score [count, k], found [count].
+ * Sums may differ from moon_exact_search's in their last bits. MOON_ENOMEM; MOON_EINVAL where dim does not fit a product. */
+moon_status moon_exact_search_many(const moon_vectors *vectors, const float *queries, size_t count, size_t k,
+                                   const uint64_t *allowed, uint32_t *item, float *score, size_t *found);
+
 #endif

@@ -114,7 +114,11 @@ end
 
 local function source_plans(list)
   local out = words.array {}
-  for i, source in ipairs(list) do out[i] = { type = source.type, n = source.n, where = source.where } end
+  for i, source in ipairs(list) do
+    out[i] = {
+      type = source.type, n = source.n, at_least = source.at_least, at_most = source.at_most, when = source.when, where = source.where,
+    }
+  end
   return out
 end
 

@@ -144,6 +144,13 @@ function T:error(fn, text) end
 ---@field groups? { params: string, lr: number?, weight_decay: number? }[]
 ---@field schedule? moonshelf.Schedule
 
+---@class moonshelf.SourceOptions
+---@field at_least? integer  places of the slot that are kept for it, as far as it has items
+---@field at_most? integer   places that it may have
+
+---@class moonshelf.NearestOptions: moonshelf.SourceOptions
+---@field when? moonshelf.When  only these items
+
 ---@class moonshelf.SlotOptions
 ---@field title? string
 ---@field take? integer

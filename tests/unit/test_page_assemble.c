@@ -180,6 +180,98 @@ static void similar_is_to_the_item_or_the_cart_or_the_user(void **state) {
   for (size_t i = 0; i < 3; i++) assert_true(f->page->slots[0].slate->item[i] != 5 && f->page->slots[0].slate->item[i] != 6);
 }
 
+/* ---- nearest */
+
+/* Rows by their cosine to the embedding of `seed`, best first, by hand. */
+static size_t by_cosine(const fixture *f, uint32_t seed, uint32_t *rows) {
+  size_t dim, n = 0;
+  float cosine[ITEMS];
+  const float *a = moon_model_item_embedding(f->bundle.model, f->bundle.features, seed, &dim);
+  for (uint32_t row = 0; row < 8; row++) { /* i8 is hidden */
+    const float *b = moon_model_item_embedding(f->bundle.model, f->bundle.features, row, &dim);
+    cosine[row] = moon_dot(a, b, dim) * moon_vector_scale(a, dim) * moon_vector_scale(b, dim);
+    size_t at = n++;
+    if (row == seed) {
+      n--;
+      continue;
+    }
+    for (; at && cosine[rows[at - 1]] < cosine[row]; at--) rows[at] = rows[at - 1];
+    rows[at] = row;
+  }
+  return n;
+}
+
+static void nearest_is_by_the_cosine_of_embeddings(void **state) {
+  fixture *f = *state;
+  uint32_t want[ITEMS];
+  static const char *const cart[] = {"i2", "no-such-item"};
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':3}]}", "");
+  OK(ask(f, (moon_request){.item = "i3"}));
+  assert_int_equal(by_cosine(f, 3, want), 7);
+  assert_slot(f, 0, 3, want);
+  assert_int_equal(f->page->slots[0].slate->source[0], MOON_SOURCE_NEAREST);
+  OK(ask(f, (moon_request){.cart = cart, .cart_n = 2}));
+  by_cosine(f, 2, want);
+  assert_slot(f, 0, 3, want);
+  OK(ask(f, (moon_request){.user = "u1"})); /* last of all the two that u1 has */
+  for (size_t i = 0; i < 3; i++) assert_true(f->page->slots[0].slate->item[i] < 5 || f->page->slots[0].slate->item[i] == 7);
+  OK(ask(f, (moon_request){.user = "nobody-knows"}));
+  assert_int_equal(f->page->slot_count, 0);
+}
+
+static void the_conditions_of_nearest_act_inside_the_search(void **state) {
+  fixture *f = *state;
+  uint32_t all[ITEMS], want[ITEMS];
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':3,'when':[{'column':'price','op':'lt','value':13}]}]}", "");
+  OK(ask(f, (moon_request){.item = "i3"}));
+  size_t n = by_cosine(f, 3, all), kept = 0;
+  for (size_t i = 0; i < n; i++)
+    if (all[i] < 3 || all[i] > 5) want[kept++] = all[i]; /* i0 i1 i2 i6 i7 */
+  assert_true(kept == 5);
+  assert_slot(f, 0, 3, want); /* three, though others were nearer */
+}
+
+/* ---- quotas */
+
+static void a_source_keeps_the_places_that_it_is_to_have(void **state) {
+  fixture *f = *state;
+  /* popular gives i0 i1 i2 i3 with scores 9 to 6, recent i6 i5 with 1 and 0.9: by the list's order recent would come last. */
+  open_site(f, "{'name':'s','take':4,'sources':[{'type':'popular','n':4},{'type':'recent','n':5,'at_least':1}]}", "");
+  OK(ask(f, (moon_request){.user = "u1", .explain = true}));
+  SLOT(0, 0, 1, 2, 6);
+  const moon_slate *slate = f->page->slots[0].slate;
+  assert_int_equal(slate->source[3], MOON_SOURCE_RECENT);
+  assert_true(slate->reason[3] && !strcmp(slate->reason[3]->policy, "at_least") && slate->reason[3]->from == 4 && slate->reason[3]->to == 3);
+  assert_null(slate->reason[2]);
+  open_site(f, "{'name':'s','take':4,'sources':[{'type':'popular','n':4},{'type':'recent','n':5,'at_least':3}]}", "");
+  OK(ask(f, (moon_request){.user = "u1"})); /* it has two */
+  SLOT(0, 0, 1, 6, 5);
+  OK(ask(f, (moon_request){.user = "nobody-knows"})); /* and here none */
+  SLOT(0, 0, 1, 2, 3);
+}
+
+static void a_source_has_no_more_places_than_it_may(void **state) {
+  fixture *f = *state;
+  open_site(f, "{'name':'s','take':4,'sources':[{'type':'popular','n':5,'at_most':1},{'type':'recent','n':5}]}", "");
+  OK(ask(f, (moon_request){.user = "u1"}));
+  SLOT(0, 0, 6, 5);
+  open_site(f, "{'name':'s','take':4,'sources':[{'type':'popular','n':5,'at_most':1},{'type':'recent','n':5}]}",
+            "'fallback':[{'type':'trending','n':50}]");
+  OK(ask(f, (moon_request){.user = "u1"})); /* the fallback has its own */
+  assert_int_equal(f->page->slots[0].slate->n, 4);
+}
+
+static void places_kept_in_vain_are_given_away(void **state) {
+  fixture *f = *state;
+  /* i1, all that nearest may give, is a variant of i0, which popular has shown before. */
+  open_site(f,
+            "{'name':'s','take':3,'sources':[{'type':'popular','n':1},{'type':'nearest','n':5,'at_least':1,"
+            "'when':[{'column':'title','op':'eq','value':'Red chair'}]},{'type':'recent','n':5}]}",
+            "'dedupe':'product'");
+  OK(ask(f, (moon_request){.user = "u1", .item = "i3"}));
+  SLOT(0, 0, 6, 5);
+}
+
 static void a_new_visitor_gets_the_fallback(void **state) {
   fixture *f = *state;
   open_site(f, "{'name':'s','take':3,'sources':[{'type':'similar'},{'type':'recent'}]}", "'fallback':[{'type':'popular','n':50}]");
@@ -538,7 +630,7 @@ static json_t *random_policy(moon_rng *rng) {
 static json_t *random_sources(moon_rng *rng) {
   json_t *list = json_array();
   for (size_t n = 1 + moon_rng_below(rng, 3); n > 0; n--)
-    json_array_append_new(list, json_pack("{s:s, s:i}", "type", moon_source_name((moon_source_kind)moon_rng_below(rng, MOON_SOURCE_KINDS)), "n",
+    json_array_append_new(list, json_pack("{s:s, s:i}", "type", moon_source_name((moon_source_kind)moon_rng_below(rng, MOON_SOURCE_NEAREST)), "n",
                                           1 + (int)moon_rng_below(rng, 60)));
   return list;
 }
@@ -654,6 +746,11 @@ int main(void) {
       PAGE(popular_comes_in_order_and_without_hidden_items),
       PAGE(sources_follow_each_other_and_the_first_one_tags),
       PAGE(similar_is_to_the_item_or_the_cart_or_the_user),
+      PAGE(nearest_is_by_the_cosine_of_embeddings),
+      PAGE(the_conditions_of_nearest_act_inside_the_search),
+      PAGE(a_source_keeps_the_places_that_it_is_to_have),
+      PAGE(a_source_has_no_more_places_than_it_may),
+      PAGE(places_kept_in_vain_are_given_away),
       PAGE(a_new_visitor_gets_the_fallback),
       PAGE(charts_are_a_second_old_at_most),
       PAGE(charts_are_of_the_state_that_is_asked),
