@@ -151,9 +151,10 @@ local CHECKPOINT = {
   freeze = { words.boolean, default = true },
 }
 
---- Vectors of a text column of the items by a BERT-class encoder: `checkpoint` is its folder, in the Hugging Face layout, `dim` its hidden size.
+--- Vectors of a text column of the items by a BERT-class encoder: `checkpoint` is its folder, in the Hugging Face layout, `dim` its
+--- hidden size.
 ---@param column string
----@return fun(options: { checkpoint: string, dim: integer, pooling: string?, normalize: boolean?, max_length: integer?, freeze: boolean? }): moonshelf.Feature
+---@return fun(options: moonshelf.CheckpointOptions): moonshelf.Feature
 function features.text_embedding(column)
   local where = words.where("m.text_embedding")
   words.text(where, "m.text_embedding", column)
@@ -161,7 +162,8 @@ function features.text_embedding(column)
   return words.pending(what .. " without its { ... }", function(given)
     local o = words.options(where, what, given, CHECKPOINT)
     return feature(where, { op = "embedding_file", name = ("text_embedding(%s)"):format(column), entity = "item", text = column,
-      checkpoint = o.checkpoint, dim = o.dim, pooling = o.pooling, normalize = o.normalize, max_length = o.max_length, freeze = o.freeze })
+      checkpoint = o.checkpoint, dim = o.dim, pooling = o.pooling, normalize = o.normalize, max_length = o.max_length,
+      freeze = o.freeze })
   end)
 end
 

@@ -47,6 +47,14 @@
 ---@class moonshelf.TagsFeature: moonshelf.Feature
 ---@overload fun(options: { sep: string?, max: integer?, dim: integer?, min_count: integer?, hash: integer? }): moonshelf.Feature
 
+---@class moonshelf.CheckpointOptions
+---@field checkpoint string
+---@field dim integer
+---@field pooling? "mean"|"cls"
+---@field normalize? boolean
+---@field max_length? integer
+---@field freeze? boolean
+
 ---@class moonshelf.RecipeOptions
 ---@field events moonshelf.Table
 ---@field items? moonshelf.Table

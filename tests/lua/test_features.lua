@@ -52,7 +52,8 @@ t.test("m.text_embedding makes vectors of a column", function()
       normalize = true, max_length = 32, freeze = true })
   t.fails(function() m.text_embedding "category" { dim = 4 } end, "m.text_embedding \"category\": 'checkpoint' is missing")
   t.fails(function() m.text_embedding "category" { checkpoint = "a", dim = 4, pooling = "max" } end, 'there is no "max"')
-  t.fails(function() return t.recipe { features = { m.text_embedding "titel" { checkpoint = "a", dim = 4 } } } end, "m.text_embedding: the items have no column 'titel'")
+  t.fails(function() return t.recipe { features = { m.text_embedding "titel" { checkpoint = "a", dim = 4 } } } end,
+    "m.text_embedding: the items have no column 'titel'")
 end)
 
 t.test("a history is of items, of a category of theirs, or of how long ago", function()

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "numeric.h"
+#include "exhaust.h"
 #include "rank/dataset.h"
+#include "text_checkpoint.h"
 
 static char folder[64];
 
@@ -139,8 +141,54 @@ static void reading_survives_every_failing_allocation(void **nothing) {
   }
 }
 
+/* Items a, b, a title each but for b's. */
+static moon_status encode(void *self) {
+  const moon_catalogue *catalogue = self;
+  const moon_feature feature = {.where = "r:4", .file = "model", .text = "title", .dim = 8};
+  moon_vocab *vocab = NULL;
+  moon_tensor *got = NULL;
+  moon_status status = moon_vocab_new(&vocab);
+  if (!status.code) status = moon_vectors_encode(&feature, catalogue, folder, NULL, vocab, &got);
+  if (!status.code) {
+    assert_int_equal(moon_vocab_size(vocab), 3);
+    assert_int_equal(moon_tensor_shape(got)[0], 2);
+    assert_memory_not_equal(moon_tensor_data(got), (float *)moon_tensor_data(got) + 8, 8 * sizeof(float));
+  }
+  moon_tensor_free(got);
+  moon_vocab_free(vocab);
+  return status;
+}
+
+static void a_column_is_encoded_whatever_allocation_fails(void **state) {
+  (void)state;
+  small_checkpoint c = {.hidden = 8, .layers = 1, .heads = 2, .feed = 12, .act = "gelu"};
+  moon_table *table;
+  moon_column *ids, *titles;
+  moon_catalogue *catalogue;
+  char *path = moon_path_join(folder, "model");
+  ck_make(&c, 3);
+  OK(moon_dir_make(path));
+  put("model/config.json", c.config.data, c.config.n), put("model/vocab.txt", ck_vocab, sizeof ck_vocab - 1);
+  put("model/model.safetensors", c.weights.data, c.weights.n);
+  OK(moon_table_new("items.csv", &table));
+  OK(moon_table_add_column(table, "item", MOON_STRING, &ids));
+  OK(moon_column_push_string(ids, "a", 1));
+  OK(moon_column_push_string(ids, "b", 1));
+  table->rows = 2;
+  OK(moon_table_add_column(table, "title", MOON_STRING, &titles));
+  titles->n = 0;
+  OK(moon_column_push_string(titles, "a, bd", 5));
+  OK(moon_column_push_null(titles));
+  OK(moon_catalogue_new(table, &catalogue));
+  assert_true(exhaust(encode, catalogue) > 20);
+  moon_catalogue_free(catalogue);
+  moon_free(path);
+  ck_free(&c);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_column_is_encoded_whatever_allocation_fails),
       cmocka_unit_test(vectors_come_with_their_ids_from_either_format),
       cmocka_unit_test(file_that_does_not_fit_is_refused_by_name),
       cmocka_unit_test(reading_survives_every_failing_allocation),
