@@ -34,7 +34,8 @@ static moon_status evaluate(evaluate_job *job) {
   moon_status status = moon_file_read(recipe, 16u << 20, &job->source);
   moon_free(recipe);
   MOON_TRY(status);
-  MOON_TRY(moon_host_open(NULL, &job->host));
+  const moon_host_options chosen = {.tuned = json_object_get(job->bundle->plan, "tune")}; /* what m.tune stood for when it was trained */
+  MOON_TRY(moon_host_open(&chosen, &job->host));
   MOON_TRY(moon_host_load_recipe_source(job->host, "recipe.lua", job->source.data, job->source.n, &job->plan));
   moon_row_functions functions = moon_host_row_functions(job->host);
   /* The plan is the bundle's: it holds what the command line changed when it was trained. */

@@ -85,6 +85,7 @@ typedef struct moon_dataset_options {
   const moon_row_functions *functions;
   const moon_progress *progress;
   moon_vocab **vocabs; /* [features of the plan] use these (a bundle's) instead of making new ones; NULL when training; borrowed */
+  bool spare_test;     /* judge on the validation part, with what was known when it began, where there is a test part, too */
   const int64_t *until; /* with vocabs: the inputs of what happened up to this time, and nothing else; NULL: everything */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
@@ -176,6 +177,7 @@ typedef struct moon_fit_options {
   const char *checkpoint;  /* a file; NULL: none */
   size_t checkpoint_every; /* steps; 0: the plan's, and without one there none but at an interruption */
   bool resume;             /* go on from the file; where there is none, begin */
+  size_t until;            /* stop after this epoch, with a checkpoint to go on from; 0: at the end */
   const json_t *plan;      /* the whole plan, by which a checkpoint knows its recipe; may be NULL */
 } moon_fit_options;
 /* train: {"loss":"bce","optimizer":{...},"epochs":10,"batch":32,"seed":42,"patience":0} and, all optional, "positive_weight" (bce), "weight"

@@ -83,6 +83,7 @@ local m = {
   recipe = recipe.recipe,
   nn = require "moonshelf.nn",
   split = require "moonshelf.split",
+  tune = require "moonshelf.tune".words,
 
   site = site.site,
   page = site.page,
