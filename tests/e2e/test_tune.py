@@ -94,7 +94,7 @@ class Searches(Base):
         for name, value in json.loads(read(out, "best", "metrics.json"))["model"].items():
             self.assertAlmostEqual(metrics["model"][name], value, places=6)
         self.assertIn("has no values that a search chose",
-                      run("train", path, "--data", self.data, "--out", again, "--tuned", os.path.join(again, "plan.json"), ok=1).stderr)
+                      run("train", path, "--data", self.data, "--out", again, "--tuned", os.path.join(again, "metrics.json"), ok=1).stderr)
 
     def test_a_recipe_with_open_values_trains_with_the_first(self):
         out = self.out()
