@@ -63,20 +63,20 @@ end
 
 ---------------------------------------------------------------------------------------------------- the words
 
---- How a value is told of in tables.
-local function shown(value)
+--- How a value is told of in tables: itself, or what kind of word it is.
+local function shown(where, word, i, value)
   local kind = type(value)
-  if kind == "number" or kind == "string" or kind == "boolean" then return value end
-  if kind == "table" and value ~= words.unknown() and words.kind(value) then
-    return value.type or value.op or words.kind(value)
-  end
-  return kind
+  local plain = kind == "string" or kind == "boolean" or (kind == "number" and value - value == 0)
+  if plain then return value end
+  local is_word = words.kind(value)
+  if not is_word then words.expect(where, ("%s[%d]"):format(word, i), "a number, a string, true, false or a word", value) end
+  return words.known(value) and (value.type or value.op) or is_word
 end
 
-local function choice(word, where, values, options)
+local function choose(word, where, values, options)
   words.list(where, word, values, "a list of values such as { 1e-4, 1e-3 }")
   local texts = words.array {}
-  for i, value in ipairs(values) do texts[i] = shown(value) end
+  for i, value in ipairs(values) do texts[i] = shown(where, word, i, value) end
   local pick = ask(where, word, { kind = "choice", values = texts, pick = 1 }, options,
     function(at) return math.type(at) == "integer" and values[at] ~= nil end)
   list[#list].value = texts[pick]
@@ -91,7 +91,7 @@ local function one_of(given)
   for key, value in pairs(given) do
     if math.type(key) == "integer" then values[key] = value else options[key] = value end
   end
-  return (choice("m.tune", where, values, words.options(where, "m.tune", options, { name = { words.text } })))
+  return (choose("m.tune", where, values, words.options(where, "m.tune", options, { name = { words.text } })))
 end
 
 --- The same, written as arguments: m.tune.choice("relu", "gelu").
@@ -100,7 +100,7 @@ end
 ---@return T
 function tune.choice(...)
   local where = words.where("m.tune.choice")
-  return (choice("m.tune.choice", where, { ... }, {}))
+  return (choose("m.tune.choice", where, { ... }, {}))
 end
 
 local function bounds(word, where, low, high)
