@@ -59,7 +59,7 @@ t.test("no junk whatever raises, and each that is wrong is noted", function()
       end
     end
   end)
-  t.recipe() -- takes what words of m.tune have asked for
+  t.recipe { events = m.csv "e.csv" { user = "u", item = "i", time = "t", event = "e" } } -- takes what words of m.tune have asked for
   for _, note in ipairs(notes) do
     assert(note:find "^%a+: test_check%.lua:%d+: " and not note:find("\n", 1, true) and not note:find("moonshelf/", 1, true), note)
   end
