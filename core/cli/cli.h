@@ -16,7 +16,7 @@ typedef struct cli_option {
   const char *name; /* without "--" */
   cli_kind kind;
   void *into;       /* bool *, const char **, size_t * */
-  const char *metavar, *help;
+  const char *metavar, *help; /* without help, an option is for ourselves: --help does not show it */
 } cli_option;
 
 typedef struct cli_command {
@@ -50,6 +50,7 @@ const char *cli_blas_reason(void); /* why it uses those that it does; static */
 void cli_processor_name(char *name, size_t room); /* "unknown" where the system does not say */
 int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
 
-extern const cli_command cli_bench, cli_check, cli_embed, cli_test, cli_train, cli_evaluate, cli_parity, cli_page, cli_serve, cli_index;
+extern const cli_command cli_bench, cli_check, cli_embed, cli_test, cli_train, cli_tune, cli_evaluate, cli_summary, cli_parity, cli_page, cli_serve,
+    cli_index;
 
 #endif

@@ -53,7 +53,8 @@ static moon_status read_data(evaluate_job *job, const char *path, measured *m) {
   moon_status status = moon_file_read(recipe, 16u << 20, &m->source);
   moon_free(recipe);
   MOON_TRY(status);
-  MOON_TRY(moon_host_open(NULL, &m->host));
+  const moon_host_options chosen = {.tuned = json_object_get(m->bundle->plan, "tune")}; /* what m.tune stood for when it was trained */
+  MOON_TRY(moon_host_open(&chosen, &m->host));
   MOON_TRY(moon_host_load_recipe_source(m->host, "recipe.lua", m->source.data, m->source.n, &m->plan));
   moon_row_functions functions = moon_host_row_functions(m->host);
   /* The plan is the bundle's: it holds what the command line changed when it was trained. */

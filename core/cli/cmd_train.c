@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/report.h"
+#include "cli/tune.h"
 #include "rank/rank.h"
 #include "script/script.h"
 
@@ -13,7 +13,7 @@ const cli_command cli_train = {
     "train",
     "moonshelf train RECIPE.lua --data DIR --out BUNDLE [--epochs N] [--seed N] [--threads N]\n"
              "         [--precision P] [--checkpoint-every N] [--checkpoint FILE] [--resume] [--max-bad-rows N]\n"
-             "         [--rejects FILE] [--memory SIZE] [--json]",
+             "         [--rejects FILE] [--memory SIZE] [--tuned FILE] [--json]",
     "train a recipe on data and write a bundle",
     "Reads the recipe's files from --data, replays the log point-in-time into features, fits the model, evaluates it beside\n"
     "baselines and writes the bundle. A train that fails or is interrupted leaves an existing bundle as it was. The same recipe,\n"
@@ -25,6 +25,10 @@ const cli_command cli_train = {
 typedef struct train_job {
   const char *recipe_path, *data_dir, *out;
   const char *checkpoint, *precision, *rejects_path;
+  const char *tuned;  /* a file with what words of m.tune stand for */
+  const char *trial;  /* the same, of a search: this is one of its runs, and the file gets its result */
+  size_t until;       /* a run's last epoch; 0: all */
+  json_t *chosen, *asked; /* what those files hold */
   char *default_checkpoint;
   size_t epochs, seed, max_bad_rows, threads, checkpoint_every, memory;
   bool has_seed, resume;
@@ -43,6 +47,8 @@ static void job_close(train_job *job) {
   moon_model_free(job->model);
   moon_dataset_free(job->dataset);
   moon_buf_free(&job->source);
+  json_decref(job->chosen);
+  json_decref(job->asked);
   json_decref(job->metrics);
   json_decref(job->warnings);
   json_decref(job->plan);
@@ -58,7 +64,9 @@ static void print_line(void *self, const char *line, size_t n) {
 }
 
 static moon_status load_recipe(train_job *job) {
-  const moon_host_options options = {.print = print_line, .print_self = job};
+  if (job->tuned) MOON_TRY(tune_read_values(job->tuned, &job->chosen));
+  const json_t *tuned = job->asked ? json_object_get(job->asked, "tune") : job->chosen;
+  const moon_host_options options = {.print = print_line, .print_self = job, .tuned = tuned};
   MOON_TRY(moon_host_open(&options, &job->host));
   MOON_TRY(moon_host_load_recipe(job->host, job->recipe_path, &job->plan));
   MOON_TRY(moon_file_read(job->recipe_path, 16u << 20, &job->source));
@@ -74,6 +82,7 @@ static moon_status read_data(train_job *job) {
   moon_dataset_options options = {.data_dir = job->data_dir,
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
+                                  .spare_test = job->trial != NULL,
                                   .progress = &job->bar.progress};
   MOON_TRY(cli_read_data(job->plan, &options, job->rejects_path, &job->bar, &job->dataset));
   MOON_TRY(moon_suspects(job->dataset, &job->warnings));
@@ -98,7 +107,7 @@ static moon_status make_model(train_job *job) {
 static moon_status fit(train_job *job) {
   const moon_fit_functions functions = moon_host_fit_functions(job->host);
   moon_fit_options options = {.progress = &job->bar.progress, .functions = &functions, .threads = job->threads, .checkpoint = job->checkpoint,
-                              .checkpoint_every = job->checkpoint_every, .resume = job->resume, .plan = job->plan};
+                              .checkpoint_every = job->checkpoint_every, .resume = job->resume, .until = job->until, .plan = job->plan};
   if (job->resume && !moon_file_exists(job->checkpoint)) fprintf(stderr, "There is no %s to go on from: training begins anew\n", job->checkpoint);
   return moon_fit(job->model, job->dataset, json_object_get(job->plan, "train"), &options, &job->fit);
 }
@@ -122,13 +131,17 @@ static moon_status evaluate(train_job *job) {
   return moon_ok();
 }
 
-static moon_status train(train_job *job) {
-  MOON_TRY(cli_memory_limit(job->memory));
-  MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
+static moon_status train_model(train_job *job) {
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
   MOON_TRY(make_model(job));
-  MOON_TRY(fit(job));
+  return fit(job);
+}
+
+static moon_status train(train_job *job) {
+  MOON_TRY(cli_memory_limit(job->memory));
+  MOON_TRY(moon_bundle_may_write(job->out)); /* before the work, not after it */
+  MOON_TRY(train_model(job));
   MOON_TRY(evaluate(job));
   const moon_log *log = job->dataset->log;
   MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, &job->bar.progress, &job->similar));
@@ -137,6 +150,46 @@ static moon_status train(train_job *job) {
   if (job->fit.checkpoints || job->fit.resumed) moon_checkpoint_remove(job->checkpoint); /* it is done with */
   cli_progress_end(&job->bar);
   return moon_ok();
+}
+
+/* ---- a run of a search (tune_run.c): judged on the validation part, the test part is not looked at ---------------------------- */
+
+/* A metric over examples needs no ranking of the catalogue for everybody. */
+static moon_status judge(train_job *job, double *value) {
+  const char *metric = json_string_value(json_object_get(job->asked, "metric"));
+  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
+  bool examples = !strchr(metric, '@') && strcmp(metric, "coverage");
+  const moon_evaluate_options options = {.progress = &job->bar.progress, .max_users = examples ? 1 : 0};
+  json_t *names = json_pack("[s]", metric), *all = NULL;
+  moon_status status = names ? moon_evaluate(job->model, job->dataset, names, seed, &options, &all) : moon_fail(MOON_ENOMEM, "no memory to judge");
+  const json_t *one = json_object_get(json_object_get(all, "model"), metric);
+  *value = json_is_number(one) ? json_number_value(one) : NAN;
+  json_decref(all);
+  json_decref(names);
+  if (!status.code && isnan(*value)) status = moon_fail(MOON_EINVAL, "%s says nothing of the validation part", metric);
+  return status;
+}
+
+static moon_status try_values(train_job *job, double *value) {
+  MOON_TRY(train_model(job));
+  if (job->dataset->judged != MOON_VALIDATION) return moon_fail(MOON_EINVAL, "the split leaves no validation part to judge by");
+  return judge(job, value);
+}
+
+/* Its result goes to the file, also where that is a failure: another trial may do better. Not where it was interrupted. */
+static moon_status run_trial(train_job *job) {
+  int64_t started = moon_monotonic();
+  double value = NAN;
+  MOON_TRY(tune_read_trial(job->trial, &job->asked));
+  moon_status status = try_values(job, &value);
+  double seconds = (double)(moon_monotonic() - started) / MOON_SECOND;
+  if (status.code == MOON_ECANCELED) return status;
+  json_t *run = status.code ? json_pack("{s:I, s:s, s:f}", "until", (json_int_t)job->until, "error", status.message, "seconds", seconds)
+                            : json_pack("{s:I, s:f, s:I, s:f}", "until", (json_int_t)job->until, "value", value, "epochs",
+                                        (json_int_t)job->fit.epochs_run, "seconds", seconds);
+  MOON_TRY(tune_trial_answer(job->trial, run));
+  if (!job->until) moon_checkpoint_remove(job->checkpoint); /* nothing goes on from here */
+  return status;
 }
 
 /* Beside the bundle: BUNDLE.checkpoint. */
@@ -187,10 +240,14 @@ static int run(int argc, char **argv) {
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
       {"rejects", CLI_STRING, &job.rejects_path, "FILE", "write those rows there, as JSON Lines, each with its reason"},
       {"memory", CLI_BYTES, &job.memory, "SIZE", "what data may take of memory before it spills to disk: 512M, 2G (default: no limit)"},
+      {"tuned", CLI_STRING, &job.tuned, "FILE", "take the values that `moonshelf tune` chose: its tune.json, or a trial's file"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
+      {"trial", CLI_STRING, &job.trial, "FILE", NULL},
+      {"until", CLI_COUNT, &job.until, "N", NULL},
   };
   int code = cli_parse(&cli_train, options, sizeof options / sizeof *options, argc, argv, &job.recipe_path);
   if (code >= 0) return code;
+  if (job.trial) job.out = job.trial, job.resume = true, job.checkpoint_every = SIZE_MAX; /* the one at its end */
   if (!job.out) return cli_usage_error(&cli_train, "--out is missing");
   if (seed) {
     char *end;
@@ -204,12 +261,13 @@ static int run(int argc, char **argv) {
   if (job.threads > 64) return cli_usage_error(&cli_train, "--threads is at most 64");
   cli_progress_start(&job.bar);
   moon_status status = name_checkpoint(&job);
-  if (!status.code) status = train(&job);
+  if (!status.code) status = job.trial ? run_trial(&job) : train(&job);
   cli_progress_end(&job.bar);
   if (status.code) code = cli_fail(status);
+  else if (job.trial) code = CLI_DONE;
   else if (json) code = print_json(&job);
   else print_text(&job), code = CLI_DONE;
-  if (status.code && moon_file_exists(job.out)) fprintf(stderr, "%s is as it was\n", job.out);
+  if (status.code && !job.trial && moon_file_exists(job.out)) fprintf(stderr, "%s is as it was\n", job.out);
   job_close(&job);
   return code;
 }

@@ -14,6 +14,7 @@ static void print_help(const cli_command *command, const cli_option *options, si
   if (command->details) printf("\n%s\n", command->details);
   printf("\nOptions:\n");
   for (size_t i = 0; i < n; i++) {
+    if (!options[i].help) continue;
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].metavar ? " " : "",
              options[i].metavar ? options[i].metavar : "");
@@ -55,7 +56,7 @@ static int set_option(const cli_command *command, const cli_option *option, cons
 
 static int unknown_option(const cli_command *command, const cli_option *options, size_t n, const char *given) {
   const char *names[MAX_OPTIONS + 1];
-  for (size_t i = 0; i < n; i++) names[i] = options[i].name;
+  for (size_t i = 0; i < n; i++) names[i] = options[i].help ? options[i].name : "help";
   names[n] = "help";
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);

@@ -123,6 +123,20 @@ static void add_line(const moon_layer *layer, moon_buf *out) {
                   moon_form_write(&layer->out).text, grouped(own_count(layer), number), note);
 }
 
+json_t *moon_module_describe(const moon_module *module) {
+  json_t *list = json_array();
+  for (size_t i = 0; list && i < module->layer_count; i++) {
+    const moon_layer *layer = module->layers[i];
+    json_t *one = json_pack("{s:s, s:s, s:s, s:I, s:b, s:b}", "layer", *layer->path ? layer->path : "model", "type", layer->kind->name, "output",
+                            moon_form_write(&layer->out).text, "parameters", (json_int_t)own_count(layer), "shared",
+                            layer->twin && layer->param_count, "frozen", layer->frozen && layer->param_count);
+    if (!json_array_append_new(list, one)) continue;
+    json_decref(list);
+    return NULL;
+  }
+  return list;
+}
+
 moon_status moon_module_summary(const moon_module *module, moon_buf *out) {
   size_t all = 0, trained = 0;
   char a[32], b[32];

@@ -74,6 +74,9 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
 /* A line for each layer: path, type, output and parameters of its own; then their sum. Appends. */
 moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 
+/* The same for programs, [{"layer","type","output","parameters","shared","frozen"}, ...]. New reference; NULL for want of memory. */
+json_t *moon_module_describe(const moon_module *module);
+
 /* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
  * the activation after the root. *out is NULL where the module is anything else, and no error; *why, which may be NULL, then says what
  * does not fold, beginning with the layer's line. */

@@ -113,10 +113,10 @@ static moon_status take_all(moon_dataset *d) {
   return moon_ok();
 }
 
-static moon_status divide(moon_dataset *d, const json_t *plan) {
+static moon_status divide(moon_dataset *d, const json_t *plan, bool spare_test) {
   const json_t *train = json_object_get(plan, "train");
   MOON_TRY(moon_label(json_object_get(plan, "label"), d->log, &d->examples));
-  MOON_TRY(moon_split(d, train));
+  MOON_TRY(moon_split(d, train, spare_test));
   MOON_TRY(moon_list_known(d, train));
   return sample(d, plan);
 }
@@ -126,7 +126,7 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   MOON_TRY(read_items(d, plan, options));
   MOON_TRY(read_events(d, plan, options));
   if (options->until) MOON_TRY(take_all(d));
-  else MOON_TRY(divide(d, plan));
+  else MOON_TRY(divide(d, plan, options->spare_test));
   MOON_TRY(bind(d, plan, options));
   MOON_TRY(moon_replay(d, options->progress));
   return options->until ? moon_ok() : moon_learn_numbers(d);

@@ -19,7 +19,7 @@ void moon_positions_free(moon_positions *positions);
 const float *moon_positions_of(const moon_positions *positions, const moon_event *event);
 
 /* Parts the examples and the events as train's "split" says. */
-moon_status moon_split(moon_dataset *dataset, const json_t *train);
+moon_status moon_split(moon_dataset *dataset, const json_t *train, bool spare_test);
 /* What could be known when the judged part began; after the split. */
 moon_status moon_list_known(moon_dataset *dataset, const json_t *train);
 /* training: [log->n] 1 where the event belongs to the training part; owned by the caller. After the split. */

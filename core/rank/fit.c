@@ -394,11 +394,13 @@ static moon_status run(moon_fit_state *f) {
   for (; f->epoch <= f->epochs; f->epoch++, f->done = 0, f->sum = 0) {
     double *loss = &report->train_loss[f->epoch - 1], *valid = &report->valid_loss[f->epoch - 1];
     MOON_TRY(train_epoch(f, loss, &stop));
+    bool enough = f->options.until && f->epoch >= f->options.until && f->epoch < f->epochs;
+    if (enough && f->options.checkpoint) MOON_TRY(save_checkpoint(f)); /* as at an interruption: before its validation */
     MOON_TRY(validate(f, valid));
     report->epochs_run = f->epoch;
     MOON_TRY(judge(f, &over));
     if (f->on_epoch && !stop) MOON_TRY(call(f, f->on_epoch, *loss, *valid, &stop));
-    if (over || stop) break;
+    if (over || stop || enough) break;
   }
   moon_feed_free(f->feed); /* it reads what the model knows of the data, which loading the best weights writes */
   f->feed = NULL;

@@ -26,6 +26,10 @@ moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, c
 void moon_model_free(moon_model *model);
 size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
 moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
+/* The same for programs (summary.c). New reference:
+ *   {"tables":[{"table","feature","rows","dim","parameters","frozen"}], "layers": as moon_module_describe has them, "inputs","numbers","output",
+ *    "parameters","trained","in_tables","bytes","scoring":{"compiled","precision","layer_bytes": null where they do not compile}} */
+moon_status moon_model_describe(const moon_model *model, json_t **out);
 /* Tables start from the data set's vectors; those that the recipe freezes stay so. Before fitting. */
 struct moon_dataset;
 void moon_model_take_vectors(moon_model *model, const struct moon_dataset *dataset);
@@ -90,6 +94,7 @@ typedef struct moon_dataset_options {
   const moon_row_functions *functions;
   const moon_progress *progress;
   moon_vocab **vocabs; /* [features of the plan] use these (a bundle's) instead of making new ones; NULL when training; borrowed */
+  bool spare_test;     /* judge on the validation part, with what was known when it began, where there is a test part, too */
   const int64_t *until; /* with vocabs: the inputs of what happened up to this time, and nothing else; NULL: everything */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
@@ -181,6 +186,7 @@ typedef struct moon_fit_options {
   const char *checkpoint;  /* a file; NULL: none */
   size_t checkpoint_every; /* steps; 0: the plan's, and without one there none but at an interruption */
   bool resume;             /* go on from the file; where there is none, begin */
+  size_t until;            /* stop after this epoch, with a checkpoint to go on from; 0: at the end */
   const json_t *plan;      /* the whole plan, by which a checkpoint knows its recipe; may be NULL */
 } moon_fit_options;
 /* train: {"loss":"bce","optimizer":{...},"epochs":10,"batch":32,"seed":42,"patience":0} and, all optional, "positive_weight" (bce), "weight"

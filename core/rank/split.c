@@ -146,13 +146,13 @@ static moon_status assign(moon_dataset *d, const json_t *train) {
   return moon_ok();
 }
 
-moon_status moon_split(moon_dataset *d, const json_t *train) {
+moon_status moon_split(moon_dataset *d, const json_t *train, bool spare_test) {
   d->part = moon_calloc(d->examples.n, 1);
   d->event_part = moon_calloc(d->log->n, 1);
   if (!d->part || !d->event_part) return moon_fail(MOON_ENOMEM, "no memory to split %zu examples", d->examples.n);
   MOON_TRY(assign(d, train));
   for (size_t i = 0; i < d->examples.n; i++) d->part_n[d->part[i]]++;
-  d->judged = d->part_n[MOON_TEST] ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
+  d->judged = d->part_n[MOON_TEST] && !spare_test ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
   if (!d->part_n[MOON_TRAIN])
     return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
   return moon_ok();
@@ -176,7 +176,7 @@ moon_status moon_list_known(moon_dataset *d, const json_t *train) {
   d->known = d->known_own = moon_alloc(d->log->n * sizeof *d->known);
   if (!d->known) return moon_fail(MOON_ENOMEM, "no memory to list %zu events", d->log->n);
   for (size_t i = 0; i < d->log->n; i++)
-    if (d->event_part[i] != d->judged) d->known_own[d->known_n++] = d->log->events[i];
+    if (d->event_part[i] < d->judged) d->known_own[d->known_n++] = d->log->events[i];
   if (d->log->n) d->judged_from = d->log->events[d->log->n - 1].time;
   return moon_ok();
 }

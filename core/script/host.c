@@ -103,7 +103,24 @@ static int note(lua_State *L) {
   return 0;
 }
 
+/* The chosen values by the places of their words, for tune.lua. */
+static void set_picks(lua_State *L, const json_t *chosen) {
+  const json_t *entry;
+  size_t i;
+  lua_newtable(L);
+  json_array_foreach(chosen, i, entry) {
+    const char *where = json_string_value(json_object_get(entry, "where"));
+    const json_t *pick = json_object_get(entry, "pick");
+    if (!where || !json_is_number(pick)) continue;
+    if (json_is_integer(pick)) lua_pushinteger(L, (lua_Integer)json_integer_value(pick));
+    else lua_pushnumber(L, json_real_value(pick));
+    lua_setfield(L, -2, where);
+  }
+  lua_setfield(L, LUA_REGISTRYINDEX, MOON_PICKS_KEY);
+}
+
 static int open_body(lua_State *L) {
+  if (moon_host_of(L)->options.tuned) set_picks(L, moon_host_of(L)->options.tuned);
   if (moon_host_of(L)->options.findings) {
     lua_pushcfunction(L, note);
     lua_setfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);

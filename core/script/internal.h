@@ -14,6 +14,7 @@
 #define MOON_RESULT_TYPE "moonshelf.result" /* what m.recipe and m.site return; user values: plan, functions */
 #define MOON_NOTE_KEY "moonshelf.note"      /* registry: (level, text), there while a script is checked */
 #define MOON_PCALL_KEY "moonshelf.pcall"    /* registry: beside it, a pcall that budgets go through */
+#define MOON_PICKS_KEY "moonshelf.picks"    /* registry: place of a word of m.tune -> what was chosen for it */
 #define MOON_STAND_IN "moonshelf.stand_in"  /* the __name of what stands for a word that failed then (words.lua) */
 #define MOON_HOOK_STEPS 200                 /* VM instructions between two looks at the budget */
 
@@ -101,6 +102,8 @@ int moon_sandbox_require(lua_State *L);
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n);
 /* Lua: (file, option, line) -> the line at or after `line` on which `option =` stands, or nothing. */
 int moon_option_line(lua_State *L);
+/* Lua: (file, line) -> the text of the line, or nothing. */
+int moon_source_line(lua_State *L);
 
 /* ---- plan.c */
 /* The Lua value at `index` as JSON. Never raises: on failure *out holds what was made so far (or NULL) and the text of the

@@ -129,6 +129,7 @@ int moon_lua_open(lua_State *L) {
                                     {"time", native_time},
                                     {"zone", native_zone},
                                     {"option_line", moon_option_line},
+                                    {"source_line", moon_source_line},
                                     {NULL, NULL}};
   luaL_newlib(L, native);
   moon_plan_install(L);
@@ -139,6 +140,8 @@ int moon_lua_open(lua_State *L) {
   lua_setfield(L, -2, "note");
   lua_getfield(L, LUA_REGISTRYINDEX, MOON_PCALL_KEY);
   lua_setfield(L, -2, "pcall");
+  lua_getfield(L, LUA_REGISTRYINDEX, MOON_PICKS_KEY);
+  lua_setfield(L, -2, "picks");
   moon_lua_tensor_push(L);
   lua_setfield(L, -2, "tensor");
   moon_lua_tape_push(L);

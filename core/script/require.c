@@ -54,6 +54,17 @@ int moon_option_line(lua_State *L) {
   return 0;
 }
 
+int moon_source_line(lua_State *L) {
+  const char *file = luaL_checkstring(L, 1);
+  lua_Integer line = luaL_checkinteger(L, 2);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &source_key) != LUA_TTABLE || lua_getfield(L, -1, file) != LUA_TSTRING) return 0;
+  const char *p = lua_tostring(L, -1);
+  for (lua_Integer at = 1; at < line && p; at++) p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL;
+  if (!p) return 0;
+  lua_pushlstring(L, p, strcspn(p, "\n"));
+  return 1;
+}
+
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n) {
   keep_source(L, name, source, n);
   if (n >= 3 && !memcmp(source, "\xEF\xBB\xBF", 3)) source += 3, n -= 3;

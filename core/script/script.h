@@ -28,6 +28,9 @@ typedef struct moon_host_options {
   /* To check a script: mistakes in the use of words do not end its loading but are told of here, as warnings are, and the plan has
    * what is left; see moon_host_load. NULL: the first mistake is the error. */
   const moon_findings *findings;
+  /* The values that words of m.tune stand for, as a plan's "tune" has them: [{"where","pick"}, ...]; borrowed until the host is open. NULL,
+   * and for words that are not in it: the first. */
+  const json_t *tuned;
 } moon_host_options;
 moon_status moon_host_open(const moon_host_options *options, moon_host **out);
 void moon_host_close(moon_host *host);

@@ -84,6 +84,7 @@ local m = {
   recipe = recipe.recipe,
   nn = require "moonshelf.nn",
   split = require "moonshelf.split",
+  tune = require "moonshelf.tune".words, ---@type moonshelf.Tune
 
   site = site.site,
   page = site.page,

@@ -8,6 +8,7 @@ local columns = require "moonshelf.columns"
 local native = require "moonshelf.native"
 local nn = require "moonshelf.nn"
 local rules = require "moonshelf.rules"
+local tune = require "moonshelf.tune"
 
 local recipe = {}
 
@@ -452,6 +453,7 @@ local function compile(where, name, given)
     model = part(o.model, plain),
     train = plain_train(training, functions),
     evaluate = words.known(o.evaluate),
+    tune = tune.take(),
   }
   return native.result("recipe", name, plan, functions)
 end

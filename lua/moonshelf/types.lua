@@ -135,6 +135,13 @@ function T:error(fn, text) end
 ---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil
 ---@field on_step? { every: integer?, [1]: fun(info: moonshelf.FitInfo): boolean|string|nil }
 
+--- Values for `moonshelf tune` to search, as the value itself: m.tune { 1e-4, 1e-3 }.
+---@class moonshelf.Tune
+---@overload fun(values: { name: string?, [integer]: any }): any
+---@field choice fun(...: any): any
+---@field range fun(low: number, high: number, step: number, options?: { default: number?, name: string? }): number
+---@field log fun(low: number, high: number, options?: { points: integer?, default: number?, name: string? }): number
+
 ---@class moonshelf.FitInfo
 ---@field epoch integer
 ---@field epochs integer

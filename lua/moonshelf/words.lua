@@ -431,9 +431,11 @@ end
 ---@generic T: table
 ---@param path string  "m", "m.policy"
 ---@param members T
+---@param call? function  what it does where it is called itself
 ---@return T
-function words.module(path, members)
+function words.module(path, members, call)
   local face, guarded = {}, {}
+  local guarded_call = call and words.guard(call)
   return setmetatable(face, {
     __index = function(_, name)
       local value = members[name]
@@ -443,6 +445,7 @@ function words.module(path, members)
           near and ("; did you mean '%s.%s'?"):format(path, near) or words.hint(name, words.keys(members)))
         return STAND_IN
       end
+      if type(value) == "table" then last_use[path .. "." .. name] = words.here() end
       if type(value) ~= "function" then return value end
       last_use[path .. "." .. name] = words.here()
       guarded[name] = guarded[name] or words.guard(value)
@@ -458,6 +461,7 @@ function words.module(path, members)
     end,
     __name = path,
     __metatable = false,
+    __call = guarded_call and function(_, ...) return (guarded_call(...)) end,
   })
 end
 

@@ -11,7 +11,7 @@ local JUNK = {
 }
 
 local function modules()
-  return { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate }
+  return { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate, ["m.tune"] = m.tune }
 end
 
 -- Made in C: their errors are Lua's own, and end the script.
@@ -59,6 +59,7 @@ t.test("no junk whatever raises, and each that is wrong is noted", function()
       end
     end
   end)
+  t.recipe { events = m.csv "e.csv" { user = "u", item = "i", time = "t", event = "e" } } -- takes what words of m.tune have asked for
   for _, note in ipairs(notes) do
     assert(note:find "^%a+: test_check%.lua:%d+: " and not note:find("\n", 1, true) and not note:find("moonshelf/", 1, true), note)
   end

@@ -112,7 +112,9 @@ end)
 
 t.test("every word and every option is named", function()
   local function named(text) assert(README:find(text, 1, true), "README.md does not name " .. text) end
-  for path, module in pairs { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate } do
+  local modules = { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate,
+    ["m.tune"] = m.tune }
+  for path, module in pairs(modules) do
     for name, word in pairs(module) do
       if type(word) == "function" then named(path .. "." .. name) end
     end

@@ -4,9 +4,9 @@ local t = require "harness"
 local m = require "moonshelf"
 
 local FOLDER = (os.getenv "MOON_SOURCE_DIR" or "../..") .. "/lua/moonshelf/"
-local MODULES = { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate }
+local MODULES = { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate, ["m.tune"] = m.tune }
 local FILES = {
-  "columns", "data", "features", "formula", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "test", "types", "words",
+  "columns", "data", "features", "formula", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "test", "tune", "types", "words",
 }
 
 local function lines_of(name)

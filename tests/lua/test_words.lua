@@ -9,7 +9,7 @@ local JUNK = {
 }
 
 local function modules()
-  return { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate }
+  return { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate, ["m.tune"] = m.tune }
 end
 
 --- Every word, as path -> function.
@@ -65,7 +65,7 @@ t.test("an unknown word names the nearest, or all there are", function()
   t.fails(function() return m.coutn end, "there is no word 'm.coutn'; did you mean 'm.count'?")
   t.fails(function() return m.policy.bost end, "there is no word 'm.policy.bost'; did you mean 'm.policy.boost'?")
   t.fails(function() return m.source.populer end, "did you mean 'm.source.popular'?")
-  t.fails(function() return m.zzzzzzzzzz end, "(known: ", "tensor, ", "tsv, version")
+  t.fails(function() return m.zzzzzzzzzz end, "(known: ", "tensor, ", "tsv, tune, version")
   t.fails(function() return m[5] end, "there is no word 'm.5'")
   t.fails(function() return m[{}] end, "there is no word 'm.table")
 end)
@@ -139,6 +139,7 @@ t.test("errors say the value, what was expected, and quote it on one line", func
 end)
 
 t.test("a plan is the same text each time, with sorted keys", function()
+  t.recipe() -- takes what words of m.tune have asked for above
   local text = m.plan(t.recipe())
   for _ = 1, 5 do t.equal(m.plan(t.recipe()), text) end
   assert(text:find('^{"evaluate":.*"events":.*"version":1,"where":'))

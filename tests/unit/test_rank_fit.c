@@ -327,6 +327,40 @@ static void a_resumed_fit_ends_as_if_never_broken_off(void **state) {
   moon_free(path);
 }
 
+/* As successive halving does it: so many epochs, a look at the model, and more of them. */
+static void a_fit_in_parts_ends_as_one_piece(void **state) {
+  setup *s = *state;
+  char *path = checkpoint_of(s);
+  moon_fit_report report, whole_report;
+  rich_training(s);
+  hook h = {0};
+  const moon_fit_functions functions = {&h, hooked};
+  moon_model *whole = fitted_with(s, &(moon_fit_options){.functions = &functions}, &whole_report), *model = NULL;
+  assert_true(whole_report.epochs_run > 3);
+  for (size_t until = 1; until <= whole_report.epochs_run; until++) {
+    moon_model_free(model);
+    OK(shoplet_model(s->plan, s->d, 1, &model));
+    moon_fit_options options = {.functions = &functions, .checkpoint = path, .checkpoint_every = SIZE_MAX, .resume = true, .until = until};
+    OK(moon_fit(model, s->d, train_of(s), &options, &report));
+    assert_int_equal(report.resumed, until > 1);
+    assert_int_equal(report.epochs_run, until);
+    assert_memory_equal(report.valid_loss, whole_report.valid_loss, until * sizeof *report.valid_loss);
+    if (until == 2) { /* to the same place once more: nothing happens twice */
+      moon_model *again;
+      OK(shoplet_model(s->plan, s->d, 1, &again));
+      OK(moon_fit(again, s->d, train_of(s), &options, &report));
+      assert_same_weights(model, again, true);
+      moon_model_free(again);
+    }
+  }
+  assert_same_weights(whole, model, true);
+  assert_int_equal(report.best_epoch, whole_report.best_epoch);
+  moon_checkpoint_remove(path);
+  moon_model_free(model);
+  moon_model_free(whole);
+  moon_free(path);
+}
+
 static void an_interruption_leaves_a_checkpoint(void **state) {
   setup *s = *state;
   char *path = checkpoint_of(s);
@@ -631,6 +665,7 @@ int main(void) {
       CASE(functions_see_each_epoch_and_can_stop),
       CASE(a_stop_within_an_epoch_is_at_once),
       CASE(a_resumed_fit_ends_as_if_never_broken_off),
+      CASE(a_fit_in_parts_ends_as_one_piece),
       CASE(an_interruption_leaves_a_checkpoint),
       CASE(a_checkpoint_of_another_fit_is_refused),
       CASE(a_broken_checkpoint_is_refused_whole),

@@ -59,6 +59,35 @@ static void a_users_last_example_tests_and_the_one_before_validates(void **state
   shoplet_remove(folder);
 }
 
+/* A search judges on the validation part, and knows nothing of the test part. */
+static void a_spared_test_part_is_neither_judged_nor_known(void **state) {
+  (void)state;
+  static const char *const splits[] = {"{\"by\":\"time\",\"parts\":[0.7,0.2,0.1]}", "{\"by\":\"random\",\"parts\":[0.7,0.2,0.1]}",
+                                       "{\"by\":\"user\",\"parts\":[0.4,0.3,0.3]}", "{\"by\":\"leave_one_out\"}"};
+  char *folder = shoplet_make(300);
+  for (size_t k = 0; k < 4; k++) {
+    json_t *plan = shoplet_json();
+    moon_dataset *d, *open = parted(folder, splits[k], 1);
+    json_object_set_new(json_object_get(plan, "train"), "split", json_loads(splits[k], 0, NULL));
+    json_object_set_new(json_object_get(plan, "train"), "seed", json_integer(1));
+    const moon_dataset_options options = {.data_dir = folder, .spare_test = true};
+    OK(moon_dataset_new(plan, &options, &d));
+    assert_int_equal(open->judged, MOON_TEST);
+    assert_int_equal(d->judged, MOON_VALIDATION);
+    assert_true(d->part_n[MOON_VALIDATION] > 0 && d->part_n[MOON_TEST] > 0);
+    assert_memory_equal(d->part, open->part, d->examples.n);
+    assert_true(d->known_n > 0 && d->known_n < open->known_n);
+    for (size_t i = 0; i < d->known_n; i++)
+      for (size_t e = 0; e < d->log->n; e++)
+        if (d->log->events[e].row == d->known[i].row) assert_int_equal(d->event_part[e], MOON_TRAIN);
+    assert_int_equal(moon_state_events(d->state_then), d->known_n);
+    moon_dataset_free(d);
+    moon_dataset_free(open);
+    json_decref(plan);
+  }
+  shoplet_remove(folder);
+}
+
 static void users_with_two_examples_train_only(void **state) {
   (void)state;
   char *folder = shoplet_make(100);
@@ -321,6 +350,7 @@ static void the_report_counts_what_was_read_and_dropped(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_users_last_example_tests_and_the_one_before_validates),
+      cmocka_unit_test(a_spared_test_part_is_neither_judged_nor_known),
       cmocka_unit_test(users_with_two_examples_train_only),
       cmocka_unit_test(a_user_is_on_one_side_whatever_else_changes),
       cmocka_unit_test(shares_of_users_are_as_asked),

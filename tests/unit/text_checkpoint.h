@@ -37,7 +37,7 @@ static inline void ck_add(small_checkpoint *c, moon_rng *rng, const char *name, 
 }
 
 static inline void ck_pair(small_checkpoint *c, moon_rng *rng, const char *module, size_t rows, size_t columns) {
-  char name[96];
+  char name[160];
   snprintf(name, sizeof name, "%s.weight", module);
   ck_add(c, rng, name, rows ? 0 : 1, rows, columns);
   snprintf(name, sizeof name, "%s.bias", module);
