@@ -103,7 +103,13 @@ static moon_status fit(train_job *job) {
   return moon_fit(job->model, job->dataset, json_object_get(job->plan, "train"), &options, &job->fit);
 }
 
-/* As it will serve: in the recipe's precision. */
+static json_t *losses_json(const double *losses, size_t n) {
+  json_t *array = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(array, isfinite(losses[i]) ? json_real(losses[i]) : json_null());
+  return array;
+}
+
+/* As it will serve: in the recipe's precision. With the losses, for reports. */
 static moon_status evaluate(train_job *job) {
   uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
   moon_evaluate_options options = {.progress = &job->bar.progress};
@@ -111,6 +117,8 @@ static moon_status evaluate(train_job *job) {
   MOON_TRY(moon_evaluate(job->model, job->dataset, json_object_get(job->plan, "evaluate"), seed, &options, &job->metrics));
   MOON_TRY(moon_precision_report(job->model, job->dataset, &report));
   if (report) json_object_set_new(job->metrics, "precision", report);
+  json_object_set_new(job->metrics, "loss", json_pack("{s:o, s:o}", "train", losses_json(job->fit.train_loss, job->fit.epochs_run),
+                                                      "validation", losses_json(job->fit.valid_loss, job->fit.epochs_run)));
   return moon_ok();
 }
 
@@ -141,12 +149,6 @@ static moon_status name_checkpoint(train_job *job) {
   moon_buf_puts(&name, ".checkpoint");
   job->checkpoint = job->default_checkpoint = name.data;
   return name.failed ? moon_fail(MOON_ENOMEM, "no memory for a path") : moon_ok();
-}
-
-static json_t *losses_json(const double *losses, size_t n) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < n; i++) json_array_append_new(array, isfinite(losses[i]) ? json_real(losses[i]) : json_null());
-  return array;
 }
 
 static int print_json(const train_job *job) {

@@ -47,9 +47,41 @@ void cli_report_findings(FILE *to, const json_t *findings) {
            json_string_value(json_object_get(finding, "message")));
 }
 
-static void print_cell(const json_t *value) {
-  if (json_is_number(value)) printf("  %9.4f", json_number_value(value));
-  else printf("  %9s", "-");
+enum { CELL = 14, LABEL = 14, LONGEST = 32 }; /* "0.7427 ±0.0081" */
+
+/* A value and half of its interval, after what the cell before left free; answers what this one leaves. */
+static int print_cell(int before, const json_t *value, const json_t *interval) {
+  int width = 1; /* in characters */
+  if (json_is_number(value)) width = printf("%*s%.4f", before + 2, "", json_number_value(value)) - before - 2;
+  else printf("%*s-", before + 2, "");
+  if (json_is_number(value) && json_array_size(interval) == 2) {
+    double low = json_number_value(json_array_get(interval, 0)), high = json_number_value(json_array_get(interval, 1));
+    width += printf(" ±%.4f", (high - low) / 2) - 1; /* ± is two bytes */
+  }
+  return width < CELL ? CELL - width : 0;
+}
+
+static void print_head(int label, const json_t *baselines) {
+  const char *name;
+  const json_t *baseline;
+  printf("\n  %*s  model", label, "");
+  int room = CELL - 5;
+  json_object_foreach((json_t *)baselines, name, baseline) room = CELL - (printf("%*s%s", room + 2, "", name) - room - 2);
+  putchar('\n');
+}
+
+/* The model and the baselines in one metric, of an evaluation or a slice. A longer label is cut. */
+static void print_row(int label, const json_t *of, const char *text, const char *metric) {
+  const json_t *within = json_object_get(of, "intervals"), *baseline;
+  const char *name;
+  size_t n = 0;
+  int shown = 0;
+  for (; text[n] && shown < label; shown++) n += moon_utf8_length(text + n, strlen(text + n));
+  printf("  %.*s%*s", (int)n, text, label - shown, "");
+  int room = print_cell(0, json_object_get(json_object_get(of, "model"), metric), json_object_get(json_object_get(within, "model"), metric));
+  json_object_foreach(json_object_get(of, "baselines"), name, baseline)
+    room = print_cell(room, json_object_get(baseline, metric), json_object_get(json_object_get(within, name), metric));
+  putchar('\n');
 }
 
 static double number_in(const json_t *of, const char *name) {
@@ -79,18 +111,48 @@ void cli_report_metrics(const json_t *metrics) {
     if (json_is_integer(value)) printf("  %s %lld", name, (long long)json_integer_value(value));
     else printf("  %s %.4f", name, json_number_value(value));
   }
-  printf("  users ranked %lld\n\n  %-14s  %9s", (long long)json_integer_value(json_object_get(metrics, "users")), "", "model");
-  const json_t *baseline;
-  json_object_foreach((json_t *)baselines, name, baseline) printf("  %9s", name);
-  putchar('\n');
-  json_object_foreach((json_t *)model, name, value) {
-    printf("  %-14s", name);
-    print_cell(value);
-    const char *other;
-    json_object_foreach((json_t *)baselines, other, baseline) print_cell(json_object_get(baseline, name));
+  printf("  users ranked %lld\n", (long long)json_integer_value(json_object_get(metrics, "users")));
+  print_head(LABEL, baselines);
+  json_object_foreach((json_t *)model, name, value) print_row(LABEL, metrics, name, name);
+  print_precision(json_object_get(metrics, "precision"));
+}
+
+/* AUC and the first metric at k, where they are asked for. */
+static bool is_headline(const char *name, bool *at_k) {
+  bool first = strchr(name, '@') && !*at_k;
+  *at_k = *at_k || first;
+  return first || !strcmp(name, "auc");
+}
+
+void cli_report_slices(const json_t *metrics) {
+  const json_t *slices = json_object_get(metrics, "slices"), *slice, *value;
+  const char *name;
+  size_t i, longest = LABEL;
+  bool at_k = false;
+  json_array_foreach(slices, i, slice)
+    if (json_string_length(json_object_get(slice, "name")) > longest) longest = json_string_length(json_object_get(slice, "name"));
+  int label = longest < LONGEST ? (int)longest : LONGEST;
+  json_object_foreach(json_object_get(metrics, "model"), name, value) {
+    if (!is_headline(name, &at_k) || !json_array_size(slices)) continue;
+    printf("\nBy slice, %s:", name);
+    print_head(label, json_object_get(metrics, "baselines"));
+    json_array_foreach(slices, i, slice) print_row(label, slice, json_string_value(json_object_get(slice, "name")), name);
+  }
+}
+
+void cli_report_against(const json_t *metrics) {
+  const json_t *against = json_object_get(metrics, "against"), *one;
+  const char *name;
+  if (!against) return;
+  printf("\nAgainst %s:\n\n  %-14s  %9s  %9s  %10s  %-20s  %s\n", json_string_value(json_object_get(against, "bundle")), "", "this", "other", "difference",
+         "95 %", "p");
+  json_object_foreach(json_object_get(against, "metrics"), name, one) {
+    const json_t *interval = json_object_get(one, "interval");
+    printf("  %-14s  %9.4f  %9.4f  %+10.4f", name, number_in(one, "this"), number_in(one, "other"), number_in(one, "difference"));
+    if (json_is_array(interval))
+      printf("  [%+.4f, %+.4f]    %.3f", json_number_value(json_array_get(interval, 0)), json_number_value(json_array_get(interval, 1)), number_in(one, "p"));
     putchar('\n');
   }
-  print_precision(json_object_get(metrics, "precision"));
 }
 
 /* before: what stands in front of the node's own children. */

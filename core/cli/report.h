@@ -9,6 +9,9 @@
 
 void cli_report_data(const moon_dataset *dataset);   /* stderr: rows read, rejected, dropped by each rule */
 void cli_report_metrics(const json_t *metrics);      /* stdout: a table, the model beside the baselines */
+void cli_report_slices(const json_t *metrics);       /* stdout: the same by slice, of AUC and the first metric at k */
+void cli_report_against(const json_t *metrics);      /* stdout: beside another bundle; nothing without "against" */
+moon_status cli_write_html(const char *path, const char *title, const json_t *metrics); /* all of it, with plots (html.c) */
 void cli_print_tree(const json_t *tree);             /* stdout: {"text","where","children"} with its branches */
 
 /* A line each, "recipe.lua:17: warning: ...". findings: as moon_look_ahead gives them. */

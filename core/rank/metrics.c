@@ -5,28 +5,91 @@
 #include <math.h>
 #include <string.h>
 
-#include "rank/rank.h"
+#include "rank/evaluate.h"
 
 static bool positive(float label) { return label > 0.5f; }
 
-double moon_accuracy(const float *score, const float *label, size_t n) {
-  size_t right = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (isnan(score[i]) || isnan(label[i])) return NAN;
-    right += (score[i] >= 0.5f) == positive(label[i]);
-  }
-  return n ? (double)right / (double)n : NAN;
+/* ---- fractions: both parts add up over groups of examples ------------------------------------------------------------------ */
+
+double moon_fraction_value(moon_fraction f) { return f.under != 0 ? f.over / f.under : NAN; }
+
+/* Negative log of what was given to that which happened. */
+static double surprise(float score, bool happened) {
+  const double least = 1e-7;
+  double p = happened ? (double)score : 1 - (double)score;
+  return -log(p < least ? least : p > 1 - least ? 1 - least : p);
 }
 
-double moon_logloss(const float *score, const float *label, size_t n) {
-  const double least = 1e-7;
-  double sum = 0;
+moon_fraction moon_fraction_of(moon_metric_kind kind, const float *score, const float *label, size_t n) {
+  size_t right = 0, both = 0, predicted = 0, positives = 0;
+  double loss = 0;
   for (size_t i = 0; i < n; i++) {
-    if (isnan(score[i]) || isnan(label[i])) return NAN;
-    double p = positive(label[i]) ? (double)score[i] : 1 - (double)score[i]; /* what was given to that which happened */
-    sum -= log(p < least ? least : p > 1 - least ? 1 - least : p);
+    if (isnan(score[i]) || isnan(label[i])) return (moon_fraction){NAN, 1};
+    bool yes = positive(label[i]), said = score[i] >= 0.5f;
+    right += said == yes;
+    both += said && yes;
+    predicted += said;
+    positives += yes;
+    if (kind == MOON_METRIC_LOGLOSS) loss += surprise(score[i], yes);
   }
-  return n ? sum / (double)n : NAN;
+  switch (kind) {
+    case MOON_METRIC_ACCURACY: return (moon_fraction){(double)right, (double)n};
+    case MOON_METRIC_PRECISION: return (moon_fraction){(double)both, (double)predicted};
+    case MOON_METRIC_RECALL: return (moon_fraction){(double)both, (double)positives};
+    case MOON_METRIC_F1: return (moon_fraction){2 * (double)both, (double)(predicted + positives)};
+    case MOON_METRIC_LOGLOSS: return (moon_fraction){loss, (double)n};
+    case MOON_METRIC_GAUC: {
+      double auc = moon_auc(score, label, n);
+      return isnan(auc) ? (moon_fraction){0, 0} : (moon_fraction){auc * (double)n, (double)n};
+    }
+    default: return (moon_fraction){0, 0};
+  }
+}
+
+static double fraction(moon_metric_kind kind, const float *score, const float *label, size_t n) {
+  return moon_fraction_value(moon_fraction_of(kind, score, label, n));
+}
+
+double moon_accuracy(const float *score, const float *label, size_t n) { return fraction(MOON_METRIC_ACCURACY, score, label, n); }
+double moon_precision_of(const float *score, const float *label, size_t n) { return fraction(MOON_METRIC_PRECISION, score, label, n); }
+double moon_recall_of(const float *score, const float *label, size_t n) { return fraction(MOON_METRIC_RECALL, score, label, n); }
+double moon_f1(const float *score, const float *label, size_t n) { return fraction(MOON_METRIC_F1, score, label, n); }
+double moon_logloss(const float *score, const float *label, size_t n) { return fraction(MOON_METRIC_LOGLOSS, score, label, n); }
+
+double moon_grouped_auc(const float *score, const float *label, const size_t *start, size_t groups) {
+  moon_fraction sum = {0, 0};
+  for (size_t g = 0; g < groups; g++) {
+    moon_fraction one = moon_fraction_of(MOON_METRIC_GAUC, score + start[g], label + start[g], start[g + 1] - start[g]);
+    sum.over += one.over, sum.under += one.under;
+  }
+  return moon_fraction_value(sum);
+}
+
+/* ---- calibration ---------------------------------------------------------------------------------------------------------- */
+
+double moon_calibration(const float *score, const float *label, size_t n, moon_calibration_bin bins[MOON_CALIBRATION_BINS]) {
+  moon_calibration_bin own[MOON_CALIBRATION_BINS];
+  if (!bins) bins = own;
+  memset(bins, 0, MOON_CALIBRATION_BINS * sizeof *bins);
+  bool known = n > 0;
+  for (size_t i = 0; i < n; i++) {
+    if (isnan(score[i]) || isnan(label[i])) {
+      known = false;
+      continue;
+    }
+    double at = (double)score[i] * MOON_CALIBRATION_BINS;
+    moon_calibration_bin *bin = &bins[at < 0 ? 0 : at >= MOON_CALIBRATION_BINS ? MOON_CALIBRATION_BINS - 1 : (int)at];
+    bin->n++;
+    bin->score += (double)score[i];
+    bin->rate += positive(label[i]);
+  }
+  double error = 0;
+  for (int b = 0; b < MOON_CALIBRATION_BINS; b++) {
+    if (!bins[b].n) continue;
+    error += fabs(bins[b].score - bins[b].rate);
+    bins[b].score /= (double)bins[b].n, bins[b].rate /= (double)bins[b].n;
+  }
+  return known ? error / (double)n : NAN;
 }
 
 /* ---- AUC: the chance that a positive is scored above a negative, by sorting both and merging ------------------------------- */
@@ -96,4 +159,56 @@ double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant) {
     if (hit[i]) gain += 1 / log2((double)i + 2);
   for (size_t i = 0; i < relevant && i < k; i++) ideal += 1 / log2((double)i + 2);
   return ideal > 0 ? gain / ideal : NAN;
+}
+
+double moon_hit_at(const uint8_t *hit, size_t n, size_t k, size_t relevant) {
+  bool any = false;
+  for (size_t i = 0; i < n && i < k; i++) any = any || hit[i];
+  return relevant ? any : NAN;
+}
+
+double moon_mrr_at(const uint8_t *hit, size_t n, size_t k, size_t relevant) {
+  size_t first = 0;
+  while (first < n && first < k && !hit[first]) first++;
+  if (!relevant) return NAN;
+  return first < n && first < k ? 1 / ((double)first + 1) : 0;
+}
+
+double moon_map_at(const uint8_t *hit, size_t n, size_t k, size_t relevant) {
+  size_t hits = 0, most = k < relevant ? k : relevant;
+  double sum = 0;
+  for (size_t i = 0; i < n && i < k; i++)
+    if (hit[i]) sum += (double)++hits / ((double)i + 1);
+  return most ? sum / (double)most : NAN;
+}
+
+/* ---- what is recommended --------------------------------------------------------------------------------------------------- */
+
+double moon_gini(const uint32_t *count, size_t n) {
+  uint32_t *sorted = n <= SIZE_MAX / 8 ? moon_alloc(n * 2 * sizeof *sorted) : NULL;
+  if (!sorted) return NAN;
+  if (n) memcpy(sorted, count, n * sizeof *count);
+  sort_keys(sorted, sorted + n, n);
+  double sum = 0, weighted = 0;
+  for (size_t i = 0; i < n; i++) {
+    sum += (double)sorted[i];
+    weighted += (2 * (double)i + 1 - (double)n) * (double)sorted[i];
+  }
+  moon_free(sorted);
+  return sum > 0 ? weighted / ((double)n * sum) : NAN;
+}
+
+double moon_novelty_at(const double *information, size_t n, size_t k) {
+  double sum = 0;
+  if (k > n) k = n;
+  for (size_t i = 0; i < k; i++) sum += information[i];
+  return k ? sum / (double)k : NAN;
+}
+
+double moon_diversity_at(const uint32_t *group, size_t n, size_t k) {
+  size_t differ = 0;
+  if (k > n) k = n;
+  for (size_t i = 1; i < k; i++)
+    for (size_t j = 0; j < i; j++) differ += group[i] != group[j];
+  return k > 1 ? 2 * (double)differ / ((double)k * ((double)k - 1)) : NAN;
 }

@@ -196,30 +196,79 @@ void moon_checkpoint_remove(const char *path); /* also what a kill in the middle
 /* ---- metrics (metrics.c): pure functions over arrays ---------------------------------------------------------------------- */
 
 /* score, label: [n]; a label above 0.5 is positive. NaN where n is 0 or any score or label is NaN: a model that diverged must not
- * look like a number. */
-double moon_accuracy(const float *score, const float *label, size_t n); /* predicted positive: score >= 0.5 */
+ * look like a number. Predicted positive: score >= 0.5. */
+double moon_accuracy(const float *score, const float *label, size_t n);
+double moon_precision_of(const float *score, const float *label, size_t n); /* true / predicted positives; NaN without predicted ones */
+double moon_recall_of(const float *score, const float *label, size_t n);    /* true positives / positives; NaN without any */
+double moon_f1(const float *score, const float *label, size_t n);           /* harmonic mean of both: 2 TP / (2 TP + FP + FN) */
 /* Ties count half (Mann-Whitney). NaN also with one class only, or no memory (two numbers an example). */
 double moon_auc(const float *score, const float *label, size_t n);
+/* Mean of the groups' AUC, each weighted by its examples; groups of one class say nothing (Zhu et al. 2017, "Optimized cost per click in
+ * Taobao display advertising"). Group g is examples [start[g], start[g + 1]). NaN where no group says anything. */
+double moon_grouped_auc(const float *score, const float *label, const size_t *start, size_t groups);
 double moon_logloss(const float *score, const float *label, size_t n); /* natural log, scores clipped to [1e-7, 1 - 1e-7] */
+/* Expected calibration error (Naeini, Cooper, Hauskrecht 2015): over ten equal ranges of the score, the mean distance of mean score and
+ * share of positives, each range weighted by its examples. bins: what they are, or NULL; scores beyond [0, 1] fall into the outer ones. */
+enum { MOON_CALIBRATION_BINS = 10 };
+typedef struct moon_calibration_bin {
+  size_t n;
+  double score, rate; /* mean score, share of positives; 0 where n is */
+} moon_calibration_bin;
+double moon_calibration(const float *score, const float *label, size_t n, moon_calibration_bin bins[MOON_CALIBRATION_BINS]);
+
 /* One ranked list: hit[i] = 1 where the i-th item is relevant; relevant = how many there are in all, NaN where there are none. A
  * list shorter than k misses at its end. Recall is hits in the first k / relevant (not / min(k, relevant)), as RecBole has it. */
 double moon_recall_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
 /* Binary gains, discount 1 / log2(1 + rank), over that of min(k, relevant) hits on top (Jarvelin & Kekalainen 2002); NaN at k 0. */
 double moon_ndcg_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
+double moon_hit_at(const uint8_t *hit, size_t n, size_t k, size_t relevant); /* 1 where one of the first k is relevant, else 0 */
+double moon_mrr_at(const uint8_t *hit, size_t n, size_t k, size_t relevant); /* 1 / rank of the first hit (Voorhees 1999); 0 without */
+/* Average precision: the sum over hits of (hits so far / rank), over min(k, relevant), as RecBole has it; NaN at k 0. */
+double moon_map_at(const uint8_t *hit, size_t n, size_t k, size_t relevant);
+
+/* What is recommended. Gini coefficient of how often each item is, count: [n]: 0 where all are alike, (n - 1) / n where one has all:
+ * sum over i of (2 i - n - 1) count_i / (n sum of counts), rising, i from 1. NaN without any, or no memory. */
+double moon_gini(const uint32_t *count, size_t n);
+/* Mean of an information in bits over the first k of a list (mean self-information: Zhou et al. 2010); NaN of nothing. */
+double moon_novelty_at(const double *information, size_t n, size_t k);
+/* The share of pairs among the first k whose groups differ (Ziegler et al. 2005, with the distance 0 or 1); NaN without a pair. */
+double moon_diversity_at(const uint32_t *group, size_t n, size_t k);
 
 /* ---- evaluation (evaluate.c) ---------------------------------------------------------------------------------------------- */
 
-/* Accuracy, AUC and log loss over the examples of the judged part; recall@k, NDCG@k and coverage by full-catalogue ranking: for each user
- * with a positive in the judged part (at most max_users, chosen by hash), rank all listed items that the user had not touched before it,
- * with the features as they were when it began. The answer is JSON (new reference):
- * {"part":"test","examples":{"train":..,"validation":..,"test":..,"positive_rate":..,"sampled_negatives"?:..}, "users":N,
- *  "model":{"accuracy":..,"auc":..,"logloss":..,"recall@20":..,"ndcg@20":..,"coverage":..},
- *  "baselines":{"popular":{"auc":..,"recall@20":..,"ndcg@20":..},"random":{...},"item-knn":{...}}}
- * metrics: the plan's list of names ("recall@20" any k up to 1000); unknown names are errors with the nearest. */
+/* How good a model is on the judged part, beside popularity, chance and item-kNN. Over its examples: accuracy, precision, recall, f1, auc,
+ * gauc (by user), logloss, calibration. By full-catalogue ranking recall@k, ndcg@k, hit@k, mrr@k, map@k, and of what is recommended
+ * coverage, gini, novelty, diversity (also @k; else the largest k asked for, or 20): for each user with a positive in the judged part (at
+ * most max_users, chosen by hash), rank all listed items that the user had not touched before it, with the features as they were when it
+ * began.
+ *
+ * Intervals hold 95 % of the metric's values over 1000 bootstrap samples of users, each with all their examples and their list; those of
+ * calibration, coverage and Gini, which change with the size of a sample, are not given. A user's weight in a sample depends on the seed and
+ * their id alone, so two models are resampled alike. Memory is a few numbers an example, and the lists. */
+typedef struct moon_evaluation moon_evaluation;
 typedef struct moon_evaluate_options {
-  size_t max_users; /* 0: 2000 */
+  size_t max_users;  /* 0: 2000 */
+  const char *slice; /* the items' text column to slice by and to see diversity in; NULL: of the first m.category, else "category" */
   const moon_progress *progress;
 } moon_evaluate_options;
+/* metrics: the plan's list of names (k up to 1000); unknown names are errors with the nearest. Borrows nothing. */
+moon_status moon_evaluation_new(const moon_model *model, const moon_dataset *dataset, const json_t *metrics, uint64_t seed,
+                                const moon_evaluate_options *options, moon_evaluation **out);
+void moon_evaluation_free(moon_evaluation *evaluation);
+/* As JSON (new reference); null for what has no value:
+ * {"part":"test","examples":{"train":..,"validation":..,"test":..,"positive_rate":..,"sampled_negatives"?:..}, "users":N,
+ *  "model":{"accuracy":..,"auc":..,"recall@20":..,"coverage":..}, "baselines":{"popular":{"auc":..,"recall@20":..},"random":..,"item-knn":..},
+ *  "intervals":{"model":{"auc":[low,high],..},"popular":..,"random":..,"item-knn":..},
+ *  "calibration":[{"examples":N,"score":..,"rate":..}, ten], "by_k":{"recall":{"model":[of k = 1 to 20],"popular":..,..},"ndcg":..,..},
+ *  "slices":[{"name":"new users"|"new items"|"category = shoes","examples":N,"users":N,"model":..,"baselines":..,"intervals":..}]}
+ * A slice has the examples of its users or items; of a list the hits among them. New is what has no event in the training part. */
+moon_status moon_evaluation_report(const moon_evaluation *evaluation, json_t **out);
+/* The first against the second, over the same examples and users (MOON_EINVAL where they differ), by a paired bootstrap (Efron & Tibshirani
+ * 1993). JSON (new reference):
+ *   {"auc":{"this":..,"other":..,"difference":..,"interval":[low,high],"p":..}, ..}
+ * p: two-sided, twice the share of samples on the other side of 0. */
+moon_status moon_evaluation_compare(const moon_evaluation *one, const moon_evaluation *other, json_t **out);
+/* All of it at once: the report of a new evaluation. */
 moon_status moon_evaluate(const moon_model *model, const moon_dataset *dataset, const json_t *metrics, uint64_t seed,
                           const moon_evaluate_options *options, json_t **out);
 

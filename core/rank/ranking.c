@@ -20,8 +20,7 @@ typedef struct item_lists {
 typedef struct job {
   const moon_model *model;
   const moon_dataset *data;
-  const moon_metric *metrics;
-  size_t metric_n, most_k;
+  const uint32_t *number;    /* of the users, see evaluate.h */
   size_t items;              /* candidates are rows [0, items) */
   item_lists touched, wanted;
   uint32_t *users;           /* who is ranked, in the log's order */
@@ -31,9 +30,7 @@ typedef struct job {
   uint32_t *stamp;           /* [catalogue rows]: 2u where user number u touched it, 2u + 1 where it is wanted */
   uint32_t *candidates;      /* [items] */
   float *scores, *by_item;   /* [items]; by_item: neighbours' sums, zero between users */
-  uint8_t *shown[MOON_RANKERS]; /* [items] whether it was in anybody's first most_k */
-  uint32_t *top;             /* [most_k] */
-  uint8_t *hit;              /* [most_k] */
+  moon_lists *lists;         /* what comes out */
   moon_arena arena;
   moon_rng rng;
 } job;
@@ -145,16 +142,18 @@ static moon_status score(job *j, int ranker, uint32_t user, size_t n) {
 
 /* ---- users ------------------------------------------------------------------------------------------------------------------ */
 
-/* Marks what the user touched and wants, lists the candidates; answers how many are wanted and can be found. */
+/* Marks what the user touched and wants, lists the candidates, and adds what is wanted and can be found to the lists; answers how many
+ * that are. */
 static size_t mark(job *j, size_t number, size_t *candidates) {
   uint32_t user = j->users[number], touched = (uint32_t)number * 2 + 2, wants = touched + 1;
+  uint32_t *wanted = j->lists->wanted + j->lists->wanted_start[j->lists->n];
   size_t relevant = 0, n = 0;
   for (size_t i = j->touched.start[user]; i < j->touched.start[user + 1]; i++) j->stamp[j->touched.items[i]] = touched;
   for (size_t i = j->wanted.start[user]; i < j->wanted.start[user + 1]; i++) {
     uint32_t item = j->wanted.items[i];
     if (item >= j->items || j->stamp[item] == touched || j->stamp[item] == wants) continue;
     j->stamp[item] = wants;
-    relevant++;
+    wanted[relevant++] = item;
   }
   for (uint32_t item = 0; item < j->items; item++)
     if (j->stamp[item] != touched) j->candidates[n++] = item;
@@ -162,57 +161,52 @@ static size_t mark(job *j, size_t number, size_t *candidates) {
   return relevant;
 }
 
-static void add_metrics(const job *j, size_t shown, size_t relevant, moon_ranking *sum) {
-  for (size_t m = 0; m < j->metric_n; m++) {
-    size_t k = j->metrics[m].k < shown ? j->metrics[m].k : shown;
-    if (j->metrics[m].kind == MOON_METRIC_RECALL) sum->value[m] += moon_recall_at(j->hit, shown, k, relevant);
-    if (j->metrics[m].kind == MOON_METRIC_NDCG) sum->value[m] += moon_ndcg_at(j->hit, shown, k, relevant);
-  }
-}
-
-static moon_status rank_user(job *j, size_t number, moon_ranking sums[MOON_RANKERS], size_t *ranked) {
-  size_t n, relevant = mark(j, number, &n);
+static moon_status rank_user(job *j, size_t number) {
+  moon_lists *lists = j->lists;
+  size_t n, at = lists->n, relevant = mark(j, number, &n);
   if (!relevant) return moon_ok();
   uint32_t wants = (uint32_t)number * 2 + 3;
   for (int ranker = 0; ranker < MOON_RANKERS; ranker++) {
+    uint32_t *items = lists->items[ranker] + at * lists->depth;
     MOON_TRY(score(j, ranker, j->users[number], n));
-    size_t shown = moon_top_k(j->scores, n, j->most_k, j->top);
-    for (size_t i = 0; i < shown; i++) {
-      uint32_t item = j->candidates[j->top[i]];
-      j->hit[i] = j->stamp[item] == wants;
-      j->shown[ranker][item] = 1;
+    lists->shown[at] = moon_top_k(j->scores, n, lists->depth, items);
+    for (size_t i = 0; i < lists->shown[at]; i++) {
+      items[i] = j->candidates[items[i]];
+      lists->hit[ranker][at * lists->depth + i] = j->stamp[items[i]] == wants;
     }
-    add_metrics(j, shown, relevant, &sums[ranker]);
   }
-  ++*ranked;
+  lists->user[at] = j->number[j->users[number]];
+  lists->wanted_start[++lists->n] = lists->wanted_start[at] + relevant;
   return moon_ok();
-}
-
-static void finish_sums(const job *j, size_t ranked, moon_ranking sums[MOON_RANKERS]) {
-  for (int ranker = 0; ranker < MOON_RANKERS; ranker++) {
-    size_t covered = 0;
-    for (size_t i = 0; i < j->items; i++) covered += j->shown[ranker][i];
-    for (size_t m = 0; m < j->metric_n; m++) {
-      double *value = &sums[ranker].value[m];
-      if (!ranked || j->metrics[m].kind < MOON_METRIC_RECALL) *value = NAN;
-      else if (j->metrics[m].kind == MOON_METRIC_COVERAGE) *value = (double)covered / (double)j->items;
-      else *value /= (double)ranked;
-    }
-  }
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
 
-static moon_status prepare(job *j, uint64_t seed, const moon_evaluate_options *options) {
+static moon_status make_lists(job *j, const moon_evaluation *e, moon_arena *arena) {
+  moon_lists *lists = j->lists;
+  size_t users = j->user_n, wanted = j->wanted.start[moon_dict_count(j->data->log->users)];
+  lists->depth = e->most_k > MOON_CURVE_K ? e->most_k : MOON_CURVE_K;
+  lists->user = moon_arena_alloc(arena, users * sizeof *lists->user);
+  lists->shown = moon_arena_alloc(arena, users * sizeof *lists->shown);
+  lists->wanted_start = moon_arena_calloc(arena, (users + 1) * sizeof *lists->wanted_start);
+  lists->wanted = moon_arena_alloc(arena, wanted * sizeof *lists->wanted);
+  bool fine = lists->user && lists->shown && lists->wanted_start && lists->wanted;
+  for (int ranker = 0; ranker < MOON_RANKERS; ranker++) {
+    lists->items[ranker] = moon_arena_alloc(arena, users * lists->depth * sizeof *lists->items[ranker]);
+    lists->hit[ranker] = moon_arena_calloc(arena, users * lists->depth);
+    fine = fine && lists->items[ranker] && lists->hit[ranker];
+  }
+  return fine ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for the lists of %zu users", users);
+}
+
+static moon_status prepare(job *j, uint64_t seed, const moon_evaluate_options *options, moon_evaluation *e) {
   const moon_dataset *d = j->data;
   size_t rows = moon_catalogue_rows(d->catalogue);
-  j->items = d->catalogue->listed < rows ? d->catalogue->listed : rows;
-  for (size_t m = 0; m < j->metric_n; m++)
-    if (j->metrics[m].k > j->most_k) j->most_k = j->metrics[m].k;
-  if (!j->most_k) j->most_k = 20; /* coverage alone */
+  j->items = e->items;
   moon_rng_seed(&j->rng, seed, 0x72616e6b); /* "rank" */
   MOON_TRY(list_items(j));
   MOON_TRY(choose_users(j, options && options->max_users ? options->max_users : DEFAULT_USERS, seed));
+  MOON_TRY(make_lists(j, e, &e->arena));
   moon_log known = *d->log;
   known.events = d->known;
   known.n = d->known_n;
@@ -222,11 +216,8 @@ static moon_status prepare(job *j, uint64_t seed, const moon_evaluate_options *o
   j->candidates = moon_alloc(j->items * sizeof *j->candidates);
   j->scores = moon_alloc(j->items * sizeof *j->scores);
   j->by_item = moon_calloc(j->items, sizeof *j->by_item);
-  j->top = moon_alloc(j->most_k * sizeof *j->top);
-  j->hit = moon_alloc(j->most_k);
-  bool fine = j->popular && j->stamp && j->candidates && j->scores && j->by_item && j->top && j->hit;
-  for (int ranker = 0; ranker < MOON_RANKERS; ranker++) fine = (j->shown[ranker] = moon_calloc(j->items, 1)) && fine;
-  if (!fine) return moon_fail(MOON_ENOMEM, "no memory to rank %zu items", j->items);
+  if (!j->popular || !j->stamp || !j->candidates || !j->scores || !j->by_item)
+    return moon_fail(MOON_ENOMEM, "no memory to rank %zu items", j->items);
   for (uint32_t item = 0; item < j->items; item++) j->popular[item] = (float)moon_state_item_total(d->state_then, item);
   return moon_ok();
 }
@@ -243,27 +234,21 @@ static void job_free(job *j) {
   moon_free(j->candidates);
   moon_free(j->scores);
   moon_free(j->by_item);
-  moon_free(j->top);
-  moon_free(j->hit);
-  for (int ranker = 0; ranker < MOON_RANKERS; ranker++) moon_free(j->shown[ranker]);
   moon_arena_free(&j->arena);
 }
 
-moon_status moon_rank_users(const moon_model *model, const moon_dataset *dataset, const moon_metric *metrics, size_t n, uint64_t seed,
-                            const moon_evaluate_options *options, moon_ranking rankings[MOON_RANKERS], size_t *users) {
-  job j = {.model = model, .data = dataset, .metrics = metrics, .metric_n = n};
+moon_status moon_rank_users(const moon_model *model, const moon_dataset *dataset, uint64_t seed, const moon_evaluate_options *options,
+                            const uint32_t *number, moon_evaluation *e) {
+  job j = {.model = model, .data = dataset, .number = number, .lists = &e->lists};
   const moon_progress *progress = options ? options->progress : NULL;
-  memset(rankings, 0, MOON_RANKERS * sizeof *rankings);
-  *users = 0;
-  moon_status status = prepare(&j, seed, options);
+  moon_status status = prepare(&j, seed, options, e);
   for (size_t i = 0; i < j.user_n && !status.code; i++) {
     char note[64];
     snprintf(note, sizeof note, "%zu of %zu users", i, j.user_n);
-    status = rank_user(&j, i, rankings, users);
+    status = rank_user(&j, i);
     if (!status.code && i % 16 == 0 && !moon_progress_step(progress, "evaluate", (double)i / (double)j.user_n, note))
       status = moon_fail(MOON_ECANCELED, "interrupted while evaluating");
   }
-  if (!status.code) finish_sums(&j, *users, rankings);
   moon_progress_step(progress, "evaluate", 1, NULL);
   job_free(&j);
   return status;

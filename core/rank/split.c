@@ -76,6 +76,43 @@ static moon_status leave_one_out(moon_dataset *d) {
   return status;
 }
 
+/* How many of a user's n examples each part has, as RecBole counts: the held-out parts their shares rounded down, but one where that is
+ * none of something, from the last part on, as long as two are left to train. */
+static void count_parts(size_t n, const double *shares, size_t *count) {
+  count[MOON_TRAIN] = n;
+  for (int part = MOON_VALIDATION; part < MOON_PARTS; part++) {
+    count[part] = (size_t)(shares[part] * (double)n + 1e-9);
+    count[MOON_TRAIN] -= count[part];
+  }
+  for (int part = MOON_TEST; part > MOON_TRAIN; part--) {
+    if (count[part] || shares[part] <= 0 || count[MOON_TRAIN] <= 1) continue;
+    count[part]++, count[MOON_TRAIN]--;
+  }
+}
+
+/* Each user's examples in random order, the first shares of them train: RecBole's default. */
+static moon_status by_ratio(moon_dataset *d, const double *shares, uint64_t seed) {
+  size_t users = moon_dict_count(d->log->users), n = d->examples.n;
+  size_t *start = moon_calloc(users + 2, sizeof *start); /* of the user's examples in `of` */
+  uint32_t *of = moon_alloc(n * sizeof *of);
+  moon_status status = start && of ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to split %zu examples", n);
+  for (size_t i = 0; i < n && !status.code; i++) start[user_of(d, i) + (size_t)2]++;
+  for (size_t u = 2; u < users + 2 && !status.code; u++) start[u] += start[u - 1];
+  for (size_t i = 0; i < n && !status.code; i++) of[start[user_of(d, i) + (size_t)1]++] = (uint32_t)i;
+  moon_rng rng;
+  moon_rng_seed(&rng, seed, 0x726174696f); /* "ratio" */
+  for (size_t u = 0; u < users && !status.code; u++) {
+    size_t count[MOON_PARTS], at = start[u];
+    count_parts(start[u + 1] - at, shares, count);
+    moon_rng_shuffle(&rng, of + at, start[u + 1] - at);
+    for (int part = 0; part < MOON_PARTS; part++)
+      for (size_t i = 0; i < count[part]; i++) d->part[of[at++]] = (uint8_t)part;
+  }
+  moon_free(start);
+  moon_free(of);
+  return status;
+}
+
 static moon_status read_shares(const json_t *spec, double *shares) {
   const json_t *parts = json_object_get(spec, "parts");
   for (int part = 0; part < MOON_PARTS; part++) shares[part] = json_number_value(json_array_get(parts, (size_t)part));
@@ -84,7 +121,7 @@ static moon_status read_shares(const json_t *spec, double *shares) {
 }
 
 static moon_status assign(moon_dataset *d, const json_t *train) {
-  static const char *const names[] = {"time", "random", "user", "leave_one_out"};
+  static const char *const names[] = {"time", "random", "user", "leave_one_out", "ratio"};
   const json_t *spec = json_object_get(train, "split");
   const char *by = json_string_value(json_object_get(spec, "by"));
   double shares[MOON_PARTS];
@@ -98,8 +135,10 @@ static moon_status assign(moon_dataset *d, const json_t *train) {
   } else if (!strcmp(by, names[2])) {
     by_user(d, shares);
     return moon_ok();
+  } else if (!strcmp(by, names[4])) {
+    MOON_TRY(by_ratio(d, shares, (uint64_t)json_integer_value(json_object_get(train, "seed"))));
   } else {
-    const char *near = moon_nearest(by, names, 4);
+    const char *near = moon_nearest(by, names, 5);
     return moon_fail(MOON_EINVAL, "there is no split by '%s'%s%s%s", by, near ? "; did you mean '" : "", near ? near : "",
                      near ? "'?" : "");
   }

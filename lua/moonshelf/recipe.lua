@@ -32,11 +32,16 @@ local function many(kind, example, may_be_empty)
   end
 end
 
-local METRICS = { "accuracy", "auc", "logloss", "coverage", "recall@20", "ndcg@20" }
-local AT_K = { recall = true, ndcg = true }
+local METRICS = {
+  "accuracy", "precision", "recall", "f1", "auc", "gauc", "logloss", "calibration", "coverage", "gini", "novelty", "diversity",
+  "recall@20", "ndcg@20", "hit@20", "mrr@20", "map@20",
+}
+local AT_K = {
+  recall = true, ndcg = true, hit = true, mrr = true, map = true, coverage = true, gini = true, novelty = true, diversity = true,
+}
 
 local function metrics(where, what, value)
-  return words.each(words.strings(where, what, value), function(i, name)
+  local list = words.each(words.strings(where, what, value), function(i, name)
     local metric, k = name:match("^(%a+)@([1-9]%d*)$")
     if not AT_K[metric] then
       words.one_of(METRICS)(where, ("%s[%d]"):format(what, i), name)
@@ -45,6 +50,8 @@ local function metrics(where, what, value)
     end
     return name
   end)
+  if #list > 32 then words.fail(where, "%s: 32 metrics at most, got %d", what, #list) end
+  return list
 end
 
 local function default_split() return { by = "time", parts = words.array { 0.8, 0.1, 0.1 } } end
@@ -142,6 +149,7 @@ local function word_of(feature)
   local last = feature.steps and feature.steps[#feature.steps]
   if FUNCTIONS[feature.op] and not last then return "m.lua" end
   if feature.op == "tags" and not feature.separator then return "m.words" end
+  if feature.text then return "m.text_embedding" end
   return "m." .. (last and last.op or feature.op)
 end
 
@@ -169,6 +177,7 @@ local function columns_of(feature)
   local out = {}
   if feature.by and feature.by ~= "item" then out[1] = feature.by end
   if ITEM_OPS[feature.op] then out[#out + 1] = feature.column end
+  out[#out + 1] = feature.text -- of an encoder
   for _, column in ipairs(feature.columns or {}) do
     if column ~= "user" then out[#out + 1] = column end
   end

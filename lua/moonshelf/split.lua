@@ -4,7 +4,7 @@ local words = require "moonshelf.words"
 
 local split = {}
 
-local WORDS = { time = "by_time", user = "by_user", random = "random" }
+local WORDS = { time = "by_time", user = "by_user", random = "random", ratio = "ratio" }
 
 local function make(by)
   local word = "m.split." .. WORDS[by]
@@ -36,6 +36,10 @@ split.random = make "random"
 --- A user is on one side with all that they did, by a hash of their id: the same side whatever the seed, the data and the machine.
 ---@type fun(parts: number[]): moonshelf.Split
 split.by_user = make "user"
+
+--- Each user's examples in random order by the recipe's seed, cut by these shares: RecBole's protocol, to compare with its numbers.
+---@type fun(parts: number[]): moonshelf.Split
+split.ratio = make "ratio"
 
 --- Each user's last example tests, the one before it validates, all others train; users with fewer than 3 train only.
 ---@param options? {}
