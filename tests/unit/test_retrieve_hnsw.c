@@ -7,7 +7,7 @@
 #include "retrieve/hnsw.h"
 #include "retrieve/retrieve.h"
 
-enum { N = 2000, DIM = 16, K = 10 };
+enum { N = 1000, DIM = 16, K = 10 };
 
 static float *vectors; /* [2 * N, DIM] unit vectors in clusters */
 static moon_hnsw_scratch *scratch;
@@ -95,9 +95,9 @@ static void a_filter_acts_inside_the_search(void **state) {
   OK(moon_hnsw_search(index, vectors, K, 50, allowed, N, scratch, item, score, &found));
   assert_int_equal(found, 0);
   memset(allowed, 0xff, sizeof allowed); /* rows beyond those that the filter knows are not allowed */
-  OK(moon_hnsw_search(index, vectors + 1900 * DIM, K, 50, allowed, 1800, scratch, item, score, &found));
+  OK(moon_hnsw_search(index, vectors + 950 * DIM, K, 50, allowed, 900, scratch, item, score, &found));
   assert_int_equal(found, K);
-  for (size_t i = 0; i < K; i++) assert_true(item[i] < 1800);
+  for (size_t i = 0; i < K; i++) assert_true(item[i] < 900);
   moon_hnsw_free(index);
 }
 
@@ -209,7 +209,7 @@ static void damaged_bytes_are_an_error_or_harmless(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 3, 0);
   size_t taken = 0;
-  for (int round = 0; round < 6000; round++) {
+  for (int round = 0; round < 3000; round++) {
     size_t n = bytes.n;
     memcpy(copy, bytes.data, n);
     if (round % 5 == 0) n = HEAD + moon_rng_below(&rng, (uint32_t)(bytes.n - HEAD));
@@ -231,7 +231,7 @@ static void damaged_bytes_are_an_error_or_harmless(void **state) {
     if (moon_hnsw_dim(again) == DIM) OK(moon_hnsw_add(again, 1000, vectors));
     moon_hnsw_free(again);
   }
-  assert_true(taken > 0 && taken < 5000);
+  assert_true(taken > 0 && taken < 2500);
   memcpy(copy, bytes.data, bytes.n);
   copy[bytes.n - 1] ^= 1;
   REFUSED(MOON_EFORMAT, "checksum", moon_hnsw_load(copy, bytes.n, &again));
