@@ -50,6 +50,6 @@ const char *cli_blas_reason(void); /* why it uses those that it does; static */
 void cli_processor_name(char *name, size_t room); /* "unknown" where the system does not say */
 int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
 
-extern const cli_command cli_bench, cli_check, cli_test, cli_train, cli_evaluate, cli_parity, cli_page, cli_serve;
+extern const cli_command cli_bench, cli_check, cli_embed, cli_test, cli_train, cli_evaluate, cli_parity, cli_page, cli_serve;
 
 #endif

@@ -12,7 +12,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-enum { BLOCK = 1 << 17, RAW = 1 << 16, MAGIC = 4 };
+enum { BLOCK = 1 << 17, RAW = 1 << 16, TEXT = 1 << 17, MAGIC = 4 };
 
 typedef enum packing { PLAIN, GZIP, ZSTD } packing;
 
@@ -24,6 +24,8 @@ struct moon_unpacker {
   ZSTD_DStream *zstd;
   size_t at, n; /* unread are raw[at, n) */
   char raw[RAW];
+  size_t text_at, text_n; /* unpacked and not yet asked for */
+  char text[TEXT];
 };
 
 /* ---- bytes as they lie ------------------------------------------------------------------------------------------------------ */
@@ -101,10 +103,11 @@ static moon_status step_zstd(const moon_stream *s, char *to, size_t room, size_t
   return moon_ok();
 }
 
-static moon_status read_unpacked(moon_stream *s, char *to, size_t room, size_t *got) {
+/* Into pieces of one size, whatever is asked for: zstd sees another fault, or none, where it has room for a whole frame. */
+static moon_status unpack(moon_stream *s) {
   moon_unpacker *u = s->unpacker;
-  if (room > 1u << 30) room = 1u << 30; /* zlib counts in 32 bits */
-  for (*got = 0; !*got;) {
+  u->text_at = 0;
+  for (u->text_n = 0; !u->text_n;) {
     bool drained = u->at == u->n;
     if (drained) {
       u->at = u->n = 0;
@@ -113,9 +116,18 @@ static moon_status read_unpacked(moon_stream *s, char *to, size_t room, size_t *
     if (drained && !u->n && !u->inside) return moon_ok();
     size_t before = u->at;
     /* At the end of the file zstd may still hold text that it had no room for. */
-    MOON_TRY((u->packing == GZIP ? step_gzip : step_zstd)(s, to, room, got));
-    if (!u->n && !*got && u->at == before) return moon_fail(MOON_EFORMAT, "%s: the compressed file is truncated", s->name);
+    MOON_TRY((u->packing == GZIP ? step_gzip : step_zstd)(s, u->text, TEXT, &u->text_n));
+    if (!u->n && !u->text_n && u->at == before) return moon_fail(MOON_EFORMAT, "%s: the compressed file is truncated", s->name);
   }
+  return moon_ok();
+}
+
+static moon_status read_unpacked(moon_stream *s, char *to, size_t room, size_t *got) {
+  moon_unpacker *u = s->unpacker;
+  if (u->text_at == u->text_n) MOON_TRY(unpack(s));
+  *got = u->text_n - u->text_at < room ? u->text_n - u->text_at : room;
+  memcpy(to, u->text + u->text_at, *got);
+  u->text_at += *got;
   return moon_ok();
 }
 

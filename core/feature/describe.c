@@ -91,6 +91,7 @@ static void put_type(moon_buf *out, const moon_feature_plan *plan, const moon_fe
   if (table != f) moon_buf_printf(out, ", the table of %s", table->name);
   if (f->min_count > 1) moon_buf_printf(out, ", of what comes %u times", f->min_count);
   if (f->op == MOON_FEATURE_FILE) moon_buf_printf(out, ", %s from %s", f->freeze ? "frozen" : "starting", f->file);
+  if (f->text) moon_buf_printf(out, " over %s", f->text);
 }
 
 /* ---- what a feature takes ---------------------------------------------------------------------------------------------------- */

@@ -54,12 +54,28 @@ static moon_status copy_maybe(const moon_plan_builder *b, const char *key, char 
   return value ? moon_recipe_text(value, key, out) : moon_ok();
 }
 
+/* Vectors that a checkpoint makes of the items' texts. */
+static moon_status read_checkpoint(moon_plan_builder *b, moon_feature *f) {
+  int64_t most;
+  const char *pooling = json_string_value(json_object_get(b->object, "pooling"));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "checkpoint"), "checkpoint", &f->file));
+  MOON_TRY(moon_recipe_string_column(b, json_object_get(b->object, "text"), f->name, &f->text));
+  MOON_TRY(moon_recipe_whole(b, "max_length", 0, UINT16_MAX, 0, &most));
+  f->cls = pooling && !strcmp(pooling, "cls"), f->normalize = json_is_true(json_object_get(b->object, "normalize"));
+  f->max_length = (size_t)most;
+  return f->of_user ? moon_fail(MOON_EINVAL, "%s: only items have texts", f->name) : moon_ok();
+}
+
+static moon_status read_matrix(moon_plan_builder *b, moon_feature *f) {
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "file"), "file", &f->file));
+  MOON_TRY(moon_recipe_text(json_object_get(b->object, "ids"), "ids", &f->ids));
+  return copy_maybe(b, "tensor", &f->tensor);
+}
+
 static moon_status read_file(moon_plan_builder *b, moon_feature *f) {
   const json_t *freeze = json_object_get(b->object, "freeze");
   MOON_TRY(moon_recipe_entity(b, &f->of_user));
-  MOON_TRY(moon_recipe_text(json_object_get(b->object, "file"), "file", &f->file));
-  MOON_TRY(moon_recipe_text(json_object_get(b->object, "ids"), "ids", &f->ids));
-  MOON_TRY(copy_maybe(b, "tensor", &f->tensor));
+  MOON_TRY(json_object_get(b->object, "checkpoint") ? read_checkpoint(b, f) : read_matrix(b, f));
   f->freeze = !freeze || json_is_true(freeze);
   MOON_TRY(read_id(b, f));
   return f->hash ? moon_fail(MOON_EINVAL, "vectors of a file are not hashed") : moon_ok();
@@ -308,9 +324,14 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   return status;
 }
 
-moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state) {
+moon_status moon_feature_plan_of(const json_t *recipe, const moon_catalogue *catalogue, moon_feature_plan **out) {
+  const json_t *state = json_object_get(recipe, "state");
   const char *where = json_string_value(json_object_get(state, "where"));
-  return moon_wrap(moon_recipe_whole_of(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &plan->ttl), "%s", where ? where : "recipe");
+  int64_t ttl;
+  MOON_TRY(moon_wrap(moon_recipe_whole_of(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &ttl), "%s", where ? where : "recipe"));
+  MOON_TRY(moon_feature_plan_new(json_object_get(recipe, "features"), catalogue, out));
+  (*out)->ttl = ttl;
+  return moon_ok();
 }
 
 static void feature_free(moon_feature *f) {
@@ -323,6 +344,7 @@ static void feature_free(moon_feature *f) {
   moon_free(f->file);
   moon_free(f->ids);
   moon_free(f->tensor);
+  moon_free(f->text);
   moon_recipe_texts_free(f->columns, f->column_count);
   moon_recipe_texts_free(f->kinds, f->kind_count);
   for (size_t s = 0; s < f->step_count; s++) moon_free(f->steps[s].numbers);

@@ -115,6 +115,10 @@ moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const ch
 const char *moon_safetensors_metadata(const moon_safetensors *file, const char *key);
 /* Copies tensor `name` into `into`; dtype and shape must agree (the error gives both). MOON_ENOTFOUND where absent. */
 moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into);
+bool moon_safetensors_has(const moon_safetensors *file, const char *name);
+/* The same into plain memory, where the file has the tensor in F32, F64, F16 or BF16. The shape is checked before `into` is written;
+ * with NULL it is all that happens. */
+moon_status moon_safetensors_floats(const moon_safetensors *file, const char *name, int dims, const size_t *shape, float *into);
 
 /* ---- compiled inference (infer.c, infer_quantise.c) ------------------------------------------------------------------------- */
 

@@ -185,16 +185,65 @@ moon_status moon_safetensors_at(const moon_safetensors *file, size_t i, const ch
 
 /* ---- reading a tensor --------------------------------------------------------------------------------------------------------- */
 
-moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into) {
+static const entry *find(const moon_safetensors *file, const char *name) {
   entry key = {.name = (char *)(uintptr_t)name}; /* only compared */
-  const entry *e = file->n ? bsearch(&key, file->entries, file->n, sizeof key, by_name) : NULL;
+  return file->n ? bsearch(&key, file->entries, file->n, sizeof key, by_name) : NULL;
+}
+
+bool moon_safetensors_has(const moon_safetensors *file, const char *name) { return find(file, name) != NULL; }
+
+/* In *out where it is there; `wanted`, a dtype's name, is for the message. */
+static moon_status find_shaped(const moon_safetensors *file, const char *name, const char *wanted, bool of_type, int dims, const size_t *shape,
+                               const entry **out) {
+  const entry *e = *out = find(file, name);
   if (!e) return moon_fail(MOON_ENOTFOUND, "safetensors: there is no tensor \"%s\"", name);
-  if (e->type->dtype != (int)moon_tensor_dtype(into) ||
-      !moon_shape_equal(e->dims, e->shape, moon_tensor_dims(into), moon_tensor_shape(into)))
-    return moon_fail(MOON_EINVAL, "safetensors: tensor \"%s\" is %s %s in the file, but %s %s is needed", name, e->type->name,
-                     moon_shape_write(e->dims, e->shape).text, moon_file_dtype_name(moon_tensor_dtype(into)),
-                     moon_shape_write(moon_tensor_dims(into), moon_tensor_shape(into)).text);
+  if (of_type && moon_shape_equal(e->dims, e->shape, dims, shape)) return moon_ok();
+  return moon_fail(MOON_EINVAL, "safetensors: tensor \"%s\" is %s %s in the file, but %s %s is needed", name, e->type->name,
+                   moon_shape_write(e->dims, e->shape).text, wanted, moon_shape_write(dims, shape).text);
+}
+
+moon_status moon_safetensors_read(const moon_safetensors *file, const char *name, moon_tensor *into) {
+  const entry *e = find(file, name);
+  moon_dtype dtype = moon_tensor_dtype(into);
+  MOON_TRY(find_shaped(file, name, moon_file_dtype_name(dtype), e && e->type->dtype == (int)dtype, moon_tensor_dims(into),
+                       moon_tensor_shape(into), &e));
   if (!moon_tensor_is_contiguous(into)) return moon_fail(MOON_EINVAL, "safetensors: \"%s\" is read into contiguous memory only", name);
   if (e->end > e->begin) memcpy(moon_tensor_data(into), file->data + e->begin, e->end - e->begin);
+  return moon_ok();
+}
+
+/* ---- reading numbers of any width --------------------------------------------------------------------------------------------- */
+
+static float half_float(uint16_t half) { /* IEEE 754 binary16 */
+  uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
+  union { uint32_t bits; float value; } out = {sign | (exponent + 112) << 23 | fraction << 13};
+  if (exponent == 31) out.bits = sign | 0x7f800000u | fraction << 13;
+  if (exponent == 0) out.value = (sign ? -1.f : 1.f) * (float)fraction * 0x1p-24f;
+  return out.value;
+}
+
+typedef enum width { W_F32, W_F64, W_F16, W_BF16, WIDTHS } width;
+static const char *const width_names[WIDTHS] = {"F32", "F64", "F16", "BF16"};
+
+/* The i-th of numbers that may lie at any byte. */
+static float float_at(width type, const char *data, size_t i) {
+  double wide;
+  uint16_t half;
+  float value;
+  switch (type) {
+    case W_F64: return memcpy(&wide, data + i * sizeof wide, sizeof wide), (float)wide;
+    case W_F16: return memcpy(&half, data + i * sizeof half, sizeof half), half_float(half);
+    case W_BF16: return memcpy(&half, data + i * sizeof half, sizeof half), moon_bf16_float(half);
+    default: return memcpy(&value, data + i * sizeof value, sizeof value), value;
+  }
+}
+
+moon_status moon_safetensors_floats(const moon_safetensors *file, const char *name, int dims, const size_t *shape, float *into) {
+  const entry *e = find(file, name);
+  width type = W_F32;
+  while (e && type < WIDTHS && strcmp(e->type->name, width_names[type])) type++;
+  MOON_TRY(find_shaped(file, name, "F32, F64, F16 or BF16", type < WIDTHS, dims, shape, &e));
+  size_t n = (e->end - e->begin) / e->type->size;
+  for (size_t i = 0; into && i < n; i++) into[i] = float_at(type, file->data + e->begin, i);
   return moon_ok();
 }

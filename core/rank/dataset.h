@@ -31,10 +31,13 @@ moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
 moon_status moon_add_negatives(moon_dataset *dataset, const json_t *label, const json_t *train);
 
 /* What the features learn of the training part: vocabularies, before the replay; numbers that steps are fitted to, after it. */
-moon_status moon_learn_texts(moon_dataset *dataset, const char *data_dir);
+moon_status moon_learn_texts(moon_dataset *dataset, const moon_dataset_options *options);
 moon_status moon_learn_numbers(moon_dataset *dataset);
 
 /* The vectors of an embedding file, [n, dim] of f32, and their ids in the vocabulary, in the file's order. */
 moon_status moon_vectors_read(const moon_feature *feature, const char *data_dir, moon_vocab *vocab, moon_tensor **out);
+/* The same of the texts of the items that are listed, by a checkpoint. Reports progress as "embed". */
+moon_status moon_vectors_encode(const moon_feature *feature, const moon_catalogue *catalogue, const char *data_dir, const moon_progress *progress,
+                                moon_vocab *vocab, moon_tensor **out);
 
 #endif

@@ -114,7 +114,7 @@ static moon_status learn_texts(const moon_dataset *d, const moon_feature *featur
   return status;
 }
 
-moon_status moon_learn_texts(moon_dataset *d, const char *data_dir) {
+moon_status moon_learn_texts(moon_dataset *d, const moon_dataset_options *options) {
   uint8_t *training;
   d->vocabs = moon_calloc(d->plan->feature_count, sizeof *d->vocabs);
   d->vectors = moon_calloc(d->plan->feature_count, sizeof *d->vectors);
@@ -125,7 +125,8 @@ moon_status moon_learn_texts(moon_dataset *d, const char *data_dir) {
     const moon_feature *feature = &d->plan->features[i];
     if (moon_feature_learns(feature)) status = moon_vocab_new(&d->vocabs[i]);
     if (feature->op == MOON_FEATURE_FILE && !status.code)
-      status = moon_vectors_read(feature, data_dir, d->vocabs[i], &d->vectors[i]);
+      status = feature->text ? moon_vectors_encode(feature, d->catalogue, options->data_dir, options->progress, d->vocabs[i], &d->vectors[i])
+                             : moon_vectors_read(feature, options->data_dir, d->vocabs[i], &d->vectors[i]);
     else if (feature->texts && !status.code)
       status = learn_texts(d, feature, training, d->vocabs[i]);
   }

@@ -141,6 +141,30 @@ function features.embedding_file(entity)
   end)
 end
 
+local POOLINGS = { "mean", "cls" }
+local CHECKPOINT = {
+  checkpoint = { words.text, required = true },
+  dim = { words.integer(1, 1024), required = true },
+  pooling = { words.one_of(POOLINGS), default = "mean" },
+  normalize = { words.boolean, default = false },
+  max_length = { words.integer(2, 65535) },
+  freeze = { words.boolean, default = true },
+}
+
+--- Vectors of a text column of the items by a BERT-class encoder: `checkpoint` is its folder, in the Hugging Face layout, `dim` its hidden size.
+---@param column string
+---@return fun(options: { checkpoint: string, dim: integer, pooling: string?, normalize: boolean?, max_length: integer?, freeze: boolean? }): moonshelf.Feature
+function features.text_embedding(column)
+  local where = words.where("m.text_embedding")
+  words.text(where, "m.text_embedding", column)
+  local what = ("m.text_embedding %q"):format(column)
+  return words.pending(what .. " without its { ... }", function(given)
+    local o = words.options(where, what, given, CHECKPOINT)
+    return feature(where, { op = "embedding_file", name = ("text_embedding(%s)"):format(column), entity = "item", text = column,
+      checkpoint = o.checkpoint, dim = o.dim, pooling = o.pooling, normalize = o.normalize, max_length = o.max_length, freeze = o.freeze })
+  end)
+end
+
 --- A number column of the items, as it is.
 ---@param column string
 ---@return moonshelf.Feature

@@ -50,6 +50,7 @@ local m = {
   words = features.words,
   tfidf = features.tfidf,
   embedding_file = features.embedding_file,
+  text_embedding = features.text_embedding,
   numeric = features.numeric,
   relative = features.relative,
   log = features.log,

@@ -149,6 +149,7 @@ local function word_of(feature)
   local last = feature.steps and feature.steps[#feature.steps]
   if FUNCTIONS[feature.op] and not last then return "m.lua" end
   if feature.op == "tags" and not feature.separator then return "m.words" end
+  if feature.text then return "m.text_embedding" end
   return "m." .. (last and last.op or feature.op)
 end
 
@@ -176,6 +177,7 @@ local function columns_of(feature)
   local out = {}
   if feature.by and feature.by ~= "item" then out[1] = feature.by end
   if ITEM_OPS[feature.op] then out[#out + 1] = feature.column end
+  out[#out + 1] = feature.text -- of an encoder
   for _, column in ipairs(feature.columns or {}) do
     if column ~= "user" then out[#out + 1] = column end
   end

@@ -46,6 +46,15 @@ t.test("m.tfidf and m.embedding_file bring numbers and vectors", function()
   t.fails(function() return t.recipe { features = { m.tfidf "titel" } } end, "m.tfidf: the items have no column 'titel'")
 end)
 
+t.test("m.text_embedding makes vectors of a column", function()
+  t.has(t.feature(m.text_embedding "category" { checkpoint = "a/minilm", dim = 384, normalize = true, max_length = 32 }),
+    { op = "embedding_file", name = "text_embedding(category)", entity = "item", text = "category", checkpoint = "a/minilm", dim = 384, pooling = "mean",
+      normalize = true, max_length = 32, freeze = true })
+  t.fails(function() m.text_embedding "category" { dim = 4 } end, "m.text_embedding \"category\": 'checkpoint' is missing")
+  t.fails(function() m.text_embedding "category" { checkpoint = "a", dim = 4, pooling = "max" } end, 'there is no "max"')
+  t.fails(function() return t.recipe { features = { m.text_embedding "titel" { checkpoint = "a", dim = 4 } } } end, "m.text_embedding: the items have no column 'titel'")
+end)
+
 t.test("a history is of items, of a category of theirs, or of how long ago", function()
   local plan = t.plan(t.recipe { features = { m.id "item", m.category "category", m.history("category", { last = 3 }), m.history("gap", { dim = 2 }) },
     model = m.nn.sequential { m.nn.flatten { input = "history.2" }, m.nn.dense(1, "sigmoid") } })

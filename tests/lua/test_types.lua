@@ -156,6 +156,7 @@ local WITH_OPTIONS = {
   ["m.cross"] = function(o) m.cross({ "a", "b" }, o) end, ["m.tags"] = function(o) m.tags "t"(o) end,
   ["m.words"] = function(o) m.words "t"(o) end, ["m.tfidf"] = function(o) m.tfidf("t", o) end,
   ["m.embedding_file"] = function(o) m.embedding_file "item"(o) end,
+  ["m.text_embedding"] = function(o) m.text_embedding "title"(o) end,
   ["m.bucketize"] = function(o) m.bucketize("price", { 1, 2 }, o) end,
   ["m.hour"] = function(o) m.hour(o) end, ["m.weekday"] = function(o) m.weekday(o) end, ["m.position"] = function(o) m.position("p", o) end,
   ["m.count"] = function(o) m.count("user", "view", "1h", o) end, ["m.rate"] = function(o) m.rate("user", "a", "b", o) end,

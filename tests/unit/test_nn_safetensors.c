@@ -342,8 +342,36 @@ static void metadata_goes_along(void **state) {
   moon_tensor_free(x);
 }
 
+/* Half the width and double: 1, -2, the largest, the smallest, a zero with a sign, infinity, NaN. */
+static void numbers_of_any_width_are_read_as_f32(void **state) {
+  (void)state;
+  static const uint16_t f16[] = {0x3c00, 0xc000, 0x7bff, 0x0001, 0x8000, 0x7c00, 0x7e00, 0x03ff}, bf16[] = {0x3f80, 0xc000, 0x7f7f, 0x0080};
+  static const float means[] = {1, -2, 65504, 0x1p-24f, -0.f, INFINITY, NAN, 1023 * 0x1p-24f};
+  file f = file_of("{\"d\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]},\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[8,24]},"
+                   "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,2],\"data_offsets\":[24,32]},\"i\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[32,40]}}", 40);
+  char *data = f.bytes + f.n - 40;
+  memcpy(data, &(double){0.1}, 8), memcpy(data + 8, f16, 16), memcpy(data + 24, bf16, 8);
+  moon_safetensors *st;
+  float got[8] = {0};
+  OK(moon_safetensors_open(f.bytes, f.n, &st));
+  OK(moon_safetensors_floats(st, "h", SHAPE(8), got));
+  for (int i = 0; i < 8; i++) assert_true((isnan(means[i]) && isnan(got[i])) || (got[i] == means[i] && !signbit(got[i]) == !signbit(means[i])));
+  OK(moon_safetensors_floats(st, "d", SHAPE(1), got));
+  assert_true(got[0] == 0.1f);
+  OK(moon_safetensors_floats(st, "b", SHAPE(2, 2), got));
+  assert_true(got[0] == 1 && got[1] == -2 && got[2] > 3e38f && got[3] == 0x1p-126f);
+  OK(moon_safetensors_floats(st, "b", SHAPE(2, 2), NULL));
+  REFUSED(MOON_EINVAL, "\"b\" is BF16 [2, 2] in the file, but F32, F64, F16 or BF16 [4] is needed", moon_safetensors_floats(st, "b", SHAPE(4), got));
+  REFUSED(MOON_EINVAL, "\"i\" is I64", moon_safetensors_floats(st, "i", 0, NULL, got));
+  REFUSED(MOON_ENOTFOUND, "no tensor \"x\"", moon_safetensors_floats(st, "x", SHAPE(1), got));
+  assert_true(moon_safetensors_has(st, "h") && !moon_safetensors_has(st, "hh"));
+  moon_safetensors_close(st);
+  free(f.bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(numbers_of_any_width_are_read_as_f32),
       cmocka_unit_test(metadata_goes_along),
       cmocka_unit_test(what_was_written_is_read),      cmocka_unit_test(same_tensors_give_the_same_bytes),
       cmocka_unit_test(the_bytes_are_hugging_faces),   cmocka_unit_test(unwritable_tensors_leave_the_buffer),
