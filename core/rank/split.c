@@ -113,6 +113,28 @@ static moon_status by_ratio(moon_dataset *d, const double *shares, uint64_t seed
   return status;
 }
 
+/* What a user did with the item of a held-out example, such as the purchase that makes it positive, is not to be known either: events that
+ * are nobody's examples go with the latest part that has one of their user and item. */
+static moon_status hold_out_pairs(moon_dataset *d) {
+  uint8_t *example = moon_calloc(d->log->n, 1);
+  moon_map parts = {0};
+  moon_status status = example ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to split %zu events", d->log->n);
+  for (size_t i = 0; i < d->examples.n && !status.code; i++) {
+    const moon_event *event = &d->log->events[d->examples.event[i]];
+    uint64_t pair = (uint64_t)event->user << 32 | event->item, part = 0;
+    example[d->examples.event[i]] = 1;
+    moon_map_get(&parts, pair, &part);
+    if (d->part[i] > part) status = moon_map_put(&parts, pair, d->part[i]);
+  }
+  for (size_t i = 0; i < d->log->n && !status.code; i++) {
+    uint64_t part = MOON_TRAIN;
+    if (!example[i] && moon_map_get(&parts, (uint64_t)d->log->events[i].user << 32 | d->log->events[i].item, &part)) d->event_part[i] = (uint8_t)part;
+  }
+  moon_map_free(&parts);
+  moon_free(example);
+  return status;
+}
+
 static moon_status read_shares(const json_t *spec, double *shares) {
   const json_t *parts = json_object_get(spec, "parts");
   for (int part = 0; part < MOON_PARTS; part++) shares[part] = json_number_value(json_array_get(parts, (size_t)part));
@@ -143,7 +165,7 @@ static moon_status assign(moon_dataset *d, const json_t *train) {
                      near ? "'?" : "");
   }
   for (size_t i = 0; i < d->examples.n; i++) d->event_part[d->examples.event[i]] = d->part[i];
-  return moon_ok();
+  return !strcmp(by, names[4]) ? hold_out_pairs(d) : moon_ok();
 }
 
 moon_status moon_split(moon_dataset *d, const json_t *train, bool spare_test) {

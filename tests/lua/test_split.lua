@@ -10,6 +10,11 @@ t.test("two or three parts by time or at random", function()
   t.equal(parts(m.split.random { 1, 0, 0 }), { by = "random", parts = { 1, 0, 0 } })
 end)
 
+t.test("by each user's ratio", function()
+  t.equal(parts(m.split.ratio { 0.8, 0.1, 0.1 }), { by = "ratio", parts = { 0.8, 0.1, 0.1 } })
+  t.fails(function() m.split.ratio { 1 } end, "m.split.ratio: 2 or 3 parts")
+end)
+
 t.test("by user, and leaving one out", function()
   t.equal(parts(m.split.by_user { 0.8, 0.2 }), { by = "user", parts = { 0.8, 0.2, 0 } })
   t.equal(parts(m.split.leave_one_out()), { by = "leave_one_out" })

@@ -125,8 +125,8 @@ static void logloss_agrees_with_its_formula(void **state) {
 
 static void nan_anywhere_makes_the_metric_nan(void **state) {
   (void)state;
-  double (*const metrics[])(const float *, const float *, size_t) = {moon_accuracy, moon_auc, moon_logloss};
-  for (size_t m = 0; m < 3; m++)
+  double (*const metrics[])(const float *, const float *, size_t) = {moon_accuracy, moon_auc, moon_logloss, moon_precision_of, moon_recall_of, moon_f1};
+  for (size_t m = 0; m < 6; m++)
     for (size_t at = 0; at < 4; at++)
       for (int in_label = 0; in_label < 2; in_label++) {
         float score[] = {0.1f, 0.7f, 0.4f, 0.8f}, label[] = {0, 1, 0, 1};
@@ -189,6 +189,117 @@ static void list_metrics_stay_within_zero_and_one(void **state) {
   }
 }
 
+static void confusion_metrics_are_their_quotients(void **state) {
+  (void)state;
+  float score[100], label[100];
+  moon_rng rng;
+  moon_rng_seed(&rng, 21, 0);
+  for (int round = 0; round < 200; round++) {
+    size_t n = 1 + moon_rng_below(&rng, 99);
+    double tp = 0, fp = 0, fn = 0;
+    for (size_t i = 0; i < n; i++) {
+      score[i] = (float)moon_rng_below(&rng, 11) / 10;
+      label[i] = (float)(moon_rng_below(&rng, 4) == 0);
+      tp += score[i] >= 0.5f && label[i] == 1, fp += score[i] >= 0.5f && label[i] == 0, fn += score[i] < 0.5f && label[i] == 1;
+    }
+    double precision = moon_precision_of(score, label, n), recall = moon_recall_of(score, label, n);
+    if (tp + fp > 0) NEAR(precision, tp / (tp + fp), 1e-15);
+    else assert_true(isnan(precision));
+    if (tp + fn > 0) NEAR(recall, tp / (tp + fn), 1e-15);
+    else assert_true(isnan(recall));
+    if (tp > 0) NEAR(moon_f1(score, label, n), 2 * precision * recall / (precision + recall), 1e-12);
+  }
+}
+
+static void grouped_auc_weighs_groups_that_have_both_classes(void **state) {
+  (void)state;
+  float score[300], label[300];
+  size_t start[21] = {0};
+  moon_rng rng;
+  moon_rng_seed(&rng, 22, 0);
+  for (int round = 0; round < 100; round++) {
+    double sum = 0, weight = 0;
+    for (size_t g = 0; g < 20; g++) {
+      size_t n = moon_rng_below(&rng, 15), at = start[g];
+      start[g + 1] = at + n;
+      for (size_t i = at; i < at + n; i++) score[i] = (float)moon_rng_below(&rng, 6), label[i] = (float)moon_rng_below(&rng, 2);
+      double auc = naive_auc(score + at, label + at, n);
+      if (!isnan(auc)) sum += auc * (double)n, weight += (double)n;
+    }
+    NEAR(moon_grouped_auc(score, label, start, 20), sum / weight, 1e-12);
+  }
+  assert_true(isnan(moon_grouped_auc((const float[]){1, 2}, (const float[]){1, 1}, (const size_t[]){0, 2}, 1)));
+}
+
+static void calibration_is_the_distance_of_score_and_rate(void **state) {
+  (void)state;
+  moon_calibration_bin bins[MOON_CALIBRATION_BINS];
+  const float score[] = {0.05f, 0.05f, 0.95f, 1.0f, 0.1f}, label[] = {0, 1, 1, 1, 0};
+  NEAR(moon_calibration(score, label, 5, bins), (2 * 0.45 + 2 * 0.025 + 0.1) / 5, 1e-7);
+  assert_int_equal(bins[0].n, 2);
+  assert_int_equal(bins[1].n, 1);
+  assert_int_equal(bins[9].n, 2);
+  NEAR(bins[0].rate, 0.5, 0);
+  NEAR(bins[9].score, 0.975, 1e-7);
+  assert_true(isnan(moon_calibration(score, label, 0, NULL)));
+  NEAR(moon_calibration((const float[]){-3, 7}, (const float[]){0, 1}, 2, bins), (3 + 6) / 2.0, 0); /* outside: the outer ranges */
+}
+
+/* Hit, MRR and MAP as sums over the positions of hits, written down by their definitions. */
+static void ranked_metrics_agree_with_their_definitions(void **state) {
+  (void)state;
+  moon_rng rng;
+  moon_rng_seed(&rng, 23, 0);
+  uint8_t hit[40];
+  for (int round = 0; round < 500; round++) {
+    size_t n = 1 + moon_rng_below(&rng, 39), k = 1 + moon_rng_below(&rng, 50), hits = 0;
+    for (size_t i = 0; i < n; i++) hits += hit[i] = moon_rng_below(&rng, 5) == 0;
+    size_t relevant = hits + 1 + moon_rng_below(&rng, 3);
+    double any = 0, reciprocal = 0, precisions = 0;
+    for (size_t i = n < k ? n : k; i--;) {
+      if (!hit[i]) continue;
+      double before = 0;
+      for (size_t j = 0; j <= i; j++) before += hit[j];
+      any = 1, reciprocal = 1 / (double)(i + 1), precisions += before / (double)(i + 1);
+    }
+    NEAR(moon_hit_at(hit, n, k, relevant), any, 0);
+    NEAR(moon_mrr_at(hit, n, k, relevant), reciprocal, 1e-15);
+    NEAR(moon_map_at(hit, n, k, relevant), precisions / (double)(k < relevant ? k : relevant), 1e-12);
+  }
+  assert_true(isnan(moon_hit_at(hit, 3, 3, 0)) && isnan(moon_mrr_at(hit, 3, 3, 0)) && isnan(moon_map_at(hit, 3, 3, 0)));
+}
+
+static void gini_is_half_the_mean_difference_over_the_mean(void **state) {
+  (void)state;
+  NEAR(moon_gini((const uint32_t[]){4, 4, 4}, 3), 0, 0);
+  NEAR(moon_gini((const uint32_t[]){0, 0, 9, 0}, 4), 0.75, 1e-15);
+  assert_true(isnan(moon_gini((const uint32_t[]){0, 0}, 2)) && isnan(moon_gini(NULL, 0)));
+  moon_rng rng;
+  moon_rng_seed(&rng, 24, 0);
+  uint32_t count[30];
+  for (int round = 0; round < 100; round++) {
+    size_t n = 2 + moon_rng_below(&rng, 28);
+    double apart = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)(count[i] = moon_rng_below(&rng, 70000));
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = 0; j < n; j++) apart += fabs((double)count[i] - (double)count[j]);
+    NEAR(moon_gini(count, n), apart / (2 * (double)n * sum), 1e-12);
+  }
+}
+
+static void novelty_and_diversity_look_at_the_first_k(void **state) {
+  (void)state;
+  const double bits[] = {1, 2, 6};
+  const uint32_t group[] = {7, 7, 3, MOON_NONE};
+  NEAR(moon_novelty_at(bits, 3, 2), 1.5, 0);
+  NEAR(moon_novelty_at(bits, 3, 9), 3, 0);
+  assert_true(isnan(moon_novelty_at(bits, 0, 3)));
+  NEAR(moon_diversity_at(group, 4, 2), 0, 0);
+  NEAR(moon_diversity_at(group, 4, 3), 2 / 3.0, 1e-15);
+  NEAR(moon_diversity_at(group, 4, 9), 5 / 6.0, 1e-15);
+  assert_true(isnan(moon_diversity_at(group, 1, 5)) && isnan(moon_diversity_at(group, 4, 1)));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(auc_counts_pairs_and_half_ties),
@@ -203,6 +314,12 @@ int main(void) {
       cmocka_unit_test(recall_divides_by_all_relevant),
       cmocka_unit_test(ndcg_weighs_hits_by_place),
       cmocka_unit_test(list_metrics_stay_within_zero_and_one),
+      cmocka_unit_test(confusion_metrics_are_their_quotients),
+      cmocka_unit_test(grouped_auc_weighs_groups_that_have_both_classes),
+      cmocka_unit_test(calibration_is_the_distance_of_score_and_rate),
+      cmocka_unit_test(ranked_metrics_agree_with_their_definitions),
+      cmocka_unit_test(gini_is_half_the_mean_difference_over_the_mean),
+      cmocka_unit_test(novelty_and_diversity_look_at_the_first_k),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

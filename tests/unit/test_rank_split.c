@@ -108,6 +108,31 @@ static void users_with_two_examples_train_only(void **state) {
   shoplet_remove(folder);
 }
 
+/* ---- ratio */
+
+/* RecBole's counts: the shares rounded down, but one where that is none, the last part first, while two are left to train. */
+static void each_users_examples_are_cut_by_the_ratio(void **state) {
+  (void)state;
+  char *folder = shoplet_make(400);
+  static const char split[] = "{\"by\":\"ratio\",\"parts\":[0.8,0.1,0.1]}";
+  moon_dataset *a = parted(folder, split, 1), *again = parted(folder, split, 1), *other = parted(folder, split, 2);
+  assert_memory_equal(a->part, again->part, a->examples.n);
+  assert_memory_not_equal(a->part, other->part, a->examples.n);
+  for (size_t u = 0; u < moon_dict_count(a->log->users); u++) {
+    size_t n = 0, of[MOON_PARTS] = {0};
+    for (size_t i = 0; i < a->examples.n; i++)
+      if (event_of(a, i)->user == u) n++, of[a->part[i]]++;
+    size_t held = n / 10, test = held ? held : n > 1, valid = held ? held : n - test > 1;
+    assert_int_equal(of[MOON_TEST], test);
+    assert_int_equal(of[MOON_VALIDATION], valid);
+  }
+  known_are_all_others(a);
+  moon_dataset_free(a);
+  moon_dataset_free(again);
+  moon_dataset_free(other);
+  shoplet_remove(folder);
+}
+
 /* ---- by user */
 
 static void a_user_is_on_one_side_whatever_else_changes(void **state) {
@@ -352,6 +377,7 @@ int main(void) {
       cmocka_unit_test(a_users_last_example_tests_and_the_one_before_validates),
       cmocka_unit_test(a_spared_test_part_is_neither_judged_nor_known),
       cmocka_unit_test(users_with_two_examples_train_only),
+      cmocka_unit_test(each_users_examples_are_cut_by_the_ratio),
       cmocka_unit_test(a_user_is_on_one_side_whatever_else_changes),
       cmocka_unit_test(shares_of_users_are_as_asked),
       cmocka_unit_test(unknown_splits_name_the_nearest),
