@@ -112,7 +112,7 @@ static moon_status judge(const moon_model *model, const moon_dataset *d, uint64_
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-/* One column of the table; NaN where a metric says nothing about this way of scoring. */
+/* One column of the table, of a model or (NULL) of a baseline; NaN where a metric says nothing about this way of scoring. */
 static double value_of(const moon_metric *metric, size_t index, const float *scores, bool probability, const judged *j, const moon_ranking *ranking) {
   switch (metric->kind) {
     case MOON_METRIC_ACCURACY: return probability ? moon_accuracy(scores, j->label, j->n) : NAN;
@@ -122,18 +122,18 @@ static double value_of(const moon_metric *metric, size_t index, const float *sco
   }
 }
 
-static json_t *column(const moon_metric *metrics, size_t n, const float *scores, bool probability, const judged *j, const moon_ranking *ranking) {
+static json_t *column(const moon_metric *metrics, size_t n, const float *scores, const moon_model *model, const judged *j, const moon_ranking *ranking) {
   json_t *out = json_object();
   for (size_t i = 0; i < n; i++) {
-    double value = value_of(&metrics[i], i, scores, probability, j, ranking);
-    if (probability || !isnan(value)) json_object_set_new(out, metrics[i].name, number(value));
+    double value = value_of(&metrics[i], i, scores, model && moon_model_gives_probability(model), j, ranking);
+    if (model || !isnan(value)) json_object_set_new(out, metrics[i].name, number(value));
   }
   return out;
 }
 
 static json_t *counts(const moon_dataset *d, const judged *j) {
   json_t *out = json_pack("{s:I, s:I, s:I, s:o}", "train", (json_int_t)(d->part_n[MOON_TRAIN] - d->negatives), "validation",
-                          (json_int_t)d->part_n[MOON_VALIDATION], "test", (json_int_t)d->part_n[MOON_TEST], "positive_rate",
+                          (json_int_t)(d->part_n[MOON_VALIDATION] - d->validation_negatives), "test", (json_int_t)d->part_n[MOON_TEST], "positive_rate",
                           number(j->n ? (double)j->positives / (double)j->n : NAN));
   if (d->negatives) json_object_set_new(out, "sampled_negatives", json_integer((json_int_t)d->negatives));
   return out;
@@ -152,10 +152,10 @@ moon_status moon_evaluate(const moon_model *model, const moon_dataset *d, const 
   if (!status.code) status = moon_rank_users(model, d, metrics, n, seed, options, ranking, &users);
   if (!status.code) {
     *out = json_pack("{s:s, s:o, s:I, s:o, s:{s:o, s:o, s:o}}", "part", moon_part_name(d->judged), "examples", counts(d, &j), "users", (json_int_t)users,
-                     "model", column(metrics, n, j.model, true, &j, &ranking[MOON_BY_MODEL]), "baselines", "popular",
-                     column(metrics, n, j.popular, false, &j, &ranking[MOON_BY_POPULARITY]), "random",
-                     column(metrics, n, j.chance, false, &j, &ranking[MOON_BY_CHANCE]), "item-knn",
-                     column(metrics, n, NULL, false, &j, &ranking[MOON_BY_NEIGHBOURS]));
+                     "model", column(metrics, n, j.model, model, &j, &ranking[MOON_BY_MODEL]), "baselines", "popular",
+                     column(metrics, n, j.popular, NULL, &j, &ranking[MOON_BY_POPULARITY]), "random",
+                     column(metrics, n, j.chance, NULL, &j, &ranking[MOON_BY_CHANCE]), "item-knn",
+                     column(metrics, n, NULL, NULL, &j, &ranking[MOON_BY_NEIGHBOURS]));
     if (!*out) status = moon_fail(MOON_ENOMEM, "no memory for the evaluation");
   }
   judged_free(&j);
