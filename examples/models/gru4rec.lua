@@ -4,12 +4,16 @@
 --- last film (leave one out): recall@10 is the hit rate.
 
 local m = require "moonshelf"
-local on = require "on.movielens"
 
 return m.recipe "gru4rec" {
-  events = on.events, items = on.items, preprocess = on.preprocess,
-  label = on.chosen(0),
-  features = { m.id "item" { dim = 64 }, m.history("item", { last = 50 }) },
+  events = m.tsv "ml-100k.inter" {
+    user = "user_id", item = "item_id", rating = "rating:number", time = "timestamp:time_s",
+  },
+  items = m.tsv("ml-100k.item", { missing = { "unkonwn", "V" } }) {
+    item = "item_id", title = "movie_title",
+  },
+  label = m.label { column = "rating", at_least = 1 },
+  features = { m.id "item" { dim = 64 }, m.history("item", { last = 20 }) },
 
   model = m.nn.sequential {
     m.nn.dot {
@@ -20,7 +24,7 @@ return m.recipe "gru4rec" {
 
   train = {
     loss = "softmax", -- over every item; with negatives = N in the label over so many
-    optimizer = m.nn.adam { lr = 1e-3 }, epochs = 30, batch = 256, split = m.split.leave_one_out(), patience = 2,
+    optimizer = m.nn.adam { lr = 2e-3 }, epochs = 12, batch = 256, split = m.split.leave_one_out(), patience = 2,
   },
   evaluate = { "recall@10", "ndcg@10", "coverage" },
 }

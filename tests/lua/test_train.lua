@@ -32,6 +32,26 @@ t.test("groups, clipping and a schedule stand in the plan", function()
   t.equal(optimizer(m.nn.sgd { schedule = m.nn.schedule "step" }).schedule, { type = "step", factor = 0.5, every = 1000 })
 end)
 
+t.test("losses that compare want scores, and bpr what was not chosen", function()
+  local dot = m.nn.sequential { m.nn.dot { m.nn.input "user", m.nn.input "item" } }
+  local given = {
+    events = parts.events, features = { m.id "user", m.id "item" }, model = dot, train = { loss = "bpr" },
+    label = m.label { positive = "purchase", of = "view", within = "24h", negatives = { 4, unseen = true } },
+  }
+  local plan = t.plan(m.recipe "pairs" (given))
+  t.equal(plan.train.loss, "bpr")
+  t.equal(plan.label.sampling, { by = "uniform", unseen = true })
+  t.equal(plan.model.layers[1].type, "dot")
+  given.label = parts.label
+  t.fails(function() m.recipe "pairs" (given) end, 'm.label: loss "bpr"', "give negatives = 4")
+  given.train = { loss = "softmax" } -- over every item
+  t.equal(t.plan(m.recipe "all" (given)).train.loss, "softmax")
+  given.model = parts.model
+  t.fails(function() m.recipe "all" (given) end, 'loss "softmax"', 'the last layer must be "linear", got "sigmoid"')
+  refused({ loss = "bpr", positive_weight = 2 }, 'positive_weight is for the loss "bce"')
+  t.fails(function() m.nn.dot { m.nn.input "user" } end, "takes two layers", "got 1")
+end)
+
 t.test("optimisers and schedules say what is wrong with them", function()
   t.fails(function() m.nn.sgd { nesterov = true } end, "nesterov needs a momentum above 0")
   t.fails(function() m.nn.sgd { momentum = 1 } end, "momentum must be a number at least 0 and below 1, got 1")
