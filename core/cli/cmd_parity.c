@@ -11,7 +11,7 @@
 static int run(int argc, char **argv);
 const cli_command cli_parity = {
     "parity",
-    "moonshelf parity RECIPE.lua --data DIR [--candidates N] [--cuts N] [--max-bad-rows N] [--json]",
+    "moonshelf parity RECIPE.lua --data DIR [--candidates N] [--cuts N] [--max-bad-rows N] [--memory SIZE] [--json]",
     "compare a recipe's features in training and in serving, bit by bit",
     "Computes every feature of every example three ways: from the log, as training does; from live counters that the events come into as\n"
     "they are posted to a server, with a snapshot saved and restored on the way; and as a request computes them, for many candidates at\n"
@@ -21,7 +21,7 @@ const cli_command cli_parity = {
 
 typedef struct parity_job {
   const char *path, *data_dir;
-  size_t candidates, cuts, max_bad_rows;
+  size_t candidates, cuts, max_bad_rows, memory;
   moon_host *host;
   json_t *plan, *parity, *leaks;
   moon_dataset *dataset;
@@ -94,6 +94,7 @@ static moon_status find_leaks(parity_job *job, const moon_dataset_options *optio
 
 static moon_status work(parity_job *job) {
   moon_row_functions functions;
+  MOON_TRY(cli_memory_limit(job->memory));
   MOON_TRY(renew(job, &functions));
   moon_dataset_options options = {.data_dir = job->data_dir,
                                   .max_bad_rows = job->max_bad_rows,
@@ -170,6 +171,7 @@ static int run(int argc, char **argv) {
       {"candidates", CLI_COUNT, &job.candidates, "N", "of each request that is compared (default 50)"},
       {"cuts", CLI_COUNT, &job.cuts, "N", "moments at which the log is cut to find leaks (default 3)"},
       {"max-bad-rows", CLI_COUNT, &job.max_bad_rows, "N", "malformed rows to leave out before giving up (default 0)"},
+      {"memory", CLI_BYTES, &job.memory, "SIZE", "keep to so much memory, such as 2G; what does not fit lies on disk meanwhile"},
       {"json", CLI_FLAG, &json, NULL, "print the result as JSON"},
   };
   int code = cli_parse(&cli_parity, options, sizeof options / sizeof *options, argc, argv, &job.path);

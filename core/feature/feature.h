@@ -178,8 +178,8 @@ static inline bool moon_feature_has_position(const moon_feature_plan *plan, cons
 /* features: the recipe plan's array, see lua/README.md "The plan". Errors carry "where". History needs an id feature of the item
  * (it shares that embedding table); category/numeric/log columns must exist in `catalogue` with the right type. */
 moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *catalogue, moon_feature_plan **out);
-/* What the recipe says of the state: {"ttl_us":N}; NULL: nothing. Errors carry "where". */
-moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state);
+/* The same of a recipe's whole plan: its "features", and what it says of the state, {"ttl_us":N,"where"}, where it does. */
+moon_status moon_feature_plan_of(const json_t *recipe, const moon_catalogue *catalogue, moon_feature_plan **out);
 void moon_feature_plan_free(moon_feature_plan *plan);
 /* What the plan takes (describe.c). New reference:
  *   {"features":[{"name","text","type":"number"|"id"|"bag"|"inside" (a formula),"where","slots","dim","counters":[1,..],"ns"}],

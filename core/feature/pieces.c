@@ -20,6 +20,7 @@ static bool next_word(moon_pieces *p) {
   while (*p->left && !in_word(*p->left)) p->left++;
   for (p->n = 0; in_word(*p->left); p->left++)
     if (p->n < sizeof p->word) p->word[p->n++] = (char)(*p->left >= 'A' && *p->left <= 'Z' ? *p->left + 32 : *p->left);
+  if (p->n == sizeof p->word) p->n = moon_utf8_prefix(p->word, p->n); /* not in the middle of a letter */
   p->text = p->word;
   return p->n > 0;
 }

@@ -308,9 +308,14 @@ moon_status moon_feature_plan_new(const json_t *features, const moon_catalogue *
   return status;
 }
 
-moon_status moon_feature_plan_set_state(moon_feature_plan *plan, const json_t *state) {
+moon_status moon_feature_plan_of(const json_t *recipe, const moon_catalogue *catalogue, moon_feature_plan **out) {
+  const json_t *state = json_object_get(recipe, "state");
   const char *where = json_string_value(json_object_get(state, "where"));
-  return moon_wrap(moon_recipe_whole_of(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &plan->ttl), "%s", where ? where : "recipe");
+  int64_t ttl;
+  MOON_TRY(moon_wrap(moon_recipe_whole_of(json_object_get(state, "ttl_us"), "ttl", 0, INT64_MAX, 0, &ttl), "%s", where ? where : "recipe"));
+  MOON_TRY(moon_feature_plan_new(json_object_get(recipe, "features"), catalogue, out));
+  (*out)->ttl = ttl;
+  return moon_ok();
 }
 
 static void feature_free(moon_feature *f) {

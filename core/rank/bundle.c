@@ -75,8 +75,7 @@ static moon_status load_part(moon_bundle *b, moon_bundle_file file, const moon_b
     case MOON_FILE_CATALOGUE: return moon_catalogue_load(bytes->data, bytes->n, &b->catalogue);
     case MOON_FILE_SIMILAR: return moon_similar_load(bytes->data, bytes->n, &b->similar);
     case MOON_FILE_VOCAB:
-      MOON_TRY(moon_feature_plan_new(json_object_get(b->plan, "features"), b->catalogue, &b->feature_plan));
-      MOON_TRY(moon_feature_plan_set_state(b->feature_plan, json_object_get(b->plan, "state")));
+      MOON_TRY(moon_feature_plan_of(b->plan, b->catalogue, &b->feature_plan));
       MOON_TRY(moon_bundle_parse_vocabs(bytes, b->feature_plan, &b->vocabs));
       return moon_features_bind(b->feature_plan, b->catalogue, b->vocabs, &b->features);
     case MOON_FILE_STATE: return moon_state_load(bytes->data, bytes->n, b->feature_plan, &b->state);

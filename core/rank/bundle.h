@@ -4,7 +4,7 @@
 #include "rank/rank.h"
 
 #define MOON_BUNDLE_FORMAT "moonshelf-bundle"
-enum { MOON_BUNDLE_VERSION = 2 };
+enum { MOON_BUNDLE_VERSION = 3 };
 
 /* manifest.json names all of these with size and SHA-256. */
 typedef enum moon_bundle_file {

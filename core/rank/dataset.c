@@ -99,8 +99,7 @@ static moon_status check_positions(const json_t *features, const json_t *label) 
 }
 
 static moon_status bind(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
-  MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), d->catalogue, &d->plan));
-  MOON_TRY(moon_feature_plan_set_state(d->plan, json_object_get(plan, "state")));
+  MOON_TRY(moon_feature_plan_of(plan, d->catalogue, &d->plan));
   d->vocabs_borrowed = options->vocabs != NULL;
   if (d->vocabs_borrowed) d->vocabs = options->vocabs;
   else MOON_TRY(moon_learn_texts(d, options->data_dir));

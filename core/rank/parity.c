@@ -50,8 +50,7 @@ static moon_status reread_vocabs(const moon_dataset *d, live *l) {
 static moon_status live_open(const json_t *plan, const moon_dataset *d, live *l) {
   MOON_TRY(reread_json(plan, &l->json));
   MOON_TRY(reread_catalogue(d->catalogue, &l->catalogue));
-  MOON_TRY(moon_feature_plan_new(json_object_get(l->json, "features"), l->catalogue, &l->plan));
-  MOON_TRY(moon_feature_plan_set_state(l->plan, json_object_get(l->json, "state")));
+  MOON_TRY(moon_feature_plan_of(l->json, l->catalogue, &l->plan));
   MOON_TRY(reread_vocabs(d, l));
   MOON_TRY(moon_features_bind(l->plan, l->catalogue, l->vocabs, &l->features));
   return moon_state_new(l->plan, &l->state);

@@ -140,7 +140,7 @@ static moon_status read_items(moon_lab *lab, json_t *items, const moon_preproces
 
 static moon_status build(moon_lab *lab, json_t *items, const moon_preprocess_options *reach) {
   MOON_TRY(read_items(lab, items, reach));
-  MOON_TRY(moon_feature_plan_new(json_object_get(lab->recipe, "features"), lab->catalogue, &lab->plan));
+  MOON_TRY(moon_feature_plan_of(lab->recipe, lab->catalogue, &lab->plan));
   return moon_state_new(lab->plan, &lab->state);
 }
 

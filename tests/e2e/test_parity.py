@@ -54,7 +54,7 @@ class Parity(unittest.TestCase):
         self.check_whole(forgetful, 10)
 
     def test_people_are_told_in_words(self):
-        done = run("parity", self.recipe(), "--data", self.top, "--cuts", "2")
+        done = run("parity", self.recipe(), "--data", self.top, "--cuts", "2", "--memory", "128M")
         self.assertRegex(done.stdout, r"stream\s+\d+ values, 0 bits differ; counters at the end the same\nrequest\s+\d+ values, 0 bits differ\n")
         self.assertIn("The log was cut 2 times: no feature knows its future", done.stdout)
 
