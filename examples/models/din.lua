@@ -1,6 +1,7 @@
 --- din.lua - DIN (Zhou et al. 2018): of what somebody did, that counts which goes with the item at hand.
 ---
---- The history's steps are weighed by the candidate, beside all other inputs. Learns which films somebody rates with 4 or more, from MovieLens 100K.
+--- The history's steps are weighed by the candidate, beside all other inputs. Learns which films somebody rates with 4 or more,
+--- from MovieLens 100K.
 
 local m = require "moonshelf"
 local nn = m.nn

@@ -1,6 +1,7 @@
 --- fm.lua - a factorisation machine (Rendle 2010): the linear part, and the product of every pair of embeddings.
 ---
---- An embedding tells how its id goes with each of the others, also with those it was never seen together with. Learns which films somebody rates with 4 or more, from MovieLens 100K.
+--- An embedding tells how its id goes with each of the others, also with those it was never seen together with. Learns which
+--- films somebody rates with 4 or more, from MovieLens 100K.
 
 local m = require "moonshelf"
 local nn = m.nn

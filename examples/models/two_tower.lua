@@ -1,6 +1,8 @@
---- two_tower.lua - two towers (Yi et al. 2019): layers over what is known of the user, layers over what is known of the item, their product.
+--- two_tower.lua - two towers (Yi et al. 2019): layers over what is known of the user, layers over what is known of the item,
+--- their product.
 ---
---- The user's tower goes through once for a whole request, however many items are ranked. Each film that was chosen stands against 20 that
+--- The user's tower goes through once for a whole request, however many items are ranked. Each film that was chosen stands
+--- against 20 that
 --- others chose at about the time, so that it is learned whom a film is for rather than how much it is watched.
 
 local m = require "moonshelf"

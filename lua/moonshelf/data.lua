@@ -122,7 +122,8 @@ local SAMPLING = {
   power = { words.number { min = 0, max = 10 } }, unseen = { words.boolean },
 }
 
---- negatives = 4, { 4, by = "popularity", power = 0.75 }, { 4, by = "batch" } or { 4, unseen = true } -> { each, sampling }; evenly is no word in the plan.
+--- negatives = 4, { 4, by = "popularity", power = 0.75 }, { 4, by = "batch" } or { 4, unseen = true } -> { each, sampling }; evenly, and
+--- whatever the user chose, is no word in the plan.
 local function negatives(where, what, value)
   local each, options = value, {}
   if type(value) == "table" and not words.kind(value) then

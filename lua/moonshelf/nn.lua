@@ -272,7 +272,7 @@ end
 function nn.dot(layers)
   local where = words.where("m.nn.dot")
   local list, options = split(where, "m.nn.dot", layers)
-  if #list ~= 2 then words.fail(where, "m.nn.dot: takes two layers, such as { m.nn.input \"user\", m.nn.input \"item\" }, got %d", #list) end
+  if #list ~= 2 then words.fail(where, 'm.nn.dot: takes two layers, such as m.nn.input "user" and m.nn.input "item", got %d', #list) end
   return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
 end
 

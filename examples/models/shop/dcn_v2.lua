@@ -1,6 +1,7 @@
 --- dcn_v2.lua - DCN-v2 (Wang et al. 2021): cross layers multiply every input with every other, beside a deep part.
 ---
---- Each cross layer raises the degree of the products by one. Learns which look ends in a purchase within a day, from the generated shop.
+--- Each cross layer raises the degree of the products by one. Learns which look ends in a purchase within a day, from the
+--- generated shop.
 
 local m = require "moonshelf"
 local nn = m.nn

@@ -1,6 +1,7 @@
 --- din.lua - DIN (Zhou et al. 2018): of what somebody did, that counts which goes with the item at hand.
 ---
---- The history's steps are weighed by the candidate, beside all other inputs. Learns which look ends in a purchase within a day, from the generated shop.
+--- The history's steps are weighed by the candidate, beside all other inputs. Learns which look ends in a purchase within a day,
+--- from the generated shop.
 
 local m = require "moonshelf"
 local nn = m.nn

@@ -1,6 +1,7 @@
 --- mlp_64_32.lua - embeddings and numbers side by side through dense layers of 64, 32 and 1.
 ---
---- It compiles to one stack and is the quickest to score. Learns which look ends in a purchase within a day, from the generated shop.
+--- It compiles to one stack and is the quickest to score. Learns which look ends in a purchase within a day, from the generated
+--- shop.
 
 local m = require "moonshelf"
 local nn = m.nn
