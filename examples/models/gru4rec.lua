@@ -1,8 +1,7 @@
 --- gru4rec.lua - GRU4Rec (Hidasi et al. 2016): what comes next, by a recurrent net over what somebody did last.
 ---
 --- The net's state after the last step, times the items' embeddings, goes through a softmax over the whole catalogue. Judged by
---- each user's
---- last film (leave one out): recall@10 is the hit rate.
+--- each user's last film (leave one out): recall@10 is the hit rate.
 
 local m = require "moonshelf"
 

@@ -1,8 +1,7 @@
 --- sasrec.lua - SASRec (Kang & McAuley 2018): what comes next, by self-attention over what somebody did last.
 ---
---- Each event is an example: the history up to it, and of every item one that was next. The last step of a transformer, times
---- the items'
---- embeddings, goes through a softmax over the whole catalogue. Judged by each user's last film (leave one out): recall@10 is
+--- Each event is an example: the history up to it, and of every item one that was next. The last step of a transformer, times the
+--- items' embeddings, goes through a softmax over the whole catalogue. Judged by each user's last film (leave one out): recall@10 is
 --- the hit rate.
 
 local m = require "moonshelf"

@@ -2,8 +2,7 @@
 --- their product.
 ---
 --- The user's tower goes through once for a whole request, however many items are ranked. Each film that was chosen stands
---- against 20 that
---- others chose at about the time, so that it is learned whom a film is for rather than how much it is watched.
+--- against 20 that others chose at about the time, so that it is learned whom a film is for rather than how much it is watched.
 
 local m = require "moonshelf"
 local nn = m.nn

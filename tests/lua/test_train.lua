@@ -42,12 +42,16 @@ t.test("losses that compare want scores, and bpr what was not chosen", function(
   t.equal(plan.train.loss, "bpr")
   t.equal(plan.label.sampling, { by = "uniform", unseen = true })
   t.equal(plan.model.layers[1].type, "dot")
-  given.label = m.label { positive = "purchase", of = "view", within = "24h" }
-  t.fails(function() m.recipe "pairs" (given) end, 'm.label: loss "bpr"', "give negatives = 4")
+  local function without() given.label = m.label { positive = "purchase", of = "view", within = "24h" } m.recipe "pairs" (given) end
+  local here = debug.getinfo(1, "l").currentline - 1
+  local ok, message = pcall(without)
+  t.equal(ok, false)
+  t.equal(message:find(('test_train.lua:%d: m.label: loss "bpr"'):format(here), 1, true), 1)
+  t.equal(message:find("give negatives = 4", 1, true) ~= nil, true)
   given.train = { loss = "softmax" } -- over every item
   t.equal(t.plan(m.recipe "all" (given)).train.loss, "softmax")
-  given.model = m.nn.sequential { m.nn.dense(1, "sigmoid") }
-  t.fails(function() m.recipe "all" (given) end, 'loss "softmax"', 'the last layer must be "linear", got "sigmoid"')
+  t.fails(function() given.model = m.nn.sequential { m.nn.dense(1, "sigmoid") } m.recipe "all" (given) end, 'loss "softmax"',
+    'the last layer must be "linear", got "sigmoid"')
   refused({ loss = "bpr", positive_weight = 2 }, 'positive_weight is for the loss "bce"')
   t.fails(function() m.nn.dot { m.nn.input "user" } end, "takes two layers", "got 1")
 end)
