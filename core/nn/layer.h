@@ -48,7 +48,7 @@ struct moon_module {
   moon_arena arena;
   moon_dtype dtype;
   moon_form *inputs;
-  bool *used;
+  bool *used, *used_once; /* by layers that go through row by row, and by those that do once for a group */
   size_t input_count;
   moon_layer *root;
   moon_layer **layers; /* all, in the order of the tree */
@@ -71,6 +71,10 @@ moon_status moon_spec_size(const moon_layer *layer, const char *name, bool neede
 moon_status moon_spec_number(const moon_layer *layer, const char *name, bool needed, double low, double high, double *value);
 moon_status moon_spec_flag(const moon_layer *layer, const char *name, bool *value);
 moon_status moon_spec_choice(const moon_layer *layer, const char *name, const char *const *names, size_t count, int *value);
+/* Whether all inputs below `spec` are of that side, and nothing that flows to it is read. */
+bool moon_spec_is_of(const moon_build *build, const json_t *spec, moon_whose whose);
+/* Says that what is built from now on goes through once for a group, or row by row. Answers how it was before. */
+bool moon_build_once(moon_build *build, bool once);
 /* The input that an option names. */
 moon_status moon_spec_input(const moon_layer *layer, moon_build *build, const char *name, size_t *value);
 const moon_form *moon_build_input(const moon_build *build, size_t input);
@@ -103,7 +107,7 @@ moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moo
 
 extern const moon_layer_kind moon_layer_dense, moon_layer_activation, moon_layer_dropout, moon_layer_input, moon_layer_flatten,
     moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm,
-    moon_layer_fm, moon_layer_cross, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
+    moon_layer_fm, moon_layer_cross, moon_layer_dot, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
     moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel;
 
 #endif

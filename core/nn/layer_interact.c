@@ -50,3 +50,53 @@ static moon_status cross_forward(const moon_layer *layer, const moon_pass *pass,
 }
 
 const moon_layer_kind moon_layer_cross = {"cross", cross_build, cross_forward, false};
+
+/* ---- dot: the product of what two branches make of a row, [n, d] and [n, d] -> [n, 1] ------------------------------------ */
+/* flag: the first branch is of the user alone, and goes through once for a group; choice: so it is, and the second is of the item alone */
+
+static moon_status dot_build(moon_layer *layer, moon_build *build) {
+  const json_t *list = json_object_get(layer->spec, "layers"), *first = json_array_get(list, 0), *second = json_array_get(list, 1);
+  moon_layer *a, *b;
+  if (json_array_size(list) != 2) return moon_layer_fail(layer, "takes the product of two branches, not of %zu", json_array_size(list));
+  layer->flag = moon_spec_is_of(build, first, MOON_OF_USER);
+  layer->choice = layer->flag && moon_spec_is_of(build, second, MOON_OF_ITEM);
+  bool before = moon_build_once(build, false);
+  moon_build_once(build, before || layer->flag);
+  moon_status status = moon_layer_child(layer, build, first, "0", &layer->in, &a);
+  moon_build_once(build, before);
+  if (status.code) return status;
+  MOON_TRY(moon_layer_child(layer, build, second, "1", &layer->in, &b));
+  if (a->out.ids || b->out.ids || a->out.dims != 1 || b->out.dims != 1 || a->out.shape[0] != b->out.shape[0])
+    return moon_layer_fail(layer, "needs two rows of one width, not %s and %s", moon_form_write(&a->out).text, moon_form_write(&b->out).text);
+  layer->out = (moon_form){.dims = 1, .shape = {1}};
+  return moon_ok();
+}
+
+/* a [n / each, d] by b [n, d]: each row of a with the `each` rows of b that lie together. */
+static moon_status multiply(const moon_pass *pass, size_t each, size_t d, moon_var a, moon_var b, moon_var *out) {
+  size_t groups = pass->rows / each;
+  moon_tape *tape = pass->tape;
+  if (each == 1) {
+    MOON_TRY(moon_op_mul(tape, a, b, &a));
+    return moon_op_sum_along(tape, a, 1, true, out);
+  }
+  MOON_TRY(moon_op_reshape(tape, a, 3, (size_t[]){groups, d, 1}, &a));
+  MOON_TRY(moon_op_reshape(tape, b, 3, (size_t[]){groups, each, d}, &b));
+  MOON_TRY(moon_op_bmm(tape, b, a, false, false, &a));
+  return moon_op_reshape(tape, a, 2, (size_t[]){pass->rows, 1}, out);
+}
+
+static moon_status dot_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
+  size_t each = layer->flag && pass->each > 1 ? pass->each : 1;
+  moon_pass user = *pass, item = *pass;
+  moon_value a, b;
+  if (each > 1) user.rows /= each, user.inputs = pass->once, user.each = 1;
+  if (pass->items) item.rows = pass->item_count, item.inputs = pass->items, item.each = 1;
+  MOON_TRY(moon_layer_forward(layer->children[0], &user, in, &a));
+  MOON_TRY(moon_layer_forward(layer->children[1], &item, in, &b));
+  *out = (moon_value){.lengths = NULL};
+  if (pass->items) return moon_op_bmm(pass->tape, a.x, b.x, false, true, &out->x);
+  return multiply(pass, each, layer->children[0]->out.shape[0], a.x, b.x, &out->x);
+}
+
+const moon_layer_kind moon_layer_dot = {"dot", dot_build, dot_forward, true};

@@ -17,6 +17,13 @@ void moon_module_free(moon_module *module) {
 
 const moon_form *moon_module_out(const moon_module *module) { return &module->root->out; }
 bool moon_module_uses(const moon_module *module, size_t input) { return input < module->input_count && module->used[input]; }
+bool moon_module_uses_once(const moon_module *module, size_t input) { return input < module->input_count && module->used_once[input]; }
+
+bool moon_module_ranks_all(const moon_module *module) {
+  const moon_layer *last = module->root;
+  while (last->kind == &moon_layer_sequential) last = last->children[last->child_count - 1];
+  return last->kind == &moon_layer_dot && last->choice;
+}
 
 bool moon_module_splits(const moon_module *module) {
   for (size_t i = 0; i < module->layer_count; i++)

@@ -18,12 +18,17 @@
 
 typedef struct moon_module moon_module;
 
+/* Whom an input tells of: rows that lie together in a group (a choice and what was not chosen, the candidates of a request) are of one
+ * user at one moment and differ in their items. MOON_OF_ITEM is an item's id and nothing that changes with time. */
+typedef enum moon_whose { MOON_OF_BOTH, MOON_OF_USER, MOON_OF_ITEM } moon_whose;
+
 /* What a module knows of an input, or of what flows between layers, when it is made. */
 typedef struct moon_form {
   const char *name; /* of an input; copied */
   size_t ids;       /* 0: numbers; else ids below this, to look up in a table of so many rows */
   int dims;
   size_t shape[MOON_MAX_DIMS]; /* [dims] without the batch; a sequence's first is its steps */
+  moon_whose whose; /* of an input: what it tells of */
 } moon_form;
 typedef struct moon_form_text { char text[200]; } moon_form_text;
 moon_form_text moon_form_write(const moon_form *form); /* "[n, 5, 16]", "ids [n, 5]": the batch is n */
@@ -41,6 +46,12 @@ typedef struct moon_pass {
   const moon_value *inputs; /* as many as the module was made for and in that order; ids and lengths stay until backward */
   bool training;            /* dropout drops, batch_norm takes the batch's statistics and moves its own */
   uint64_t seed, step;      /* training: dropout's draws are a function of both and of the layer */
+  /* For the layer dot, whose first branch may be of the user alone: that goes through once for a group. */
+  size_t each;              /* rows to a group, of which there are rows / each; 0 or 1: a row is one */
+  const moon_value *once;   /* where each > 1: the inputs of MOON_OF_USER, a row to a group */
+  const moon_value *items;  /* the inputs of MOON_OF_ITEM of all item_count items: the value of the root is [n, item_count], every row by every
+                             * item; only where moon_module_ranks_all. NULL: as ever */
+  size_t item_count;
 } moon_pass;
 
 /* count >= 1 inputs; dtype is that of the parameters and of all numbers that flow. Errors begin with the "where" of the layer. */
@@ -48,8 +59,12 @@ moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_for
                             moon_module **out);
 void moon_module_free(moon_module *module);
 const moon_form *moon_module_out(const moon_module *module); /* borrowed */
-/* Whether a layer names the input; x counts as used. One that is not need not be there in a pass. */
+/* Whether a layer reads the input, row by row. One that is not need not be there in a pass. */
 bool moon_module_uses(const moon_module *module, size_t input);
+/* Whether a branch that is of the user alone reads it: it then has to be in `once`, or without groups in `inputs`. */
+bool moon_module_uses_once(const moon_module *module, size_t input);
+/* Whether the root ends with a dot of the user alone by the item alone, so that it can be had for all items at once. */
+bool moon_module_ranks_all(const moon_module *module);
 
 /* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
  * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its

@@ -13,7 +13,7 @@ static const moon_layer_kind *const kinds[] = {
     &moon_layer_reshape,  &moon_layer_embedding,  &moon_layer_embedding_bag, &moon_layer_batch_norm, &moon_layer_layer_norm,
     &moon_layer_fm,       &moon_layer_cross,      &moon_layer_position,      &moon_layer_attention,  &moon_layer_transformer,
     &moon_layer_gru,      &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
-    &moon_layer_parallel,
+    &moon_layer_parallel, &moon_layer_dot,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_LAYERS = 4096, MOST_DEPTH = 32 };
 
@@ -27,6 +27,7 @@ struct moon_build {
   moon_rng *rng;
   share *shares;
   size_t share_count, share_cap, depth;
+  bool once; /* what is built goes through once for a group */
 };
 
 static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a model's layers"); }
@@ -127,8 +128,46 @@ moon_status moon_spec_input(const moon_layer *layer, moon_build *build, const ch
   if (!names) return no_memory();
   for (size_t i = 0; i < module->input_count; i++) names[i] = module->inputs[i].name;
   MOON_TRY(pick(layer, "input", json_string_value(given), names, module->input_count, value));
-  module->used[*value] = true;
+  (build->once ? module->used_once : module->used)[*value] = true;
   return moon_ok();
+}
+
+bool moon_build_once(moon_build *build, bool once) {
+  bool before = build->once;
+  build->once = once;
+  return before;
+}
+
+/* Whether a layer reads what flows to it. */
+static bool reads_flow(const json_t *spec) {
+  const json_t *layers = json_object_get(spec, "layers"), *layer;
+  const char *type = json_string_value(json_object_get(spec, "type"));
+  size_t i;
+  if (json_object_get(spec, "input")) return false;
+  if (!json_array_size(layers) || (type && !strcmp(type, "residual"))) return true;
+  if (!type || !strcmp(type, "sequential")) return reads_flow(json_array_get(layers, 0));
+  json_array_foreach(layers, i, layer) if (reads_flow(layer)) return true;
+  return false;
+}
+
+static bool names_whose(const moon_build *build, const json_t *name, moon_whose whose) {
+  const moon_module *module = build->module;
+  if (!name) return true;
+  for (size_t i = 0; i < module->input_count && json_is_string(name); i++)
+    if (!strcmp(module->inputs[i].name, json_string_value(name))) return module->inputs[i].whose == whose;
+  return true; /* an unknown name is refused where it is read */
+}
+
+static bool all_of(const moon_build *build, const json_t *spec, moon_whose whose) {
+  const json_t *layer;
+  size_t i;
+  if (!names_whose(build, json_object_get(spec, "input"), whose) || !names_whose(build, json_object_get(spec, "history"), whose)) return false;
+  json_array_foreach(json_object_get(spec, "layers"), i, layer) if (!all_of(build, layer, whose)) return false;
+  return true;
+}
+
+bool moon_spec_is_of(const moon_build *build, const json_t *spec, moon_whose whose) {
+  return !reads_flow(spec) && all_of(build, spec, whose);
 }
 
 const moon_form *moon_build_input(const moon_build *build, size_t input) { return &build->module->inputs[input]; }
@@ -304,7 +343,8 @@ moon_status moon_layer_part(moon_layer *parent, moon_build *build, json_t *spec,
 static moon_status copy_inputs(moon_module *module, const moon_form *inputs, size_t count) {
   module->inputs = moon_arena_alloc(&module->arena, count * sizeof *inputs);
   module->used = moon_arena_calloc(&module->arena, count);
-  if (!module->inputs || !module->used) return no_memory();
+  module->used_once = moon_arena_calloc(&module->arena, count);
+  if (!module->inputs || !module->used || !module->used_once) return no_memory();
   module->input_count = count;
   for (size_t i = 0; i < count; i++) {
     module->inputs[i] = inputs[i];
@@ -314,7 +354,6 @@ static moon_status copy_inputs(moon_module *module, const moon_form *inputs, siz
       return moon_fail(MOON_EINVAL, "the input \"%s\" has %d dimensions; it may have 0 to %d", module->inputs[i].name,
                        inputs[i].dims, MOON_MAX_DIMS - 1);
   }
-  module->used[0] = true;
   return moon_ok();
 }
 
@@ -327,6 +366,7 @@ moon_status moon_module_new(const json_t *spec, moon_dtype dtype, const moon_for
   module->dtype = dtype;
   moon_build build = {.module = module, .rng = rng};
   moon_status status = copy_inputs(module, inputs, count);
+  if (!status.code) module->used[0] = reads_flow(spec);
   if (!status.code) status = make(NULL, &build, spec, "", &module->inputs[0], &module->root);
   moon_free(build.shares);
   if (status.code) moon_module_free(module);

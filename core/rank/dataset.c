@@ -65,17 +65,19 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
 
 /* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
-static moon_status check_classes(const moon_dataset *d) {
+static moon_status check_classes(const moon_dataset *d, const json_t *train) {
+  moon_loss loss;
   size_t positives = 0;
   for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  if (positives && positives < d->part_n[MOON_TRAIN]) return moon_ok();
+  MOON_TRY(moon_loss_parse(train, &loss));
+  if (positives && (positives < d->part_n[MOON_TRAIN] || moon_loss_compares(loss))) return moon_ok();
   return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds%s", positives ? "only" : "not one",
                    d->part_n[MOON_TRAIN], positives ? " (the label's negatives = N draws some)" : "");
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
   MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
-  return check_classes(d);
+  return check_classes(d, json_object_get(plan, "train"));
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */

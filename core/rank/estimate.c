@@ -162,7 +162,7 @@ static moon_status estimate(const moon_evaluation *e, const moon_slice *slice, c
   if (metric->kind >= MOON_METRIC_COVERAGE) return whole ? by_exposure(e, metric, ranker, out) : moon_ok();
   if (metric->kind >= MOON_METRIC_NOVELTY) return whole ? by_content(e, metric, ranker, arena, out) : moon_ok();
   if (metric->kind >= MOON_METRIC_RECALL_AT) return by_hits(e, slice, metric, ranker, arena, out);
-  if (ranker >= MOON_SCORERS || (metric->kind < MOON_METRIC_AUC && ranker != MOON_BY_MODEL)) return moon_ok();
+  if (ranker >= MOON_SCORERS || (metric->kind < MOON_METRIC_AUC && (ranker != MOON_BY_MODEL || !e->probability))) return moon_ok();
   if (metric->kind == MOON_METRIC_AUC) return order(j, e->users, ranker, arena, out);
   if (metric->kind != MOON_METRIC_CALIBRATION) return by_user(j, e->users, metric->kind, ranker, arena, out);
   out->value = moon_calibration(j->score[ranker], j->label, j->n, NULL);

@@ -120,7 +120,8 @@ static json_t *about(const moon_dataset *d, const moon_judged *j) {
   size_t positives = 0;
   for (size_t i = 0; i < j->n; i++) positives += j->label[i] > 0;
   json_t *out = json_pack("{s:s, s:{s:I, s:I, s:I, s:o}}", "part", moon_part_name(d->judged), "examples", "train",
-                          (json_int_t)(d->part_n[MOON_TRAIN] - d->negatives), "validation", (json_int_t)d->part_n[MOON_VALIDATION], "test",
+                          (json_int_t)(d->part_n[MOON_TRAIN] - d->negatives), "validation",
+                          (json_int_t)(d->part_n[MOON_VALIDATION] - d->validation_negatives), "test",
                           (json_int_t)d->part_n[MOON_TEST], "positive_rate",
                           j->n ? json_real((double)positives / (double)j->n) : json_null());
   if (d->negatives) json_object_set_new(json_object_get(out, "examples"), "sampled_negatives", json_integer((json_int_t)d->negatives));
@@ -147,6 +148,7 @@ static moon_status fill(const moon_model *model, const moon_dataset *d, uint64_t
                         moon_evaluation *e) {
   e->rows = moon_catalogue_rows(d->catalogue);
   e->items = d->catalogue->listed < e->rows ? d->catalogue->listed : e->rows;
+  e->probability = moon_model_gives_probability(model);
   MOON_TRY(number_users(d, seed, number, e));
   MOON_TRY(judge(model, d, number, seed, e));
   MOON_TRY(moon_slices_find(d, options ? options->slice : NULL, number, e));

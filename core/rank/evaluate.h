@@ -66,6 +66,7 @@ typedef struct moon_slice {
 struct moon_evaluation {
   moon_metric metrics[MOON_MOST_METRICS];
   size_t metric_n, most_k;
+  bool probability; /* the model's scores are some */
   moon_judged judged;
   moon_lists lists;
   size_t users;        /* with an example in the judged part */

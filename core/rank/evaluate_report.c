@@ -99,7 +99,7 @@ static moon_status put_all(const moon_evaluation *e, moon_arena *arena, json_t *
   MOON_TRY(estimate(e, &whole, arena, &estimates));
   json_object_set_new(out, "users", json_integer((json_int_t)estimates->users));
   put_columns(e, estimates, out);
-  json_object_set_new(out, "calibration", calibration(&e->judged));
+  json_object_set_new(out, "calibration", e->probability ? calibration(&e->judged) : json_null());
   json_object_set_new(out, "by_k", by_k(e));
   for (size_t i = 0; i < e->slice_n; i++) MOON_TRY(put_slice(e, &e->slices[i], arena, slices));
   return moon_ok();

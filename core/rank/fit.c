@@ -24,16 +24,40 @@ static moon_status count_option(const json_t *train, const char *key, json_int_t
   return moon_ok();
 }
 
+moon_status moon_loss_parse(const json_t *train, moon_loss *out) {
+  static const char *const names[MOON_LOSSES] = {"bce", "mse", "bpr", "softmax"};
+  const char *name = json_string_value(json_object_get(train, "loss"));
+  for (int i = 0; i < MOON_LOSSES; i++)
+    if (!strcmp(name ? name : names[0], names[i])) return *out = (moon_loss)i, moon_ok();
+  return moon_fail(MOON_EINVAL, "there is no loss '%s'; there are bce, mse, bpr and softmax", name);
+}
+
+/* How many rows an example has, and that the model and the data are such as the loss wants them. */
+static moon_status parse_comparison(moon_fit_state *f) {
+  const char *name = f->loss == MOON_LOSS_BPR ? "bpr" : "softmax";
+  f->width = 1;
+  if (!moon_loss_compares(f->loss)) return moon_ok();
+  if (moon_model_gives_probability(f->model))
+    return moon_fail(MOON_EINVAL, "the loss %s compares scores; the model's last layer must be linear, not a sigmoid", name);
+  f->width = 1 + f->data->each;
+  if (f->data->each) return moon_ok();
+  if (f->loss == MOON_LOSS_BPR)
+    return moon_fail(MOON_EINVAL, "the loss bpr needs what was not chosen: the label's negatives = N draws it");
+  f->all = true;
+  if (moon_module_ranks_all(f->model->module) && moon_model_items(f->model)) return moon_ok();
+  return moon_fail(MOON_EINVAL, "the loss softmax without negatives goes over every item, and needs a model that ends with m.nn.dot of what is "
+                                "of the user alone by what is of \"item\" alone; or the label's negatives = N draws some");
+}
+
 static moon_status parse_loss(moon_fit_state *f) {
-  const char *loss = json_string_value(json_object_get(f->train, "loss"));
   const json_t *weight = json_object_get(f->train, "positive_weight");
-  f->bce = !loss || !strcmp(loss, "bce");
   f->positive_weight = json_is_number(weight) ? json_number_value(weight) : 1;
-  if (!f->bce && strcmp(loss, "mse")) return moon_fail(MOON_EINVAL, "there is no loss '%s'; there are bce and mse", loss);
+  MOON_TRY(moon_loss_parse(f->train, &f->loss));
   if (!(f->positive_weight > 0) || isinf(f->positive_weight))
     return moon_fail(MOON_EINVAL, "positive_weight must be above 0, not %g", f->positive_weight);
-  if (!f->bce && f->positive_weight != 1) return moon_fail(MOON_EINVAL, "positive_weight is for the loss bce, not %s", loss);
-  return moon_ok();
+  if (f->loss != MOON_LOSS_BCE && f->positive_weight != 1)
+    return moon_fail(MOON_EINVAL, "positive_weight is for the loss bce, not %s", json_string_value(json_object_get(f->train, "loss")));
+  return parse_comparison(f);
 }
 
 static moon_status parse(moon_fit_state *f) {
@@ -54,6 +78,14 @@ static moon_status parse(moon_fit_state *f) {
   return on_step ? count_option(on_step, "every", 1, INT32_MAX, 1, &f->step_every) : moon_ok();
 }
 
+/* Whether it is an example of its own: where the loss compares, a success with the negatives that were drawn for it. */
+static bool is_example(const moon_fit_state *f, size_t i) {
+  const moon_dataset *d = f->data;
+  if (d->part[i] >= MOON_TEST) return false;
+  if (!moon_loss_compares(f->loss)) return true;
+  return d->examples.label[i] > 0 && (f->all || d->part[i] == MOON_TRAIN || d->validation_negatives);
+}
+
 static moon_status list_examples(moon_fit_state *f) {
   const moon_dataset *d = f->data;
   for (int part = 0; part < 2; part++) {
@@ -61,7 +93,7 @@ static moon_status list_examples(moon_fit_state *f) {
     if (!f->order[part]) return moon_fail(MOON_ENOMEM, "no memory to list %zu examples", d->part_n[part]);
   }
   for (size_t i = 0; i < d->examples.n; i++)
-    if (d->part[i] < MOON_TEST) f->order[d->part[i]][f->count[d->part[i]]++] = (uint32_t)i;
+    if (is_example(f, i)) f->order[d->part[i]][f->count[d->part[i]]++] = (uint32_t)i;
   return moon_ok();
 }
 
@@ -86,7 +118,8 @@ static moon_status read_weights(moon_fit_state *f) {
 
 /* Mean and deviation of the numbers over the training part; two passes, since counts and prices may be far from zero. */
 static moon_status standardise(moon_fit_state *f) {
-  size_t slots = f->data->plan->dense_slots, n = f->count[MOON_TRAIN];
+  const moon_dataset *d = f->data;
+  size_t slots = d->plan->dense_slots, n = d->part_n[MOON_TRAIN];
   if (!slots) return moon_ok();
   double *sum = moon_calloc(2 * slots, sizeof *sum);
   float *mean = moon_calloc(2 * slots, sizeof *mean);
@@ -98,8 +131,9 @@ static moon_status standardise(moon_fit_state *f) {
   double *square = sum + slots;
   float *deviation = mean + slots;
   for (int pass = 0; pass < 2; pass++) {
-    for (size_t i = 0; i < n; i++) {
-      const float *row = f->data->inputs.dense + f->order[MOON_TRAIN][i] * slots;
+    for (size_t i = 0; i < d->examples.n; i++) {
+      const float *row = d->inputs.dense + i * slots;
+      if (d->part[i] != MOON_TRAIN) continue;
       for (size_t s = 0; s < slots; s++) {
         if (!pass)
           sum[s] += row[s];
@@ -122,16 +156,17 @@ static moon_rows rows_of(const moon_fit_state *f) {
                      .mean = dense ? moon_tensor_data(f->model->mean) : NULL,
                      .scale = dense ? moon_tensor_data(f->model->scale) : NULL,
                      .weight = f->weight,
+                     .width = f->width,
                      .whole = !moon_model_splits(f->model)};
 }
 
 static moon_status prepare(moon_fit_state *f) {
-  if (f->batch > f->data->part_n[MOON_TRAIN]) f->batch = f->data->part_n[MOON_TRAIN];
   MOON_TRY(list_examples(f));
+  if (f->batch > f->count[MOON_TRAIN]) f->batch = f->count[MOON_TRAIN];
   MOON_TRY(read_weights(f));
   MOON_TRY(standardise(f));
   moon_rows rows = rows_of(f);
-  size_t shards = moon_shard_count(f->batch, rows.whole), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
+  size_t shards = moon_rows_shards(&rows, f->batch), steps = f->epochs * ((f->count[MOON_TRAIN] + f->batch - 1) / f->batch);
   if (!f->threads) f->threads = moon_cores();
   if (f->threads > shards) f->threads = shards;
   MOON_TRY(
@@ -161,7 +196,7 @@ static void finish(moon_fit_state *f) {
 typedef struct batch_job {
   moon_fit_state *f;
   const moon_block *block;
-  const uint32_t *order; /* examples to lay out first; NULL: the block holds them */
+  const uint32_t *order; /* [n] examples to lay out first; NULL: the block holds them */
   size_t at, n, shards;
   bool learn;
   moon_rows rows;
@@ -169,14 +204,51 @@ typedef struct batch_job {
   moon_status status[MOON_MOST_SHARDS];
 } batch_job;
 
-static moon_status put_loss(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
+/* [g, 1 + k] scores, a success and what was drawn beside it: each pair's loss, for which its success weighs. */
+static moon_status put_bpr(moon_tape *tape, size_t g, size_t k, const float *weight, moon_var scores, moon_var *loss) {
+  const size_t shape[2] = {g, k}, n = g * k;
+  float *weights = weight ? moon_tape_take(tape, n * sizeof *weights) : NULL;
+  moon_var won, lost, w;
+  if (weight && !weights) return moon_fail(MOON_ENOMEM, "no memory for %zu weights", n);
+  for (size_t i = 0; i < n && weight; i++) weights[i] = weight[i / k * (1 + k)];
+  if (weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, weights, &w));
+  MOON_TRY(moon_op_slice(tape, scores, 1, 0, 1, &won));
+  MOON_TRY(moon_op_broadcast_to(tape, won, 2, shape, &won));
+  MOON_TRY(moon_op_slice(tape, scores, 1, 1, 1 + k, &lost));
+  return moon_op_bpr(tape, won, lost, weight ? &w : NULL, loss);
+}
+
+/* [g, c] scores, of which one is the success's: the first, or where they are of every item its own. */
+static moon_status put_softmax(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, size_t g, moon_var scores, moon_var *loss) {
+  uint32_t *classes = moon_tape_take(tape, g * sizeof *classes), none = (uint32_t)moon_model_items(f->model); /* of an item without an id */
+  float *weights = moon_tape_take(tape, g * sizeof *weights);
+  moon_var w;
+  if (!classes || !weights) return moon_fail(MOON_ENOMEM, "no memory for %zu classes", g);
+  for (size_t i = 0; i < g; i++) {
+    uint32_t id = f->all ? piece->inputs.ids[f->model->item_slot * g + i] : 1;
+    classes[i] = id ? id - 1 : none;
+    weights[i] = piece->weight ? piece->weight[i * f->width] : 1;
+  }
+  if (piece->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &g, weights, &w));
+  return moon_op_cross_entropy(tape, scores, classes, f->all ? none : MOON_NONE, piece->weight ? &w : NULL, loss);
+}
+
+static moon_status put_comparison(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
+  size_t g = piece->inputs.n / f->width;
+  if (!f->all) MOON_TRY(moon_op_reshape(tape, out, 2, (size_t[]){g, f->width}, &out));
+  if (f->loss == MOON_LOSS_BPR) return put_bpr(tape, g, f->width - 1, piece->weight, out, loss);
+  return put_softmax(f, tape, piece, g, out, loss);
+}
+
+static moon_status put_each(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
   size_t n = piece->inputs.n;
   moon_var target, weight;
   MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->target, &target));
   if (piece->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->weight, &weight));
   const moon_var *weights = piece->weight ? &weight : NULL;
-  if (f->bce && !weights && f->positive_weight == 1) return moon_op_bce_logits(tape, out, target, loss);
-  if (f->bce) return moon_op_bce_logits_weighted(tape, out, target, weights, f->positive_weight, loss);
+  bool bce = f->loss == MOON_LOSS_BCE;
+  if (bce && !weights && f->positive_weight == 1) return moon_op_bce_logits(tape, out, target, loss);
+  if (bce) return moon_op_bce_logits_weighted(tape, out, target, weights, f->positive_weight, loss);
   if (!weights) return moon_op_mse(tape, out, target, loss);
   moon_var miss;
   MOON_TRY(moon_op_reshape(tape, out, 1, &n, &out));
@@ -197,9 +269,10 @@ static moon_status run_shard(batch_job *job, size_t shard) {
   moon_tape_set_grad(tape, job->learn);
   moon_tape_hold(tape, job->shards > 1);
   piece.inputs.training = job->learn, piece.inputs.seed = f->seed;
+  piece.inputs.all = f->all;
   piece.inputs.step = f->report->steps * MOON_MOST_SHARDS + shard;
   MOON_TRY(moon_model_forward(f->model, tape, &piece.inputs, &out));
-  MOON_TRY(put_loss(f, tape, &piece, out, &loss));
+  MOON_TRY((moon_loss_compares(f->loss) ? put_comparison : put_each)(f, tape, &piece, out, &loss));
   job->loss[shard] = *(const float *)moon_var_data(tape, loss);
   if (!job->learn || !isfinite(job->loss[shard])) return moon_ok();
   bool any;
@@ -219,7 +292,7 @@ static void work_shard(void *self, size_t shard) {
 static moon_status run_batch(batch_job *job, double *loss) {
   moon_fit_state *f = job->f;
   job->rows = rows_of(f);
-  job->shards = moon_shard_count(job->n, job->rows.whole);
+  job->shards = moon_rows_shards(&job->rows, job->n);
   moon_crew_run(f->crew, job->shards, work_shard, job);
   *loss = 0;
   for (size_t s = 0; s < job->shards; s++) {
@@ -245,8 +318,8 @@ static bool all_finite(const moon_tensor *t, size_t *at) {
 static moon_status find_cause(batch_job *job) {
   moon_fit_state *f = job->f;
   size_t slots = f->data->plan->dense_slots, at;
-  for (size_t i = 0; i < job->n * slots; i++) {
-    float x = job->block->dense[job->at * slots + i];
+  for (size_t i = 0; i < job->n * f->width * slots; i++) {
+    float x = job->block->dense[job->at * f->width * slots + i];
     if (!isfinite(x))
       return moon_fail(MOON_EINVAL, "number %zu of the inputs of row %zu of the batch is %g", i % slots + 1, i / slots + 1,
                        (double)x);

@@ -15,23 +15,27 @@ typedef struct moon_rows {
   const float *mean, *scale; /* [dense_slots] */
   const float *weight;       /* [examples.n] or NULL: all 1 */
   bool whole;                /* the model looks at a batch as a whole (moon_model_splits): it is not cut */
+  size_t width;              /* rows to an example: 1, or a success and its negatives behind it */
 } moon_rows;
+
+/* How many shards a batch of n examples is cut into, none within an example. */
+size_t moon_rows_shards(const moon_rows *rows, size_t n);
 
 /* A shard as the tape wants it. */
 typedef struct moon_piece {
   moon_batch inputs;
-  float *target, *weight; /* [n]; weight NULL: all 1 */
+  float *target, *weight; /* [inputs.n]; weight NULL: all 1 */
 } moon_piece;
 
-/* Room for some rows, and the rows of one or more whole batches in it, each batch shard by shard. */
+/* Room for some examples, and those of one or more whole batches in it, each batch shard by shard. */
 typedef struct moon_block {
-  size_t epoch, start, n; /* rows start..start+n of the epoch's order */
+  size_t epoch, start, n; /* examples start..start+n of the epoch's order */
   float *dense, *target, *weight;
   uint32_t *ids, *bags;
 } moon_block;
 moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t room);
 void moon_block_free(moon_block *block);
-/* The n rows from `at` on in the block as a piece: where they lie. */
+/* The n examples from `at` on in the block as a piece: where their rows lie. */
 moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size_t at, size_t n);
 /* Lays the examples at `order` out as that piece. */
 void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *order);
@@ -62,7 +66,9 @@ typedef struct moon_fit_state {
   /* from the plan */
   size_t epochs, batch, patience, threads, ahead, checkpoint_every, step_every;
   uint64_t seed;
-  bool bce;
+  moon_loss loss;
+  bool all;          /* softmax over every item */
+  size_t width;      /* rows to an example */
   double positive_weight;
   uint32_t on_epoch, on_step; /* functions, 0: none */
   /* made for it */
@@ -73,7 +79,7 @@ typedef struct moon_fit_state {
   moon_block valid; /* one batch to validate on */
   float *weight;    /* [examples.n]; NULL: all 1 */
   uint32_t *order[2];
-  size_t count[2]; /* examples to train on, and to validate on */
+  size_t count[2]; /* examples to train on, and to validate on: successes alone where the loss compares */
   /* where it stands; what a checkpoint holds */
   size_t epoch, done; /* rows done of the epoch */
   double sum;         /* of the losses of those rows */

@@ -12,8 +12,14 @@ enum { BLOCK_ROWS = 1024, AHEAD_ROWS = 8 };
 
 /* ---- rows to pieces ----------------------------------------------------------------------------------------------------------- */
 
+size_t moon_rows_shards(const moon_rows *rows, size_t n) {
+  size_t shards = moon_shard_count(n * rows->width, rows->whole);
+  return shards < n ? shards : n;
+}
+
 moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t room) {
   const moon_feature_plan *plan = rows->data->plan;
+  room *= rows->width;
   *block = (moon_block){0};
   block->dense = moon_alloc_aligned(room * plan->dense_slots * sizeof(float));
   block->ids = moon_alloc_aligned(room * plan->id_slots * sizeof(uint32_t));
@@ -36,7 +42,9 @@ void moon_block_free(moon_block *block) {
 
 moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size_t at, size_t n) {
   const moon_feature_plan *plan = rows->data->plan;
-  return (moon_piece){.inputs = {.n = n,
+  at *= rows->width;
+  return (moon_piece){.inputs = {.n = n * rows->width,
+                                 .each = rows->width,
                                  .dense = block->dense + at * plan->dense_slots,
                                  .ids = block->ids + at * plan->id_slots,
                                  .bags = block->bags + at * plan->bag_slots * plan->bag_length},
@@ -44,13 +52,18 @@ moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size
                       .weight = block->weight ? block->weight + at : NULL};
 }
 
+/* Row r of the examples at `order`. */
+static inline size_t row_at(const uint32_t *order, size_t width, size_t r) {
+  return width == 1 ? order[r] : order[r / width] + r % width;
+}
+
 /* The numbers of the examples at `order`, standardised. Rows lie all over the data set: those that come soon are asked for ahead. */
 MOON_CLONES static void fill_dense(const moon_rows *rows, size_t n, const uint32_t *order, float *restrict out) {
   size_t slots = rows->data->plan->dense_slots;
   const float *all = rows->data->inputs.dense, *restrict mean = rows->mean, *restrict scale = rows->scale;
   for (size_t r = 0; r < n; r++, out += slots) {
-    const float *dense = all + order[r] * slots;
-    const char *soon = (const char *)(all + order[r + AHEAD_ROWS < n ? r + AHEAD_ROWS : r] * slots);
+    const float *dense = all + row_at(order, rows->width, r) * slots;
+    const char *soon = (const char *)(all + row_at(order, rows->width, r + AHEAD_ROWS < n ? r + AHEAD_ROWS : r) * slots);
     for (size_t line = 0; line < slots * sizeof *all; line += 64) __builtin_prefetch(soon + line);
     for (size_t s = 0; s < slots; s++) out[s] = (dense[s] - mean[s]) * scale[s];
   }
@@ -62,7 +75,7 @@ void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *o
   size_t n = piece->inputs.n, ids = plan->id_slots, bags = plan->bag_slots, length = plan->bag_length;
   if (plan->dense_slots) fill_dense(rows, n, order, piece->inputs.dense);
   for (size_t r = 0; r < n; r++) {
-    size_t row = order[r];
+    size_t row = row_at(order, rows->width, r);
     for (size_t s = 0; s < ids; s++) piece->inputs.ids[s * n + r] = d->inputs.ids[row * ids + s];
     for (size_t s = 0; s < bags; s++)
       memcpy(piece->inputs.bags + (s * n + r) * length, d->inputs.bags + (row * bags + s) * length, length * sizeof(uint32_t));
@@ -78,7 +91,7 @@ struct moon_feed {
   uint32_t *order; /* [n] of the epoch that is being laid out; the thread's own */
   size_t epoch, done;
   bool shuffled; /* order is that of `epoch` */
-  size_t block_rows, ring;
+  size_t block_examples, ring;
   moon_block blocks[MOON_MOST_AHEAD + 1];
   /* Blocks filled and taken since the start; block i lies in blocks[i % ring]. Guarded by the lock where there is a thread. */
   size_t filled, taken;
@@ -97,7 +110,7 @@ static void shuffle(moon_feed *feed) {
 }
 
 static void fill_batch(const moon_feed *feed, moon_block *block, size_t at, size_t n) {
-  size_t shards = moon_shard_count(n, feed->from.rows.whole);
+  size_t shards = moon_rows_shards(&feed->from.rows, n);
   for (size_t s = 0; s < shards; s++) {
     size_t start = moon_shard_start(n, shards, s), stop = moon_shard_start(n, shards, s + 1);
     moon_piece piece = moon_block_piece(block, &feed->from.rows, at + start, stop - start);
@@ -111,7 +124,7 @@ static bool fill_next(moon_feed *feed, moon_block *block) {
   if (feed->epoch > feed->from.epochs) return false;
   if (!feed->shuffled) shuffle(feed);
   size_t left = feed->from.n - feed->done;
-  block->epoch = feed->epoch, block->start = feed->done, block->n = left < feed->block_rows ? left : feed->block_rows;
+  block->epoch = feed->epoch, block->start = feed->done, block->n = left < feed->block_examples ? left : feed->block_examples;
   for (size_t at = 0; at < block->n; at += feed->from.batch)
     fill_batch(feed, block, at, block->n - at < feed->from.batch ? block->n - at : feed->from.batch);
   feed->done += block->n;
@@ -154,11 +167,12 @@ void moon_feed_next(moon_feed *feed, const moon_block **out) {
 static moon_status build(moon_feed *feed) {
   const moon_feed_options *from = &feed->from;
   feed->epoch = from->epoch, feed->done = from->done;
-  feed->block_rows = from->batch < BLOCK_ROWS ? BLOCK_ROWS / from->batch * from->batch : from->batch;
+  size_t rows = from->batch * from->rows.width;
+  feed->block_examples = rows < BLOCK_ROWS ? BLOCK_ROWS / rows * from->batch : from->batch;
   feed->ring = from->ahead + 1;
   feed->order = moon_alloc(from->n * sizeof *feed->order);
   if (!feed->order) return moon_fail(MOON_ENOMEM, "no memory to shuffle %zu examples", from->n);
-  for (size_t i = 0; i < feed->ring; i++) MOON_TRY(moon_block_alloc(&feed->blocks[i], &from->rows, feed->block_rows));
+  for (size_t i = 0; i < feed->ring; i++) MOON_TRY(moon_block_alloc(&feed->blocks[i], &from->rows, feed->block_examples));
   if (!from->ahead) return moon_ok();
   pthread_mutex_init(&feed->lock, NULL);
   pthread_cond_init(&feed->changed, NULL);

@@ -39,7 +39,9 @@ static moon_status note(listing *list, model_input_kind kind, size_t slot, const
 
 static moon_status note_id(listing *list, const moon_feature *feature) {
   const moon_embedding *table = list->model->of_id[feature->slot];
-  const moon_form vector = {.dims = 1, .shape = {width_of(table)}}, id = {.ids = rows_of(table)};
+  bool own = feature->op == MOON_FEATURE_ID;
+  moon_whose whose = !own ? MOON_OF_BOTH : feature->of_user ? MOON_OF_USER : table == list->model->of_item ? MOON_OF_ITEM : MOON_OF_BOTH;
+  const moon_form vector = {.dims = 1, .shape = {width_of(table)}, .whose = whose}, id = {.ids = rows_of(table), .whose = whose};
   MOON_TRY(note(list, MODEL_VECTOR, feature->slot, feature->name, vector));
   return note(list, MODEL_ID, feature->slot, moon_arena_printf(list->names, "%s.id", feature->name), id);
 }
@@ -47,8 +49,8 @@ static moon_status note_id(listing *list, const moon_feature *feature) {
 static moon_status note_history(listing *list, size_t slot, size_t number) {
   const moon_embedding *table = list->model->of_bag[slot];
   size_t steps = list->model->plan->bag_length;
-  const moon_form vectors = {.dims = 2, .shape = {steps, width_of(table)}},
-                  ids = {.ids = rows_of(table), .dims = 1, .shape = {steps}};
+  const moon_form vectors = {.dims = 2, .shape = {steps, width_of(table)}, .whose = MOON_OF_USER},
+                  ids = {.ids = rows_of(table), .dims = 1, .shape = {steps}, .whose = MOON_OF_USER};
   char *name = number > 1 ? moon_arena_printf(list->names, "history.%zu", number) : moon_arena_strdup(list->names, "history");
   MOON_TRY(note(list, MODEL_HISTORY, slot, name, vectors));
   return note(list, MODEL_HISTORY_IDS, slot, moon_arena_printf(list->names, "%s.ids", name), ids);
@@ -170,13 +172,66 @@ static moon_status put(const rows *r, model_input input, moon_value *out) {
   return moon_ok();
 }
 
-moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_value *values) {
+/* A row for each group: the first of its rows, without numbers, which are of user and item together. */
+static moon_status first_rows(moon_tape *tape, const moon_feature_plan *plan, const moon_batch *batch, moon_batch *out) {
+  size_t n = batch->n / batch->each, each = batch->each, length = plan->bag_length, bags = plan->bag_slots;
+  uint32_t *ids = moon_tape_take(tape, n * (plan->id_slots + bags * length) * sizeof *ids);
+  if (!ids) return moon_fail(MOON_ENOMEM, "no memory for %zu groups", n);
+  *out = (moon_batch){.n = n, .ids = ids, .bags = ids + n * plan->id_slots};
+  for (size_t s = 0; s < plan->id_slots; s++)
+    for (size_t g = 0; g < n; g++) *ids++ = batch->ids[s * batch->n + g * each];
+  for (size_t s = 0; s < bags; s++)
+    for (size_t g = 0; g < n; g++, ids += length)
+      memcpy(ids, batch->bags + (s * batch->n + g * each) * length, length * sizeof *ids);
+  return moon_ok();
+}
+
+/* All items by the ids of their embeddings. */
+static moon_status all_items(moon_tape *tape, const moon_model *model, moon_batch *out) {
+  size_t n = moon_model_items(model);
+  uint32_t *ids = moon_tape_take(tape, n * model->plan->id_slots * sizeof *ids);
+  if (!ids) return moon_fail(MOON_ENOMEM, "no memory for %zu items", n);
+  *out = (moon_batch){.n = n, .ids = ids};
+  for (size_t i = 0; i < n; i++) ids[model->item_slot * n + i] = (uint32_t)i + 1;
+  return moon_ok();
+}
+
+/* The inputs that are wanted, of the rows of a batch; values: [input_count]. */
+static moon_status put_side(const rows *r, bool (*wanted)(const moon_model *, size_t), const moon_value **out) {
+  moon_value *values = moon_tape_take(r->tape, r->model->input_count * sizeof *values);
+  if (!values) return moon_fail(MOON_ENOMEM, "no memory for the inputs of a model");
+  for (size_t i = 0; i < r->model->input_count; i++) {
+    values[i] = (moon_value){.lengths = NULL};
+    if (wanted(r->model, i)) MOON_TRY(put(r, r->model->inputs[i], &values[i]));
+  }
+  *out = values;
+  return moon_ok();
+}
+
+static bool of_rows(const moon_model *model, size_t i) { return moon_module_uses(model->module, i); }
+static bool of_users(const moon_model *model, size_t i) { return moon_module_uses_once(model->module, i); }
+static bool of_either(const moon_model *model, size_t i) { return of_rows(model, i) || of_users(model, i); }
+static bool of_items(const moon_model *model, size_t i) {
+  model_input input = model->inputs[i];
+  return of_rows(model, i) && (input.kind == MODEL_VECTOR || input.kind == MODEL_ID) && input.slot == model->item_slot;
+}
+
+moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_pass *pass) {
   if (1 + model->plan->id_slots + model->plan->bag_slots > MOST)
     return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
-  const rows r = {model, tape, batch};
-  for (size_t i = 0; i < model->input_count; i++) {
-    values[i] = (moon_value){.lengths = NULL};
-    if (moon_module_uses(model->module, i)) MOON_TRY(put(&r, model->inputs[i], &values[i]));
+  pass->tape = tape, pass->rows = batch->n, pass->each = batch->each;
+  moon_batch other;
+  rows r = {model, tape, batch};
+  MOON_TRY(put_side(&r, batch->each > 1 ? of_rows : of_either, &pass->inputs));
+  r.batch = &other;
+  if (batch->each > 1) {
+    MOON_TRY(first_rows(tape, model->plan, batch, &other));
+    MOON_TRY(put_side(&r, of_users, &pass->once));
+  }
+  if (batch->all) {
+    MOON_TRY(all_items(tape, model, &other));
+    MOON_TRY(put_side(&r, of_items, &pass->items));
+    pass->item_count = other.n;
   }
   return moon_ok();
 }

@@ -26,7 +26,8 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
     MOON_TRY(moon_wrap(moon_embedding_new(name, vocab_sizes[i], feature->dim, rng, &model->tables[i]), "%s", feature->where));
     (feature->kind == MOON_KIND_BAG ? model->of_bag : model->of_id)[feature->slot] = model->tables[i];
     model->in += feature->dim;
-    if (feature->op == MOON_FEATURE_ID && !feature->of_user && !model->of_item) model->of_item = model->tables[i];
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && !model->of_item)
+      model->of_item = model->tables[i], model->item_slot = feature->slot;
   }
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
@@ -156,13 +157,17 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
 
+bool moon_model_gives_probability(const moon_model *model) { return model->sigmoid; }
+
+size_t moon_model_items(const moon_model *model) {
+  return model->of_item ? moon_tensor_shape(model->of_item->weight->value)[0] - 1 : 0;
+}
+
 bool moon_model_splits(const moon_model *model) { return moon_module_splits(model->module); }
 
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out) {
-  moon_value *values = moon_tape_take(tape, model->input_count * sizeof *values);
-  if (!values) return moon_fail(MOON_ENOMEM, "no memory for the inputs of a model");
-  MOON_TRY(moon_model_put_inputs(model, tape, batch, values));
-  const moon_pass pass = {tape, batch->n, values, batch->training, batch->seed, batch->step};
+  moon_pass pass = {.training = batch->training, .seed = batch->seed, .step = batch->step};
+  MOON_TRY(moon_model_put_inputs(model, tape, batch, &pass));
   return moon_module_forward(model->module, &pass, out);
 }
 

@@ -28,6 +28,7 @@ struct moon_model {
   moon_embedding **tables;     /* [feature_count] owned; NULL where a feature has none of its own */
   moon_embedding **of_id, **of_bag; /* by id slot, by bag slot: which table is looked up; borrowed from tables */
   moon_embedding *of_item;          /* the table of the item's id, borrowed; NULL: there is none */
+  size_t item_slot;                 /* and its id slot */
   model_input *inputs;         /* [input_count] of the module, x first */
   size_t input_count;
   moon_module *module;         /* [n, 1]: the score, or where `sigmoid`, its logit */
@@ -48,10 +49,14 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   uint32_t *bags; /* [bag_slots, n, bag_length] */
   bool training;  /* dropout and batch_norm learn; false: as in scoring */
   uint64_t seed, step; /* training: of dropout's draws */
+  size_t each;    /* rows that lie together and are of one user at one moment, n a multiple; 0 or 1: nothing is known of that */
+  bool all;       /* every row by all items, [n, moon_model_items], where moon_module_ranks_all */
 } moon_batch;
 /* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a
  * forward pass. Each part needs a `step` of its own, so that its dropout is its own. */
 bool moon_model_splits(const moon_model *model);
+/* How many items a batch of `all` goes by: those with an embedding of their own, in the order of their ids from 1 on. */
+size_t moon_model_items(const moon_model *model);
 /* [n, 1]: the logit of the score, or the score itself where the last layer is linear. The batch must live until the backward
  * pass. */
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out);
@@ -60,7 +65,7 @@ moon_status moon_model_penalty(const moon_model *model, moon_tape *tape, bool *a
 
 /* The inputs that the module uses, put on a tape (inputs.c). */
 moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_form **forms);
-moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_value *values);
+moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, const moon_batch *batch, moon_pass *pass);
 
 void moon_model_free_scorers(model_scorers *scorers);
 

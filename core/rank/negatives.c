@@ -3,7 +3,8 @@
  * A log of looks tells a model which looks ended well; it never shows the thousands of things that nobody would have opened. A model
  * that is to find items in the whole catalogue has to have seen some: for each positive training example, a few items drawn from the
  * catalogue, evenly or by popularity, or from the other successes around it, at the same moment and for the same user, count as
- * failures. The parts that validate and test stay as they were observed. */
+ * failures. The parts that validate and test stay as they were observed; only a loss that compares successes with failures needs some
+ * beside those that validate, too. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,8 @@ typedef struct lottery {
   double *upto; /* [items + 1] weights summed; NULL: all weigh the same */
   uint32_t *batch; /* [batch_n] items of the successes around, sorted; room for `most`; NULL: any item may be drawn */
   size_t batch_n, most;
+  uint64_t *seen; /* [seen_n] user and item of the successes to train on, sorted, none of which is drawn for its user; NULL: any is */
+  size_t seen_n;
 } lottery;
 
 static uint32_t draw_evenly(lottery *l, uint32_t own) {
@@ -64,7 +67,7 @@ static uint32_t draw_from_batch(lottery *l, uint32_t own) {
 }
 
 /* The weight of the own item is cut out of the range, and the draw moves past the gap. */
-static uint32_t draw(lottery *l, uint32_t own) {
+static uint32_t draw_any(lottery *l, uint32_t own) {
   if (l->batch) return draw_from_batch(l, own);
   if (!l->upto) return draw_evenly(l, own);
   double before = own < l->items ? l->upto[own] : 0, gap = own < l->items ? l->upto[own + 1] - before : 0,
@@ -82,6 +85,35 @@ static uint32_t draw(lottery *l, uint32_t own) {
   }
   bool fine = l->upto[low + 1] > l->upto[low] && low != own; /* not where rounding put `at` on an edge */
   return fine ? (uint32_t)low : draw_evenly(l, own);
+}
+
+static int by_key(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static uint64_t key_of(uint32_t user, uint32_t item) { return (uint64_t)user << 32 | item; }
+
+/* Again and again while it is what the user chose elsewhere; somebody may have chosen everything. */
+static uint32_t draw(lottery *l, uint32_t user, uint32_t own) {
+  enum { TRIES = 100 };
+  uint32_t item = draw_any(l, own);
+  for (int i = 0; i < TRIES && l->seen; i++, item = draw_any(l, own)) {
+    uint64_t key = key_of(user, item);
+    if (!bsearch(&key, l->seen, l->seen_n, sizeof key, by_key)) break;
+  }
+  return item;
+}
+
+static moon_status list_seen(const moon_dataset *d, size_t positives, lottery *l) {
+  l->seen = moon_alloc(positives * sizeof *l->seen);
+  if (!l->seen) return moon_fail(MOON_ENOMEM, "no memory to list %zu successes", positives);
+  for (size_t i = 0; i < d->examples.n; i++) {
+    const moon_event *event = &d->log->events[d->examples.event[i]];
+    if (d->part[i] == MOON_TRAIN && d->examples.label[i] != 0) l->seen[l->seen_n++] = key_of(event->user, event->item);
+  }
+  qsort(l->seen, l->seen_n, sizeof *l->seen, by_key);
+  return moon_ok();
 }
 
 /* Mikolov et al. 2013: by count ^ power, the counts being those of the training part. */
@@ -120,8 +152,10 @@ static moon_status prepare(const moon_dataset *d, const json_t *sampling, const 
 
 /* ---- the examples ----------------------------------------------------------------------------------------------------- */
 
-static bool wants_negatives(const moon_dataset *d, size_t i) {
-  return d->part[i] == MOON_TRAIN && d->examples.label[i] != 0;
+/* Of the training part, and with a loss that compares of what is validated on; but not of what is judged, which stays as observed. */
+static bool wants_negatives(const moon_dataset *d, moon_loss loss, size_t i) {
+  bool part = d->part[i] == MOON_TRAIN || (moon_loss_compares(loss) && d->part[i] == MOON_VALIDATION && d->judged == MOON_TEST);
+  return part && d->examples.label[i] != 0;
 }
 
 static int by_item(const void *a, const void *b) {
@@ -133,11 +167,11 @@ static int by_item(const void *a, const void *b) {
 static void fill_batch(const moon_dataset *d, size_t from, lottery *l) {
   l->batch_n = 0;
   for (size_t i = from; i < d->examples.n && l->batch_n < l->most; i++)
-    if (wants_negatives(d, i)) l->batch[l->batch_n++] = d->log->events[d->examples.event[i]].item;
+    if (wants_negatives(d, MOON_LOSS_BCE, i)) l->batch[l->batch_n++] = d->log->events[d->examples.event[i]].item;
   qsort(l->batch, l->batch_n, sizeof *l->batch, by_item);
 }
 
-static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
+static moon_status add(moon_dataset *d, moon_loss loss, size_t each, size_t n, lottery *l) {
   moon_examples more;
   MOON_TRY(examples_room(n, &more));
   uint8_t *part = moon_alloc(n);
@@ -148,12 +182,14 @@ static moon_status add(moon_dataset *d, size_t each, size_t n, lottery *l) {
   for (size_t i = 0, seen = 0; i < d->examples.n; i++) {
     uint32_t event = d->examples.event[i], item = d->log->events[event].item;
     put(&more, part, event, item, d->examples.label[i], d->part[i]);
-    if (!wants_negatives(d, i)) continue;
-    if (l->batch && seen++ % l->most == 0) fill_batch(d, i, l);
-    for (size_t k = 0; k < each; k++) put(&more, part, event, draw(l, item), 0, MOON_TRAIN);
+    if (!wants_negatives(d, loss, i)) continue;
+    if (l->batch && d->part[i] == MOON_TRAIN && seen++ % l->most == 0) fill_batch(d, i, l);
+    for (size_t k = 0; k < each; k++) put(&more, part, event, draw(l, d->log->events[event].user, item), 0, d->part[i]);
+    *(d->part[i] == MOON_TRAIN ? &d->negatives : &d->validation_negatives) += each;
   }
-  d->negatives = n - d->examples.n;
+  d->each = each;
   d->part_n[MOON_TRAIN] += d->negatives;
+  d->part_n[MOON_VALIDATION] += d->validation_negatives;
   moon_examples_free(&d->examples);
   moon_free(d->part);
   d->examples = more;
@@ -166,14 +202,19 @@ moon_status moon_add_negatives(moon_dataset *d, const json_t *label, const json_
   if (given < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)given);
   size_t each = (size_t)given, rows = moon_catalogue_rows(d->catalogue), positives = 0;
   lottery l = {.items = d->catalogue->listed < rows ? d->catalogue->listed : rows};
-  for (size_t i = 0; i < d->examples.n; i++) positives += wants_negatives(d, i);
+  moon_loss loss;
+  MOON_TRY(moon_loss_parse(train, &loss));
+  for (size_t i = 0; i < d->examples.n; i++) positives += wants_negatives(d, loss, i);
   if (!each || l.items < 2) return moon_ok();
   if (positives > (UINT32_MAX - d->examples.n) / each)
     return moon_fail(MOON_ELIMIT, "%zu negatives for each of %zu positives are too many", each, positives);
   moon_rng_seed(&l.rng, (uint64_t)json_integer_value(json_object_get(train, "seed")), 0x6e65676174697665); /* "negative" */
-  MOON_TRY(prepare(d, json_object_get(label, "sampling"), train, &l));
-  moon_status status = add(d, each, d->examples.n + positives * each, &l);
+  const json_t *sampling = json_object_get(label, "sampling");
+  moon_status status = prepare(d, sampling, train, &l);
+  if (!status.code && json_is_true(json_object_get(sampling, "unseen"))) status = list_seen(d, positives, &l);
+  if (!status.code) status = add(d, loss, each, d->examples.n + positives * each, &l);
   moon_free(l.upto);
   moon_free(l.batch);
+  moon_free(l.seen);
   return status;
 }

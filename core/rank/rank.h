@@ -44,7 +44,9 @@ moon_status moon_model_compile(moon_model *model);
 moon_status moon_model_set_precision(moon_model *model, moon_precision precision);
 /* The "precision" of a plan's training options; f32 where there is none. */
 moon_status moon_train_precision(const json_t *train, moon_precision *out);
-/* Probability for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
+/* Whether a score is a probability: the last layer is a sigmoid. */
+bool moon_model_gives_probability(const moon_model *model);
+/* Probability, or whatever the last layer gives, for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
 moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
 /* The embedding at length one into out [dim]; false where there is none, or one of zeros. */
 bool moon_model_item_unit(const moon_model *model, const moon_features *features, uint32_t item, size_t dim, float *out);
@@ -67,6 +69,8 @@ typedef struct moon_dataset {
   uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
+  size_t each;              /* so many for each success, right behind it; 0: none */
+  size_t validation_negatives; /* sampled likewise to validate on, for losses that compare (moon_loss_compares) */
   moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
   moon_feature_plan *plan;
   moon_vocab **vocabs;      /* [plan->feature_count] from the training part, or the bundle's */
@@ -189,6 +193,12 @@ typedef struct moon_fit_options {
   size_t until;            /* stop after this epoch, with a checkpoint to go on from; 0: at the end */
   const json_t *plan;      /* the whole plan, by which a checkpoint knows its recipe; may be NULL */
 } moon_fit_options;
+/* What is made small: of each example by itself "bce" (a probability) or "mse"; of a success beside the label's sampled negatives "bpr" (each
+ * pair) or "softmax" (all together); or "softmax" without negatives, over every item. */
+typedef enum moon_loss { MOON_LOSS_BCE, MOON_LOSS_MSE, MOON_LOSS_BPR, MOON_LOSS_SOFTMAX, MOON_LOSSES } moon_loss;
+moon_status moon_loss_parse(const json_t *train, moon_loss *out);
+/* Whether it compares scores: successes are its examples, what was seen to fail is left out, and a score is no probability. */
+static inline bool moon_loss_compares(moon_loss loss) { return loss >= MOON_LOSS_BPR; }
 /* train: {"loss":"bce","optimizer":{...},"epochs":10,"batch":32,"seed":42,"patience":0} and, all optional, "positive_weight" (bce), "weight"
  * (a column of the events: what each example counts for), "threads", "ahead" (blocks of batches laid out ahead: 2), "checkpoint" (steps),
  * "on_epoch": fn, "on_step": {"fn":..,"every":..}. options may be NULL.

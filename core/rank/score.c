@@ -172,19 +172,34 @@ static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_
   }
 }
 
+/* Whether the rows from `start` on are alike in all that is of the user alone: then that goes through once. */
+static bool alike(const moon_model *model, const moon_inputs *inputs, size_t start, size_t n) {
+  size_t ids = model->plan->id_slots, length = model->plan->bag_length, bags = model->plan->bag_slots * length;
+  for (size_t i = 0; i < model->input_count; i++) {
+    if (!moon_module_uses_once(model->module, i)) continue;
+    model_input input = model->inputs[i];
+    bool is_id = input.kind == MODEL_VECTOR || input.kind == MODEL_ID;
+    size_t width = is_id ? ids : bags, count = is_id ? 1 : length;
+    const uint32_t *row = (is_id ? inputs->ids : inputs->bags) + start * width + input.slot * count;
+    for (size_t r = 1; r < n; r++)
+      if (memcmp(row, row + r * width, count * sizeof *row)) return false;
+  }
+  return true;
+}
+
 static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena,
                             float *scores) {
   moon_batch batch = {.n = n < TILE ? n : TILE};
-  moon_value *values = moon_arena_alloc(arena, model->input_count * sizeof *values);
-  if (!values) return moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);
   MOON_TRY(make_batch(model->plan, batch.n, arena, &batch));
   for (size_t start = 0; start < n; start += batch.n) {
     moon_var y;
     if (n - start < batch.n) batch.n = n - start;
     fill_batch(model, inputs, start, &batch);
+    batch.each = alike(model, inputs, start, batch.n) ? batch.n : 1;
     moon_tape_reset(tape);
-    MOON_TRY(moon_model_put_inputs(model, tape, &batch, values));
-    MOON_TRY(moon_module_forward(model->module, &(moon_pass){.tape = tape, .rows = batch.n, .inputs = values}, &y));
+    moon_pass pass = {.tape = tape};
+    MOON_TRY(moon_model_put_inputs(model, tape, &batch, &pass));
+    MOON_TRY(moon_module_forward(model->module, &pass, &y));
     if (model->sigmoid) MOON_TRY(moon_op_sigmoid(tape, y, &y));
     memcpy(scores + start, moon_var_data(tape, y), batch.n * sizeof *scores);
   }

@@ -1,6 +1,7 @@
 --- mlp.lua - a model written and trained in Lua: `lua5.4 examples/models/mlp.lua`, with moonshelf.so on LUA_CPATH.
 ---
---- Points in a plane, inside or outside of a ring. First the short way, a net of layers and net:fit; then the long way, parameters and a
+--- Points in a plane, inside or outside of a ring. First the short way, a net of layers and net:fit; then the long way,
+--- parameters and a
 --- loop of one's own on the same tape.
 
 local m = require "moonshelf"

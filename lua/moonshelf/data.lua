@@ -119,10 +119,11 @@ data.postgres = database("m.postgres", "postgres")
 
 local SAMPLING = {
   by = { words.one_of { "uniform", "popularity", "batch" }, default = "uniform" },
-  power = { words.number { min = 0, max = 10 } },
+  power = { words.number { min = 0, max = 10 } }, unseen = { words.boolean },
 }
 
---- negatives = 4, { 4, by = "popularity", power = 0.75 } or { 4, by = "batch" } -> { each, sampling }; evenly is no word in the plan.
+--- negatives = 4, { 4, by = "popularity", power = 0.75 }, { 4, by = "batch" } or { 4, unseen = true } -> { each, sampling }; evenly, and
+--- whatever the user chose, is no word in the plan.
 local function negatives(where, what, value)
   local each, options = value, {}
   if type(value) == "table" and not words.kind(value) then
@@ -134,8 +135,9 @@ local function negatives(where, what, value)
   each = words.integer(0, 1000)(where, what, each)
   local o = words.options(where, what, options, SAMPLING)
   if o.by ~= "popularity" and o.power then words.fail(where, '%s: power is for by = "popularity"', what) end
-  if o.by == "uniform" then return { each = each } end
-  return { each = each, sampling = { by = o.by, power = o.by == "popularity" and (o.power or 0.75) or nil } }
+  local unseen = o.unseen or nil
+  if o.by == "uniform" and not unseen then return { each = each } end
+  return { each = each, sampling = { by = o.by, power = o.by == "popularity" and (o.power or 0.75) or nil, unseen = unseen } }
 end
 
 local BY_EVENT = {

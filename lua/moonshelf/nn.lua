@@ -266,6 +266,16 @@ function nn.parallel(layers)
     { merge = { words.one_of { "concat", "sum" } } })
 end
 
+--- The product of what two branches make of a row: of the user, and of the item. The user's goes through once for all items.
+---@param layers { [1]: moonshelf.Layer|moonshelf.Model, [2]: moonshelf.Layer|moonshelf.Model }
+---@return moonshelf.Layer
+function nn.dot(layers)
+  local where = words.where("m.nn.dot")
+  local list, options = split(where, "m.nn.dot", layers)
+  if #list ~= 2 then words.fail(where, 'm.nn.dot: takes two layers, such as m.nn.input "user" and m.nn.input "item", got %d', #list) end
+  return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
+end
+
 ---------------------------------------------------------------------------------------------------- optimisers
 
 local above_zero, from_zero = words.number { above = 0 }, words.number { min = 0 }

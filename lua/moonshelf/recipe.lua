@@ -70,7 +70,7 @@ local function on_step(where, what, value)
 end
 
 local TRAIN = {
-  loss = { words.one_of { "bce", "mse" }, default = "bce" },
+  loss = { words.one_of { "bce", "mse", "bpr", "softmax" }, default = "bce" },
   positive_weight = { words.number { above = 0 } },
   weight = { words.text },
   optimizer = { a("an optimizer", "m.nn.adam { lr = 1e-3 }") },
@@ -91,7 +91,7 @@ local TRAIN = {
 local function train(where, what, value)
   local o = words.options(where, what, value, TRAIN)
   if o.split and o.validation then words.complain(where, "%s: give split or validation, not both", what) end
-  if o.positive_weight and o.loss == "mse" then words.complain(where, '%s: positive_weight is for the loss "bce"', what) end
+  if o.positive_weight and o.loss ~= "bce" then words.complain(where, '%s: positive_weight is for the loss "bce"', what) end
   local share = words.known(o.validation)
   local parts = words.known(o.split) or (share and { by = "time", parts = words.array { 1 - share, share, 0.0 } }) or default_split()
   local optimizer = {}
@@ -261,6 +261,9 @@ local function check_features(features, items, events)
   end
 end
 
+-- Losses of a success beside what was not chosen.
+local COMPARES = { bpr = true, softmax = true }
+
 --- The last layer gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core checks.
 local function check_output(where, model, loss)
   if words.has_gaps(model.layers) then return end
@@ -274,6 +277,8 @@ local function check_output(where, model, loss)
   end
   if loss == "bce" and activation ~= "sigmoid" then
     words.complain(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
+  elseif COMPARES[loss] and activation == "sigmoid" then
+    words.complain(last.where, 'loss %q (%s) compares scores: the last layer must be "linear", got "sigmoid"', loss, where)
   end
 end
 
@@ -321,7 +326,7 @@ local function note_reads(layer, flowing, reads)
   if flowing and (type(layer.layers) ~= "table" or layer.type == "residual") then reads[flowing] = true end
   for _, inner in ipairs(type(layer.layers) == "table" and layer.layers or {}) do
     note_reads(inner, flowing, reads)
-    if layer.type ~= "parallel" then flowing = nil end
+    if layer.type ~= "parallel" and layer.type ~= "dot" then flowing = nil end
   end
 end
 
@@ -416,6 +421,9 @@ local function check_parts(where, o, training)
   end
   if words.known(training.weight) then
     columns.want(events, words.option_place(where, "weight"), "train: weight", training.weight, "number")
+  end
+  if words.known(o.label) and training.loss == "bpr" and o.label.negatives == 0 then
+    words.complain(o.label.where, 'm.label: loss "bpr" (%s) compares with what was not chosen: give negatives = 4, or so', where)
   end
   check_features(words.known(o.features) or {}, items, events)
   check_model(where, o, training.loss)

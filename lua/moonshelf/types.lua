@@ -17,7 +17,7 @@
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
 ---@alias moonshelf.Text string|string[]
----@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity"|"batch")?, power: number? }
+---@alias moonshelf.Negatives integer|{ [1]: integer, by: ("uniform"|"popularity"|"batch")?, power: number?, unseen: boolean? }
 ---@alias moonshelf.Number string|moonshelf.Feature  a number column of the items, or a feature that is a number
 ---@alias moonshelf.Activation "linear"|"relu"|"sigmoid"|"tanh"|"gelu"|"leaky_relu"|"softplus"
 ---@alias moonshelf.Init "glorot"|"he"|"normal"|"zeros"|"ones"

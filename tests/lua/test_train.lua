@@ -32,6 +32,30 @@ t.test("groups, clipping and a schedule stand in the plan", function()
   t.equal(optimizer(m.nn.sgd { schedule = m.nn.schedule "step" }).schedule, { type = "step", factor = 0.5, every = 1000 })
 end)
 
+t.test("losses that compare want scores, and bpr what was not chosen", function()
+  local dot = m.nn.sequential { m.nn.dot { m.nn.input "user", m.nn.input "item" } }
+  local given = {
+    events = parts.events, features = { m.id "user", m.id "item" }, model = dot, train = { loss = "bpr" },
+    label = m.label { positive = "purchase", of = "view", within = "24h", negatives = { 4, unseen = true } },
+  }
+  local plan = t.plan(m.recipe "pairs" (given))
+  t.equal(plan.train.loss, "bpr")
+  t.equal(plan.label.sampling, { by = "uniform", unseen = true })
+  t.equal(plan.model.layers[1].type, "dot")
+  local function without() given.label = m.label { positive = "purchase", of = "view", within = "24h" } m.recipe "pairs" (given) end
+  local here = debug.getinfo(1, "l").currentline - 1
+  local ok, message = pcall(without)
+  t.equal(ok, false)
+  t.equal(message:find(('test_train.lua:%d: m.label: loss "bpr"'):format(here), 1, true), 1)
+  t.equal(message:find("give negatives = 4", 1, true) ~= nil, true)
+  given.train = { loss = "softmax" } -- over every item
+  t.equal(t.plan(m.recipe "all" (given)).train.loss, "softmax")
+  t.fails(function() given.model = m.nn.sequential { m.nn.dense(1, "sigmoid") } m.recipe "all" (given) end, 'loss "softmax"',
+    'the last layer must be "linear", got "sigmoid"')
+  refused({ loss = "bpr", positive_weight = 2 }, 'positive_weight is for the loss "bce"')
+  t.fails(function() m.nn.dot { m.nn.input "user" } end, "takes two layers", "got 1")
+end)
+
 t.test("optimisers and schedules say what is wrong with them", function()
   t.fails(function() m.nn.sgd { nesterov = true } end, "nesterov needs a momentum above 0")
   t.fails(function() m.nn.sgd { momentum = 1 } end, "momentum must be a number at least 0 and below 1, got 1")

@@ -42,6 +42,7 @@ static const char *const specs[] = {
           ",\"layers\":[" LAYER("dense", ",\"units\":6,\"activation\":\"tanh\"") "," LAYER("dropout", ",\"rate\":0.3") "]"),
     LAYER("parallel",
           ",\"layers\":[" LAYER("dense", ",\"units\":4") "," LAYER("cross", "") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
+    LAYER("dot", ",\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
     LAYER("parallel", ",\"merge\":\"sum\",\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER("input", "") "]"),
 };
 enum { SPECS = sizeof specs / sizeof *specs };

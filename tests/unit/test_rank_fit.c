@@ -190,7 +190,7 @@ static void shards_sum_to_the_whole_batch(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 1, 1);
   moon_rng_shuffle(&rng, order, count);
-  moon_rows rows = {s->d, moon_tensor_data(whole->mean), moon_tensor_data(whole->scale), NULL};
+  moon_rows rows = {s->d, moon_tensor_data(whole->mean), moon_tensor_data(whole->scale), .width = 1};
   moon_block block;
   moon_tape *tape;
   moon_var out, target, loss;

@@ -37,10 +37,10 @@ static inline void ck_add(small_checkpoint *c, moon_rng *rng, const char *name, 
 }
 
 static inline void ck_pair(small_checkpoint *c, moon_rng *rng, const char *module, size_t rows, size_t columns) {
-  char name[160];
-  snprintf(name, sizeof name, "%s.weight", module);
+  char name[96];
+  snprintf(name, sizeof name, "%.80s.weight", module);
   ck_add(c, rng, name, rows ? 0 : 1, rows, columns);
-  snprintf(name, sizeof name, "%s.bias", module);
+  snprintf(name, sizeof name, "%.80s.bias", module);
   ck_add(c, rng, name, 0, 0, rows ? rows : columns);
 }
 

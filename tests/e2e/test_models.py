@@ -1,0 +1,76 @@
+"""The zoo of models: every recipe of examples/models trains and is judged, on ratings in MovieLens's form or on the generated shop."""
+import glob
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from shoplet import run
+
+MODELS = os.path.join(os.environ["MOON_SOURCE_DIR"], "examples", "models")
+def recipes(folder):
+    """mlp.lua is a program of its own."""
+    return [path for path in sorted(glob.glob(os.path.join(folder, "*.lua"))) if os.path.basename(path) != "mlp.lua"]
+
+
+def ratings(folder):
+    """A hundred and twenty people of two tastes, a hundred films, each taste rating its own half high; time runs forward."""
+    draw = random.Random(7)
+    with open(os.path.join(folder, "ml-100k.item"), "w", encoding="utf-8") as file:
+        file.write("item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n")
+        for i in range(100):
+            file.write(f"{i}\tFilm {i}\t{1900 + i}\t{'Drama War' if i % 2 else 'Comedy'}\n")
+    with open(os.path.join(folder, "ml-100k.inter"), "w", encoding="utf-8") as file:
+        file.write("user_id:token\titem_id:token\trating:float\ttimestamp:float\n")
+        pairs = [(u, i) for u in range(120) for i in range(100) if draw.random() < (0.6 if (u + i) % 2 else 0.05)]
+        draw.shuffle(pairs)
+        for n, (u, i) in enumerate(pairs):
+            file.write(f"{u}\t{i}\t{draw.choice([4, 5]) if (u + i) % 2 else draw.choice([1, 2, 3])}\t{880000000 + n * 60}\n")
+
+
+class Models(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.top = tempfile.mkdtemp(prefix="moonshelf-models-")
+        cls.films, cls.shop = os.path.join(cls.top, "films"), os.path.join(cls.top, "shop")
+        os.mkdir(cls.films)
+        ratings(cls.films)
+        subprocess.run([os.environ["MOON_SHOP"], "--out", cls.shop, "--size", "40000", "--users", "2000", "--items", "400", "--seed", "5"],
+                       check=True, capture_output=True, timeout=120)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.top)
+
+    def train(self, recipe, data, epochs):
+        out = os.path.join(self.top, "bundle")
+        result = json.loads(run("train", recipe, "--data", data, "--out", out, "--epochs", str(epochs), "--json", timeout=280).stdout)
+        return result["metrics"]["model"], result["metrics"]["baselines"], out
+
+    def test_each_learns_from_ratings(self):
+        self.assertGreaterEqual(len(recipes(MODELS)), 11)
+        for path in recipes(MODELS):
+            with self.subTest(path):
+                model, _, _ = self.train(path, self.films, 1)
+                self.assertEqual([name for name, value in model.items() if value is None], [])
+
+    def test_each_learns_from_the_shop(self):
+        self.assertEqual(len(recipes(os.path.join(MODELS, "shop"))), 7)
+        for path in recipes(os.path.join(MODELS, "shop")):
+            with self.subTest(path):
+                self.assertGreater(self.train(path, self.shop, 6)[0]["auc"], 0.5)
+
+    def test_what_ranks_beats_chance_and_is_judged_again_the_same(self):
+        for name in ("bpr_mf.lua", "gru4rec.lua"):
+            with self.subTest(name):
+                model, baselines, out = self.train(os.path.join(MODELS, name), self.films, 40)
+                self.assertGreater(model["recall@10"], 1.3 * baselines["random"]["recall@10"])
+                again = json.loads(run("evaluate", out, "--data", self.films, "--json").stdout)
+                self.assertEqual(again.get("metrics", again)["model"], model)
+
+
+if __name__ == "__main__":
+    unittest.main()
