@@ -12,12 +12,12 @@ return m.recipe "bpr_mf" {
     item = "item_id", title = "movie_title",
   },
   label = m.label { column = "rating", at_least = 1, negatives = { 20, unseen = true } },
-  features = { m.id "user" { dim = 64 }, m.id "item" { dim = 64 } },
+  features = { m.id "user" { dim = 128 }, m.id "item" { dim = 128 } },
 
   model = m.nn.sequential { m.nn.dot { m.nn.input "user", m.nn.input "item" } },
 
   train = {
-    loss = "bpr", optimizer = m.nn.adam { lr = 1e-3 }, epochs = 60, batch = 256, split = m.split.random { 0.8, 0.1, 0.1 }, patience = 3,
+    loss = "bpr", optimizer = m.nn.adam { lr = 1e-3 }, epochs = 60, batch = 256, split = m.split.ratio { 0.8, 0.1, 0.1 }, patience = 3,
   },
-  evaluate = { "recall@10", "ndcg@10", "coverage" },
+  evaluate = { "recall@10", "ndcg@10", "mrr@10", "coverage" },
 }
