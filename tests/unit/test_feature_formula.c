@@ -1,6 +1,6 @@
 /* test_feature_formula.c - numbers made of numbers: as a naive evaluator has them, alone and in a crowd; and columns that a function made. */
 #include "feature/formula.h"
-#include "feature_world.h"
+#include "feature_store.h"
 
 /* ---- the naive evaluator: by the text of the plan, a node at a time ----------------------------------------------------------- */
 
@@ -101,32 +101,6 @@ static const char formula_plan[] =
     "{'op':'formula','name':'bucket','dim':2,'inputs':[" PRICE "],'code':[{'op':'input','of':[1]},{'op':'sqrt','of':[1]}],"
     "'steps':[{'op':'bucketize','edges':[1,2,3]}]},"
     "{'op':'count','name':'views','entity':'user','kinds':['view'],'windows_us':[1000]}]";
-
-typedef struct world {
-  moon_catalogue *catalogue;
-  moon_feature_plan *plan;
-  moon_state *state;
-  moon_features *features;
-  naive all;
-} world;
-
-static world *world_new(const char *plan) {
-  static moon_vocab *none[16];
-  world *w = calloc(1, sizeof *w);
-  w->catalogue = world_catalogue();
-  w->plan = plan_of(plan, w->catalogue);
-  OK(moon_state_new(w->plan, &w->state));
-  OK(moon_features_bind(w->plan, w->catalogue, none, &w->features));
-  return w;
-}
-
-static void world_free(world *w) {
-  moon_features_free(w->features);
-  moon_state_free(w->state);
-  moon_feature_plan_free(w->plan);
-  moon_catalogue_free(w->catalogue);
-  free(w);
-}
 
 static const double prices[WORLD_ITEMS] = {9, 0, 99, NAN, -5, 1, 2, 3, NAN, NAN};
 

@@ -1,7 +1,6 @@
 /* test_feature_together.c - which items go together: as the list of all events has it at any moment, and the same after a snapshot. */
-#include "data/bytes.h"
 #include "feature/state.h"
-#include "feature_world.h"
+#include "feature_store.h"
 
 #define VIEWS "{'op':'cooccurrence','name':'views','kinds':['view'],'last':3}"
 #define ANY "{'op':'cooccurrence','name':'any','last':5}"
@@ -59,38 +58,17 @@ static double matrix_score(const matrix *m, const naive *all, uint32_t user, uin
 
 /* ---- the world ------------------------------------------------------------------------------------------------------------- */
 
-typedef struct world {
-  moon_catalogue *catalogue;
-  moon_feature_plan *plan;
-  moon_state *state;
-  moon_features *features;
-  naive all;
-  matrix views, any;
-} world;
+static matrix by_views, by_any; /* of the world that is counted */
 
-static world *world_new(const char *plan) {
-  static moon_vocab *none[16];
-  world *w = calloc(1, sizeof *w);
-  w->catalogue = world_catalogue();
-  w->plan = plan_of(plan, w->catalogue);
-  w->views = (matrix){.kinds = 1, .last = 3, .most = PAIRS};
-  w->any = (matrix){.kinds = 7, .last = 5, .most = PAIRS};
-  OK(moon_state_new(w->plan, &w->state));
-  OK(moon_features_bind(w->plan, w->catalogue, none, &w->features));
-  return w;
-}
-
-static void world_free(world *w) {
-  moon_features_free(w->features);
-  moon_state_free(w->state);
-  moon_feature_plan_free(w->plan);
-  moon_catalogue_free(w->catalogue);
-  free(w);
+static world *counted_world(const char *plan) {
+  by_views = (matrix){.kinds = 1, .last = 3, .most = PAIRS};
+  by_any = (matrix){.kinds = 7, .last = 5, .most = PAIRS};
+  return world_new(plan);
 }
 
 static void fold(world *w, moon_event e) {
-  matrix_fold(&w->views, &w->all, &e);
-  matrix_fold(&w->any, &w->all, &e);
+  matrix_fold(&by_views, &w->all, &e);
+  matrix_fold(&by_any, &w->all, &e);
   world_fold(w->state, &w->all, e);
 }
 
@@ -108,7 +86,7 @@ static void check_table(const moon_together *t, const matrix *m) {
 
 static void score_is_that_of_the_list_of_all_events(void **nothing) {
   (void)nothing;
-  world *w = world_new(together_plan);
+  world *w = counted_world(together_plan);
   assert_int_equal(w->plan->together_count, 2); /* who asks the same shares */
   moon_rng rng;
   moon_rng_seed(&rng, 17, 1);
@@ -123,7 +101,7 @@ static void score_is_that_of_the_list_of_all_events(void **nothing) {
     for (uint32_t item = 0; item < n; item++) items[item] = item < WORLD_ITEMS ? item : MOON_NONE;
     moon_features_compute(w->features, w->state, state_user(w->state, e.user), NULL, items, n, time, &in);
     for (uint32_t item = 0; item < WORLD_ITEMS; item++) {
-      double views = matrix_score(&w->views, &w->all, e.user, item), any = matrix_score(&w->any, &w->all, e.user, item);
+      double views = matrix_score(&by_views, &w->all, e.user, item), any = matrix_score(&by_any, &w->all, e.user, item);
       NEAR(dense[item][0], views, 1e-5);
       NEAR(dense[item][1], any, 1e-5);
       NEAR(dense[item][2], log1p(views), 1e-5);
@@ -138,14 +116,14 @@ static void score_is_that_of_the_list_of_all_events(void **nothing) {
     fold(w, e);
   }
   assert_true(positive > 3000);
-  check_table(&w->state->together[0], &w->views);
-  check_table(&w->state->together[1], &w->any);
+  check_table(&w->state->together[0], &by_views);
+  check_table(&w->state->together[1], &by_any);
   world_free(w);
 }
 
 static void stranger_goes_with_nothing(void **nothing) {
   (void)nothing;
-  world *w = world_new(together_plan);
+  world *w = counted_world(together_plan);
   float dense[SLOTS];
   const uint32_t item = 1;
   for (int i = 0; i < 40; i++) fold(w, (moon_event){.user = 0, .item = (uint32_t)i % 8, .kind = 0, .time = i});
@@ -157,19 +135,19 @@ static void stranger_goes_with_nothing(void **nothing) {
 static void the_rarest_pairs_go_where_there_are_too_many(void **nothing) {
   (void)nothing;
   for (size_t most = 6; most < 40; most += 5) {
-    world *w = world_new(together_plan);
+    world *w = counted_world(together_plan);
     for (size_t t = 0; t < 2; t++) w->state->together[t].most = most;
-    w->views.most = w->any.most = most;
+    by_views.most = by_any.most = most;
     moon_rng rng;
     moon_rng_seed(&rng, most, 1);
     int64_t time = 100;
     for (int i = 0; i < 1000; i++) {
       fold(w, world_event(&rng, &time));
       assert_true(w->state->together[1].n <= most);
-      if (i % 50 == 0) check_table(&w->state->together[1], &w->any);
+      if (i % 50 == 0) check_table(&w->state->together[1], &by_any);
     }
-    check_table(&w->state->together[0], &w->views);
-    check_table(&w->state->together[1], &w->any);
+    check_table(&w->state->together[0], &by_views);
+    check_table(&w->state->together[1], &by_any);
     world_free(w);
   }
 }
@@ -247,79 +225,14 @@ static void pairs_count_in_the_memory_of_the_state(void **nothing) {
 
 /* ---- snapshots ------------------------------------------------------------------------------------------------------------- */
 
-static void fill(world *w, uint64_t seed, int events) {
-  moon_rng rng;
-  moon_rng_seed(&rng, seed, 7);
-  int64_t time = 1000;
-  for (int i = 0; i < events; i++) world_fold(w->state, &w->all, world_event(&rng, &time));
-}
-
-static void seal(moon_buf *bytes) {
-  uint64_t hash = moon_hash(bytes->data, bytes->n - 8);
-  bytes->n -= 8;
-  moon_put_u64(bytes, hash);
-}
-
 static void snapshot_returns_with_pairs(void **nothing) {
   (void)nothing;
-  for (int events = 0; events < 1200; events = events * 3 + 1) {
-    world *w = world_new(together_plan);
-    moon_state *again;
-    moon_buf first = {0}, second = {0};
-    fill(w, (uint64_t)events, events);
-    OK(moon_state_save(w->state, &first));
-    OK(moon_state_load(first.data, first.n, w->plan, &again));
-    moon_rng rng;
-    moon_rng_seed(&rng, 5, 5);
-    int64_t time = moon_state_clock(w->state);
-    for (int i = 0; i < 100; i++) { /* both go on */
-      moon_event e = world_event(&rng, &time);
-      world_fold(w->state, &w->all, e);
-      OK(moon_state_apply(again, state_user(again, e.user), e.item, state_kind(again, e.kind), e.time));
-    }
-    moon_buf_reset(&first);
-    OK(moon_state_save(w->state, &first));
-    OK(moon_state_save(again, &second));
-    assert_int_equal(first.n, second.n);
-    assert_memory_equal(first.data, second.data, first.n);
-    moon_buf_free(&first);
-    moon_buf_free(&second);
-    moon_state_free(again);
-    world_free(w);
-  }
+  check_snapshots(together_plan);
 }
 
 static void forged_snapshot_never_breaks_the_store(void **nothing) {
   (void)nothing;
-  world *w = world_new(together_plan);
-  moon_buf bytes = {0};
-  moon_rng rng;
-  moon_rng_seed(&rng, 9, 9);
-  size_t refused = 0, loaded = 0;
-  fill(w, 2, 150);
-  OK(moon_state_save(w->state, &bytes));
-  for (int i = 0; i < 4000; i++) {
-    moon_buf forged = {0};
-    moon_state *again = NULL;
-    moon_buf_add(&forged, bytes.data, i % 5 ? bytes.n : 20 + moon_rng_below(&rng, (uint32_t)bytes.n - 20));
-    size_t at = moon_rng_below(&rng, (uint32_t)forged.n - 8);
-    if (i % 5) forged.data[at] = (char)(forged.data[at] ^ 1 << moon_rng_below(&rng, 8));
-    seal(&forged);
-    moon_status status = moon_state_load(forged.data, forged.n, w->plan, &again);
-    assert_true((again == NULL) == (status.code != MOON_OK));
-    if (status.code) assert_int_equal(status.code, MOON_EFORMAT);
-    status.code ? refused++ : loaded++;
-    int64_t time = 50000;
-    for (int e = 0; again && e < 10; e++) {
-      moon_event event = world_event(&rng, &time);
-      OK(moon_state_apply(again, state_user(again, event.user), event.item, state_kind(again, event.kind), event.time));
-    }
-    moon_state_free(again);
-    moon_buf_free(&forged);
-  }
-  assert_true(refused > 1000 && loaded > 50);
-  moon_buf_free(&bytes);
-  world_free(w);
+  check_forgeries(together_plan);
 }
 
 /* One number of a small snapshot replaced, counted in bytes from the end:
