@@ -43,11 +43,6 @@ static void put_value(moon_buf *out, const json_t *value) {
   else if (value) moon_buf_printf(out, "%.4g", json_number_value(value));
 }
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
 static json_int_t trial_of(const json_t *trial) { return json_integer_value(json_object_get(trial, "trial")); }
 static bool is_best(const plot *p, const json_t *trial) { return trial_of(json_object_get(p->result, "best")) == trial_of(trial); }
 
@@ -96,7 +91,7 @@ static void put_point(const plot *p, double where, const json_t *trial) {
   double y = value ? y_at(p, json_number_value(value)) : HEIGHT - BOTTOM - 4;
   moon_buf_printf(p->out, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"><title>trial %lld: ", kind, x_at(where), y, (long long)trial_of(trial));
   if (value) moon_buf_printf(p->out, "%.5f", json_number_value(value));
-  else put_text(p->out, text_of(trial, "error"));
+  else put_text(p->out, moon_text_in(trial, "error"));
   json_object_foreach(json_object_get(trial, "values"), name, one) {
     moon_buf_puts(p->out, ", ");
     put_text(p->out, name);
@@ -141,15 +136,15 @@ static double place_of(const json_t *parameter, const json_t *value) {
   double x = json_number_value(value);
   json_array_foreach(values, i, one) if (json_equal(one, value)) return n > 1 ? (double)i / (double)(n - 1) : 0.5;
   if (values) return 0.5;
-  return !strcmp(text_of(parameter, "kind"), "log") ? log(x / low) / log(high / low) : (x - low) / (high - low);
+  return !strcmp(moon_text_in(parameter, "kind"), "log") ? log(x / low) / log(high / low) : (x - low) / (high - low);
 }
 
 static void put_parameter(const plot *p, const json_t *parameter) {
   const json_t *values = json_object_get(parameter, "values"), *trial, *value;
-  const char *name = text_of(parameter, "name");
+  const char *name = moon_text_in(parameter, "name");
   size_t i, n = json_array_size(values), every = n / 8 + 1;
   char caption[200];
-  snprintf(caption, sizeof caption, "%.80s by %.60s (%.40s)", text_of(p->result, "metric"), name, text_of(parameter, "where"));
+  snprintf(caption, sizeof caption, "%.80s by %.60s (%.40s)", moon_text_in(p->result, "metric"), name, moon_text_in(parameter, "where"));
   begin(p, caption);
   json_array_foreach(values, i, value) if (i % every == 0) put_tick(p, place_of(parameter, value), value);
   if (!values) put_tick(p, 0, json_object_get(parameter, "low")), put_tick(p, 1, json_object_get(parameter, "high"));
@@ -164,18 +159,18 @@ static void put_table(const plot *p) {
   moon_buf_puts(p->out, "<table><tr><th>trial</th>");
   json_array_foreach(parameters, i, parameter) {
     moon_buf_puts(p->out, "<th>");
-    put_text(p->out, text_of(parameter, "name"));
+    put_text(p->out, moon_text_in(parameter, "name"));
     moon_buf_puts(p->out, "</th>");
   }
   moon_buf_puts(p->out, "<th>");
-  put_text(p->out, text_of(p->result, "metric"));
+  put_text(p->out, moon_text_in(p->result, "metric"));
   moon_buf_puts(p->out, "</th><th>epochs</th><th>seconds</th></tr>\n");
   json_array_foreach(json_object_get(p->result, "trials"), i, trial) {
     const json_t *value = json_object_get(trial, "value");
     moon_buf_printf(p->out, "<tr%s><td>%lld</td>", is_best(p, trial) ? " class=\"best\"" : "", (long long)trial_of(trial));
     json_array_foreach(parameters, k, parameter) {
       moon_buf_puts(p->out, "<td>");
-      put_value(p->out, json_object_get(json_object_get(trial, "values"), text_of(parameter, "name")));
+      put_value(p->out, json_object_get(json_object_get(trial, "values"), moon_text_in(parameter, "name")));
       moon_buf_puts(p->out, "</td>");
     }
     moon_buf_puts(p->out, "<td>");
@@ -188,16 +183,16 @@ static void put_table(const plot *p) {
 }
 
 moon_status tune_page(const json_t *result, moon_buf *out) {
-  plot p = {.out = out, .result = result, .lower = !strcmp(text_of(result, "better"), "lower")};
+  plot p = {.out = out, .result = result, .lower = !strcmp(moon_text_in(result, "better"), "lower")};
   const json_t *parameter, *best = json_object_get(result, "best");
   size_t i;
   find_range(&p);
   moon_buf_puts(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>moonshelf tune: ");
-  put_text(out, text_of(result, "recipe"));
+  put_text(out, moon_text_in(result, "recipe"));
   moon_buf_printf(out, "</title>%s</head><body>\n<h1>", style);
-  put_text(out, text_of(result, "recipe"));
+  put_text(out, moon_text_in(result, "recipe"));
   moon_buf_puts(out, "</h1>\n<p>");
-  put_text(out, text_of(result, "search"));
+  put_text(out, moon_text_in(result, "search"));
   moon_buf_printf(out, " search, %zu trials, judged on the validation part", json_array_size(json_object_get(result, "trials")));
   if (best) moon_buf_printf(out, "; best: trial %lld with %.5f", (long long)trial_of(best), json_number_value(json_object_get(best, "value")));
   moon_buf_puts(out, ".</p>\n<div class=\"plots\">\n");

@@ -12,6 +12,12 @@
 
 #include "base/base.h"
 
+/* The text under a key of an object of a plan; "" where there is none. */
+static inline const char *moon_text_in(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
 /* ---- columns and tables (table.c) ---------------------------------------------------------------------------------------- */
 
 typedef enum moon_type { MOON_STRING, MOON_INTEGER, MOON_NUMBER, MOON_TIME } moon_type;

@@ -4,11 +4,6 @@
 
 #include "page/page.h"
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
 static json_int_t whole_of(const json_t *object, const char *key) {
   return json_integer_value(json_object_get(object, key));
 }
@@ -18,7 +13,7 @@ static void put_sources(moon_buf *out, const json_t *sources) {
   size_t i;
   json_array_foreach(sources, i, source) {
     json_int_t least = whole_of(source, "at_least"), most = whole_of(source, "at_most");
-    moon_buf_printf(out, "%s%s(%lld", i ? ", " : " ", text_of(source, "type"), (long long)whole_of(source, "n"));
+    moon_buf_printf(out, "%s%s(%lld", i ? ", " : " ", moon_text_in(source, "type"), (long long)whole_of(source, "n"));
     if (least) moon_buf_printf(out, ", at least %lld", (long long)least);
     if (most) moon_buf_printf(out, ", at most %lld", (long long)most);
     moon_buf_puts(out, ")");
@@ -29,15 +24,15 @@ static void add_slot(json_t *page, const json_t *slot, bool *failed) {
   const json_t *policy;
   moon_buf text = {0};
   size_t i;
-  moon_buf_printf(&text, "slot %s: %lld from", text_of(slot, "name"), (long long)whole_of(slot, "take"));
+  moon_buf_printf(&text, "slot %s: %lld from", moon_text_in(slot, "name"), (long long)whole_of(slot, "take"));
   put_sources(&text, json_object_get(slot, "sources"));
   if (json_is_true(json_object_get(slot, "rank"))) moon_buf_puts(&text, ", ranked");
   if (json_object_get(slot, "gate")) moon_buf_puts(&text, ", gated");
-  json_t *node = moon_tree_add(page, &text, text_of(slot, "where"), failed);
+  json_t *node = moon_tree_add(page, &text, moon_text_in(slot, "where"), failed);
   json_array_foreach(json_object_get(slot, "policies"), i, policy) {
     moon_buf label = {0};
-    moon_buf_puts(&label, text_of(policy, "label"));
-    moon_tree_add(node, &label, text_of(policy, "where"), failed);
+    moon_buf_puts(&label, moon_text_in(policy, "label"));
+    moon_tree_add(node, &label, moon_text_in(policy, "where"), failed);
   }
 }
 
@@ -46,13 +41,13 @@ static void add_page(json_t *root, const char *name, const json_t *page, bool *f
   moon_buf text = {0}, fallback = {0};
   size_t i;
   moon_buf_printf(&text, "page %s", name);
-  if (*text_of(page, "dedupe")) moon_buf_printf(&text, ", each %s once", text_of(page, "dedupe"));
-  json_t *node = moon_tree_add(root, &text, text_of(page, "where"), failed);
+  if (*moon_text_in(page, "dedupe")) moon_buf_printf(&text, ", each %s once", moon_text_in(page, "dedupe"));
+  json_t *node = moon_tree_add(root, &text, moon_text_in(page, "where"), failed);
   json_array_foreach(json_object_get(page, "slots"), i, slot) add_slot(node, slot, failed);
   if (!json_array_size(json_object_get(page, "fallback"))) return;
   moon_buf_puts(&fallback, "fallback:");
   put_sources(&fallback, json_object_get(page, "fallback"));
-  moon_tree_add(node, &fallback, text_of(page, "where"), failed);
+  moon_tree_add(node, &fallback, moon_text_in(page, "where"), failed);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -76,7 +71,7 @@ moon_status moon_site_describe(const json_t *plan, json_t **out) {
   moon_buf text = {0};
   bool failed = false;
   moon_buf_puts(&text, "site");
-  json_t *root = moon_tree_add(NULL, &text, text_of(plan, "where"), &failed);
+  json_t *root = moon_tree_add(NULL, &text, moon_text_in(plan, "where"), &failed);
   moon_status status = add_pages(root, json_object_get(plan, "surfaces"), &failed);
   *out = json_pack("{s:o}", "tree", root);
   if (!status.code) return status;

@@ -16,11 +16,6 @@ typedef struct check {
   moon_status stop; /* nothing further can be said: no memory, interrupted */
 } check;
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
 /* Tells of a failure; whether there was one. */
 static bool told(check *c, moon_status status) {
   if (!status.code) return false;
@@ -36,11 +31,11 @@ static bool told(check *c, moon_status status) {
 /* Tells of the column that the input lacks, on the line that asks for it, and takes it out of the source. */
 static void drop_column(check *c, json_t *source, size_t at, const char *message, json_t *lacks) {
   json_t *columns = json_object_get(source, "columns"), *column = json_array_get(columns, at);
-  const char *where = text_of(source, "where"), *place = text_of(column, "where");
+  const char *where = moon_text_in(source, "where"), *place = moon_text_in(column, "where");
   size_t n = strlen(where);
   bool placed = n && *place && !strncmp(message, where, n) && message[n] == ':';
   told(c, placed ? moon_fail(MOON_ENOTFOUND, "%s%s", place, message + n) : moon_fail(MOON_ENOTFOUND, "%s", message));
-  if (lacks) json_object_set_new(lacks, text_of(column, "name"), json_true());
+  if (lacks) json_object_set_new(lacks, moon_text_in(column, "name"), json_true());
   json_array_remove(columns, at);
 }
 
@@ -74,7 +69,7 @@ static bool reads_lacking(const check *c, const json_t *feature) {
   json_array_foreach(json_object_get(feature, "columns"), i,
                      name) if (json_object_get(c->lacks, json_is_string(name) ? json_string_value(name) : "")) return true;
   json_array_foreach(json_object_get(feature, "inputs"), i, name) if (reads_lacking(c, name)) return true;
-  return json_object_get(c->lacks, text_of(feature, "column")) || json_object_get(c->lacks, text_of(feature, "by"));
+  return json_object_get(c->lacks, moon_text_in(feature, "column")) || json_object_get(c->lacks, moon_text_in(feature, "by"));
 }
 
 /* Histories lean on other features and read no column. */
@@ -82,7 +77,7 @@ static void check_features(check *c, const moon_catalogue *items) {
   const json_t *feature;
   size_t i;
   json_array_foreach(json_object_get(c->plan, "features"), i, feature) {
-    if (c->stop.code || !strcmp(text_of(feature, "op"), "history") || reads_lacking(c, feature)) continue;
+    if (c->stop.code || !strcmp(moon_text_in(feature, "op"), "history") || reads_lacking(c, feature)) continue;
     json_t *alone = json_pack("[O]", feature);
     moon_feature_plan *plan = NULL;
     told(c, alone ? moon_feature_plan_new(alone, items, &plan) : moon_fail(MOON_ENOMEM, "no memory to check a feature"));
@@ -96,7 +91,7 @@ static void note_unmade(check *c) {
   const json_t *rule;
   size_t i;
   json_array_foreach(json_object_get(c->plan, "item_columns"), i, rule)
-      json_object_set_new(c->lacks, text_of(rule, "column"), json_true());
+      json_object_set_new(c->lacks, moon_text_in(rule, "column"), json_true());
 }
 
 /* The catalogue for the events; NULL where it cannot be had. */
@@ -112,10 +107,10 @@ static moon_catalogue *check_items(check *c) {
   const moon_preprocess_options reach = {c->options->functions, c->source};
   if (table && whole && told(c, moon_preprocess(json_object_get(c->plan, "item_columns"), table, &reach, NULL))) whole = false;
   if (source && !whole) note_unmade(c);
-  if (table && !table->rows) told(c, moon_fail(MOON_EFORMAT, "%s: %s holds no items", text_of(source, "where"), table->name));
+  if (table && !table->rows) told(c, moon_fail(MOON_EFORMAT, "%s: %s holds no items", moon_text_in(source, "where"), table->name));
   moon_status status = moon_catalogue_new(table, &items);
   if (status.code) {
-    told(c, source ? moon_wrap(status, "%s", text_of(source, "where")) : status);
+    told(c, source ? moon_wrap(status, "%s", moon_text_in(source, "where")) : status);
     return NULL;
   }
   check_features(c, items);
@@ -159,7 +154,7 @@ static bool check_kinds(const check *c, const kinds *known, bool error, const js
     while (name && at < known->n && strcmp(known->names[at], name)) at++;
     if (!name || at < known->n) continue;
     near = moon_nearest(name, known->names, known->n);
-    moon_status status = moon_fail(MOON_ENOTFOUND, "%s: %s: there is no event '%.100s' in %s%s%s%s", text_of(owner, "where"),
+    moon_status status = moon_fail(MOON_ENOTFOUND, "%s: %s: there is no event '%.100s' in %s%s%s%s", moon_text_in(owner, "where"),
                                    what, name, known->file, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     moon_tell(c->findings, error, status.message);
     fine = false;
@@ -174,7 +169,7 @@ static void check_feature_kinds(const check *c, const kinds *known, const json_t
   size_t i;
   json_array_foreach(features, i, feature) {
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-      check_kinds(c, known, false, feature, text_of(feature, "name"), keys[k]);
+      check_kinds(c, known, false, feature, moon_text_in(feature, "name"), keys[k]);
     check_feature_kinds(c, known, json_object_get(feature, "inputs"));
   }
 }
@@ -202,9 +197,9 @@ static void check_number(check *c, const moon_table *events, const char *where, 
 static void check_numbers(check *c, const moon_table *events) {
   const json_t *train = json_object_get(c->plan, "train"), *feature;
   size_t i;
-  json_array_foreach(json_object_get(c->plan, "features"), i, feature) if (!strcmp(text_of(feature, "op"), "position"))
-      check_number(c, events, text_of(feature, "where"), text_of(feature, "column"), text_of(feature, "name"));
-  check_number(c, events, text_of(c->plan, "where"), text_of(train, "weight"), "weight");
+  json_array_foreach(json_object_get(c->plan, "features"), i, feature) if (!strcmp(moon_text_in(feature, "op"), "position"))
+      check_number(c, events, moon_text_in(feature, "where"), moon_text_in(feature, "column"), moon_text_in(feature, "name"));
+  check_number(c, events, moon_text_in(c->plan, "where"), moon_text_in(train, "weight"), "weight");
 }
 
 /* Takes the table. The label is tried where its kinds are there. */
@@ -215,7 +210,7 @@ static void check_log(check *c, moon_table *events, moon_catalogue *items) {
   bool fine = check_all_kinds(c, events);
   check_numbers(c, events);
   moon_status status = moon_log_new(events, items, &log);
-  if (!told(c, moon_wrap(status, "%s", text_of(json_object_get(json_object_get(c->plan, "sources"), "events"), "where"))) &&
+  if (!told(c, moon_wrap(status, "%s", moon_text_in(json_object_get(json_object_get(c->plan, "sources"), "events"), "where"))) &&
       fine && label)
     told(c, moon_label(label, log, &examples));
   moon_examples_free(&examples);
@@ -242,13 +237,13 @@ static bool keeps_kinds(const json_t *rules) {
   const json_t *rule;
   size_t i;
   json_array_foreach(rules, i, rule) for (size_t op = 0; op < sizeof ops / sizeof *ops;
-                                          op++) if (!strcmp(text_of(rule, "op"), ops[op])) return false;
+                                          op++) if (!strcmp(moon_text_in(rule, "op"), ops[op])) return false;
   return true;
 }
 
 /* Takes the events, as the file has them. */
 static void check_rules(check *c, moon_table *events, moon_catalogue *items) {
-  const char *where = text_of(json_object_get(json_object_get(c->plan, "sources"), "events"), "where");
+  const char *where = moon_text_in(json_object_get(json_object_get(c->plan, "sources"), "events"), "where");
   const moon_preprocess_options reach = {c->options->functions, c->source};
   bool done = false;
   if (!events->rows)

@@ -19,18 +19,13 @@ typedef struct sketch {
 
 /* ---- the items -------------------------------------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
 /* What a feature, or a part of it, needs the column to hold; MOON_STRING unless it says otherwise. */
 static moon_type needed(const json_t *feature, const char *column) {
   static const char *const numbers[] = {"numeric", "relative", "mean"};
-  const char *op = text_of(feature, "op");
+  const char *op = moon_text_in(feature, "op");
   const json_t *input;
   size_t i;
-  bool of = !strcmp(text_of(feature, "column"), column);
+  bool of = !strcmp(moon_text_in(feature, "column"), column);
   for (size_t n = 0; of && n < sizeof numbers / sizeof *numbers; n++)
     if (!strcmp(op, numbers[n])) return MOON_NUMBER;
   if (of && !strcmp(op, "age")) return MOON_TIME;
@@ -41,7 +36,7 @@ static moon_type needed(const json_t *feature, const char *column) {
 
 /* What a column holds: as declared, or as the features that read it need it. */
 static moon_type type_of(const json_t *column, const json_t *features) {
-  const char *name = text_of(column, "name"), *type = text_of(column, "type");
+  const char *name = moon_text_in(column, "name"), *type = moon_text_in(column, "type");
   const json_t *feature;
   size_t i;
   if (!strcmp(type, "string") || !strcmp(name, "item")) return MOON_STRING;
@@ -53,7 +48,7 @@ static moon_type type_of(const json_t *column, const json_t *features) {
 
 /* Whether a layer reads "NAME" or "NAME.id", as it does of ids only. */
 static bool is_id_input(const json_t *layer, const char *name) {
-  const char *input = text_of(layer, "input");
+  const char *input = moon_text_in(layer, "input");
   const json_t *inner;
   size_t i, n = strlen(name);
   if (!strncmp(input, name, n) && (!input[n] || !strcmp(input + n, ".id"))) return true;
@@ -66,7 +61,7 @@ static moon_type answer_type(const json_t *plan, const char *name) {
   const json_t *feature;
   size_t i;
   bool ids = is_id_input(json_object_get(plan, "model"), name);
-  json_array_foreach(json_object_get(plan, "features"), i, feature) ids |= !strcmp(text_of(feature, "of"), name);
+  json_array_foreach(json_object_get(plan, "features"), i, feature) ids |= !strcmp(moon_text_in(feature, "of"), name);
   return ids ? MOON_STRING : MOON_NUMBER;
 }
 
@@ -76,10 +71,10 @@ static moon_status draw_columns(const json_t *plan, const json_t *source, moon_t
   size_t i;
   json_array_foreach(json_object_get(source, "columns"), i, column) {
     moon_type type = type_of(column, json_object_get(plan, "features"));
-    MOON_TRY(moon_table_add_column(table, text_of(column, "name"), type, &made));
+    MOON_TRY(moon_table_add_column(table, moon_text_in(column, "name"), type, &made));
   }
   json_array_foreach(json_object_get(plan, "item_columns"), i, column) {
-    const char *name = text_of(column, "column");
+    const char *name = moon_text_in(column, "column");
     MOON_TRY(moon_table_add_column(table, name, answer_type(plan, name), &made));
   }
   return moon_ok();
@@ -155,13 +150,13 @@ static void add_source(tree *t, const char *name, const json_t *source) {
   size_t i;
   if (!source) return;
   moon_buf_printf(&text, "%s:", name);
-  if (strcmp(text_of(source, "format"), "postgres")) put_list(&text, json_object_get(source, "file"));
-  json_t *node = moon_tree_add(t->root, &text, text_of(source, "where"), &t->failed);
+  if (strcmp(moon_text_in(source, "format"), "postgres")) put_list(&text, json_object_get(source, "file"));
+  json_t *node = moon_tree_add(t->root, &text, moon_text_in(source, "where"), &t->failed);
   json_array_foreach(json_object_get(source, "columns"), i, column) {
-    const char *type = text_of(column, "type"), *from = text_of(column, "from");
-    add(t, node, text_of(column, "where"), "%s%s%s%s%s%s", text_of(column, "name"), *type ? ": " : "", type,
-        strcmp(from, text_of(column, "name")) ? " (" : "", strcmp(from, text_of(column, "name")) ? from : "",
-        strcmp(from, text_of(column, "name")) ? ")" : "");
+    const char *type = moon_text_in(column, "type"), *from = moon_text_in(column, "from");
+    add(t, node, moon_text_in(column, "where"), "%s%s%s%s%s%s", moon_text_in(column, "name"), *type ? ": " : "", type,
+        strcmp(from, moon_text_in(column, "name")) ? " (" : "", strcmp(from, moon_text_in(column, "name")) ? from : "",
+        strcmp(from, moon_text_in(column, "name")) ? ")" : "");
   }
 }
 
@@ -178,14 +173,14 @@ static void add_rules(tree *t, const json_t *rules) {
   json_t *node = json_array_size(rules) ? add(t, t->root, "", "rules") : NULL;
   json_array_foreach(rules, i, rule) {
     moon_buf text = {0};
-    moon_buf_puts(&text, text_of(rule, "op"));
+    moon_buf_puts(&text, moon_text_in(rule, "op"));
     if (json_object_get(rule, "source")) put_list(&text, json_object_get(json_object_get(rule, "source"), "file"));
     put_name(&text, rule, "on");
     put_name(&text, rule, "column");
     put_list(&text, json_object_get(rule, "columns"));
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
       json_array_foreach(json_object_get(rule, lists[l]), k, entry) put_name(&text, entry, "column");
-    moon_tree_add(node, &text, text_of(rule, "where"), &t->failed);
+    moon_tree_add(node, &text, moon_text_in(rule, "where"), &t->failed);
   }
 }
 
@@ -194,7 +189,7 @@ static void add_label(tree *t, const json_t *label) {
   json_int_t within = json_integer_value(json_object_get(label, "within_us"));
   moon_buf_puts(&text, "label:");
   if (json_object_get(label, "column")) {
-    moon_buf_printf(&text, " %s of %g or more", text_of(label, "column"), json_number_value(json_object_get(label, "at_least")));
+    moon_buf_printf(&text, " %s of %g or more", moon_text_in(label, "column"), json_number_value(json_object_get(label, "at_least")));
   } else {
     put_list(&text, json_object_get(label, "positive"));
     moon_buf_puts(&text, " of");
@@ -203,12 +198,12 @@ static void add_label(tree *t, const json_t *label) {
   }
   if (json_integer_value(json_object_get(label, "negatives")))
     moon_buf_printf(&text, "; %lld sampled negatives each", (long long)json_integer_value(json_object_get(label, "negatives")));
-  moon_tree_add(t->root, &text, text_of(label, "where"), &t->failed);
+  moon_tree_add(t->root, &text, moon_text_in(label, "where"), &t->failed);
 }
 
 static void add_state(tree *t, const json_t *state) {
   double ttl = json_number_value(json_object_get(state, "ttl_us"));
-  if (ttl > 0) add(t, t->root, text_of(state, "where"), "state: a user is forgotten %.4g days after the last event", ttl / 8.64e10);
+  if (ttl > 0) add(t, t->root, moon_text_in(state, "where"), "state: a user is forgotten %.4g days after the last event", ttl / 8.64e10);
 }
 
 static void add_features(tree *t, const json_t *described) {
@@ -216,12 +211,12 @@ static void add_features(tree *t, const json_t *described) {
   size_t i;
   json_t *node = add(t, t->root, "", "features");
   json_array_foreach(json_object_get(described, "features"), i, feature)
-      add(t, node, text_of(feature, "where"), "%s: %s; ~%.0f ns", text_of(feature, "name"), text_of(feature, "text"),
+      add(t, node, moon_text_in(feature, "where"), "%s: %s; ~%.0f ns", moon_text_in(feature, "name"), moon_text_in(feature, "text"),
           json_number_value(json_object_get(feature, "ns")));
   node = json_array_size(json_object_get(described, "counters")) ? add(t, t->root, "", "counters") : NULL;
   json_array_foreach(json_object_get(described, "counters"), i, counter) {
     json_int_t each = json_integer_value(json_object_get(counter, "event_bytes"));
-    add(t, node, "", "%zu: %s; %lld bytes each%s", i + 1, text_of(counter, "text"),
+    add(t, node, "", "%zu: %s; %lld bytes each%s", i + 1, moon_text_in(counter, "text"),
         (long long)json_integer_value(json_object_get(counter, "bytes")), each ? ", 8 an event" : "");
   }
 }
@@ -289,7 +284,7 @@ static void add_cost(tree *t, const json_t *cost) {
 
 static moon_status draw_tree(const json_t *plan, const sketch *s, const json_t *described, tree *t) {
   const json_t *sources = json_object_get(plan, "sources");
-  t->root = add(t, NULL, text_of(plan, "where"), "recipe %s", text_of(plan, "name"));
+  t->root = add(t, NULL, moon_text_in(plan, "where"), "recipe %s", moon_text_in(plan, "name"));
   add_source(t, "events", json_object_get(sources, "events"));
   add_source(t, "items", json_object_get(sources, "items"));
   add_rules(t, json_object_get(plan, "preprocess"));

@@ -43,15 +43,6 @@ static bool same_event(const moon_dataset *a, const moon_event *x, const moon_da
          !strcmp(moon_catalogue_id(a->catalogue, x->item), moon_catalogue_id(b->catalogue, y->item));
 }
 
-static size_t words_of(const moon_feature *f, const moon_dataset *d, size_t row, const uint32_t **words) {
-  const moon_feature_plan *plan = d->plan;
-  const uint32_t *numbers = (const uint32_t *)(const void *)d->inputs.dense;
-  if (f->kind == MOON_KIND_NUMBER) *words = numbers + row * plan->dense_slots + f->slot;
-  else if (f->kind == MOON_KIND_ID) *words = d->inputs.ids + row * plan->id_slots + f->slot;
-  else *words = d->inputs.bags + (row * plan->bag_slots + f->slot) * plan->bag_length;
-  return moon_feature_words(plan, f);
-}
-
 static void word_text(const moon_feature *f, uint32_t word, char out[32]) {
   float x;
   memcpy(&x, &word, sizeof x);
@@ -75,9 +66,9 @@ static moon_status tell(look *l, const moon_feature *f, size_t example, uint32_t
 static moon_status compare(look *l, const moon_dataset *cut, size_t row, size_t example, int64_t until) {
   for (size_t i = 0; i < l->whole->plan->feature_count; i++) {
     const moon_feature *f = &l->whole->plan->features[i];
-    const uint32_t *a, *b;
-    size_t n = words_of(f, l->whole, example, &a), k = 0;
-    words_of(f, cut, row, &b);
+    size_t n, k = 0;
+    const uint32_t *a = moon_input_words(l->whole->plan, f, &l->whole->inputs, example, &n),
+                   *b = moon_input_words(cut->plan, f, &cut->inputs, row, &n);
     if (l->told[i] || !memcmp(a, b, n * sizeof *a)) continue;
     while (a[k] == b[k]) k++;
     l->told[i] = 1;

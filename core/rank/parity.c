@@ -99,8 +99,7 @@ typedef struct trial {
   json_t *mismatches;
 } trial;
 
-/* A feature's words in a row of inputs; none of one that is inside a formula. */
-static const uint32_t *words_of(const moon_feature_plan *plan, const moon_feature *f, const moon_inputs *in, size_t row, size_t *n) {
+const uint32_t *moon_input_words(const moon_feature_plan *plan, const moon_feature *f, const moon_inputs *in, size_t row, size_t *n) {
   *n = moon_feature_words(plan, f);
   if (f->kind == MOON_KIND_NUMBER) return (const uint32_t *)(const void *)(in->dense + row * plan->dense_slots + f->slot);
   if (f->kind == MOON_KIND_ID) return in->ids + row * plan->id_slots + f->slot;
@@ -131,7 +130,7 @@ static void compare(trial *t, tally *of, const moon_inputs *in, size_t row, size
     const moon_feature *f = &plan->features[i];
     size_t n;
     if (of == &t->request && moon_feature_has_position(plan, f)) continue;
-    const uint32_t *log = words_of(plan, f, &t->d->inputs, example, &n), *got = words_of(plan, f, in, row, &n);
+    const uint32_t *log = moon_input_words(plan, f, &t->d->inputs, example, &n), *got = moon_input_words(plan, f, in, row, &n);
     of->values += n;
     if (!memcmp(log, got, n * sizeof *log)) continue;
     for (size_t k = 0; k < n; k++) {
