@@ -84,6 +84,15 @@ static void print_row(int label, const json_t *of, const char *text, const char 
   putchar('\n');
 }
 
+/* As wide as the longest of the names, within bounds. */
+static int width_of(const json_t *metrics) {
+  const json_t *value;
+  const char *name;
+  size_t longest = LABEL;
+  json_object_foreach((json_t *)metrics, name, value) longest = strlen(name) > longest ? strlen(name) : longest;
+  return longest < LONGEST ? (int)longest : LONGEST;
+}
+
 static double number_in(const json_t *of, const char *name) {
   const json_t *value = json_object_get(of, name);
   return json_is_number(value) ? json_number_value(value) : NAN;
@@ -112,8 +121,8 @@ void cli_report_metrics(const json_t *metrics) {
     else printf("  %s %.4f", name, json_number_value(value));
   }
   printf("  users ranked %lld\n", (long long)json_integer_value(json_object_get(metrics, "users")));
-  print_head(LABEL, baselines);
-  json_object_foreach((json_t *)model, name, value) print_row(LABEL, metrics, name, name);
+  print_head(width_of(model), baselines);
+  json_object_foreach((json_t *)model, name, value) print_row(width_of(model), metrics, name, name);
   print_precision(json_object_get(metrics, "precision"));
 }
 

@@ -87,6 +87,7 @@ moon_status tune_trial_answer(const char *path, json_t *run) {
 
 /* Gini is of how unevenly items are shown. */
 bool tune_lower_is_better(const char *metric) {
+  if (strchr(metric, '.')) metric = strchr(metric, '.') + 1; /* of a task: "purchase.logloss" */
   return !strcmp(metric, "logloss") || !strcmp(metric, "calibration") || !strncmp(metric, "gini", 4);
 }
 

@@ -298,13 +298,18 @@ void moon_log_free(moon_log *log);
  *        same user does a kind in `positive` on the same item after it, at most N later (N itself counts; at equal times the
  *        log's order says what is after); an event of a kind in both is positive itself;
  *        or {"column":"rating","at_least":4} - every event whose column is not null. "negatives" is not for here: core/rank
- * samples them. Each with "where". */
+ * samples them. Each with "where". Several tasks over the same examples are a list of labels, each with its name as "task", the one that
+ * is judged first; a label alone is the list of itself. */
+enum { MOON_MOST_TASKS = 16 };
+size_t moon_label_count(const json_t *label);
+const json_t *moon_label_at(const json_t *label, size_t task);
 typedef struct moon_examples {
   uint32_t *event; /* [n] index into log->events */
-  float *label;    /* [n] 0 or 1 */
+  float *label;    /* [tasks, n] 0 or 1; the first n are those of the task that is judged */
   uint32_t *item;  /* [n] the item row where it is not the event's (sampled negatives); NULL: all are the events' */
-  size_t n;
+  size_t n, tasks;
 } moon_examples;
+/* MOON_EINVAL also where two tasks have different examples. */
 moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out);
 void moon_examples_free(moon_examples *examples);
 

@@ -1,4 +1,4 @@
-/* label.c - which events are examples, and whether they turned out well.
+/* label.c - which events are examples, and whether they turned out well; for one task or several.
  *
  * "A purchase within a day of the view" is answered in one pass from the newest event to the oldest, remembering for each
  * (user, item) the next positive event. */
@@ -10,7 +10,7 @@ static moon_status examples_new(size_t n, moon_examples *out) {
   if (!n) return moon_fail(MOON_EINVAL, "not one event is an example");
   out->event = moon_alloc(n * sizeof *out->event);
   out->label = moon_alloc(n * sizeof *out->label);
-  out->n = n;
+  out->n = n, out->tasks = 1;
   return out->event && out->label ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu examples", n);
 }
 
@@ -88,8 +88,10 @@ static moon_status label_by_column(const json_t *label, const moon_log *log, con
   return moon_ok();
 }
 
-moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out) {
-  const char *column = json_string_value(json_object_get(label, "column")),
+/* ---- one task or several -------------------------------------------------------------------------------------------------- */
+
+static moon_status label_task(const json_t *label, const moon_log *log, moon_examples *out) {
+  const char *column = json_string_value(json_object_get(label, "column")), *task = json_string_value(json_object_get(label, "task")),
              *where = json_string_value(json_object_get(label, "where"));
   *out = (moon_examples){0};
   moon_status status;
@@ -98,7 +100,43 @@ moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *
   else
     status = column ? label_by_column(label, log, column, out) : label_by_events(label, log, out);
   if (status.code) moon_examples_free(out);
-  return moon_wrap(status, "%s: label", where ? where : "recipe");
+  return moon_wrap(status, "%s: label%s%s", where ? where : "recipe", task ? " " : "", task ? task : "");
+}
+
+size_t moon_label_count(const json_t *label) { return json_is_array(label) ? json_array_size(label) : 1; }
+
+const json_t *moon_label_at(const json_t *label, size_t task) { return json_is_array(label) ? json_array_get(label, task) : label; }
+
+/* A further task of the same examples; labels: [n]. */
+static moon_status add_task(const json_t *label, const json_t *first, const moon_log *log, const moon_examples *examples, float *labels) {
+  const char *where = json_string_value(json_object_get(label, "where")), *task = json_string_value(json_object_get(label, "task")),
+             *other = json_string_value(json_object_get(first, "task"));
+  moon_examples own;
+  MOON_TRY(label_task(label, log, &own));
+  bool same = own.n == examples->n && !memcmp(own.event, examples->event, own.n * sizeof *own.event);
+  moon_status status = same ? moon_ok()
+                            : moon_fail(MOON_EINVAL, "%s: label %s: its %zu examples are not the %zu of %s: tasks share their examples",
+                                        where ? where : "recipe", task ? task : "?", own.n, examples->n, other ? other : "?");
+  if (same) memcpy(labels, own.label, own.n * sizeof *labels);
+  moon_examples_free(&own);
+  return status;
+}
+
+moon_status moon_label(const json_t *label, const moon_log *log, moon_examples *out) {
+  size_t tasks = moon_label_count(label);
+  *out = (moon_examples){0};
+  if (!tasks || tasks > MOON_MOST_TASKS) return moon_fail(MOON_EINVAL, "a recipe has 1 to %d labels, not %zu", MOON_MOST_TASKS, tasks);
+  MOON_TRY(label_task(moon_label_at(label, 0), log, out));
+  if (tasks == 1) return moon_ok();
+  float *all = moon_alloc(tasks * out->n * sizeof *all);
+  moon_status status = all ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu labels of %zu examples", tasks, out->n);
+  if (all) memcpy(all, out->label, out->n * sizeof *all);
+  moon_free(out->label);
+  out->label = all, out->tasks = tasks;
+  for (size_t t = 1; t < tasks && !status.code; t++)
+    status = add_task(moon_label_at(label, t), moon_label_at(label, 0), log, out, all + t * out->n);
+  if (status.code) moon_examples_free(out);
+  return status;
 }
 
 void moon_examples_free(moon_examples *examples) {

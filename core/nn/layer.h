@@ -42,6 +42,7 @@ struct moon_layer {
   double rate, epsilon, l2;
   bool flag;                         /* causal, bias */
   size_t other;                      /* a second named input */
+  const size_t *times;               /* of heads [child_count]: the one before it that multiplies its probability; itself: none */
 };
 
 struct moon_module {
@@ -78,6 +79,7 @@ bool moon_build_once(moon_build *build, bool once);
 /* The input that an option names. */
 moon_status moon_spec_input(const moon_layer *layer, moon_build *build, const char *name, size_t *value);
 const moon_form *moon_build_input(const moon_build *build, size_t input);
+void *moon_build_take(moon_build *build, size_t n); /* room for as long as the module lives; NULL: there is none */
 
 /* A layer from `spec` below `parent`, called `key` in its path, which takes `in`. */
 moon_status moon_layer_child(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in,
@@ -108,6 +110,6 @@ moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moo
 extern const moon_layer_kind moon_layer_dense, moon_layer_activation, moon_layer_dropout, moon_layer_input, moon_layer_flatten,
     moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm,
     moon_layer_fm, moon_layer_cross, moon_layer_dot, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
-    moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel;
+    moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel, moon_layer_heads;
 
 #endif

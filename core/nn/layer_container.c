@@ -1,10 +1,11 @@
-/* layer_container.c - layers made of layers: one after the other, around a shortcut, side by side. */
+/* layer_container.c - layers made of layers: one after the other, around a shortcut, side by side, by name. */
 #include <stdio.h>
+#include <string.h>
 
 #include "nn/layer.h"
 
-/* Children from the list "layers", the first fed with `in`; chained: each with what the one before gives, else all with the
- * same. */
+/* Children from the list "layers", called by their number or by the "names" beside, the first fed with `in`; chained: each with what the
+ * one before gives, else all with the same. */
 static moon_status build_children(moon_layer *layer, moon_build *build, bool chained) {
   const json_t *list = json_object_get(layer->spec, "layers");
   size_t n = json_array_size(list);
@@ -16,8 +17,9 @@ static moon_status build_children(moon_layer *layer, moon_build *build, bool cha
   for (size_t i = 0; i < n; i++) {
     char key[24];
     moon_layer *child;
+    const char *name = json_string_value(json_array_get(json_object_get(layer->spec, "names"), i));
     snprintf(key, sizeof key, "%zu", i);
-    MOON_TRY(moon_layer_child(layer, build, json_array_get(list, i), key, &in, &child));
+    MOON_TRY(moon_layer_child(layer, build, json_array_get(list, i), name ? name : key, &in, &child));
     if (chained) in = child->out;
   }
   layer->out = layer->children[n - 1]->out;
@@ -99,3 +101,82 @@ static moon_status parallel_forward(const moon_layer *layer, const moon_pass *pa
 }
 
 const moon_layer_kind moon_layer_parallel = {"parallel", parallel_build, parallel_forward, true};
+
+/* ---- heads: branches of one number each, by name: what a row is worth to each of several tasks, [n, heads] ---------------- */
+/* times: see layer.h */
+
+/* Names are parts of the paths of parameters and of metrics. */
+static moon_status check_names(const moon_layer *layer, const json_t *names) {
+  if (!json_is_array(names) || json_array_size(names) != json_array_size(json_object_get(layer->spec, "layers")))
+    return moon_layer_fail(layer, "needs a name for each of its layers");
+  for (size_t i = 0; i < json_array_size(names); i++) {
+    const char *name = json_string_value(json_array_get(names, i));
+    if (!name || !*name || strlen(name) > 40 || strchr(name, '.')) return moon_layer_fail(layer, "head %zu needs a name without a dot, of up to 40 bytes", i + 1);
+    for (size_t k = 0; k < i; k++)
+      if (!strcmp(name, json_string_value(json_array_get(names, k)))) return moon_layer_fail(layer, "has two heads '%s'", name);
+  }
+  return moon_ok();
+}
+
+static size_t head_at(const moon_layer *layer, const char *name, size_t n) {
+  for (size_t i = 0; name && i < n; i++)
+    if (!strcmp(layer->children[i]->key, name)) return i;
+  return n;
+}
+
+/* "times": {"purchase":"cart"}; a head stands behind those that it is multiplied by, so there is no circle. */
+static moon_status read_times(moon_layer *layer, moon_build *build) {
+  const json_t *times = json_object_get(layer->spec, "times");
+  const char *name;
+  json_t *other;
+  size_t *of = moon_build_take(build, layer->child_count * sizeof *of);
+  if (!of) return moon_fail(MOON_ENOMEM, "no memory for a model's layers");
+  for (size_t i = 0; i < layer->child_count; i++) of[i] = i;
+  json_object_foreach((json_t *)(uintptr_t)times, name, other) { /* only read */
+    size_t at = head_at(layer, name, layer->child_count);
+    if (at == layer->child_count) return moon_layer_fail(layer, "times: there is no head '%.40s'", name);
+    of[at] = head_at(layer, json_string_value(other), at);
+    if (of[at] == at) return moon_layer_fail(layer, "times: the head '%s' is multiplied by one before it, not by '%.40s'", name, json_is_string(other) ? json_string_value(other) : "?");
+  }
+  layer->times = of;
+  return moon_ok();
+}
+
+static moon_status heads_build(moon_layer *layer, moon_build *build) {
+  MOON_TRY(check_names(layer, json_object_get(layer->spec, "names")));
+  MOON_TRY(build_children(layer, build, false));
+  if (layer->child_count > MOST_BRANCHES) return moon_layer_fail(layer, "has %zu heads; at most %d", layer->child_count, MOST_BRANCHES);
+  for (size_t i = 0; i < layer->child_count; i++) {
+    const moon_form *head = &layer->children[i]->out;
+    if (head->ids || head->dims != 1 || head->shape[0] != 1)
+      return moon_layer_fail(layer, "the head '%s' must give one number, it gives %s", layer->children[i]->key, moon_form_write(head).text);
+  }
+  layer->out = (moon_form){.dims = 1, .shape = {layer->child_count}};
+  return read_times(layer, build);
+}
+
+/* The logit of the product of the probabilities whose logits a and b are (Ma et al. 2018: pCTCVR = pCTR pCVR). With s the softplus,
+ *   1 / p - 1 = (1 + e^-a)(1 + e^-b) - 1 = e^-a (1 + e^(s(a) - b)), so the logit is a - s(s(a) - b):
+ * nothing is rounded to 0 or 1 on the way. */
+static moon_status multiply_logits(moon_tape *tape, moon_var a, moon_var b, moon_var *out) {
+  moon_var s;
+  MOON_TRY(moon_op_softplus(tape, a, &s));
+  MOON_TRY(moon_op_sub(tape, s, b, &s));
+  MOON_TRY(moon_op_softplus(tape, s, &s));
+  return moon_op_sub(tape, a, s, out);
+}
+
+static moon_status heads_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
+  moon_var parts[MOST_BRANCHES] = {{0}};
+  for (size_t i = 0; i < layer->child_count; i++) {
+    moon_value head;
+    size_t times = layer->times[i];
+    MOON_TRY(moon_layer_forward(layer->children[i], pass, in, &head));
+    parts[i] = head.x;
+    if (times != i) MOON_TRY(multiply_logits(pass->tape, parts[times], parts[i], &parts[i]));
+  }
+  *out = (moon_value){.x = parts[0]};
+  return layer->child_count > 1 ? moon_op_concat(pass->tape, parts, layer->child_count, &out->x) : moon_ok();
+}
+
+const moon_layer_kind moon_layer_heads = {"heads", heads_build, heads_forward, true};

@@ -19,9 +19,21 @@ const moon_form *moon_module_out(const moon_module *module) { return &module->ro
 bool moon_module_uses(const moon_module *module, size_t input) { return input < module->input_count && module->used[input]; }
 bool moon_module_uses_once(const moon_module *module, size_t input) { return input < module->input_count && module->used_once[input]; }
 
-bool moon_module_ranks_all(const moon_module *module) {
+static const moon_layer *last_of(const moon_module *module) {
   const moon_layer *last = module->root;
   while (last->kind == &moon_layer_sequential) last = last->children[last->child_count - 1];
+  return last;
+}
+
+size_t moon_module_heads(const moon_module *module) {
+  const moon_layer *last = last_of(module);
+  return last->kind == &moon_layer_heads ? last->child_count : 0;
+}
+
+const char *moon_module_head(const moon_module *module, size_t head) { return last_of(module)->children[head]->key; }
+
+bool moon_module_ranks_all(const moon_module *module) {
+  const moon_layer *last = last_of(module);
   return last->kind == &moon_layer_dot && last->choice;
 }
 

@@ -66,6 +66,10 @@ bool moon_module_uses_once(const moon_module *module, size_t input);
 /* Whether the root ends with a dot of the user alone by the item alone, so that it can be had for all items at once. */
 bool moon_module_ranks_all(const moon_module *module);
 
+/* The heads that the root ends with, each a column of its value; 0: it ends with something else. */
+size_t moon_module_heads(const moon_module *module);
+const char *moon_module_head(const moon_module *module, size_t head); /* its name, borrowed */
+
 /* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
  * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its
  * dropout. */

@@ -13,7 +13,7 @@ static const moon_layer_kind *const kinds[] = {
     &moon_layer_reshape,  &moon_layer_embedding,  &moon_layer_embedding_bag, &moon_layer_batch_norm, &moon_layer_layer_norm,
     &moon_layer_fm,       &moon_layer_cross,      &moon_layer_position,      &moon_layer_attention,  &moon_layer_transformer,
     &moon_layer_gru,      &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
-    &moon_layer_parallel, &moon_layer_dot,
+    &moon_layer_parallel, &moon_layer_dot,        &moon_layer_heads,
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_LAYERS = 4096, MOST_DEPTH = 32 };
 
@@ -171,6 +171,7 @@ bool moon_spec_is_of(const moon_build *build, const json_t *spec, moon_whose who
 }
 
 const moon_form *moon_build_input(const moon_build *build, size_t input) { return &build->module->inputs[input]; }
+void *moon_build_take(moon_build *build, size_t n) { return moon_arena_alloc(&build->module->arena, n); }
 
 /* ---- parameters and buffers ---------------------------------------------------------------------------------------------- */
 

@@ -175,12 +175,14 @@ static void check_feature_kinds(const check *c, const kinds *known, const json_t
 }
 
 static bool check_all_kinds(check *c, const moon_table *events) {
-  const json_t *label = json_object_get(c->plan, "label");
+  const json_t *labels = json_object_get(c->plan, "label");
   kinds known = {.file = events->name};
   bool fine = !told(c, list_kinds(events, &known));
   if (fine) {
-    fine = check_kinds(c, &known, true, label, "m.label", "positive");
-    fine &= check_kinds(c, &known, true, label, "m.label", "of");
+    for (size_t t = 0; t < moon_label_count(labels); t++) {
+      fine &= check_kinds(c, &known, true, moon_label_at(labels, t), "m.label", "positive");
+      fine &= check_kinds(c, &known, true, moon_label_at(labels, t), "m.label", "of");
+    }
     check_feature_kinds(c, &known, json_object_get(c->plan, "features"));
   }
   moon_free(known.names);

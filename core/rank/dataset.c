@@ -65,19 +65,36 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
 
 /* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
-static moon_status check_classes(const moon_dataset *d, const json_t *train) {
-  moon_loss loss;
+/* A task of which all examples end alike teaches nothing. */
+static moon_status check_classes(const moon_dataset *d, const json_t *label, size_t task, moon_loss loss) {
+  const float *labels = d->examples.label + task * d->examples.n;
+  const char *name = d->tasks[task], *where = json_string_value(json_object_get(label, "where"));
   size_t positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  MOON_TRY(moon_loss_parse(train, &loss));
+  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && labels[i] > 0;
   if (positives && (positives < d->part_n[MOON_TRAIN] || moon_loss_compares(loss))) return moon_ok();
-  return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds%s", positives ? "only" : "not one",
-                   d->part_n[MOON_TRAIN], positives ? " (the label's negatives = N draws some)" : "");
+  return moon_fail(MOON_EINVAL, "%s: the label%s%s gives %s positive among %zu training examples; a model needs both kinds%s", where ? where : "recipe",
+                   name ? " " : "", name ? name : "", positives ? "only" : "not one", d->part_n[MOON_TRAIN],
+                   positives ? " (the label's negatives = N draws some)" : "");
+}
+
+static moon_status name_tasks(moon_dataset *d, const json_t *label) {
+  d->tasks = moon_arena_calloc(&d->arena, d->examples.tasks * sizeof *d->tasks);
+  if (!d->tasks) return moon_fail(MOON_ENOMEM, "no memory for the names of tasks");
+  for (size_t t = 0; t < d->examples.tasks && json_is_array(label); t++) {
+    const char *name = json_string_value(json_object_get(moon_label_at(label, t), "task"));
+    if (!name) return moon_fail(MOON_EINVAL, "label %zu of several has no name", t + 1);
+    if (!(d->tasks[t] = moon_arena_strdup(&d->arena, name))) return moon_fail(MOON_ENOMEM, "no memory for the names of tasks");
+  }
+  return moon_ok();
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
-  MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
-  return check_classes(d, json_object_get(plan, "train"));
+  const json_t *label = json_object_get(plan, "label"), *train = json_object_get(plan, "train");
+  moon_loss loss;
+  MOON_TRY(moon_add_negatives(d, label, train));
+  MOON_TRY(moon_loss_parse(train, &loss));
+  for (size_t t = 0; t < d->examples.tasks; t++) MOON_TRY(check_classes(d, moon_label_at(label, t), t, loss));
+  return moon_ok();
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
@@ -109,7 +126,7 @@ static moon_status bind(moon_dataset *d, const json_t *plan, const moon_dataset_
 /* Every event, without a label: what came before a cut is not asked what came of it. */
 static moon_status take_all(moon_dataset *d) {
   size_t n = d->log->n;
-  d->examples = (moon_examples){.event = moon_alloc(n * sizeof(uint32_t)), .label = moon_calloc(n, sizeof(float)), .n = n};
+  d->examples = (moon_examples){.event = moon_alloc(n * sizeof(uint32_t)), .label = moon_calloc(n, sizeof(float)), .n = n, .tasks = 1};
   if (!d->examples.event || !d->examples.label) return moon_fail(MOON_ENOMEM, "no memory for %zu events", n);
   for (size_t i = 0; i < n; i++) d->examples.event[i] = (uint32_t)i;
   return moon_ok();
@@ -118,13 +135,15 @@ static moon_status take_all(moon_dataset *d) {
 static moon_status divide(moon_dataset *d, const json_t *plan, bool spare_test) {
   const json_t *train = json_object_get(plan, "train");
   MOON_TRY(moon_label(json_object_get(plan, "label"), d->log, &d->examples));
+  MOON_TRY(name_tasks(d, json_object_get(plan, "label")));
   MOON_TRY(moon_split(d, train, spare_test));
   MOON_TRY(moon_list_known(d, train));
   return sample(d, plan);
 }
 
 static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
-  MOON_TRY(check_positions(json_object_get(plan, "features"), json_object_get(plan, "label")));
+  for (size_t t = 0; t < moon_label_count(json_object_get(plan, "label")); t++)
+    MOON_TRY(check_positions(json_object_get(plan, "features"), moon_label_at(json_object_get(plan, "label"), t)));
   MOON_TRY(read_items(d, plan, options));
   MOON_TRY(read_events(d, plan, options));
   if (options->until) MOON_TRY(take_all(d));

@@ -25,7 +25,7 @@ moon_status moon_list_known(moon_dataset *dataset, const json_t *train);
 /* training: [log->n] 1 where the event belongs to the training part; owned by the caller. After the split. */
 moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
 
-/* Adds the label's "negatives" to every positive training example, and where train's loss compares to those that validate; after the split, before the replay. "sampling": {"by":"popularity",
+/* Adds the (first) label's "negatives" to every positive training example, and where train's loss compares to those that validate; after the split, before the replay. "sampling": {"by":"popularity",
  * "power"} draws items by how many training examples have them, to that power; {"by":"batch"} from the other positives of the same batch,
  * train's "batch" of them one after the other in the log; without it evenly. "unseen":true draws nothing that the user has among
  * the positive training examples. By train's "seed". */

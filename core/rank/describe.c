@@ -187,7 +187,7 @@ static void add_rules(tree *t, const json_t *rules) {
 static void add_label(tree *t, const json_t *label) {
   moon_buf text = {0};
   json_int_t within = json_integer_value(json_object_get(label, "within_us"));
-  moon_buf_puts(&text, "label:");
+  moon_buf_printf(&text, "label%s%s:", *moon_text_in(label, "task") ? " " : "", moon_text_in(label, "task"));
   if (json_object_get(label, "column")) {
     moon_buf_printf(&text, " %s of %g or more", moon_text_in(label, "column"), json_number_value(json_object_get(label, "at_least")));
   } else {
@@ -288,7 +288,7 @@ static moon_status draw_tree(const json_t *plan, const sketch *s, const json_t *
   add_source(t, "events", json_object_get(sources, "events"));
   add_source(t, "items", json_object_get(sources, "items"));
   add_rules(t, json_object_get(plan, "preprocess"));
-  add_label(t, json_object_get(plan, "label"));
+  for (size_t i = 0; i < moon_label_count(json_object_get(plan, "label")); i++) add_label(t, moon_label_at(json_object_get(plan, "label"), i));
   add_state(t, json_object_get(plan, "state"));
   add_features(t, described);
   MOON_TRY(add_model(t, s));

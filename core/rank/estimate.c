@@ -13,8 +13,7 @@ static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory fo
 
 /* ---- over examples ---------------------------------------------------------------------------------------------------------- */
 
-static moon_status pick(const moon_evaluation *e, const moon_slice *slice, moon_arena *arena, moon_judged *out) {
-  const moon_judged *all = &e->judged;
+static moon_status pick(const moon_evaluation *e, const moon_judged *all, const moon_slice *slice, moon_arena *arena, moon_judged *out) {
   *out = *all;
   if (slice->kind == MOON_SLICE_ALL) return moon_ok();
   out->label = moon_arena_alloc(arena, all->n * sizeof *out->label);
@@ -162,7 +161,7 @@ static moon_status estimate(const moon_evaluation *e, const moon_slice *slice, c
   if (metric->kind >= MOON_METRIC_COVERAGE) return whole ? by_exposure(e, metric, ranker, out) : moon_ok();
   if (metric->kind >= MOON_METRIC_NOVELTY) return whole ? by_content(e, metric, ranker, arena, out) : moon_ok();
   if (metric->kind >= MOON_METRIC_RECALL_AT) return by_hits(e, slice, metric, ranker, arena, out);
-  if (ranker >= MOON_SCORERS || (metric->kind < MOON_METRIC_AUC && (ranker != MOON_BY_MODEL || !e->probability))) return moon_ok();
+  if (ranker >= MOON_SCORERS || (metric->kind < MOON_METRIC_AUC && (ranker != MOON_BY_MODEL || !j->probability))) return moon_ok();
   if (metric->kind == MOON_METRIC_AUC) return order(j, e->users, ranker, arena, out);
   if (metric->kind != MOON_METRIC_CALIBRATION) return by_user(j, e->users, metric->kind, ranker, arena, out);
   out->value = moon_calibration(j->score[ranker], j->label, j->n, NULL);
@@ -170,18 +169,18 @@ static moon_status estimate(const moon_evaluation *e, const moon_slice *slice, c
 }
 
 moon_status moon_estimate_slice(const moon_evaluation *e, const moon_slice *slice, moon_arena *arena, moon_estimates *out) {
-  moon_judged judged;
+  moon_judged judged[1 + MOON_MOST_TASKS];
   const moon_lists *l = &e->lists;
   memset(out, 0, sizeof *out);
-  MOON_TRY(pick(e, slice, arena, &judged));
-  out->examples = judged.n;
+  for (size_t j = 0; j < e->judged_n; j++) MOON_TRY(pick(e, &e->judged[j], slice, arena, &judged[j]));
+  out->examples = judged->n;
   for (size_t i = 0; i < l->n; i++) {
     bool wants = false;
     for (size_t w = l->wanted_start[i]; w < l->wanted_start[i + 1]; w++) wants = wants || moon_slice_has(e, slice, l->user[i], l->wanted[w]);
     out->users += wants;
   }
   for (int ranker = 0; ranker < MOON_RANKERS; ranker++)
-    for (size_t m = 0; m < e->metric_n; m++) MOON_TRY(estimate(e, slice, &judged, &e->metrics[m], ranker, arena, &out->of[ranker][m]));
+    for (size_t m = 0; m < e->metric_n; m++) MOON_TRY(estimate(e, slice, &judged[e->metrics[m].of], &e->metrics[m], ranker, arena, &out->of[ranker][m]));
   return moon_ok();
 }
 

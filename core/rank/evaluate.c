@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "rank/evaluate.h"
+#include "rank/model.h"
 
 const char *const moon_ranker_names[MOON_RANKERS] = {"model", "popular", "random", "item-knn"};
 
 /* ---- over examples ---------------------------------------------------------------------------------------------------------- */
 
-moon_status moon_score_examples(const moon_model *model, const moon_dataset *d, const uint32_t *rows, size_t n, float *scores) {
+moon_status moon_score_examples(const moon_model *model, const moon_dataset *d, const uint32_t *rows, size_t n, float *scores, float *heads) {
   enum { CHUNK = 2048 };
   const moon_feature_plan *plan = d->plan;
   size_t bag = plan->bag_slots * plan->bag_length;
@@ -29,7 +30,10 @@ moon_status moon_score_examples(const moon_model *model, const moon_dataset *d, 
       memcpy(chunk.ids + r * plan->id_slots, d->inputs.ids + row * plan->id_slots, plan->id_slots * sizeof(uint32_t));
       memcpy(chunk.bags + r * bag, d->inputs.bags + row * bag, bag * sizeof(uint32_t));
     }
-    if (!status.code) status = moon_model_score(model, &chunk, count, &arena, scores + done);
+    if (status.code) break;
+    float *said = heads ? heads + done * moon_model_heads(model) : NULL;
+    status = heads ? moon_model_score_heads(model, &chunk, count, &arena, said) : moon_model_score(model, &chunk, count, &arena, scores + done);
+    if (heads && !status.code) moon_model_blend(model, said, count, scores + done);
   }
   moon_arena_free(&arena);
   return status;
@@ -48,26 +52,34 @@ static moon_status number_users(const moon_dataset *d, uint64_t seed, uint32_t *
   if (!count) return moon_fail(MOON_ENOMEM, "no memory for %zu users", users);
   for (size_t i = 0; i < d->examples.n; i++) count[user_of(d, i)] += d->part[i] == d->judged;
   for (size_t u = 0; u < users; u++) e->users += count[u] > 0;
-  e->judged.start = moon_arena_calloc(&e->arena, (e->users + 1) * sizeof *e->judged.start);
+  e->judged->start = moon_arena_calloc(&e->arena, (e->users + 1) * sizeof *e->judged->start);
   e->user_key = moon_arena_alloc(&e->arena, e->users * sizeof *e->user_key);
-  bool fine = e->judged.start && e->user_key;
+  bool fine = e->judged->start && e->user_key;
   for (uint32_t u = 0, n = 0; u < users && fine; u++) {
     number[u] = count[u] ? n : MOON_NONE;
     if (!count[u]) continue;
     e->user_key[n] = moon_mix64(moon_hash(moon_dict_text(names, u), moon_dict_length(names, u)) ^ moon_mix64(seed));
-    e->judged.start[n + 1] = e->judged.start[n] + count[u];
+    e->judged->start[n + 1] = e->judged->start[n] + count[u];
     n++;
   }
   moon_free(count);
   return fine ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu users", users);
 }
 
-static moon_status make_judged(size_t n, moon_arena *arena, moon_judged *j) {
-  j->n = n;
-  j->label = moon_arena_alloc(arena, n * sizeof *j->label);
-  j->item = moon_arena_alloc(arena, n * sizeof *j->item);
-  bool fine = j->label && j->item;
-  for (int scorer = 0; scorer < MOON_SCORERS; scorer++) fine = (j->score[scorer] = moon_arena_alloc(arena, n * sizeof(float))) && fine;
+/* What of the tasks is judged has their labels and heads' scores, and the rest in common with the first. */
+static moon_status make_judged(size_t n, moon_evaluation *e) {
+  moon_judged *first = e->judged;
+  first->n = n;
+  first->item = moon_arena_alloc(&e->arena, n * sizeof *first->item);
+  bool fine = first->item != NULL;
+  for (int scorer = 0; scorer < MOON_SCORERS; scorer++) fine = (first->score[scorer] = moon_arena_alloc(&e->arena, n * sizeof(float))) && fine;
+  for (size_t j = 0; j < e->judged_n; j++) {
+    moon_judged *of = &e->judged[j];
+    if (j) *of = *first;
+    of->label = moon_arena_alloc(&e->arena, n * sizeof *of->label);
+    if (j) of->score[MOON_BY_MODEL] = moon_arena_alloc(&e->arena, n * sizeof(float));
+    fine = fine && of->label && of->score[MOON_BY_MODEL];
+  }
   return fine ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to score %zu examples", n);
 }
 
@@ -80,7 +92,7 @@ static uint64_t example_print(const moon_dataset *d, uint64_t user_key, uint32_t
 
 /* What is judged, in the order of time: rows [n], and the place of each among its user's. */
 static void place_examples(const moon_dataset *d, const uint32_t *number, uint32_t *next, uint32_t *rows, uint32_t *place, uint64_t seed, moon_evaluation *e) {
-  moon_judged *j = &e->judged;
+  moon_judged *j = e->judged;
   size_t n = 0;
   moon_rng rng;
   moon_rng_seed(&rng, seed, 0x6368616e6365); /* "chance" */
@@ -92,22 +104,35 @@ static void place_examples(const moon_dataset *d, const uint32_t *number, uint32
     j->score[MOON_BY_POPULARITY][at] = d->popularity[i];
     j->score[MOON_BY_CHANCE][at] = (float)moon_rng_uniform(&rng);
     j->label[at] = d->examples.label[i];
+    for (size_t t = 1; t < e->judged_n; t++) j[t].label[at] = d->examples.label[(t - 1) * d->examples.n + i];
     j->item[at] = item_of(d, i);
     e->examples_print += example_print(d, e->user_key[user], j->item[at], d->log->events[d->examples.event[i]].time, j->label[at]);
   }
 }
 
+/* place: [n], rows of `heads` [n, heads of the model]. */
+static moon_status take_heads(const moon_model *model, const moon_dataset *d, const uint32_t *place, const float *heads, moon_evaluation *e) {
+  for (size_t j = 1; j < e->judged_n; j++) {
+    size_t head, width = moon_model_heads(model);
+    MOON_TRY(moon_model_head(model, d->tasks[j - 1], &head));
+    e->judged[j].probability = model->sigmoid;
+    for (size_t i = 0; i < e->judged->n; i++) e->judged[j].score[MOON_BY_MODEL][place[i]] = heads[i * width + head];
+  }
+  return moon_ok();
+}
+
 static moon_status judge(const moon_model *model, const moon_dataset *d, const uint32_t *number, uint64_t seed, moon_evaluation *e) {
-  size_t n = d->part_n[d->judged];
-  MOON_TRY(make_judged(n, &e->arena, &e->judged));
+  size_t n = d->part_n[d->judged], width = e->judged_n > 1 ? moon_model_heads(model) : 0;
+  MOON_TRY(make_judged(n, e));
   uint32_t *next = moon_calloc(e->users, sizeof *next), *rows = moon_alloc(2 * n * sizeof *rows);
-  float *scores = moon_alloc(n * sizeof *scores);
+  float *scores = moon_alloc((1 + width) * n * sizeof *scores), *heads = scores && width ? scores + n : NULL;
   moon_status status = next && rows && scores ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to score %zu examples", n);
   if (!status.code) {
     place_examples(d, number, next, rows, rows + n, seed, e);
-    status = moon_score_examples(model, d, rows, n, scores);
+    status = moon_score_examples(model, d, rows, n, scores, heads);
   }
-  for (size_t i = 0; i < n && !status.code; i++) e->judged.score[MOON_BY_MODEL][rows[n + i]] = scores[i];
+  for (size_t i = 0; i < n && !status.code; i++) e->judged->score[MOON_BY_MODEL][rows[n + i]] = scores[i];
+  if (!status.code) status = take_heads(model, d, rows + n, heads, e);
   moon_free(next);
   moon_free(rows);
   moon_free(scores);
@@ -116,21 +141,27 @@ static moon_status judge(const moon_model *model, const moon_dataset *d, const u
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
 
-static json_t *about(const moon_dataset *d, const moon_judged *j) {
+static json_t *positive_rate(const moon_judged *j) {
   size_t positives = 0;
   for (size_t i = 0; i < j->n; i++) positives += j->label[i] > 0;
+  return j->n ? json_real((double)positives / (double)j->n) : json_null();
+}
+
+static json_t *about(const moon_dataset *d, const moon_evaluation *e) {
   json_t *out = json_pack("{s:s, s:{s:I, s:I, s:I, s:o}}", "part", moon_part_name(d->judged), "examples", "train",
                           (json_int_t)(d->part_n[MOON_TRAIN] - d->negatives), "validation",
                           (json_int_t)(d->part_n[MOON_VALIDATION] - d->validation_negatives), "test",
-                          (json_int_t)d->part_n[MOON_TEST], "positive_rate",
-                          j->n ? json_real((double)positives / (double)j->n) : json_null());
+                          (json_int_t)d->part_n[MOON_TEST], "positive_rate", positive_rate(e->judged));
   if (d->negatives) json_object_set_new(json_object_get(out, "examples"), "sampled_negatives", json_integer((json_int_t)d->negatives));
+  json_t *rates = e->judged_n > 1 ? json_object() : NULL;
+  for (size_t t = 1; t < e->judged_n; t++) json_object_set_new(rates, d->tasks[t - 1], positive_rate(&e->judged[t]));
+  if (rates) json_object_set_new(out, "positive_rates", rates);
   return out;
 }
 
 /* The names outlive the plan that they came from. */
-static moon_status take_metrics(const json_t *names, moon_evaluation *e) {
-  MOON_TRY(moon_metrics_parse(names, e->metrics, &e->metric_n, &e->most_k));
+static moon_status take_metrics(const json_t *names, const moon_dataset *d, moon_evaluation *e) {
+  MOON_TRY(moon_metrics_parse(names, d->tasks, d->examples.tasks, e->metrics, &e->metric_n, &e->most_k));
   for (size_t i = 0; i < e->metric_n; i++)
     if (!(e->metrics[i].name = moon_arena_strdup(&e->arena, e->metrics[i].name))) return moon_fail(MOON_ENOMEM, "no memory for the metrics");
   return moon_ok();
@@ -148,13 +179,14 @@ static moon_status fill(const moon_model *model, const moon_dataset *d, uint64_t
                         moon_evaluation *e) {
   e->rows = moon_catalogue_rows(d->catalogue);
   e->items = d->catalogue->listed < e->rows ? d->catalogue->listed : e->rows;
-  e->probability = moon_model_gives_probability(model);
+  e->judged_n = d->tasks[0] ? 1 + d->examples.tasks : 1;
+  e->judged->probability = moon_model_gives_probability(model);
   MOON_TRY(number_users(d, seed, number, e));
   MOON_TRY(judge(model, d, number, seed, e));
   MOON_TRY(moon_slices_find(d, options ? options->slice : NULL, number, e));
   MOON_TRY(moon_rank_users(model, d, seed, options, number, e));
   print_lists(d, e);
-  e->about = about(d, &e->judged);
+  e->about = about(d, e);
   return e->about ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for the evaluation");
 }
 
@@ -163,7 +195,7 @@ moon_status moon_evaluation_new(const moon_model *model, const moon_dataset *d, 
   *out = NULL;
   moon_evaluation *e = moon_calloc(1, sizeof *e);
   uint32_t *number = moon_alloc(moon_dict_count(d->log->users) * sizeof *number);
-  moon_status status = e && number ? take_metrics(names, e) : moon_fail(MOON_ENOMEM, "no memory for an evaluation");
+  moon_status status = e && number ? take_metrics(names, d, e) : moon_fail(MOON_ENOMEM, "no memory for an evaluation");
   if (!status.code) status = fill(model, d, seed, options, number, e);
   moon_free(number);
   if (status.code) moon_evaluation_free(e);

@@ -20,10 +20,11 @@ typedef enum moon_metric_kind {
 typedef struct moon_metric {
   const char *name;
   moon_metric_kind kind;
-  size_t k; /* of lists */
+  size_t k;  /* of lists */
+  size_t of; /* what is judged: 0 the score, 1 + t the head of task t: "purchase.auc" */
 } moon_metric;
-/* names borrowed from the list; *most_k: the largest k, 20 where there is none. */
-moon_status moon_metrics_parse(const json_t *names, moon_metric *out, size_t *n, size_t *most_k);
+/* names borrowed from the list; tasks: [task_n], NULL in it for one without a name; *most_k: the largest k, 20 where there is none. */
+moon_status moon_metrics_parse(const json_t *names, const char *const *tasks, size_t task_n, moon_metric *out, size_t *n, size_t *most_k);
 
 /* A metric as a fraction whose two parts add up over groups of examples. */
 typedef struct moon_fraction { double over, under; } moon_fraction;
@@ -43,6 +44,7 @@ typedef struct moon_judged {
   uint32_t *item;                     /* [n] */
   size_t *start;                      /* [users + 1] */
   size_t n;
+  bool probability;                   /* the model's scores are some */
 } moon_judged;
 
 /* The first `depth` of the catalogue for each user who is ranked. */
@@ -66,8 +68,8 @@ typedef struct moon_slice {
 struct moon_evaluation {
   moon_metric metrics[MOON_MOST_METRICS];
   size_t metric_n, most_k;
-  bool probability; /* the model's scores are some */
-  moon_judged judged;
+  moon_judged judged[1 + MOON_MOST_TASKS]; /* [judged_n] the score by the first task's label, and each named task's head by its own */
+  size_t judged_n;
   moon_lists lists;
   size_t users;        /* with an example in the judged part */
   uint64_t *user_key;  /* [users] a number of the seed and the id */
@@ -86,8 +88,8 @@ struct moon_evaluation {
 /* ranking.c: fills e->lists. `number`: [users of the log] the number of each among e's, MOON_NONE where there is none. */
 moon_status moon_rank_users(const moon_model *model, const moon_dataset *dataset, uint64_t seed, const moon_evaluate_options *options,
                             const uint32_t *number, moon_evaluation *e);
-/* Scores the examples `rows` [n] of the data set, a chunk at a time. */
-moon_status moon_score_examples(const moon_model *model, const moon_dataset *dataset, const uint32_t *rows, size_t n, float *scores);
+/* Scores the examples `rows` [n] of the data set, a chunk at a time. heads: [n, heads of the model], or NULL. */
+moon_status moon_score_examples(const moon_model *model, const moon_dataset *dataset, const uint32_t *rows, size_t n, float *scores, float *heads);
 /* slices.c: what is new, the column and the slices; after the examples. */
 moon_status moon_slices_find(const moon_dataset *dataset, const char *column, const uint32_t *number, moon_evaluation *e);
 bool moon_slice_has(const moon_evaluation *e, const moon_slice *slice, uint32_t user, uint32_t item);

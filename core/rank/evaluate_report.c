@@ -99,7 +99,7 @@ static moon_status put_all(const moon_evaluation *e, moon_arena *arena, json_t *
   MOON_TRY(estimate(e, &whole, arena, &estimates));
   json_object_set_new(out, "users", json_integer((json_int_t)estimates->users));
   put_columns(e, estimates, out);
-  json_object_set_new(out, "calibration", e->probability ? calibration(&e->judged) : json_null());
+  json_object_set_new(out, "calibration", e->judged->probability ? calibration(e->judged) : json_null());
   json_object_set_new(out, "by_k", by_k(e));
   for (size_t i = 0; i < e->slice_n; i++) MOON_TRY(put_slice(e, &e->slices[i], arena, slices));
   return moon_ok();
@@ -118,9 +118,9 @@ moon_status moon_evaluation_report(const moon_evaluation *e, json_t **out) {
 /* ---- one beside another ----------------------------------------------------------------------------------------------------- */
 
 static moon_status check_same(const moon_evaluation *one, const moon_evaluation *other) {
-  if (one->judged.n != other->judged.n || one->examples_print != other->examples_print)
+  if (one->judged->n != other->judged->n || one->examples_print != other->examples_print)
     return moon_fail(MOON_EINVAL, "the two are judged on different examples (%zu and %zu): their recipes clean, label or split the data differently",
-                     one->judged.n, other->judged.n);
+                     one->judged->n, other->judged->n);
   if (one->lists.n != other->lists.n || one->lists_print != other->lists_print)
     return moon_fail(MOON_EINVAL, "the two rank for different users or other items (%zu and %zu users): their recipes see different pasts",
                      one->lists.n, other->lists.n);

@@ -49,6 +49,26 @@ static moon_status parse_comparison(moon_fit_state *f) {
                                 "of the user alone by what is of \"item\" alone; or the label's negatives = N draws some");
 }
 
+/* Each task and its head, and "weights": {"cart":1,"purchase":2}. */
+static moon_status parse_tasks(moon_fit_state *f) {
+  size_t tasks = f->data->examples.tasks, heads = moon_model_heads(f->model);
+  const json_t *weights = json_object_get(f->train, "weights");
+  double sum = 0;
+  for (size_t t = 0; t < tasks; t++) {
+    const char *name = f->data->tasks[t];
+    const json_t *weight = name ? json_object_get(weights, name) : NULL;
+    MOON_TRY(moon_model_head(f->model, name, &f->head[t]));
+    f->task_weight[t] = weight ? json_number_value(weight) : 1;
+    if ((weight && !json_is_number(weight)) || !(f->task_weight[t] >= 0) || isinf(f->task_weight[t]))
+      return moon_fail(MOON_EINVAL, "weights: that of %s must be a number, 0 or more", name);
+    sum += f->task_weight[t];
+  }
+  if (heads != tasks) return moon_fail(MOON_EINVAL, "the model has %zu heads, and the recipe labels for %zu tasks", heads, tasks);
+  if (!(sum > 0)) return moon_fail(MOON_EINVAL, "weights: no task counts for anything");
+  if (tasks == 1 || !moon_loss_compares(f->loss)) return moon_ok();
+  return moon_fail(MOON_EINVAL, "a loss that compares is of one task; with %zu tasks it is bce or mse", tasks);
+}
+
 static moon_status parse_loss(moon_fit_state *f) {
   const json_t *weight = json_object_get(f->train, "positive_weight");
   f->positive_weight = json_is_number(weight) ? json_number_value(weight) : 1;
@@ -57,6 +77,7 @@ static moon_status parse_loss(moon_fit_state *f) {
     return moon_fail(MOON_EINVAL, "positive_weight must be above 0, not %g", f->positive_weight);
   if (f->loss != MOON_LOSS_BCE && f->positive_weight != 1)
     return moon_fail(MOON_EINVAL, "positive_weight is for the loss bce, not %s", json_string_value(json_object_get(f->train, "loss")));
+  MOON_TRY(parse_tasks(f));
   return parse_comparison(f);
 }
 
@@ -240,10 +261,11 @@ static moon_status put_comparison(const moon_fit_state *f, moon_tape *tape, cons
   return put_softmax(f, tape, piece, g, out, loss);
 }
 
-static moon_status put_each(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
+/* out: [n, 1], what the task's head says. */
+static moon_status put_task(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, size_t task, moon_var out, moon_var *loss) {
   size_t n = piece->inputs.n;
   moon_var target, weight;
-  MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->target, &target));
+  MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->target + task * n, &target));
   if (piece->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &n, piece->weight, &weight));
   const moon_var *weights = piece->weight ? &weight : NULL;
   bool bce = f->loss == MOON_LOSS_BCE;
@@ -256,6 +278,20 @@ static moon_status put_each(const moon_fit_state *f, moon_tape *tape, const moon
   MOON_TRY(moon_op_mul(tape, miss, miss, &miss));
   MOON_TRY(moon_op_mul(tape, miss, weight, &miss));
   return moon_op_mean(tape, miss, loss);
+}
+
+/* The tasks' losses, each times its weight, added. */
+static moon_status put_each(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
+  size_t tasks = f->data->examples.tasks;
+  for (size_t t = 0; t < tasks; t++) {
+    moon_var own = out, one;
+    if (tasks > 1) MOON_TRY(moon_op_slice(tape, out, 1, f->head[t], f->head[t] + 1, &own));
+    MOON_TRY(put_task(f, tape, piece, t, own, &one));
+    if (f->task_weight[t] != 1) MOON_TRY(moon_op_scale(tape, one, f->task_weight[t], &one));
+    if (t) MOON_TRY(moon_op_add(tape, *loss, one, &one));
+    *loss = one;
+  }
+  return moon_ok();
 }
 
 static moon_status run_shard(batch_job *job, size_t shard) {

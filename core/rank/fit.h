@@ -24,7 +24,7 @@ size_t moon_rows_shards(const moon_rows *rows, size_t n);
 /* A shard as the tape wants it. */
 typedef struct moon_piece {
   moon_batch inputs;
-  float *target, *weight; /* [inputs.n]; weight NULL: all 1 */
+  float *target, *weight; /* [tasks, inputs.n] and [inputs.n]; weight NULL: all 1 */
 } moon_piece;
 
 /* Room for some examples, and those of one or more whole batches in it, each batch shard by shard. */
@@ -70,6 +70,8 @@ typedef struct moon_fit_state {
   bool all;          /* softmax over every item */
   size_t width;      /* rows to an example */
   double positive_weight;
+  size_t head[MOON_MOST_TASKS];            /* of the model, for each task */
+  double task_weight[MOON_MOST_TASKS]; /* what each task's loss counts for */
   uint32_t on_epoch, on_step; /* functions, 0: none */
   /* made for it */
   moon_optimizer *optimizer;

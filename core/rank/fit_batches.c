@@ -24,7 +24,7 @@ moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t ro
   block->dense = moon_alloc_aligned(room * plan->dense_slots * sizeof(float));
   block->ids = moon_alloc_aligned(room * plan->id_slots * sizeof(uint32_t));
   block->bags = moon_alloc_aligned(room * plan->bag_slots * plan->bag_length * sizeof(uint32_t));
-  block->target = moon_alloc_aligned(room * sizeof(float));
+  block->target = moon_alloc_aligned(room * rows->data->examples.tasks * sizeof(float));
   if (rows->weight) block->weight = moon_alloc_aligned(room * sizeof(float));
   if (block->dense && block->ids && block->bags && block->target && (block->weight || !rows->weight)) return moon_ok();
   moon_block_free(block);
@@ -48,7 +48,7 @@ moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size
                                  .dense = block->dense + at * plan->dense_slots,
                                  .ids = block->ids + at * plan->id_slots,
                                  .bags = block->bags + at * plan->bag_slots * plan->bag_length},
-                      .target = block->target + at,
+                      .target = block->target + at * rows->data->examples.tasks,
                       .weight = block->weight ? block->weight + at : NULL};
 }
 
@@ -79,7 +79,7 @@ void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *o
     for (size_t s = 0; s < ids; s++) piece->inputs.ids[s * n + r] = d->inputs.ids[row * ids + s];
     for (size_t s = 0; s < bags; s++)
       memcpy(piece->inputs.bags + (s * n + r) * length, d->inputs.bags + (row * bags + s) * length, length * sizeof(uint32_t));
-    piece->target[r] = d->examples.label[row];
+    for (size_t t = 0; t < d->examples.tasks; t++) piece->target[t * n + r] = d->examples.label[t * d->examples.n + row];
     if (piece->weight) piece->weight[r] = rows->weight[row];
   }
 }

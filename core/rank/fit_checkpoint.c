@@ -33,7 +33,7 @@ static uint64_t fold(uint64_t hash, const void *bytes, size_t n) {
 static uint64_t hash_data(const moon_fit_state *f) {
   const moon_dataset *d = f->data;
   size_t n = d->examples.n, bags = d->plan->bag_slots * d->plan->bag_length;
-  uint64_t hash = fold(n, d->examples.label, n * sizeof *d->examples.label);
+  uint64_t hash = fold(n, d->examples.label, n * d->examples.tasks * sizeof *d->examples.label);
   hash = fold(hash, d->part, n);
   hash = fold(hash, d->inputs.dense, n * d->plan->dense_slots * sizeof *d->inputs.dense);
   hash = fold(hash, d->inputs.ids, n * d->plan->id_slots * sizeof *d->inputs.ids);

@@ -54,14 +54,34 @@ static moon_status parse_metric(const char *name, moon_metric *out) {
   return unknown(name);
 }
 
-moon_status moon_metrics_parse(const json_t *names, moon_metric *out, size_t *n, size_t *most_k) {
+/* What stands before a dot is a task; its head scores examples, and ranks nothing. */
+static moon_status parse_of(const char *name, const char *const *tasks, size_t task_n, moon_metric *out) {
+  const char *dot = strchr(name, '.'), *known_tasks[MOON_MOST_TASKS], *near;
+  if (!dot) return parse_metric(name, out);
+  size_t n = 0, length = (size_t)(dot - name);
+  for (size_t t = 0; t < task_n && t < MOON_MOST_TASKS; t++) {
+    if (!tasks[t]) continue;
+    known_tasks[n++] = tasks[t];
+    if (strlen(tasks[t]) != length || strncmp(tasks[t], name, length)) continue;
+    MOON_TRY(parse_metric(dot + 1, out));
+    out->name = name, out->of = 1 + t;
+    if (out->kind < MOON_METRIC_RECALL_AT) return moon_ok();
+    return moon_fail(MOON_EINVAL, "evaluate: %s: lists are ranked by the score, not by a task's head: write %s", name, dot + 1);
+  }
+  char task[64] = "";
+  if (length < sizeof task) memcpy(task, name, length);
+  near = moon_nearest(task, known_tasks, n);
+  return moon_fail(MOON_EINVAL, "evaluate: %s: there is no task '%s'%s%s%s", name, task, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+moon_status moon_metrics_parse(const json_t *names, const char *const *tasks, size_t task_n, moon_metric *out, size_t *n, size_t *most_k) {
   *n = json_array_size(names);
   *most_k = 0;
   if (!*n || *n > MOON_MOST_METRICS) return moon_fail(MOON_EINVAL, "evaluate: 1 to %d metrics, not %zu", MOON_MOST_METRICS, *n);
   for (size_t i = 0; i < *n; i++) {
     const char *name = json_string_value(json_array_get(names, i));
     if (!name) return moon_fail(MOON_EINVAL, "evaluate: metric %zu is not a name", i + 1);
-    MOON_TRY(parse_metric(name, &out[i]));
+    MOON_TRY(parse_of(name, tasks, task_n, &out[i]));
     if (out[i].k > *most_k) *most_k = out[i].k;
   }
   if (!*most_k) *most_k = 20;

@@ -1,9 +1,10 @@
 /* model.c - a model over features: their inputs (inputs.c) through a tree of layers (nn/module.h) to one score a row.
  *
- *   [ standardised numbers | embedding of each id | mean embedding of each bag ]  ->  layers  ->  probability
+ *   [ standardised numbers | embedding of each id | mean embedding of each bag ]  ->  layers  ->  probability, or one for each task
  *
  * A sigmoid at the end is taken off the tree: the loss takes logits, exact also where a sigmoid would round to 0 or 1. Fitting
  * goes over a tape (moon_model_forward), scoring over a compiled copy where there can be one (score.c). */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,27 +39,98 @@ static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moo
   return moon_ok();
 }
 
+/* The layer that a stack ends with. */
+static json_t *end_of(json_t *spec) {
+  for (json_t *layers; (layers = json_object_get(spec, "layers")) && json_array_size(layers);) {
+    const char *type = json_string_value(json_object_get(spec, "type"));
+    if (type && strcmp(type, "sequential")) break;
+    spec = json_array_get(layers, json_array_size(layers) - 1);
+  }
+  return spec;
+}
+
+enum { MOST_ENDS = 64 };
+
+/* The layers that give what is scored: the last, or those that the heads end with. ends: [MOST_ENDS]; as many heads as it has fail later. */
+static size_t list_ends(const json_t *model, json_t **ends) {
+  const json_t *layers = json_object_get(model, "layers");
+  json_t *last = json_array_get(layers, json_array_size(layers) ? json_array_size(layers) - 1 : 0);
+  const char *type = json_string_value(json_object_get(last, "type"));
+  ends[0] = last;
+  if (!type || strcmp(type, "heads")) return 1;
+  const json_t *heads = json_object_get(last, "layers");
+  size_t n = json_array_size(heads) < MOST_ENDS ? json_array_size(heads) : MOST_ENDS;
+  for (size_t i = 0; i < n; i++) ends[i] = end_of(json_array_get(heads, i));
+  return n;
+}
+
+static const char *activation_of(const json_t *layer) {
+  const char *activation = json_string_value(json_object_get(layer, "activation"));
+  return activation ? activation : "linear";
+}
+
 /* The plan's layers as one sequential, without the sigmoid of the last. New reference, or NULL. */
 static json_t *without_sigmoid(const json_t *spec, bool *sigmoid) {
-  json_t *copy = json_deep_copy(spec), *layers = json_object_get(copy, "layers");
-  json_t *last = json_array_get(layers, json_array_size(layers) ? json_array_size(layers) - 1 : 0);
-  const char *activation = json_string_value(json_object_get(last, "activation"));
-  *sigmoid = activation && !strcmp(activation, "sigmoid");
-  bool failed = *sigmoid && json_object_set_new(last, "activation", json_string("linear"));
-  if (!failed && copy && !json_object_set_new(copy, "type", json_string("sequential"))) return copy;
+  json_t *copy = json_deep_copy(spec), *ends[MOST_ENDS];
+  size_t n = list_ends(copy, ends);
+  bool failed = !copy;
+  *sigmoid = n > 0;
+  for (size_t i = 0; i < n; i++) *sigmoid = *sigmoid && !strcmp(activation_of(ends[i]), "sigmoid");
+  for (size_t i = 0; i < n && *sigmoid; i++) failed |= json_object_set_new(ends[i], "activation", json_string("linear")) != 0;
+  if (!failed && !json_object_set_new(copy, "type", json_string("sequential"))) return copy;
   json_decref(copy);
   return NULL;
 }
 
-/* One number a row, of any size. */
+/* One number a row and head, of any size. */
 static moon_status check_end(const json_t *spec, const moon_module *module) {
-  const json_t *layers = json_object_get(spec, "layers"), *last = json_array_get(layers, json_array_size(layers) - 1);
-  const char *where = json_string_value(json_object_get(last, "where")),
-             *activation = json_string_value(json_object_get(last, "activation"));
   const moon_form *out = moon_module_out(module);
-  if (!out->ids && out->dims == 1 && out->shape[0] == 1 && (!activation || !strcmp(activation, "linear"))) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: the model's last layer must have 1 unit and be sigmoid or linear, it gives %s and is %s",
-                   where ? where : "model", moon_form_write(out).text, activation ? activation : "linear");
+  json_t *ends[MOST_ENDS];
+  size_t n = list_ends(spec, ends);
+  for (size_t i = 0; i < n; i++) {
+    const char *where = json_string_value(json_object_get(ends[i], "where"));
+    if (!out->ids && out->dims == 1 && out->shape[0] == n && !strcmp(activation_of(ends[i]), "linear")) continue;
+    if (n > 1) return moon_fail(MOON_EINVAL, "%s: the heads must end with 1 unit each, all sigmoid or all linear; this one is %s", where ? where : "model", activation_of(ends[i]));
+    return moon_fail(MOON_EINVAL, "%s: the model's last layer must have 1 unit and be sigmoid or linear, it gives %s and is %s",
+                     where ? where : "model", moon_form_write(out).text, activation_of(ends[i]));
+  }
+  return moon_ok();
+}
+
+/* ---- heads and the score ------------------------------------------------------------------------------------------------- */
+
+size_t moon_model_heads(const moon_model *model) { return model->heads; }
+
+moon_status moon_model_head(const moon_model *model, const char *task, size_t *head) {
+  size_t n = moon_module_heads(model->module);
+  const char *names[MOST_ENDS];
+  *head = 0;
+  if (!task && !n) return moon_ok();
+  if (!task || !n) return moon_fail(MOON_EINVAL, n ? "the model has heads, and the label is of no task" : "the model has no head for %s: it ends with no heads", task);
+  for (size_t i = 0; i < n; i++)
+    if (!strcmp(names[i] = moon_module_head(model->module, i), task)) return *head = i, moon_ok();
+  const char *near = moon_nearest(task, names, n);
+  return moon_fail(MOON_EINVAL, "the model has no head '%.60s'%s%s%s", task, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+/* A weighted sum: it takes whatever heads give, also ratings and other numbers of any sign, and its weights say what an outcome is worth. */
+static moon_status make_score(moon_model *model, const json_t *score) {
+  size_t named = moon_module_heads(model->module), head;
+  const char *name;
+  json_t *weight;
+  model->heads = named ? named : 1;
+  if (model->heads == 1 && !score) return moon_ok();
+  model->blend = moon_calloc(model->heads, sizeof *model->blend);
+  if (!model->blend) return moon_fail(MOON_ENOMEM, "no memory for a model");
+  if (!score) return model->blend[model->heads - 1] = 1, moon_ok();
+  double sum = 0;
+  json_object_foreach((json_t *)(uintptr_t)score, name, weight) { /* only read */
+    double value = json_is_number(weight) ? json_number_value(weight) : NAN;
+    MOON_TRY(moon_wrap(moon_model_head(model, name, &head), "score"));
+    if (!isfinite((float)value)) return moon_fail(MOON_EINVAL, "score: the weight of %.60s must be a number", name);
+    model->blend[head] = (float)value, sum += fabs(value);
+  }
+  return sum > 0 ? moon_ok() : moon_fail(MOON_EINVAL, "score: it needs the weight of a head, and one that is not 0");
 }
 
 static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *rng) {
@@ -71,6 +143,7 @@ static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *
   if (!status.code && !(tree = without_sigmoid(spec, &model->sigmoid))) status = moon_fail(MOON_ENOMEM, "no memory for a model");
   if (!status.code) status = moon_module_new(tree, MOON_F32, forms, model->input_count, rng, &model->module);
   if (!status.code) status = check_end(tree, model->module);
+  if (!status.code) status = make_score(model, json_object_get(spec, "score"));
   json_decref(tree);
   moon_arena_free(&names);
   return status;
@@ -122,6 +195,7 @@ void moon_model_free(moon_model *model) {
   moon_free(model->of_bag);
   moon_free(model->inputs);
   moon_free(model->params);
+  moon_free(model->blend);
   moon_tensor_free(model->mean);
   moon_tensor_free(model->scale);
   moon_infer_free(model->infer);
@@ -157,7 +231,12 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
 
-bool moon_model_gives_probability(const moon_model *model) { return model->sigmoid; }
+/* A head alone, at its full weight, is no blend. */
+bool moon_model_gives_probability(const moon_model *model) {
+  size_t ones = 0, others = 0;
+  for (size_t i = 0; model->blend && i < model->heads; i++) ones += model->blend[i] == 1, others += model->blend[i] != 0;
+  return model->sigmoid && (!model->blend || (ones == 1 && others == 1));
+}
 
 size_t moon_model_items(const moon_model *model) {
   return model->of_item ? moon_tensor_shape(model->of_item->weight->value)[0] - 1 : 0;

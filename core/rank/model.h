@@ -31,8 +31,10 @@ struct moon_model {
   size_t item_slot;                 /* and its id slot */
   model_input *inputs;         /* [input_count] of the module, x first */
   size_t input_count;
-  moon_module *module;         /* [n, 1]: the score, or where `sigmoid`, its logit */
+  moon_module *module;         /* [n, heads]: what the heads say of a row, or where `sigmoid`, the logits */
   bool sigmoid;
+  size_t heads;                /* 1: the model ends with no heads, or with one */
+  float *blend;                /* [heads] the score is their weighted sum; NULL: there is one, and it is the score */
   moon_tensor *mean, *scale;   /* [dense_slots] of the standardisation: (x - mean) * scale; NULL without dense slots */
   moon_param **params;         /* [param_count] all of the above that is trained; borrowed */
   size_t param_count;
@@ -57,7 +59,7 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
 bool moon_model_splits(const moon_model *model);
 /* How many items a batch of `all` goes by: those with an embedding of their own, in the order of their ids from 1 on. */
 size_t moon_model_items(const moon_model *model);
-/* [n, 1]: the logit of the score, or the score itself where the last layer is linear. The batch must live until the backward
+/* [n, heads]: the logits, or what is scored itself where the last layers are linear. The batch must live until the backward
  * pass. */
 moon_status moon_model_forward(moon_model *model, moon_tape *tape, const moon_batch *batch, moon_var *out);
 /* What the layers' "l2" adds to the loss; *any is false where no layer has one. */

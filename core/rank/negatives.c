@@ -12,19 +12,21 @@
 #include "rank/dataset.h"
 
 /* Room for the examples and `more` rows beside; filled in order of the log, so that the replay meets them as it goes. */
-static moon_status examples_room(size_t n, moon_examples *out) {
+static moon_status examples_room(size_t n, size_t tasks, moon_examples *out) {
   *out = (moon_examples){.event = moon_alloc(n * sizeof *out->event),
-                         .label = moon_alloc(n * sizeof *out->label),
-                         .item = moon_alloc(n * sizeof *out->item)};
+                         .label = moon_alloc(tasks * n * sizeof *out->label),
+                         .item = moon_alloc(n * sizeof *out->item),
+                         .tasks = tasks};
   if (out->event && out->label && out->item) return moon_ok();
   moon_examples_free(out);
   return moon_fail(MOON_ENOMEM, "no memory for %zu examples", n);
 }
 
-static void put(moon_examples *out, uint8_t *part, uint32_t event, uint32_t item, float label, uint8_t of) {
-  out->event[out->n] = event;
+/* The example `from` of those in `like`, or the same moment with an item that was drawn, which fails at every task. room: of `out`. */
+static void put(moon_examples *out, size_t room, uint8_t *part, uint32_t item, const moon_examples *like, size_t from, bool drawn, uint8_t of) {
+  out->event[out->n] = like->event[from];
   out->item[out->n] = item;
-  out->label[out->n] = label;
+  for (size_t t = 0; t < out->tasks; t++) out->label[t * room + out->n] = drawn ? 0 : like->label[t * like->n + from];
   part[out->n++] = of;
 }
 
@@ -173,7 +175,7 @@ static void fill_batch(const moon_dataset *d, size_t from, lottery *l) {
 
 static moon_status add(moon_dataset *d, moon_loss loss, size_t each, size_t n, lottery *l) {
   moon_examples more;
-  MOON_TRY(examples_room(n, &more));
+  MOON_TRY(examples_room(n, d->examples.tasks, &more));
   uint8_t *part = moon_alloc(n);
   if (!part) {
     moon_examples_free(&more);
@@ -181,10 +183,10 @@ static moon_status add(moon_dataset *d, moon_loss loss, size_t each, size_t n, l
   }
   for (size_t i = 0, seen = 0; i < d->examples.n; i++) {
     uint32_t event = d->examples.event[i], item = d->log->events[event].item;
-    put(&more, part, event, item, d->examples.label[i], d->part[i]);
+    put(&more, n, part, item, &d->examples, i, false, d->part[i]);
     if (!wants_negatives(d, loss, i)) continue;
     if (l->batch && d->part[i] == MOON_TRAIN && seen++ % l->most == 0) fill_batch(d, i, l);
-    for (size_t k = 0; k < each; k++) put(&more, part, event, draw(l, d->log->events[event].user, item), 0, d->part[i]);
+    for (size_t k = 0; k < each; k++) put(&more, n, part, draw(l, d->log->events[event].user, item), &d->examples, i, true, d->part[i]);
     *(d->part[i] == MOON_TRAIN ? &d->negatives : &d->validation_negatives) += each;
   }
   d->each = each;
@@ -197,7 +199,8 @@ static moon_status add(moon_dataset *d, moon_loss loss, size_t each, size_t n, l
   return moon_ok();
 }
 
-moon_status moon_add_negatives(moon_dataset *d, const json_t *label, const json_t *train) {
+moon_status moon_add_negatives(moon_dataset *d, const json_t *labels, const json_t *train) {
+  const json_t *label = moon_label_at(labels, 0);
   json_int_t given = json_integer_value(json_object_get(label, "negatives"));
   if (given < 0) return moon_fail(MOON_EINVAL, "the label's negatives must be 0 or more, not %lld", (long long)given);
   size_t each = (size_t)given, rows = moon_catalogue_rows(d->catalogue), positives = 0;

@@ -31,7 +31,7 @@ static moon_status sample_new(const moon_dataset *d, sample *s) {
 static moon_status score_in(moon_model *model, const moon_dataset *d, moon_precision precision, int at, sample *s) {
   MOON_TRY(moon_model_set_precision(model, precision));
   s->bytes[at] = moon_infer_bytes(model->infer);
-  return moon_score_examples(model, d, s->rows, s->n, s->score[at]);
+  return moon_score_examples(model, d, s->rows, s->n, s->score[at], NULL);
 }
 
 static json_t *number(double x) {

@@ -19,7 +19,8 @@
 /* Inputs -> [standardised dense | embeddings of ids | mean embeddings of bags] -> layers -> probability. */
 typedef struct moon_model moon_model;
 /* model: {"layers":[{"type":"dense","units":64,"activation":"relu","where"},...]} of the kinds of nn/module.h, one after the other; the
- * last gives one number, by a sigmoid (or linear with loss "mse"). A layer's "input" may be "x" (the above), "numbers", "fields", "history",
+ * last gives one number, by a sigmoid (or linear with loss "mse"). It may be "heads", whose layers give one number each and end alike; the
+ * score of a row is then the sum of "score", {"cart":0.3,"purchase":1}, times what the heads give; without it, the last head. A layer's "input" may be "x" (the above), "numbers", "fields", "history",
  * the name of an id or category, or that and ".id": see lua/README.md. vocab_sizes: [feature_count] rows of each embedding table (0:
  * none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
@@ -44,10 +45,17 @@ moon_status moon_model_compile(moon_model *model);
 moon_status moon_model_set_precision(moon_model *model, moon_precision precision);
 /* The "precision" of a plan's training options; f32 where there is none. */
 moon_status moon_train_precision(const json_t *train, moon_precision *out);
-/* Whether a score is a probability: the last layer is a sigmoid. */
+/* Whether a score is a probability: the last layer is a sigmoid, and the score no blend. */
 bool moon_model_gives_probability(const moon_model *model);
+/* How many heads there are, and which of them is that of a task: MOON_EINVAL with the nearest where there is none. A model without heads has
+ * one, for a task without a name (NULL). */
+size_t moon_model_heads(const moon_model *model);
+moon_status moon_model_head(const moon_model *model, const char *task, size_t *head);
 /* Probability, or whatever the last layer gives, for n rows of inputs; scratch from arena. Thread-safe on a compiled model. */
 moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores);
+/* The same of each head, [n, heads]; and the score of that. */
+moon_status moon_model_score_heads(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *heads);
+void moon_model_blend(const moon_model *model, const float *heads, size_t n, float *scores);
 /* The embedding at length one into out [dim]; false where there is none, or one of zeros. */
 bool moon_model_item_unit(const moon_model *model, const moon_features *features, uint32_t item, size_t dim, float *out);
 /* The width of items' embeddings, 0: there are none. */
@@ -65,6 +73,7 @@ typedef struct moon_dataset {
   moon_catalogue *catalogue;
   moon_log *log;
   moon_examples examples;
+  const char **tasks;       /* [examples.tasks] their names, NULL of a label alone */
   uint8_t *part;            /* [examples.n] a moon_part */
   uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];

@@ -188,7 +188,7 @@ static bool alike(const moon_model *model, const moon_inputs *inputs, size_t sta
 }
 
 static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena,
-                            float *scores) {
+                            float *heads) {
   moon_batch batch = {.n = n < TILE ? n : TILE};
   MOON_TRY(make_batch(model->plan, batch.n, arena, &batch));
   for (size_t start = 0; start < n; start += batch.n) {
@@ -201,19 +201,37 @@ static moon_status score_on(moon_tape *tape, const moon_model *model, const moon
     MOON_TRY(moon_model_put_inputs(model, tape, &batch, &pass));
     MOON_TRY(moon_module_forward(model->module, &pass, &y));
     if (model->sigmoid) MOON_TRY(moon_op_sigmoid(tape, y, &y));
-    memcpy(scores + start, moon_var_data(tape, y), batch.n * sizeof *scores);
+    memcpy(heads + start * model->heads, moon_var_data(tape, y), batch.n * model->heads * sizeof *heads);
   }
   return moon_ok();
 }
 
-moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
+moon_status moon_model_score_heads(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *heads) {
   if (!model->compiled) return moon_fail(MOON_EINVAL, "the model has to be compiled before it scores");
-  if (model->infer) return score_stack(model, inputs, n, arena, scores);
+  if (model->infer) return score_stack(model, inputs, n, arena, heads);
   moon_tape *tape;
   MOON_TRY(take_tape(model->scorers, &tape));
-  moon_status status = score_on(tape, model, inputs, n, arena, scores);
+  moon_status status = score_on(tape, model, inputs, n, arena, heads);
   give_tape(model->scorers, tape);
   return status;
+}
+
+void moon_model_blend(const moon_model *model, const float *heads, size_t n, float *scores) {
+  if (!model->blend) memcpy(scores, heads, n * sizeof *scores);
+  for (size_t i = 0; model->blend && i < n; i++, heads += model->heads) {
+    float sum = 0;
+    for (size_t h = 0; h < model->heads; h++) sum += model->blend[h] * heads[h];
+    scores[i] = sum;
+  }
+}
+
+moon_status moon_model_score(const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena, float *scores) {
+  if (!model->blend) return moon_model_score_heads(model, inputs, n, arena, scores);
+  float *heads = moon_arena_alloc_aligned(arena, n * model->heads * sizeof *heads);
+  if (!heads) return moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);
+  MOON_TRY(moon_model_score_heads(model, inputs, n, arena, heads));
+  moon_model_blend(model, heads, n, scores);
+  return moon_ok();
 }
 
 const float *moon_model_item_embedding(const moon_model *model, const moon_features *features, uint32_t item, size_t *dim) {

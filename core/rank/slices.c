@@ -82,8 +82,8 @@ static moon_status list_categories(const moon_column *column, moon_evaluation *e
   moon_status status = e->group && all ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for %zu categories", codes);
   for (size_t row = 0; row < e->rows && !status.code; row++) e->group[row] = row < column->n ? column->code[row] : MOON_NONE;
   for (uint32_t code = 0; code < codes && !status.code; code++) all[code] = (category){code, 0};
-  for (size_t i = 0; i < e->judged.n && !status.code; i++)
-    if (e->group[e->judged.item[i]] != MOON_NONE) all[e->group[e->judged.item[i]]].n++;
+  for (size_t i = 0; i < e->judged->n && !status.code; i++)
+    if (e->group[e->judged->item[i]] != MOON_NONE) all[e->group[e->judged->item[i]]].n++;
   if (!status.code && codes) qsort(all, codes, sizeof *all, by_size);
   for (size_t i = 0; i < codes && i < MOST_CATEGORIES && !status.code && all[i].n; i++)
     status = add_slice(e, MOON_SLICE_CATEGORY, all[i].code,

@@ -1,5 +1,6 @@
 --- data.lua - the words for tables and labels: what is read, and what counts as a success.
 
+local tasks = require "moonshelf.tasks"
 local words = require "moonshelf.words"
 
 local data = {}
@@ -155,7 +156,7 @@ local EITHER = { positive = true, of = true, within = true, column = true, at_le
 
 local function finish(where, fields, drawn)
   fields.negatives, fields.sampling = drawn and drawn.each or 0, drawn and drawn.sampling
-  return words.new("a label", where, fields)
+  return tasks.note(words.new("a label", where, fields))
 end
 
 --- What counts as a success: { positive = "purchase", of = "view", within = "24h" } or { column = "rating", at_least = 4 }.

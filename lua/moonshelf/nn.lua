@@ -276,6 +276,56 @@ function nn.dot(layers)
   return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
 end
 
+--- The heads, each behind those that multiply it: names in order, first of all by the alphabet.
+local function heads_in_order(where, given, times)
+  local names, placed = words.array {}, {}
+  for _ = 1, #given do
+    for _, name in ipairs(given) do
+      if not placed[name] and (not times[name] or placed[times[name]]) then
+        names[#names + 1], placed[name] = name, true
+        break
+      end
+    end
+  end
+  if #names < #given then words.fail(where, "m.nn.heads: times goes round in a circle") end
+  return names
+end
+
+--- times = { purchase = "cart" }
+local function read_times(where, given, value)
+  if type(value) ~= "table" or words.kind(value) then words.expect(where, "m.nn.heads: times", '{ purchase = "cart" }', value) end
+  for _, name in ipairs(words.keys(value)) do
+    for _, head in ipairs { name, value[name] } do words.one_of(given)(where, "m.nn.heads: times", head) end
+  end
+  return value
+end
+
+--- A number for each task of the recipe: m.nn.heads { cart = m.nn.dense(1, "sigmoid"), purchase = m.nn.dense(1, "sigmoid") }, the last of a
+--- model. With times = { purchase = "cart" } a head's probability is multiplied by another's (ESMM: Ma et al. 2018).
+---@param given moonshelf.Heads
+---@return moonshelf.Layer
+function nn.heads(given)
+  local where = words.where("m.nn.heads")
+  local example = 'given heads by the names of their tasks, such as { purchase = m.nn.dense(1, "sigmoid") }'
+  if type(given) ~= "table" or words.kind(given) then words.expect(where, "m.nn.heads", example, given) end
+  local names, options = {}, {}
+  for _, key in ipairs(words.keys(given)) do
+    if type(key) ~= "string" then words.expect(where, "m.nn.heads", example, given) end
+    if EVERY_LAYER[key] then options[key] = given[key] elseif key ~= "times" then names[#names + 1] = key end
+  end
+  if #names == 0 then words.fail(where, "m.nn.heads: it has no heads") end
+  local times = given.times and read_times(words.option_place(where, "times"), names, given.times)
+  names = heads_in_order(where, names, times or {})
+  local list = words.each(names, function(_, name)
+    local kind = words.kind(given[name])
+    if kind ~= "a layer" and kind ~= "a model" then
+      words.expect(words.option_place(where, name), "m.nn.heads: " .. name, 'a layer such as m.nn.dense(1, "sigmoid")', given[name])
+    end
+    return plain(given[name])
+  end)
+  return layer("m.nn.heads", where, { type = "heads", names = names, layers = list, times = times }, options)
+end
+
 ---------------------------------------------------------------------------------------------------- optimisers
 
 local above_zero, from_zero = words.number { above = 0 }, words.number { min = 0 }

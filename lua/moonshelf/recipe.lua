@@ -8,6 +8,7 @@ local columns = require "moonshelf.columns"
 local native = require "moonshelf.native"
 local nn = require "moonshelf.nn"
 local rules = require "moonshelf.rules"
+local tasks = require "moonshelf.tasks"
 local tune = require "moonshelf.tune"
 
 local recipe = {}
@@ -41,10 +42,16 @@ local AT_K = {
   recall = true, ndcg = true, hit = true, mrr = true, map = true, coverage = true, gini = true, novelty = true, diversity = true,
 }
 
+-- Those over examples, which a task's head can have as well as the score.
+local OF_A_TASK = table.move(METRICS, 1, 8, 1, {})
+
 local function metrics(where, what, value)
   local list = words.each(words.strings(where, what, value), function(i, name)
     local metric, k = name:match("^(%a+)@([1-9]%d*)$")
-    if not AT_K[metric] then
+    local of_task = name:match("^[%w_]+%.(.+)$")
+    if of_task then
+      words.one_of(OF_A_TASK)(where, ("%s[%d]: %s"):format(what, i, name), of_task)
+    elseif not AT_K[metric] then
       words.one_of(METRICS)(where, ("%s[%d]"):format(what, i), name)
     elseif tonumber(k) > 1000 then
       words.fail(where, "%s[%d]: %s: k must be from 1 to 1000", what, i, name)
@@ -73,6 +80,7 @@ local TRAIN = {
   loss = { words.one_of { "bce", "mse", "bpr", "softmax" }, default = "bce" },
   positive_weight = { words.number { above = 0 } },
   weight = { words.text },
+  weights = { tasks.weights },
   optimizer = { a("an optimizer", "m.nn.adam { lr = 1e-3 }") },
   epochs = { words.integer(1, 512), default = 10 },
   batch = { words.integer(1, 1048576), default = 32 },
@@ -112,9 +120,10 @@ local RECIPE = {
   events = { a("a table", 'm.csv "events.csv" { ... }'), required = true },
   items = { a("a table", 'm.csv "items.csv" { ... }') },
   preprocess = { many("a rule", 'm.drop_missing { "user" }', true), default = {} },
-  label = { a("a label", 'm.label { positive = "purchase", of = "view", within = "24h" }'), required = true },
+  label = { tasks.labels, required = true },
   features = { many("a feature", 'm.id "user"'), required = true },
   model = { a("a model", "m.nn.sequential { ... }"), required = true },
+  score = { tasks.score },
   state = { state_options },
   train = { train },
   evaluate = { metrics, default = words.array { "accuracy", "auc", "logloss", "recall@20", "ndcg@20", "coverage" } },
@@ -264,10 +273,9 @@ end
 -- Losses of a success beside what was not chosen.
 local COMPARES = { bpr = true, softmax = true }
 
---- The last layer gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core checks.
-local function check_output(where, model, loss)
-  if words.has_gaps(model.layers) then return end
-  local last = model.layers[#model.layers]
+--- The last layer, or that of each head, gives one number; with "bce" a probability. What only the sizes of the inputs can tell, the core
+--- checks.
+local function check_end(where, last, loss)
   local activation = last.activation or "linear"
   if last.units and last.units ~= 1 then
     words.complain(last.where, "the last layer must have 1 unit (the probability), got %d", last.units)
@@ -280,6 +288,11 @@ local function check_output(where, model, loss)
   elseif COMPARES[loss] and activation == "sigmoid" then
     words.complain(last.where, 'loss %q (%s) compares scores: the last layer must be "linear", got "sigmoid"', loss, where)
   end
+end
+
+local function check_output(where, model, loss)
+  if words.has_gaps(model.layers) then return end
+  for _, last in ipairs(tasks.ends(model)) do check_end(where, last, loss) end
 end
 
 --- The names by which layers may read a feature, each feature's own: see rank/inputs.c. All of them are in "x" too.
@@ -326,7 +339,7 @@ local function note_reads(layer, flowing, reads)
   if flowing and (type(layer.layers) ~= "table" or layer.type == "residual") then reads[flowing] = true end
   for _, inner in ipairs(type(layer.layers) == "table" and layer.layers or {}) do
     note_reads(inner, flowing, reads)
-    if layer.type ~= "parallel" and layer.type ~= "dot" then flowing = nil end
+    if layer.type ~= "parallel" and layer.type ~= "dot" and layer.type ~= "heads" then flowing = nil end
   end
 end
 
@@ -415,15 +428,17 @@ local function check_parts(where, o, training)
     end
   end
   if items and words.known(o.items) then columns.need(items, o.items.where, "items", "item", "the items need the id; they have") end
-  if words.known(o.label) then check_label(o.label, events) end
-  if words.known(o.label) and o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
-    words.complain(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+  for _, label in ipairs(tasks.list(o.label)) do
+    check_label(label, events)
+    if label.sampling and label.sampling.by == "batch" and training.batch < 2 then
+      words.complain(label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
+    end
+    if training.loss == "bpr" and label.negatives == 0 then
+      words.complain(label.where, 'm.label: loss "bpr" (%s) compares with what was not chosen: give negatives = 4, or so', where)
+    end
   end
   if words.known(training.weight) then
     columns.want(events, words.option_place(where, "weight"), "train: weight", training.weight, "number")
-  end
-  if words.known(o.label) and training.loss == "bpr" and o.label.negatives == 0 then
-    words.complain(o.label.where, 'm.label: loss "bpr" (%s) compares with what was not chosen: give negatives = 4, or so', where)
   end
   check_features(words.known(o.features) or {}, items, events)
   check_model(where, o, training.loss)
@@ -445,6 +460,7 @@ local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
   local training = words.known(o.train) or train(where, "train", {})
   check_parts(where, o, training)
+  local label, score = tasks.arrange(where, o, training)
   local made = made_columns(words.known(o.features) or {}, o.items)
   local functions = {}
   local function part(word, make)
@@ -455,10 +471,14 @@ local function compile(where, name, given)
     sources = { events = part(o.events, plain), items = part(o.items, plain) },
     preprocess = part(o.preprocess, plain_list),
     item_columns = #made > 0 and plain_list(made, functions) or nil,
-    label = part(o.label, plain),
+    label = label and (words.kind(label) and plain or plain_list)(label, functions),
     features = part(o.features, plain_features),
     state = words.known(o.state),
-    model = part(o.model, plain),
+    model = part(o.model, function(model)
+      local out = plain(model, functions)
+      out.score = score
+      return out
+    end),
     train = plain_train(training, functions),
     evaluate = words.known(o.evaluate),
     tune = tune.take(),

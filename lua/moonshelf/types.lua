@@ -37,6 +37,14 @@
 ---@field share? string
 ---@field freeze? boolean
 
+--- A layer for each task, by its name.
+---@class moonshelf.Heads
+---@field [string] moonshelf.Layer|moonshelf.Model
+---@field times? table<string, string>  { purchase = "cart" }: the probability of purchase is that of cart times what its own layers give
+---@field input? string
+---@field share? string
+---@field freeze? boolean
+
 --- An embedding: a feature as it stands, and with options when called: m.id "user" { dim = 16 }.
 ---@class moonshelf.IdFeature: moonshelf.Feature
 ---@overload fun(options: moonshelf.IdOptions): moonshelf.Feature
@@ -59,9 +67,10 @@
 ---@field events moonshelf.Table
 ---@field items? moonshelf.Table
 ---@field preprocess? moonshelf.Rule[]
----@field label moonshelf.Label
+---@field label moonshelf.Label|table<string, moonshelf.Label>  one, or one for each task
 ---@field features moonshelf.Feature[]
 ---@field model moonshelf.Model
+---@field score? string|table<string, number>  the task to rank by, or weights of a sum: { cart = 0.3, purchase = 1 }
 ---@field state? { ttl: string? }  ttl = "90d": a user that was not seen for so long is a new one
 ---@field train? moonshelf.TrainOptions
 ---@field evaluate? string[]
@@ -128,6 +137,7 @@ function T:error(fn, text) end
 ---@field patience? integer
 ---@field positive_weight? number
 ---@field weight? string
+---@field weights? table<string, number>  what each task's loss counts for
 ---@field threads? integer
 ---@field precision? "f32"|"bf16"|"int8"
 ---@field ahead? integer

@@ -6,7 +6,8 @@ local m = require "moonshelf"
 local FOLDER = (os.getenv "MOON_SOURCE_DIR" or "../..") .. "/lua/moonshelf/"
 local MODULES = { m = m, ["m.nn"] = m.nn, ["m.split"] = m.split, ["m.source"] = m.source, ["m.policy"] = m.policy, ["m.gate"] = m.gate, ["m.tune"] = m.tune }
 local FILES = {
-  "columns", "data", "features", "formula", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "test", "tune", "types", "words",
+  "columns", "data", "features", "formula", "gate", "init", "nn", "policy", "recipe", "rules", "site", "source", "split", "tasks", "test", "tune",
+  "types", "words",
 }
 
 local function lines_of(name)

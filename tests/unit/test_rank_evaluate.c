@@ -52,7 +52,7 @@ static const moon_estimate *find(const moon_evaluation *e, const moon_estimates 
 /* Fractions added up over users are the metrics over all examples at once. */
 static void estimates_are_the_plain_metrics(void **state) {
   setup *s = *state;
-  const moon_judged *j = &s->e->judged;
+  const moon_judged *j = s->e->judged;
   moon_arena arena = {0};
   static moon_estimates got;
   OK(moon_estimate_slice(s->e, &whole, &arena, &got));
@@ -77,7 +77,7 @@ static void estimates_are_the_plain_metrics(void **state) {
 static void a_sample_is_its_users_repeated(void **state) {
   setup *s = *state;
   const moon_evaluation *e = s->e;
-  const moon_judged *j = &e->judged;
+  const moon_judged *j = e->judged;
   moon_arena arena = {0};
   static moon_estimates got;
   OK(moon_estimate_slice(e, &whole, &arena, &got));
@@ -195,11 +195,11 @@ static void names_of_metrics_are_checked(void **state) {
   static const char *const wrong[] = {"ndcg", "auc@3", "recall@0", "recall@1001", "recall@", "recall@5x", "recall@-1", "recall@ 5", "", "@5", "hitt@20"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     json_t *names = json_pack("[s]", wrong[i]);
-    REFUSED(MOON_EINVAL, "there is no metric", moon_metrics_parse(names, metrics, &n, &k));
+    REFUSED(MOON_EINVAL, "there is no metric", moon_metrics_parse(names, NULL, 0, metrics, &n, &k));
     json_decref(names);
   }
   json_t *names = json_pack("[s, s, s]", "recall", "recall@7", "gini");
-  OK(moon_metrics_parse(names, metrics, &n, &k));
+  OK(moon_metrics_parse(names, NULL, 0, metrics, &n, &k));
   assert_int_equal(metrics[0].kind, MOON_METRIC_RECALL);
   assert_int_equal(metrics[1].kind, MOON_METRIC_RECALL_AT);
   assert_int_equal(metrics[2].k, 7);
