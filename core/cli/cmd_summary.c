@@ -36,6 +36,18 @@ static void print_line(const char *name, const char *kind, const char *shape, co
   printf("%-32.32s  %-14.14s  %-20.20s  %12s%s\n", name, kind, shape, grouped(whole(of, "parameters"), number), note);
 }
 
+/* Of a model with heads: what is ranked by. */
+static void print_score(const json_t *score) {
+  const json_t *weight;
+  const char *head, *before = "\nscore = ";
+  json_object_foreach((json_t *)score, head, weight) {
+    if (json_number_value(weight) == 0) continue;
+    printf("%s%g %s", before, json_number_value(weight), head);
+    before = " + ";
+  }
+  if (score) putchar('\n');
+}
+
 static void print_text(const char *name, const json_t *model) {
   const json_t *one, *scoring = json_object_get(model, "scoring"), *layer_bytes = json_object_get(scoring, "layer_bytes");
   size_t i;
@@ -47,6 +59,7 @@ static void print_text(const char *name, const json_t *model) {
     print_line(text(one, "feature"), "table", shape, one);
   }
   json_array_foreach(json_object_get(model, "layers"), i, one) print_line(text(one, "layer"), text(one, "type"), text(one, "output"), one);
+  print_score(json_object_get(model, "score"));
   printf("\n%s parameters", grouped(whole(model, "parameters"), a));
   printf(", %s of them trained; %s in tables\n", grouped(whole(model, "trained"), a), grouped(whole(model, "in_tables"), b));
   printf("%s bytes as f32", grouped(whole(model, "bytes"), a));

@@ -29,7 +29,8 @@ size_t moon_model_params(const moon_model *model); /* number of trainable number
 moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
 /* The same for programs (summary.c). New reference:
  *   {"tables":[{"table","feature","rows","dim","parameters","frozen"}], "layers": as moon_module_describe has them, "inputs","numbers","output",
- *    "parameters","trained","in_tables","bytes","scoring":{"compiled","precision","layer_bytes": null where they do not compile}} */
+ *    "parameters","trained","in_tables","bytes","score"?: {head: weight} of a model with heads,
+ *    "scoring":{"compiled","precision","layer_bytes": null where they do not compile}} */
 moon_status moon_model_describe(const moon_model *model, json_t **out);
 /* Tables start from the data set's vectors; those that the recipe freezes stay so. Before fitting. */
 struct moon_dataset;

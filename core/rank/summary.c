@@ -28,6 +28,14 @@ static json_t *scoring_json(const moon_model *model) {
   return json_pack("{s:b, s:s, s:o}", "compiled", model->infer != NULL, "precision", moon_precision_name(model->precision), "layer_bytes", bytes);
 }
 
+/* {"cart":0.3,"purchase":1}: by what each head counts in the score. */
+static json_t *score_json(const moon_model *model) {
+  json_t *out = json_object();
+  for (size_t h = 0; out && h < moon_module_heads(model->module); h++)
+    json_object_set_new(out, moon_module_head(model->module, h), json_real(model->blend ? (double)model->blend[h] : 1));
+  return out;
+}
+
 moon_status moon_model_describe(const moon_model *model, json_t **out) {
   size_t trained = 0, tables = 0, all = moon_model_params(model);
   for (size_t i = 0; i < model->param_count; i++) trained += model->params[i]->frozen ? 0 : count_of(model->params[i]);
@@ -36,5 +44,9 @@ moon_status moon_model_describe(const moon_model *model, json_t **out) {
                    "inputs", (json_int_t)model->in, "numbers", (json_int_t)model->plan->dense_slots, "output", model->sigmoid ? "sigmoid" : "linear",
                    "parameters", (json_int_t)all, "trained", (json_int_t)trained, "in_tables", (json_int_t)tables, "bytes",
                    (json_int_t)(all * sizeof(float)), "scoring", scoring_json(model));
-  return *out ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a summary");
+  bool failed = !*out || (moon_module_heads(model->module) && json_object_set_new(*out, "score", score_json(model)));
+  if (!failed) return moon_ok();
+  json_decref(*out);
+  *out = NULL;
+  return moon_fail(MOON_ENOMEM, "no memory for a summary");
 }

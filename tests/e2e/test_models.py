@@ -46,7 +46,7 @@ class Models(unittest.TestCase):
         shutil.rmtree(cls.top)
 
     def train(self, recipe, data, epochs):
-        out = os.path.join(self.top, "bundle")
+        out = os.path.join(self.top, "bundle-" + os.path.basename(recipe))
         result = json.loads(run("train", recipe, "--data", data, "--out", out, "--epochs", str(epochs), "--json", timeout=280).stdout)
         return result["metrics"]["model"], result["metrics"]["baselines"], out
 
@@ -62,6 +62,41 @@ class Models(unittest.TestCase):
         for path in recipes(os.path.join(MODELS, "shop")):
             with self.subTest(path):
                 self.assertGreater(self.train(path, self.shop, 6)[0]["auc"], 0.5)
+
+    def test_tasks_are_judged_each_by_its_own_label_and_pages_take_the_blend(self):
+        with open(os.path.join(MODELS, "shop", "esmm.lua"), encoding="utf-8") as file:
+            recipe = file.read()
+        path = os.path.join(self.top, "blend.lua")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(recipe.replace("  train = {", "  score = { cart = 0.5, purchase = 2 },\n  train = {"))
+        model, _, out = self.train(path, self.shop, 4)
+        self.assertIsNone(model["logloss"])  # a blend is no probability
+        self.assertTrue(min(model["cart.auc"], model["purchase.auc"], model["auc"]) > 0.6, model)
+        self.assertLess(model["purchase.logloss"], 0.4)
+        again = json.loads(run("evaluate", out, "--data", self.shop, "--json").stdout)
+        self.assertEqual(again["model"], model)
+        self.assertGreater(again["positive_rates"]["cart"], again["positive_rates"]["purchase"])
+        self.assertIn("score = 0.5 cart + 2 purchase", run("summary", out).stdout)
+        scores = self.page_scores(out)
+        self.assertTrue(len(scores) > 5 and scores == sorted(scores, reverse=True) and 0 < scores[-1], scores)
+        _, _, ctcvr = self.train(os.path.join(MODELS, "shop", "esmm.lua"), self.shop, 4)
+        blend, alone = dict(self.page_items(out)), dict(self.page_items(ctcvr))
+        both = set(blend) & set(alone)  # the same weights: a blend of half the cart is above twice the purchase
+        self.assertTrue(both and all(2 * alone[item] < blend[item] < 2 * alone[item] + 0.5 for item in both))
+        _, _, mlp = self.train(os.path.join(MODELS, "shop", "mlp_64_32.lua"), self.shop, 2)
+        against = json.loads(run("evaluate", mlp, "--against", out, "--data", self.shop, "--json").stdout)["against"]["metrics"]
+        self.assertEqual(sorted(against), ["auc", "logloss", "ndcg@10", "recall@10"])
+
+    def page_items(self, bundle):
+        site = os.path.join(self.top, "site.lua")
+        with open(site, "w", encoding="utf-8") as file:
+            file.write('local m = require "moonshelf"\nreturn m.site { home = m.page { m.slot "s" '
+                       '{ take = 20, from = m.source.popular(20), rank = true } } }\n')
+        page = json.loads(run("page", site, "--bundle", bundle, "--json", "--explain").stdout)
+        return [(item["id"], item["explain"]["model_score"]) for item in page["slots"][0]["items"]]
+
+    def page_scores(self, bundle):
+        return [score for _, score in self.page_items(bundle)]
 
     def test_what_ranks_beats_chance_and_is_judged_again_the_same(self):
         for name in ("bpr_mf.lua", "gru4rec.lua"):
