@@ -56,10 +56,10 @@ static moon_status residual_forward(const moon_layer *layer, const moon_pass *pa
 
 const moon_layer_kind moon_layer_residual = {"residual", residual_build, residual_forward, true};
 
-/* ---- parallel: branches on one input, their results side by side (concat) or added (sum) --------------------------------- */
+/* ---- parallel: branches on one input, their results side by side (concat), added (sum), or weighed by the first (gate) ---- */
 /* choice: a merge */
 
-enum { CONCAT, SUM, MOST_BRANCHES = 64 };
+enum { CONCAT, SUM, GATE, MERGES, MOST_BRANCHES = 64 };
 
 /* Whether two branches may be merged: of one shape, but for the last dimension of a concat. */
 static bool fits(const moon_form *a, const moon_form *b, int merge) {
@@ -67,15 +67,27 @@ static bool fits(const moon_form *a, const moon_form *b, int merge) {
   return moon_shape_equal(a->dims - (merge == CONCAT), a->shape, b->dims - (merge == CONCAT), b->shape);
 }
 
+/* A gate gives a number for each of the branches behind it, which are experts: rows of one width. */
+static moon_status check_gate(const moon_layer *layer) {
+  const moon_form *gate = &layer->children[0]->out;
+  size_t experts = layer->child_count - 1;
+  if (gate->ids || gate->dims != 1 || gate->shape[0] != experts || layer->children[experts]->out.dims != 1)
+    return moon_layer_fail(layer, "its first branch must be a gate with a number for each of the %zu others, which give rows; it gives %s", experts,
+                           moon_form_write(gate).text);
+  return moon_ok();
+}
+
 static moon_status parallel_build(moon_layer *layer, moon_build *build) {
-  static const char *const merges[] = {"concat", "sum"};
-  MOON_TRY(moon_spec_choice(layer, "merge", merges, 2, &layer->choice));
+  static const char *const merges[MERGES] = {"concat", "sum", "gate"};
+  MOON_TRY(moon_spec_choice(layer, "merge", merges, MERGES, &layer->choice));
   MOON_TRY(build_children(layer, build, false));
   if (layer->child_count > MOST_BRANCHES)
     return moon_layer_fail(layer, "has %zu branches; at most %d", layer->child_count, MOST_BRANCHES);
-  const moon_form *first = &layer->children[0]->out;
+  size_t from = layer->choice == GATE && layer->child_count > 1 ? 1 : 0;
+  if (layer->choice == GATE) MOON_TRY(check_gate(layer));
+  const moon_form *first = &layer->children[from]->out;
   layer->out = *first;
-  for (size_t i = 0; i < layer->child_count; i++) {
+  for (size_t i = from; i < layer->child_count; i++) {
     const moon_form *branch = &layer->children[i]->out;
     if (!fits(first, branch, layer->choice))
       return moon_layer_fail(layer, "cannot %s %s and %s (branch %zu)", merges[layer->choice], moon_form_write(first).text,
@@ -83,6 +95,17 @@ static moon_status parallel_build(moon_layer *layer, moon_build *build) {
     if (i && layer->choice == CONCAT) layer->out.shape[layer->out.dims - 1] += branch->shape[branch->dims - 1];
   }
   return moon_ok();
+}
+
+/* The experts' rows, each times its share by the softmax of the gate, added: [n, 1, k] by [n, k, d] (Jacobs et al. 1991). */
+static moon_status weigh(const moon_layer *layer, moon_tape *tape, size_t rows, const moon_var *parts, moon_var *out) {
+  size_t experts = layer->child_count - 1, d = layer->out.shape[0];
+  moon_var share, all;
+  MOON_TRY(moon_op_softmax(tape, parts[0], &share));
+  MOON_TRY(moon_op_reshape(tape, share, 3, (size_t[]){rows, 1, experts}, &share));
+  MOON_TRY(moon_op_stack(tape, parts + 1, experts, 1, &all));
+  MOON_TRY(moon_op_bmm(tape, share, all, false, false, &all));
+  return moon_op_reshape(tape, all, 2, (size_t[]){rows, d}, out);
 }
 
 static moon_status parallel_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
@@ -95,6 +118,7 @@ static moon_status parallel_forward(const moon_layer *layer, const moon_pass *pa
   }
   out->ids = NULL;
   out->x = parts[0];
+  if (layer->choice == GATE) return weigh(layer, pass->tape, pass->rows, parts, &out->x);
   if (layer->child_count > 1 && layer->choice == CONCAT) return moon_op_concat(pass->tape, parts, layer->child_count, &out->x);
   for (size_t i = 1; i < layer->child_count; i++) MOON_TRY(moon_op_add(pass->tape, out->x, parts[i], &out->x));
   return moon_ok();

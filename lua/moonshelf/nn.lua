@@ -256,14 +256,14 @@ function nn.residual(layers)
   return layer("m.nn.residual", where, { type = "residual", layers = list }, options)
 end
 
---- Branches on one input, their results side by side, or with merge = "sum" added.
+--- Branches on one input, their results side by side, with merge = "sum" added, or with "gate" weighed by the first and added.
 ---@param layers moonshelf.Branches
 ---@return moonshelf.Layer
 function nn.parallel(layers)
   local where = words.where("m.nn.parallel")
   local list, options = split(where, "m.nn.parallel", layers)
   return layer("m.nn.parallel", where, { type = "parallel", layers = list }, options,
-    { merge = { words.one_of { "concat", "sum" } } })
+    { merge = { words.one_of { "concat", "sum", "gate" } } })
 end
 
 --- The product of what two branches make of a row: of the user, and of the item. The user's goes through once for all items.

@@ -32,7 +32,7 @@
 
 ---@class moonshelf.Branches
 ---@field [integer] moonshelf.Layer|moonshelf.Model
----@field merge? "concat"|"sum"
+---@field merge? "concat"|"sum"|"gate"
 ---@field input? string
 ---@field share? string
 ---@field freeze? boolean

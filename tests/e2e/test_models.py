@@ -58,7 +58,7 @@ class Models(unittest.TestCase):
                 self.assertEqual([name for name, value in model.items() if value is None], [])
 
     def test_each_learns_from_the_shop(self):
-        self.assertEqual(len(recipes(os.path.join(MODELS, "shop"))), 9)
+        self.assertEqual(len(recipes(os.path.join(MODELS, "shop"))), 10)
         for path in recipes(os.path.join(MODELS, "shop")):
             with self.subTest(path):
                 self.assertGreater(self.train(path, self.shop, 6)[0]["auc"], 0.5)

@@ -44,6 +44,10 @@ static const char *const specs[] = {
           ",\"layers\":[" LAYER("dense", ",\"units\":4") "," LAYER("cross", "") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
     LAYER("dot", ",\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER("pool", ",\"input\":\"seq\"") "]"),
     LAYER("parallel", ",\"merge\":\"sum\",\"layers\":[" LAYER("dense", ",\"units\":6") "," LAYER("input", "") "]"),
+    LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":3") "," LAYER("dense", ",\"units\":6,\"activation\":\"tanh\"") "," LAYER(
+                          "dense", ",\"units\":6") "," LAYER("input", "") "]"),
+    LAYER("heads", ",\"names\":[\"a\",\"b\",\"c\"],\"times\":{\"b\":\"a\",\"c\":\"b\"},\"layers\":[" LAYER("dense", ",\"units\":1") "," LAYER(
+                       "sequential", ",\"layers\":[" LAYER("dense", ",\"units\":2,\"activation\":\"tanh\"") "," LAYER("dense", ",\"units\":1") "]") "," LAYER("dense", ",\"units\":1") "]"),
 };
 enum { SPECS = sizeof specs / sizeof *specs };
 
@@ -119,6 +123,15 @@ static void what_does_not_fit_is_refused_at_its_line(void **state) {
        "r:7: parallel: cannot sum [n, 5] and [n, 6] (branch 1)"},
       {LAYER("parallel", ",\"layers\":[" LAYER("input", "") "," LAYER("input", ",\"input\":\"seq\"") "]" AT),
        "r:7: parallel: cannot concat [n, 6] and [n, 4, 6] (branch 1)"},
+      {LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":3") "," LAYER("input", "") "," LAYER("input", "") "]" AT),
+       "r:7: parallel: its first branch must be a gate with a number for each of the 2 others, which give rows; it gives [n, 3]"},
+      {LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":2") "," LAYER("input", "") "," LAYER("dense", ",\"units\":3") "]" AT),
+       "r:7: parallel: cannot gate [n, 6] and [n, 3] (branch 2)"},
+      {LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":1") "," LAYER("input", ",\"input\":\"seq\"") "]" AT),
+       "r:7: parallel: its first branch must be a gate"},
+      {LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":1") "]" AT), "for each of the 0 others"},
+      {LAYER("heads", ",\"names\":[\"a\",\"b\"],\"layers\":[" LAYER("dense", ",\"units\":1") "," LAYER("input", "") "]" AT),
+       "r:7: heads: the head 'b' must give one number, it gives [n, 6]"},
       {LAYER("sequential", ",\"layers\":[" LAYER("dense", ",\"units\":5,\"share\":\"a\",\"where\":\"r:1\"") "," LAYER(
                                "dense", ",\"units\":5,\"share\":\"a\"" AT) "]"),
        "r:7: dense: needs a weight of [5, 5], but shares that of r:1, which is [6, 5]"},

@@ -296,9 +296,35 @@ static void stacks_compile_to_what_the_tape_says(void **state) {
   check_compiled(LAYER("input", ""), MOON_LINEAR, false);
 }
 
+/* ---- a mixture of experts ------------------------------------------------------------------------------------------------- */
+
+static void a_gate_weighs_experts_by_its_softmax(void **state) {
+  (void)state;
+  world w;
+  size_t n;
+  double want[N * 2], gate[3], expert[2];
+  world_new(&w, LAYER("parallel", ",\"merge\":\"gate\",\"layers\":[" LAYER("dense", ",\"units\":3") "," LAYER("dense", ",\"units\":2") "," LAYER(
+                                      "dense", ",\"units\":2") "," LAYER("dense", ",\"units\":2") "]"), MOON_F64);
+  moon_param *const *params = moon_module_params(w.module, &n);
+  assert_int_equal(n, 8);
+  for (size_t i = 0; i < N; i++) {
+    const double *x = input(&w, 0) + i * D;
+    double total = 0;
+    affine(x, moon_tensor_data(params[0]->value), moon_tensor_data(params[1]->value), D, 3, gate);
+    for (int k = 0; k < 3; k++) total += exp(gate[k]);
+    want[i * 2] = want[i * 2 + 1] = 0;
+    for (int k = 0; k < 3; k++) {
+      affine(x, moon_tensor_data(params[2 + 2 * k]->value), moon_tensor_data(params[3 + 2 * k]->value), D, 2, expert);
+      for (int j = 0; j < 2; j++) want[i * 2 + (size_t)j] += exp(gate[k]) / total * expert[j];
+    }
+  }
+  compare(&w, want, N * 2);
+  world_free(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(attention_is_softmax_over_the_keys_seen),
+      cmocka_unit_test(a_gate_weighs_experts_by_its_softmax), cmocka_unit_test(attention_is_softmax_over_the_keys_seen),
       cmocka_unit_test(padding_is_seen_by_no_one),
       cmocka_unit_test(gru_goes_step_by_step),
       cmocka_unit_test(din_weighs_the_history_by_the_target),
