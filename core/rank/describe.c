@@ -240,7 +240,7 @@ static moon_status add_model(tree *t, const sketch *s) {
     add(t, node, "", "%s", line); /* without the sum at the end */
   for (size_t i = 0; i < s->features->feature_count; i++) {
     const moon_feature *f = &s->features->features[i];
-    if (!f->dim) continue;
+    if (!f->dim || !s->model->tables || !s->model->tables[i]) continue;
     if (f->rows)
       add(t, node, f->where, "table %s: %zu x %zu, %zu weights", f->name, f->rows, f->dim, f->rows * f->dim);
     else
