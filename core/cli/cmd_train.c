@@ -219,8 +219,10 @@ static int print_json(const train_job *job) {
 }
 
 static void print_text(const train_job *job) {
-  if (!job->fit.epochs_run) printf("Computed %zu parameters in %.1f s\n\n", moon_model_params(job->model), job->fit.seconds);
-  else printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
+  if (!job->fit.epochs_run)
+    printf("Computed %zu parameters in %.1f s\n\n", moon_model_params(job->model), job->fit.seconds);
+  else
+    printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
   cli_report_memory();

@@ -9,13 +9,13 @@
 
 #include "nn/layer.h"
 
-const char *const moon_closed_fit_names[MOON_CLOSED_FITS] = {"ease", "item_knn", "content", "popular", "trending"};
-
 enum { MOST_ITEMS = 20000, MOST_NEIGHBOURS = 10000 };
 
 /* ---- building: choice is a moon_closed_fit, flag whether there is a history, other which, size its steps ------------------------- */
 
-static double gigabytes(double items, double each) { return items * items * each / 1e9; }
+static double gigabytes(double items, double each) {
+  return items * items * each / 1e9;
+}
 
 /* Said before a byte of it is taken. */
 static moon_status make_all(moon_layer *layer, moon_build *build) {
@@ -24,10 +24,11 @@ static moon_status make_all(moon_layer *layer, moon_build *build) {
   MOON_TRY(moon_spec_number(layer, "l2", true, 1e-6, 1e12, &l2));
   MOON_TRY(moon_spec_size(layer, "max_items", false, 1, 200000, &most));
   if (items - 1 > most)
-    return moon_layer_fail(layer,
-                           "%zu items want %.1f GB of weights, and %.1f GB more while they are computed; it takes %zu (max_items). Leave rare items "
-                           "out by m.id \"item\" { min_count = ... }, or take m.nn.item_knn",
-                           items - 1, gigabytes((double)items, 4), gigabytes((double)items, 8), most);
+    return moon_layer_fail(
+        layer,
+        "%zu items want %.1f GB of weights, and %.1f GB more while they are computed; it takes %zu (max_items). Leave rare items "
+        "out by m.id \"item\" { min_count = ... }, or take m.nn.item_knn",
+        items - 1, gigabytes((double)items, 4), gigabytes((double)items, 8), most);
   return moon_layer_table(layer, build, "weight", MOON_F32, 2, (size_t[]){items, items});
 }
 
@@ -59,9 +60,7 @@ static moon_status read_history(moon_layer *layer, moon_build *build) {
 }
 
 static moon_status closed_build(moon_layer *layer, moon_build *build) {
-  layer->choice = MOON_CLOSED_FITS;
-  MOON_TRY(moon_spec_choice(layer, "fit", moon_closed_fit_names, MOON_CLOSED_FITS, &layer->choice));
-  if (layer->choice == MOON_CLOSED_FITS) return moon_layer_fail(layer, "\"fit\" is missing");
+  layer->choice = (int)(layer->kind - moon_layer_closed);
   if (!layer->input || !layer->in.ids || layer->in.dims || layer->in.whose != MOON_OF_ITEM)
     return moon_layer_fail(layer, "scores the item by its id: \"input\" must be \"item.id\"");
   layer->flag = layer->choice < MOON_FIT_POPULAR;
@@ -100,12 +99,15 @@ static void mark(uint8_t *marked, past p, uint8_t value) {
 }
 
 /* Rows [from, to), which are of one user. */
-static void score_rows(const moon_closed *c, const uint32_t *items, size_t from, size_t to, past p, uint8_t *marked, float *scores) {
+static void score_rows(const moon_closed *c, const uint32_t *items, size_t from, size_t to, past p, uint8_t *marked,
+                       float *scores) {
   if (c->neighbour) mark(marked, p, 1);
   for (size_t r = from; r < to; r++) {
     size_t item = items[r];
-    if (!c->neighbour) scores[r] = sum_all(c->weight + item * c->items, p);
-    else scores[r] = sum_marked(c, item, marked);
+    if (!c->neighbour)
+      scores[r] = sum_all(c->weight + item * c->items, p);
+    else
+      scores[r] = sum_marked(c, item, marked);
   }
   if (c->neighbour) mark(marked, p, 0);
 }
@@ -118,7 +120,8 @@ static moon_status check_ids(const uint32_t *ids, size_t n, size_t items) {
 
 static void look(const moon_layer *layer, moon_closed *out);
 
-static moon_status score_by_history(const moon_layer *layer, const moon_closed *c, const moon_pass *pass, const uint32_t *items, float *scores) {
+static moon_status score_by_history(const moon_layer *layer, const moon_closed *c, const moon_pass *pass, const uint32_t *items,
+                                    float *scores) {
   size_t each = pass->each > 1 ? pass->each : 1, groups = pass->rows / each, steps = layer->size;
   const moon_value *history = each > 1 ? &pass->once[layer->other] : &pass->inputs[layer->other];
   MOON_TRY(check_ids(history->ids, groups * steps, c->items));
@@ -145,22 +148,40 @@ static moon_status closed_forward(const moon_layer *layer, const moon_pass *pass
   return moon_tape_constant(pass->tape, MOON_F32, 2, (size_t[]){pass->rows, 1}, scores, &out->x);
 }
 
-const moon_layer_kind moon_layer_closed_form = {"closed_form", closed_build, closed_forward, false};
+const moon_layer_kind moon_layer_closed[] = {
+    [MOON_FIT_EASE] = {"ease", closed_build, closed_forward, false},
+    [MOON_FIT_ITEM_KNN] = {"item_knn", closed_build, closed_forward, false},
+    [MOON_FIT_CONTENT] = {"content", closed_build, closed_forward, false},
+    [MOON_FIT_POPULAR] = {"popular", closed_build, closed_forward, false},
+    [MOON_FIT_TRENDING] = {"trending", closed_build, closed_forward, false},
+};
+
+static bool is_closed(const moon_layer *layer) {
+  return layer->kind->build == closed_build;
+}
 
 /* ---- for who fits it ------------------------------------------------------------------------------------------------------------ */
 
 static void look(const moon_layer *layer, moon_closed *out) {
-  *out = (moon_closed){.fit = (moon_closed_fit)layer->choice, .where = layer->where, .options = layer->options, .item = *layer->input,
-                       .history = layer->flag ? layer->other : SIZE_MAX, .items = layer->in.ids};
+  *out = (moon_closed){.fit = (moon_closed_fit)layer->choice,
+                       .where = layer->where,
+                       .options = layer->options,
+                       .item = *layer->input,
+                       .history = layer->flag ? layer->other : SIZE_MAX,
+                       .items = layer->in.ids};
   *(layer->flag ? &out->weight : &out->bias) = moon_tensor_data(layer->buffers[0]);
   if (layer->buffer_count < 2) return;
   out->neighbour = moon_tensor_data(layer->buffers[1]);
   out->k = moon_tensor_shape(layer->buffers[1])[1];
 }
 
+const char *moon_closed_name(moon_closed_fit fit) {
+  return moon_layer_closed[fit].name;
+}
+
 bool moon_module_closed(const moon_module *module, size_t i, moon_closed *out) {
   for (size_t l = 0; l < module->layer_count; l++) {
-    if (module->layers[l]->kind != &moon_layer_closed_form || i--) continue;
+    if (!is_closed(module->layers[l]) || i--) continue;
     look(module->layers[l], out);
     return true;
   }
@@ -175,7 +196,7 @@ size_t moon_module_closed_count(const moon_module *module, size_t *bytes) {
   size_t n = 0, all = 0;
   for (size_t l = 0; l < module->layer_count; l++) {
     const moon_layer *layer = module->layers[l];
-    for (size_t b = 0; b < layer->buffer_count && layer->kind == &moon_layer_closed_form; b++) {
+    for (size_t b = 0; b < layer->buffer_count && is_closed(layer); b++) {
       n += moon_tensor_count(layer->buffers[b]);
       all += moon_tensor_count(layer->buffers[b]) * moon_dtype_size(moon_tensor_dtype(layer->buffers[b]));
     }

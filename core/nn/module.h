@@ -90,7 +90,7 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
  *
  *   bias[item] + sum over the items h of the user's history of weight[item, h]
  *
- * A closed_form layer has one of them: all weights, those of the k nearest, or a bias. They are buffers; who fits them writes them. */
+ * Each has one of them: all weights, those of the k nearest, or a bias. They are buffers; who fits them writes them. */
 typedef enum moon_closed_fit {
   MOON_FIT_EASE,     /* weight [items, items] (Steck 2019) */
   MOON_FIT_ITEM_KNN, /* weight, neighbour [items, k] (Sarwar et al. 2001) */
@@ -99,7 +99,7 @@ typedef enum moon_closed_fit {
   MOON_FIT_TRENDING, /* bias [items]: events that fade */
   MOON_CLOSED_FITS
 } moon_closed_fit;
-extern const char *const moon_closed_fit_names[MOON_CLOSED_FITS]; /* "ease" "item_knn" ... */
+const char *moon_closed_name(moon_closed_fit fit); /* the layer's type: "ease" "item_knn" ... */
 typedef struct moon_closed {       /* borrowed from the module */
   moon_closed_fit fit;
   const char *where;

@@ -232,8 +232,9 @@ static size_t layer_weights(const moon_model *model) {
 static moon_status add_model(tree *t, const sketch *s) {
   moon_buf layers = {0};
   moon_status status = moon_module_summary(s->model->module, &layers);
-  json_t *node = add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
-                     s->model->infer ? "compiled for scoring" : "scored on a tape");
+  json_t *node = s->model->closed ? add(t, t->root, "", "model: computed in closed form from the events; ids are not embedded (parameters: of 1 item)")
+                                  : add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
+                                        s->model->infer ? "compiled for scoring" : "scored on a tape");
   char *rest = NULL;
   for (char *line = layers.data && !status.code ? strtok_r(layers.data, "\n", &rest) : NULL; line && rest && *rest;
        line = strtok_r(NULL, "\n", &rest))

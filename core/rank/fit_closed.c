@@ -70,7 +70,8 @@ static moon_status list_history(closed_job *job) {
   model_input input = job->model->inputs[job->closed.history];
   for (size_t i = 0; i < plan->feature_count; i++)
     if (plan->features[i].kind == MOON_KIND_BAG && plan->features[i].slot == input.slot) history = &plan->features[i];
-  if (!history || history->op != MOON_FEATURE_HISTORY || history->shares == SIZE_MAX || plan->features[history->shares].op != MOON_FEATURE_ID)
+  if (!history || history->op != MOON_FEATURE_HISTORY || history->shares == SIZE_MAX ||
+      plan->features[history->shares].op != MOON_FEATURE_ID)
     return closed_fail(job, "reads a history of items: m.history \"item\"");
   MOON_TRY(list_events(job, (const char *const *)history->kinds, history->kind_count));
   for (size_t i = 1; i < job->n; i++)
@@ -113,7 +114,9 @@ static moon_status fit_ease(closed_job *job) {
   size_t n = job->closed.items - 1;
   MOON_TRY(list_history(job));
   double *p = moon_calloc(n * n, sizeof *p);
-  if (!p) return moon_fail(MOON_ENOMEM, "%s: ease: no memory for %zu x %zu numbers, %.1f GB", job->closed.where, n, n, (double)n * (double)n * 8e-9);
+  if (!p)
+    return moon_fail(MOON_ENOMEM, "%s: ease: no memory for %zu x %zu numbers, %.1f GB", job->closed.where, n, n,
+                     (double)n * (double)n * 8e-9);
   moon_status status = put_gram(job, n, json_number_value(json_object_get(job->closed.options, "l2")), p);
   if (!status.code) status = moon_wrap(moon_inverse_spd(p, n), "%s: ease: l2 is too small for these events", job->closed.where);
   if (!status.code) take_weights(&job->closed, p, n);
@@ -130,7 +133,8 @@ static moon_status fit_item_knn(closed_job *job) {
   MOON_TRY(list_history(job));
   moon_log log = *job->data->log;
   log.events = job->events, log.n = job->n;
-  const moon_similar_options options = {.neighbours = c->k, .window = SIZE_MAX, .shrink = shrink > 0 ? shrink : DBL_MIN}; /* 0 is its default */
+  const moon_similar_options options = {
+      .neighbours = c->k, .window = SIZE_MAX, .shrink = shrink > 0 ? shrink : DBL_MIN}; /* 0 is its default */
   moon_similar *similar;
   MOON_TRY(moon_similar_new(&log, log.n, c->items, &options, job->progress, &similar));
   for (uint32_t item = 1; item < c->items; item++) {
@@ -157,7 +161,9 @@ static moon_status fit_bias(closed_job *job, double half_life) {
   return moon_ok();
 }
 
-static moon_status fit_popular(closed_job *job) { return fit_bias(job, INFINITY); }
+static moon_status fit_popular(closed_job *job) {
+  return fit_bias(job, INFINITY);
+}
 
 static moon_status fit_trending(closed_job *job) {
   return fit_bias(job, json_number_value(json_object_get(job->closed.options, "half_life_us")));
@@ -166,18 +172,20 @@ static moon_status fit_trending(closed_job *job) {
 /* ---- all of it --------------------------------------------------------------------------------------------------------------------- */
 
 moon_status closed_fail(const closed_job *job, const char *message) {
-  return moon_fail(MOON_EINVAL, "%s: %s: %s", job->closed.where, moon_closed_fit_names[job->closed.fit], message);
+  return moon_fail(MOON_EINVAL, "%s: %s: %s", job->closed.where, moon_closed_name(job->closed.fit), message);
 }
 
 moon_status closed_tell(const closed_job *job, double fraction) {
-  if (moon_progress_step(job->progress, "fit", fraction, moon_closed_fit_names[job->closed.fit])) return moon_ok();
+  if (moon_progress_step(job->progress, "fit", fraction, moon_closed_name(job->closed.fit))) return moon_ok();
   return moon_fail(MOON_ECANCELED, "interrupted; nothing was written");
 }
 
 static moon_status fit_one(closed_job *job) {
-  static moon_status (*const fits[MOON_CLOSED_FITS])(closed_job *) = {fit_ease, fit_item_knn, closed_fit_content, fit_popular, fit_trending};
+  static moon_status (*const fits[MOON_CLOSED_FITS])(closed_job *) = {fit_ease, fit_item_knn, closed_fit_content, fit_popular,
+                                                                      fit_trending};
   model_input item = job->model->inputs[job->closed.item];
-  if (item.kind != MODEL_ID || item.slot != job->model->item_slot) return closed_fail(job, "scores the item by its id: m.id \"item\"");
+  if (item.kind != MODEL_ID || item.slot != job->model->item_slot)
+    return closed_fail(job, "scores the item by its id: m.id \"item\"");
   job->events = NULL, job->n = 0;
   if (job->closed.items < 2) return closed_fail(job, "there are no items: m.id \"item\" knows none");
   moon_status status = closed_tell(job, 0);
@@ -186,7 +194,8 @@ static moon_status fit_one(closed_job *job) {
   return status;
 }
 
-moon_status moon_fit_closed(moon_model *model, const moon_dataset *dataset, const moon_progress *progress, moon_fit_report *report) {
+moon_status moon_fit_closed(moon_model *model, const moon_dataset *dataset, const moon_progress *progress,
+                            moon_fit_report *report) {
   int64_t started = moon_monotonic();
   closed_job job = {.model = model, .data = dataset, .progress = progress};
   for (size_t i = 0; moon_module_closed(model->module, i, &job.closed); i++) MOON_TRY(fit_one(&job));

@@ -23,22 +23,24 @@ typedef struct content {
   const moon_feature *features[MOST_FEATURES];
   size_t offset[MOST_FEATURES]; /* of its terms, or of its columns among the vectors */
   size_t n, terms, width;
-  size_t items;      /* as the layer has them: 0 is none */
-  uint32_t *row;     /* [items] of the catalogue */
-  float *vectors;    /* [items, width] */
-  entry *of_item;    /* all terms of items, end to end; */
-  size_t *start;     /* [items + 1] */
+  size_t items;   /* as the layer has them: 0 is none */
+  uint32_t *row;  /* [items] of the catalogue */
+  float *vectors; /* [items, width] */
+  entry *of_item; /* all terms of items, end to end; */
+  size_t *start;  /* [items + 1] */
   size_t cap;
-  entry *of_term;    /* the same by term */
+  entry *of_term;     /* the same by term */
   size_t *term_start; /* [terms + 2] */
-  float *sum;        /* [items] similarity with the item at hand; zeros between items */
+  float *sum;         /* [items] similarity with the item at hand; zeros between items */
   moon_inputs inputs; /* one row */
   moon_arena arena;
 } content;
 
 /* ---- which features ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_sparse(const moon_feature *f) { return f->op == MOON_FEATURE_TAGS || f->op == MOON_FEATURE_CATEGORY; }
+static bool is_sparse(const moon_feature *f) {
+  return f->op == MOON_FEATURE_TAGS || f->op == MOON_FEATURE_CATEGORY;
+}
 
 static bool is_content(const moon_feature *f) {
   bool vector = f->op == MOON_FEATURE_TFIDF || (f->op == MOON_FEATURE_FILE && !f->of_user);
@@ -66,8 +68,8 @@ static moon_status take_named(content *c, const char *name) {
     if (n < MOST_FEATURES) known[n++] = f->name;
   }
   near = moon_nearest(name, known, n);
-  snprintf(message, sizeof message, "no feature '%.60s' says what an item is%s%.60s%s", name, near ? "; did you mean '" : "", near ? near : "",
-           near ? "'?" : "");
+  snprintf(message, sizeof message, "no feature '%.60s' says what an item is%s%.60s%s", name, near ? "; did you mean '" : "",
+           near ? near : "", near ? "'?" : "");
   return closed_fail(c->job, message);
 }
 
@@ -78,7 +80,10 @@ static moon_status choose_features(content *c) {
   json_array_foreach(names, i, name) MOON_TRY(take_named(c, json_string_value(name) ? json_string_value(name) : ""));
   for (i = 0; i < plan->feature_count && !json_array_size(names); i++)
     if (is_content(&plan->features[i])) MOON_TRY(take_feature(c, &plan->features[i]));
-  return c->n ? moon_ok() : closed_fail(c->job, "no feature says what an item is: m.tags, m.words, m.category, m.tfidf, m.embedding_file, m.text_embedding");
+  return c->n ? moon_ok()
+              : closed_fail(
+                    c->job,
+                    "no feature says what an item is: m.tags, m.words, m.category, m.tfidf, m.embedding_file, m.text_embedding");
 }
 
 /* ---- what they say ---------------------------------------------------------------------------------------------------------------- */
@@ -90,10 +95,12 @@ static moon_status make_room(content *c) {
   c->start = moon_calloc(c->items + 1, sizeof *c->start);
   c->term_start = moon_calloc(c->terms + 2, sizeof *c->term_start);
   c->sum = moon_calloc(c->items, sizeof *c->sum);
-  if (!c->row || !c->vectors || !c->start || !c->term_start || !c->sum) return moon_fail(MOON_ENOMEM, "no memory to compare %zu items", c->items);
+  if (!c->row || !c->vectors || !c->start || !c->term_start || !c->sum)
+    return moon_fail(MOON_ENOMEM, "no memory to compare %zu items", c->items);
   MOON_TRY(moon_inputs_alloc(c->job->data->plan, &c->arena, 1, &c->inputs));
   memset(c->row, 0xff, c->items * sizeof *c->row);
-  for (size_t row = moon_catalogue_rows(c->job->data->catalogue); row--;) c->row[moon_features_item_id(c->job->data->features, (uint32_t)row)] = (uint32_t)row;
+  for (size_t row = moon_catalogue_rows(c->job->data->catalogue); row--;)
+    c->row[moon_features_item_id(c->job->data->features, (uint32_t)row)] = (uint32_t)row;
   return moon_ok();
 }
 
@@ -105,7 +112,9 @@ static moon_status put_terms(content *c, size_t offset, const uint32_t *ids, siz
   return moon_ok();
 }
 
-static float scale_of(double squares, size_t blocks) { return squares > 0 ? (float)(1 / sqrt(squares * (double)blocks)) : 0; }
+static float scale_of(double squares, size_t blocks) {
+  return squares > 0 ? (float)(1 / sqrt(squares * (double)blocks)) : 0;
+}
 
 /* To length 1, and of all blocks a share. */
 static void put_vector(content *c, size_t item, size_t offset, const float *v, size_t n) {
@@ -195,10 +204,12 @@ static moon_status invert(content *c) {
 static void add_similarities(content *c, size_t item) {
   for (size_t e = c->start[item]; e < c->start[item + 1]; e++) {
     const entry *mine = &c->of_item[e];
-    for (size_t t = c->term_start[mine->at]; t < c->term_start[mine->at + 1]; t++) c->sum[c->of_term[t].at] += mine->value * c->of_term[t].value;
+    for (size_t t = c->term_start[mine->at]; t < c->term_start[mine->at + 1]; t++)
+      c->sum[c->of_term[t].at] += mine->value * c->of_term[t].value;
   }
   const float *v = c->vectors + item * c->width;
-  for (size_t other = 1; other < c->items && c->width; other++) c->sum[other] += moon_dot(v, c->vectors + other * c->width, c->width);
+  for (size_t other = 1; other < c->items && c->width; other++)
+    c->sum[other] += moon_dot(v, c->vectors + other * c->width, c->width);
 }
 
 static moon_status find_neighbours(content *c) {

@@ -68,7 +68,8 @@ static moon_status check_end(const json_t *spec, const moon_module *module) {
 bool moon_plan_is_closed(const json_t *model) {
   const json_t *layer;
   size_t i;
-  if (!strcmp(moon_text_in(model, "type"), "closed_form")) return true;
+  for (moon_closed_fit fit = 0; fit < MOON_CLOSED_FITS; fit++)
+    if (!strcmp(moon_text_in(model, "type"), moon_closed_name(fit))) return true;
   json_array_foreach(json_object_get(model, "layers"), i, layer) if (moon_plan_is_closed(layer)) return true;
   return false;
 }
@@ -81,7 +82,7 @@ static moon_status check_closed(const moon_module *module) {
   if (!n) return moon_ok();
   moon_module_closed(module, 0, &first);
   return moon_fail(MOON_EINVAL, "%s: %s is computed in closed form and stands alone; \"%s\" would have to be trained", first.where,
-                   moon_closed_fit_names[first.fit], trained[0]->name);
+                   moon_closed_name(first.fit), trained[0]->name);
 }
 
 static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *rng) {

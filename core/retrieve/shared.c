@@ -17,9 +17,12 @@ static moon_status lists_new(size_t n, size_t rows, moon_row_lists *out) {
 static void lists_open(moon_row_lists *l) {
   for (size_t k = 2; k < l->n + 2; k++) l->start[k] += l->start[k - 1];
 }
-static inline void lists_push(moon_row_lists *l, uint32_t k, uint32_t row) { l->row[l->start[k + 1]++] = row; }
+static inline void lists_push(moon_row_lists *l, uint32_t k, uint32_t row) {
+  l->row[l->start[k + 1]++] = row;
+}
 
-static moon_status make_baskets(const moon_event *events, size_t n, size_t users, size_t items, size_t window, moon_row_lists *baskets) {
+static moon_status make_baskets(const moon_event *events, size_t n, size_t users, size_t items, size_t window,
+                                moon_row_lists *baskets) {
   MOON_TRY(lists_new(users, n, baskets));
   uint32_t *last_user = moon_calloc(items, sizeof *last_user); /* + 1, that last put the item into a basket */
   if (!last_user) return moon_fail(MOON_ENOMEM, "similar: no memory for %zu items", items);

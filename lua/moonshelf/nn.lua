@@ -284,7 +284,7 @@ local function closed(fit, options, spec)
   local where = words.where(name)
   local of_history = spec.history
   local fields = words.options(where, name, options, spec)
-  local one = { type = "closed_form", fit = fit, input = fields.input, where = where }
+  local one = { type = fit, input = fields.input, where = where }
   for key, value in pairs(fields) do one[key] = value end
   if of_history then one.history = fields.history end
   return words.new("a model", where, { layers = words.array { one } })

@@ -102,11 +102,13 @@ local function train(where, what, value)
   return o
 end
 
+local CLOSED = { ease = true, item_knn = true, content = true, popular = true, trending = true }
+
 --- The layer of a model that is computed in closed form (m.nn.ease and the like), or nil.
 local function closed_layer(model)
   if words.has_gaps(model.layers) then return nil end
   for _, one in ipairs(model.layers or {}) do
-    local found = one.type == "closed_form" and one or type(one.layers) == "table" and closed_layer(one)
+    local found = CLOSED[one.type] and one or type(one.layers) == "table" and closed_layer(one)
     if found then return found end
   end
 end
@@ -117,8 +119,8 @@ local OF_CLOSED = { split = true, validation = true, seed = true }
 local function train_closed(where, layer, given, training)
   for _, key in ipairs(type(given) == "table" and words.keys(given) or {}) do
     if TRAIN[key] and not OF_CLOSED[key] then
-      words.complain(words.option_place(where, key), "train: %s is for models that are trained; m.nn.%s is computed at once and needs split alone",
-        key, layer.fit)
+      words.complain(words.option_place(where, key),
+        "train: %s is for models that are trained; m.nn.%s is computed at once and needs split alone", key, layer.type)
     end
   end
   return { split = training.split, seed = training.seed }
@@ -332,7 +334,7 @@ local function check_inputs(layers, names)
     for _, option in ipairs { "input", "history" } do
       local name = layer[option]
       if name and not names[name] then
-        words.complain(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.fit or layer.type or "sequential", name,
+        words.complain(layer.where, "m.nn.%s: the features give no input '%s'%s", layer.type or "sequential", name,
           words.hint(name, words.keys(names)))
       end
     end
@@ -370,7 +372,7 @@ local function warn_unread(features, model, names)
   end
   local closed = closed_layer(model)
   local function is_content(feature)
-    if not closed or closed.fit ~= "content" or not closed.of then return closed and closed.fit == "content" end
+    if not closed or closed.type ~= "content" or not closed.of then return closed and closed.type == "content" end
     for _, name in ipairs(closed.of) do
       if name == feature.name then return true end
     end
@@ -382,10 +384,23 @@ local function warn_unread(features, model, names)
   end
 end
 
+--- The features that content is compared by.
+local function check_content(layer, features)
+  local names = {}
+  for i, feature in ipairs(features) do names[i] = feature.name end
+  for _, name in ipairs(layer.of or {}) do
+    local known = false
+    for _, other in ipairs(names) do known = known or other == name end
+    if not known then words.complain(layer.where, "m.nn.content: there is no feature '%s'%s", name, words.hint(name, names)) end
+  end
+end
+
 local function check_model(where, o, loss)
   if not words.known(o.model) then return end
   check_output(where, o.model, loss)
   if words.has_gaps(o.features) then return end
+  local closed = closed_layer(o.model)
+  if closed and closed.type == "content" then check_content(closed, o.features) end
   local names, set = names_of(o.features), { x = true }
   for _, list in pairs(names) do
     for _, name in ipairs(list) do set[name] = true end
@@ -448,7 +463,8 @@ local function check_parts(where, o, training)
   if words.known(o.label) then check_label(o.label, events) end
   local closed = words.known(o.model) and closed_layer(o.model)
   if closed and words.known(o.label) and (o.label.negatives or 0) ~= 0 then
-    words.complain(o.label.where, "m.label: negatives are for models that are trained; m.nn.%s (%s) is computed from events", closed.fit, closed.where)
+    words.complain(o.label.where, "m.label: negatives are for models that are trained; m.nn.%s (%s) is computed from events",
+      closed.type, closed.where)
   end
   if words.known(o.label) and o.label.sampling and not closed and o.label.sampling.by == "batch" and training.batch < 2 then
     words.complain(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
