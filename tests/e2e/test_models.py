@@ -101,7 +101,7 @@ class Models(unittest.TestCase):
         page = json.loads(run("page", site, "--bundle", out, "--user", "3", "--json").stdout)
         items = page["slots"][0]["items"]
         self.assertEqual(len(items), 10)
-        self.assertEqual(sum((int(item["item"]) + 3) % 2 for item in items), 10)  # the half that 3 likes
+        self.assertEqual(sum((int(item["id"]) + 3) % 2 for item in items), 10)  # the half that 3 likes
 
 
 if __name__ == "__main__":

@@ -101,7 +101,15 @@ local function closed(model, more)
   for key, value in pairs(more or {}) do given[key] = value end
   return t.plan(m.recipe "closed" (given))
 end
-local function no_model(model, more, ...) t.fails(function() closed(model, more) end, ...) end
+--- The words stand on the line of the test, and the recipe above.
+local function no_model(model, more, ...)
+  local fine, message = pcall(closed, model, more)
+  t.equal(fine, false)
+  t.equal(message:match "^test_train%.lua:%d+: " ~= nil, true)
+  for _, text in ipairs { ... } do
+    if not message:find(text, 1, true) then error(("the error must hold '%s' and is %s"):format(text, message), 2) end
+  end
+end
 
 t.test("a model in closed form is a layer with its defaults, and trains by no option", function()
   local function layer(model, more) return closed(model, more).model.layers[1] end
@@ -132,7 +140,7 @@ t.test("a model in closed form says what is wrong with it", function()
   t.fails(function() m.nn.ease { lambda = 1 } end, "m.nn.ease: unknown option 'lambda'")
   t.fails(function() m.nn.item_knn { neighbours = 0 } end, "neighbours must be a whole number from 1 to 10000, got 0")
   t.fails(function() m.nn.trending { half_life = 7 } end, 'half_life must be a duration such as')
-  t.fails(function() m.nn.eas() end, "did you mean 'ease'")
+  t.fails(function() m.nn.eas() end, "did you mean 'm.nn.ease'?")
   local tagged = { items = m.csv "items.csv" { item = "i", genres = "g" }, features = { m.id "item", past, m.tags "genres" } }
   no_model(m.nn.content { of = "genre" }, tagged,
     "m.nn.content: there is no feature 'genre'", "did you mean 'genres'?")
