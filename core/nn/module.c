@@ -8,7 +8,6 @@ void moon_module_free(moon_module *module) {
   if (!module) return;
   for (size_t i = 0; i < module->param_count; i++) moon_param_free(module->params[i]);
   for (size_t i = 0; i < module->layer_count; i++) json_decref(module->layers[i]->options);
-  for (size_t i = 0; i < module->layer_count; i++) json_decref(module->layers[i]->options);
   for (size_t i = 0; i < module->buffer_count; i++) moon_tensor_free((moon_tensor *)(uintptr_t)module->buffers[i].tensor);
   moon_free(module->params);
   moon_free(module->buffers);

@@ -87,12 +87,14 @@ class Models(unittest.TestCase):
         failed = run("train", whole, "--data", self.films, "--out", os.path.join(self.top, "none"), "--epochs", "3", ok=1)
         self.assertIn("is computed in closed form, not trained", failed.stderr)
         _, _, out = self.train(whole, self.films, 0)
-        first = open(os.path.join(out, "model.safetensors"), "rb").read()
+        with open(os.path.join(out, "model.safetensors"), "rb") as file:
+            first = file.read()
         summary = json.loads(run("summary", out, "--json").stdout)
         self.assertEqual(summary["tables"], [])
         self.assertEqual([(layer["type"], layer["parameters"]) for layer in summary["layers"]], [("sequential", 0), ("ease", 101 * 101)])
         _, _, out = self.train(whole, self.films, 0)
-        self.assertEqual(first, open(os.path.join(out, "model.safetensors"), "rb").read())
+        with open(os.path.join(out, "model.safetensors"), "rb") as file:
+            self.assertEqual(first, file.read())
         site = os.path.join(self.top, "site.lua")
         with open(site, "w", encoding="utf-8") as file:
             file.write('local m = require "moonshelf"\nreturn m.site { home = m.page {'

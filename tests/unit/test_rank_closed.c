@@ -207,6 +207,29 @@ static void content_is_the_mean_of_the_features_cosines(void **state) {
   shop_close(&s);
 }
 
+/* i9 is in nobody's training part. */
+static void min_count_0_knows_what_nobody_has_seen(void **state) {
+  (void)state;
+  shop s = {
+      .folder = shoplet_make(300),
+      .plan = plan_of(
+          "\"type\":\"content\",\"neighbours\":9,\"history\":\"history.ids\"", "",
+          ",{\"op\":\"category\",\"name\":\"category\",\"column\":\"category\",\"dim\":2,\"min_count\":1,\"where\":\"r:7\"}")};
+  OK(try_dataset(&s));
+  assert_int_equal(moon_features_item_id(s.d->features, 9), 0);
+  moon_dataset_free(s.d);
+  json_object_set_new(json_array_get(json_object_get(s.plan, "features"), 0), "min_count", json_integer(0));
+  OK(try_dataset(&s));
+  OK(try_fit(&s));
+  moon_closed c = closed_of(&s);
+  uint32_t id = moon_features_item_id(s.d->features, 9);
+  assert_int_equal(c.items, ITEMS + 1);
+  assert_int_equal(id, ITEMS); /* behind those that the training part has */
+  assert_int_equal(c.neighbour[id * c.k] != 0, 1);
+  assert_true(c.weight[id * c.k] == 1);
+  shop_close(&s);
+}
+
 /* ---- scoring ------------------------------------------------------------------------------------------------------------------------ */
 
 /* What the model says of all items for a user, and what the weights and the history amount to. */
@@ -417,12 +440,19 @@ static void no_memory_is_said_and_nothing_leaks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ease_is_the_closed_form_by_a_naive_inverse), cmocka_unit_test(item_knn_is_the_cosine_of_the_nearest),
-      cmocka_unit_test(popular_counts_and_trending_fades),          cmocka_unit_test(content_is_the_mean_of_the_features_cosines),
-      cmocka_unit_test(a_score_is_the_sum_over_the_history),        cmocka_unit_test(only_judged_rows_are_laid_out),
-      cmocka_unit_test(a_bundle_has_the_weights_and_no_tables),     cmocka_unit_test(wrong_layers_are_refused_with_their_line),
-      cmocka_unit_test(one_user_and_no_success_are_refused),        cmocka_unit_test(what_is_trained_does_not_stand_beside),
-      cmocka_unit_test(neighbours_out_of_range_are_none),           cmocka_unit_test(no_memory_is_said_and_nothing_leaks),
+      cmocka_unit_test(ease_is_the_closed_form_by_a_naive_inverse),
+      cmocka_unit_test(item_knn_is_the_cosine_of_the_nearest),
+      cmocka_unit_test(popular_counts_and_trending_fades),
+      cmocka_unit_test(content_is_the_mean_of_the_features_cosines),
+      cmocka_unit_test(min_count_0_knows_what_nobody_has_seen),
+      cmocka_unit_test(a_score_is_the_sum_over_the_history),
+      cmocka_unit_test(only_judged_rows_are_laid_out),
+      cmocka_unit_test(a_bundle_has_the_weights_and_no_tables),
+      cmocka_unit_test(wrong_layers_are_refused_with_their_line),
+      cmocka_unit_test(one_user_and_no_success_are_refused),
+      cmocka_unit_test(what_is_trained_does_not_stand_beside),
+      cmocka_unit_test(neighbours_out_of_range_are_none),
+      cmocka_unit_test(no_memory_is_said_and_nothing_leaks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
