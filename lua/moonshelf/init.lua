@@ -92,6 +92,7 @@ local m = {
   source = require "moonshelf.source",
   policy = require "moonshelf.policy",
   gate = require "moonshelf.gate",
+  request = require "moonshelf.request",
 
   test = test.test,
 

@@ -231,6 +231,55 @@ static void the_conditions_of_nearest_act_inside_the_search(void **state) {
   assert_slot(f, 0, 3, want); /* three, though others were nearer */
 }
 
+/* Requests with every brand, and with none: what comes out is exact search over the items that hold, by looking at all and by a graph. */
+static void check_asked(fixture *f, size_t n) {
+  static const char *const brands[] = {"Acme", "Bodo", "Cato", "Nobody"};
+  const moon_column *brand = moon_table_column(f->bundle.catalogue->table, "brand");
+  for (size_t b = 0; b < 4; b++) {
+    const moon_pair pair = {"brand", brands[b]};
+    uint32_t all[ITEMS], want[ITEMS];
+    size_t kept = 0;
+    OK(ask(f, (moon_request){.item = "i3", .params = &pair, .param_n = 1}));
+    for (size_t i = 0, found = by_cosine(f, 3, all); i < found && kept < n; i++) {
+      const char *text = moon_column_text(brand, all[i]);
+      if (text && !strcmp(text, brands[b])) want[kept++] = all[i];
+    }
+    if (kept) assert_slot(f, 0, kept, want);
+    else assert_int_equal(f->page->slot_count, 0);
+  }
+  OK(ask(f, (moon_request){.item = "i3"}));
+  assert_int_equal(f->page->slot_count, 0);
+}
+
+static void nearest_takes_a_condition_from_the_request(void **state) {
+  fixture *f = *state;
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':2,'when':[{'column':'brand','op':'eq','param':'brand'}]}]}", "");
+  check_asked(f, 2);
+  size_t dim = moon_model_item_dim(f->bundle.model);
+  float unit[4];
+  assert_int_equal(dim, 4);
+  OK(moon_hnsw_new(dim, NULL, &f->bundle.index));
+  for (uint32_t row = 0; row < 8; row++)
+    if (moon_model_item_unit(f->bundle.model, f->bundle.features, row, dim, unit)) OK(moon_hnsw_add(f->bundle.index, row, unit));
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':2,'when':[{'column':'brand','op':'eq','param':'brand'}]}]}", "");
+  check_asked(f, 2);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
+static void policies_take_a_condition_from_the_request(void **state) {
+  fixture *f = *state;
+  const moon_pair pair = {"brand", "Bodo"};
+  open_site(f,
+            "{'name':'s','take':20,'sources':[{'type':'popular','n':100}],"
+            "'policies':[{'op':'filter','when':[{'column':'brand','op':'eq','param':'brand','optional':true}]}]}",
+            "");
+  OK(ask(f, (moon_request){.params = &pair, .param_n = 1}));
+  SLOT(0, 2, 4);
+  OK(ask(f, (moon_request){0}));
+  SLOT(0, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
 /* ---- quotas */
 
 static void a_source_keeps_the_places_that_it_is_to_have(void **state) {
@@ -748,6 +797,8 @@ int main(void) {
       PAGE(similar_is_to_the_item_or_the_cart_or_the_user),
       PAGE(nearest_is_by_the_cosine_of_embeddings),
       PAGE(the_conditions_of_nearest_act_inside_the_search),
+      PAGE(nearest_takes_a_condition_from_the_request),
+      PAGE(policies_take_a_condition_from_the_request),
       PAGE(a_source_keeps_the_places_that_it_is_to_have),
       PAGE(a_source_has_no_more_places_than_it_may),
       PAGE(places_kept_in_vain_are_given_away),
