@@ -145,7 +145,9 @@ static moon_status train(train_job *job) {
   MOON_TRY(evaluate(job));
   const moon_log *log = job->dataset->log;
   MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, &job->bar.progress, &job->similar));
-  MOON_TRY(moon_bundle_write(job->out, job->source.data, job->source.n, job->plan, job->dataset, job->model, job->similar,
+  moon_recipe_source source = {.text = job->source.data, .n = job->source.n};
+  source.required_n = moon_host_required(job->host, &source.required);
+  MOON_TRY(moon_bundle_write(job->out, &source, job->plan, job->dataset, job->model, job->similar,
                              job->metrics));
   if (job->fit.checkpoints || job->fit.resumed) moon_checkpoint_remove(job->checkpoint); /* it is done with */
   cli_progress_end(&job->bar);

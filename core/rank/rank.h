@@ -296,7 +296,7 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
 /* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, the kernels that fitted, what became of
- * the data's rows), recipe.lua, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
+ * the data's rows), recipe.lua and below lua/ the files that it required, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
  * Same seed, data and kernels: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
@@ -314,11 +314,23 @@ typedef struct moon_bundle {
 /* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no
  * folder of the user's is ever replaced by a bundle. */
 moon_status moon_bundle_may_write(const char *path);
+typedef struct moon_script { /* a file that a script required: "rules/winter.lua" */
+  char *name, *text;
+  size_t n; /* bytes of text */
+} moon_script;
+typedef struct moon_recipe_source { /* borrowed */
+  const char *text;
+  size_t n;
+  const moon_script *required;
+  size_t required_n;
+} moon_recipe_source;
 /* Written beside `path` and swapped in when whole; a failure leaves what was at `path` untouched. */
-moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan,
+moon_status moon_bundle_write(const char *path, const moon_recipe_source *source, const json_t *plan,
                               const moon_dataset *dataset, const moon_model *model, const moon_similar *similar, const json_t *metrics);
 /* Every file is checked against the manifest; errors say which file and what is wrong. */
 moon_status moon_bundle_open(const char *path, moon_bundle **out);
+/* Appends the text of the recipe (file NULL), or of a file that it required. MOON_ENOTFOUND where the bundle keeps no such file. */
+moon_status moon_bundle_script(const moon_bundle *bundle, const char *file, moon_buf *out);
 void moon_bundle_close(moon_bundle *bundle);
 
 /* ---- the index of a bundle (index.c) -------------------------------------------------------------------------------------- */

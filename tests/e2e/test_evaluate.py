@@ -167,6 +167,53 @@ class Evaluate(unittest.TestCase):
             self.assertIsInstance(result["model"]["ndcg@5"], float)
 
 
+class Required(unittest.TestCase):
+    """A recipe in several files: the bundle keeps them, and is measured where the others are gone."""
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="moonshelf-required-")
+        shoplet.make(self.top, events=1500)
+        self.bundle = os.path.join(self.top, "bundle")
+        os.makedirs(os.path.join(self.top, "rules", "deep"))
+        write(self.top, "rules/people.lua", 'local bots = require "rules.deep.bots"\nreturn function(e) return e.event ~= bots.kind end\n')
+        write(self.top, "rules/deep/bots.lua", 'return { kind = "bot" }\n')
+        recipe = shoplet.RECIPE.replace('m.filter(function(e) return e.event ~= "bot" end)', 'm.filter(require "rules.people")')
+        assert recipe != shoplet.RECIPE
+        write(self.top, "recipe.lua", recipe)
+        shoplet.train(self.top, self.bundle)
+
+    def tearDown(self):
+        shutil.rmtree(self.top)
+
+    def test_a_bundle_is_measured_without_its_folder(self):
+        there = json.loads(run("evaluate", self.bundle, "--data", self.top, "--json").stdout)
+        shutil.rmtree(os.path.join(self.top, "rules"))
+        os.remove(os.path.join(self.top, "recipe.lua"))
+        self.assertEqual(json.loads(run("evaluate", self.bundle, "--data", self.top, "--json").stdout), there)
+        with open(os.path.join(self.bundle, "metrics.json"), encoding="utf-8") as file:
+            for name, value in json.load(file)["model"].items():
+                self.assertAlmostEqual(value, there["model"][name], places=7)
+
+    def test_what_is_required_is_under_the_manifest(self):
+        with open(os.path.join(self.bundle, "manifest.json"), encoding="utf-8") as file:
+            files = json.load(file)["files"]
+        self.assertEqual(sorted(name for name in files if "/" in name), ["lua/rules/deep/bots.lua", "lua/rules/people.lua"])
+        with open(os.path.join(self.bundle, "lua", "rules", "people.lua"), "a", encoding="utf-8") as file:
+            file.write("-- changed\n")
+        said = run("evaluate", self.bundle, "--data", self.top, ok=1).stderr
+        self.assertIn("lua/rules/people.lua: larger than", said)
+
+    def test_what_a_bundle_does_not_keep_is_named(self):
+        path = os.path.join(self.bundle, "manifest.json")
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+        del manifest["files"]["lua/rules/people.lua"]
+        write(self.bundle, "manifest.json", json.dumps(manifest))
+        said = run("evaluate", self.bundle, "--data", self.top, ok=1).stderr
+        self.assertIn("keeps no rules/people.lua: the recipe did not require it when it was trained", said)
+        self.assertIn("recipe.lua:", said)
+
+
 class AgainstScikitLearn(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
