@@ -41,6 +41,9 @@ moon_status moon_vectors_read(const moon_feature *feature, const char *data_dir,
 moon_status moon_vectors_encode(const moon_feature *feature, const moon_catalogue *catalogue, const char *data_dir, const moon_progress *progress,
                                 moon_vocab *vocab, moon_tensor **out);
 
+/* The items without a row: columns as the plan declares them, and else as these features need them. */
+moon_status moon_draw_items(const json_t *plan, const json_t *features, moon_catalogue **out);
+
 /* A feature's words in a row of inputs, of which there are *n; none of one that is inside a formula. To compare bits (parity.c). */
 const uint32_t *moon_input_words(const moon_feature_plan *plan, const moon_feature *feature, const moon_inputs *inputs, size_t row, size_t *n);
 

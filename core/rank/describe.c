@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rank/dataset.h"
 #include "rank/model.h"
 
 enum { CANDIDATES = 500 };
@@ -65,12 +66,12 @@ static moon_type answer_type(const json_t *plan, const char *name) {
   return ids ? MOON_STRING : MOON_NUMBER;
 }
 
-static moon_status draw_columns(const json_t *plan, const json_t *source, moon_table *table) {
+static moon_status draw_columns(const json_t *plan, const json_t *features, const json_t *source, moon_table *table) {
   const json_t *column;
   moon_column *made;
   size_t i;
   json_array_foreach(json_object_get(source, "columns"), i, column) {
-    moon_type type = type_of(column, json_object_get(plan, "features"));
+    moon_type type = type_of(column, features);
     MOON_TRY(moon_table_add_column(table, moon_text_in(column, "name"), type, &made));
   }
   json_array_foreach(json_object_get(plan, "item_columns"), i, column) {
@@ -80,19 +81,19 @@ static moon_status draw_columns(const json_t *plan, const json_t *source, moon_t
   return moon_ok();
 }
 
-static moon_status draw_items(const json_t *plan, moon_catalogue **out) {
+moon_status moon_draw_items(const json_t *plan, const json_t *features, moon_catalogue **out) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
   moon_table *table = NULL;
   if (!source) return moon_catalogue_new(NULL, out);
   MOON_TRY(moon_table_new("the items", &table));
-  moon_status status = draw_columns(plan, source, table);
+  moon_status status = draw_columns(plan, features, source, table);
   if (!status.code) return moon_catalogue_new(table, out);
   moon_table_free(table);
   return status;
 }
 
 static moon_status draw(const json_t *plan, sketch *s) {
-  MOON_TRY(draw_items(plan, &s->items));
+  MOON_TRY(moon_draw_items(plan, json_object_get(plan, "features"), &s->items));
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), s->items, &s->features));
   s->rows = moon_alloc(s->features->feature_count * sizeof *s->rows);
   if (!s->rows) return moon_fail(MOON_ENOMEM, "no memory to sketch a model");

@@ -117,8 +117,8 @@ json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
 moon_status moon_recipe_describe(const json_t *plan, json_t **out);
 /* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
 json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
-/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. Fails only where
- * it had to stop: without memory, or interrupted. */
+/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does not fit
+ * the columns as they are declared is left to the script's own check and to moon_recipe_describe. Fails only where it had to stop: without memory, or interrupted. */
 moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
 
 /* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */

@@ -263,6 +263,15 @@ class Data(Base):
             (11, "column price of items.csv holds no times"),
         ])
 
+    def test_a_column_is_told_of_once_by_its_declared_type(self):
+        text = self.changed(('title = "title"', 'title = "title:string"'), ('m.log "price"', 'm.log "title", m.relative("brand", "category")'),
+                            ('event = "event", time', 'event = "event", w = "event:string", time'), ("seed = 1", 'seed = 1, weight = "w"'))
+        self.assert_found(self.found("declared.lua", text, "--data", self.top), [
+            (9, "m.log: the column 'title' of the items holds strings, and numbers are needed"),
+            (9, "column brand of items.csv holds strings; relative(brand,category) needs numbers"),
+            (15, "train: weight: the column 'w' of the events holds strings"),
+        ])
+
     def test_kinds_of_events_that_there_are_not(self):
         text = self.changed(('positive = "purchase"', 'positive = "purchse"'), ('m.count("item", "view"', 'm.count("item", "vew"'),
                             ('m.history("item", { last = 5 })', 'm.history("item", { last = 5, of = { "view", "purchas" } })'))
