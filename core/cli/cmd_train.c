@@ -166,9 +166,12 @@ static moon_status judge(train_job *job, double *value) {
   moon_status status = names ? moon_evaluate(job->model, job->dataset, names, seed, &options, &all) : moon_fail(MOON_ENOMEM, "no memory to judge");
   const json_t *one = json_object_get(json_object_get(all, "model"), metric);
   *value = json_is_number(one) ? json_number_value(one) : NAN;
+  double good = json_number_value(json_object_get(json_object_get(all, "examples"), "positive_rate"));
   json_decref(all);
   json_decref(names);
-  if (!status.code && isnan(*value)) status = moon_fail(MOON_EINVAL, "%s says nothing of the validation part", metric);
+  if (!status.code && isnan(*value))
+    status = moon_fail(MOON_EINVAL, "%s has no value on the validation part: of its %zu examples %.4g %% are good", metric,
+                       job->dataset->part_n[MOON_VALIDATION], 100 * good);
   return status;
 }
 

@@ -228,6 +228,14 @@ static void check_numbers(check *c, const moon_table *events) {
   check_number(c, events, moon_text_in(c->plan, "where"), moon_text_in(train, "weight"), "weight");
 }
 
+/* Over the whole log: whether the training part has both kinds, only training tells. */
+static void check_classes(check *c, const json_t *label, const moon_examples *examples) {
+  size_t positives = 0;
+  for (size_t i = 0; i < examples->n; i++) positives += examples->label[i] > 0;
+  bool draws = json_integer_value(json_object_get(label, "negatives")) > 0;
+  if (!positives || !draws) told(c, moon_check_classes(c->plan, "examples", positives, examples->n));
+}
+
 /* Takes the table. The label is tried where its kinds are there. */
 static void check_log(check *c, moon_table *events, moon_catalogue *items) {
   const json_t *label = json_object_get(c->plan, "label");
@@ -237,8 +245,8 @@ static void check_log(check *c, moon_table *events, moon_catalogue *items) {
   check_numbers(c, events);
   moon_status status = moon_log_new(events, items, &log);
   if (!told(c, moon_wrap(status, "%s", moon_text_in(json_object_get(json_object_get(c->plan, "sources"), "events"), "where"))) &&
-      fine && label)
-    told(c, moon_label(label, log, &examples));
+      fine && label && !told(c, moon_label(label, log, &examples)))
+    check_classes(c, label, &examples);
   moon_examples_free(&examples);
   moon_log_free(log);
 }

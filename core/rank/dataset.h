@@ -25,6 +25,9 @@ moon_status moon_list_known(moon_dataset *dataset, const json_t *train);
 /* training: [log->n] 1 where the event belongs to the training part; owned by the caller. After the split. */
 moon_status moon_list_training(const moon_dataset *dataset, uint8_t **training);
 
+/* MOON_EINVAL, at the label's line, where all of n examples are successes or none is and the plan's loss wants both. what: of the message. */
+moon_status moon_check_classes(const json_t *plan, const char *what, size_t positives, size_t n);
+
 /* Adds the label's "negatives" to every positive training example, and where train's loss compares to those that validate; after the split, before the replay. "sampling": {"by":"popularity",
  * "power"} draws items by how many training examples have them, to that power; {"by":"batch"} from the other positives of the same batch,
  * train's "batch" of them one after the other in the log; without it evenly. "unseen":true draws nothing that the user has among
