@@ -267,6 +267,63 @@ static void nearest_takes_a_condition_from_the_request(void **state) {
   f->bundle.index = NULL;
 }
 
+/* The site is read and then asked, each with its first, second, ... allocation failing. */
+static moon_status open_and_ask(fixture *f, const json_t *plan, size_t fail_at_reading, size_t fail_at_asking) {
+  const moon_pair pair = {"brand", "Acme"};
+  moon_site_free(f->site);
+  moon_arena_free(&f->arena);
+  moon_assembler_free(f->assembler);
+  f->site = NULL, f->assembler = NULL;
+  moon_alloc_fail_at(fail_at_reading);
+  moon_status status = moon_site_new(plan, &f->bundle, &f->site);
+  moon_alloc_fail_at(0);
+  if (status.code) return assert_null(f->site), status;
+  OK(moon_assembler_new(&f->bundle, &f->assembler));
+  moon_arena_reset(&f->arena);
+  moon_request *request = malloc(sizeof *request);
+  *request = (moon_request){.surface = "home", .item = "i3", .params = &pair, .param_n = 1, .now = moon_state_clock(f->bundle.state)};
+  moon_alloc_fail_at(fail_at_asking);
+  status = moon_page_assemble(f->assembler, f->site, f->bundle.state, request, &f->functions, &f->arena, &f->page);
+  moon_alloc_fail_at(0);
+  free(request);
+  return status;
+}
+
+static void nearest_without_memory_leaks_nothing(void **state) {
+  fixture *f = *state;
+  float unit[4];
+  json_t *plan = parse("{'surfaces':{'home':{'slots':[{'name':'s','take':20,'sources':[{'type':'nearest','n':3,'when':["
+                       "{'column':'brand','op':'has','param':'brand'},{'column':'price','op':'lt','param':'most','default':100},"
+                       "{'column':'stock','op':'gt','value':1}]}]}]}}}");
+  for (int graph = 0; graph < 2; graph++) {
+    size_t n = 1, reading;
+    for (; open_and_ask(f, plan, n, 0).code; n++) assert_true(n < 1000);
+    reading = n;
+    for (n = 1; open_and_ask(f, plan, 0, n).code; n++) assert_true(n < 1000);
+    assert_true(reading > 10 && n > 1);
+    SLOT(0, 1, 0);
+    if (graph) break;
+    OK(moon_hnsw_new(4, NULL, &f->bundle.index));
+    for (uint32_t row = 0; row < 8; row++)
+      if (moon_model_item_unit(f->bundle.model, f->bundle.features, row, 4, unit)) OK(moon_hnsw_add(f->bundle.index, row, unit));
+  }
+  json_decref(plan);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
+static void an_index_of_another_model_is_refused(void **state) {
+  fixture *f = *state;
+  moon_site *site = NULL;
+  json_t *plan = parse("{'surfaces':{'home':{'slots':[{'name':'s','sources':[{'type':'nearest','where':'site.lua:9'}]}]}}}");
+  OK(moon_hnsw_new(5, NULL, &f->bundle.index));
+  REFUSED(MOON_EFORMAT, "site.lua:9: the bundle's index is of 5 numbers an item, its model of 4", moon_site_new(plan, &f->bundle, &site));
+  assert_null(site);
+  json_decref(plan);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
 static void policies_take_a_condition_from_the_request(void **state) {
   fixture *f = *state;
   const moon_pair pair = {"brand", "Bodo"};
@@ -799,6 +856,8 @@ int main(void) {
       PAGE(the_conditions_of_nearest_act_inside_the_search),
       PAGE(nearest_takes_a_condition_from_the_request),
       PAGE(policies_take_a_condition_from_the_request),
+      PAGE(nearest_without_memory_leaks_nothing),
+      PAGE(an_index_of_another_model_is_refused),
       PAGE(a_source_keeps_the_places_that_it_is_to_have),
       PAGE(a_source_has_no_more_places_than_it_may),
       PAGE(places_kept_in_vain_are_given_away),
