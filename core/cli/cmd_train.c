@@ -90,20 +90,6 @@ static moon_status read_data(train_job *job) {
   return moon_ok();
 }
 
-static moon_status make_model(train_job *job) {
-  const moon_dataset *data = job->dataset;
-  size_t *sizes = moon_calloc(data->plan->feature_count, sizeof *sizes);
-  if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu vocabulary sizes", data->plan->feature_count);
-  for (size_t i = 0; i < data->plan->feature_count; i++) sizes[i] = moon_feature_rows(&data->plan->features[i], data->vocabs[i]);
-  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
-  moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
-  moon_free(sizes);
-  if (!status.code) moon_model_take_vectors(job->model, data);
-  moon_precision precision;
-  if (!status.code) status = moon_train_precision(json_object_get(job->plan, "train"), &precision);
-  return status.code ? status : moon_model_set_precision(job->model, precision); /* what cannot be is said before the work */
-}
-
 static moon_status fit(train_job *job) {
   const moon_fit_functions functions = moon_host_fit_functions(job->host);
   moon_fit_options options = {.progress = &job->bar.progress, .functions = &functions, .threads = job->threads, .checkpoint = job->checkpoint,
@@ -134,7 +120,7 @@ static moon_status evaluate(train_job *job) {
 static moon_status train_model(train_job *job) {
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
-  MOON_TRY(make_model(job));
+  MOON_TRY(cli_new_model(job->plan, job->dataset, &job->model));
   return fit(job);
 }
 

@@ -115,6 +115,9 @@ json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
  *    "cost": its, and {"weights": of the layers, "candidates":500, "features_us", "model_us": of a request for so many; without the last
  *    where the layers do not compile}} */
 moon_status moon_recipe_describe(const json_t *plan, json_t **out);
+/* The model as moon_model_describe has it, before it has seen data: null stands for what depends on how many rows the tables of texts get, which
+ * is what differs between two models drawn with different ones. New reference. */
+moon_status moon_recipe_summary(const json_t *plan, json_t **out);
 /* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
 json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
 /* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does not fit
