@@ -2,7 +2,8 @@
  *
  * What no request changes is laid out once, when the site is loaded. For a column that a request's value is compared with its rows are
  * kept in the order of their values: those that a value is equal to, or below, are then one stretch of that list, and a request costs a
- * bit for each of them. That is 4 bytes an item for a column of strings and 12 for one of numbers, whatever number of values there is. */
+ * bit for each of them; texts that many items have are kept as bits besides. That is some 8 bytes an item for a column of strings and 12
+ * for one of numbers, whatever number of values there is. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,23 @@ static moon_status sort_numbers(moon_arena *memory, const moon_column *column, m
   return moon_ok();
 }
 
+static void set_bits(uint64_t *bits, const moon_ordered *o, size_t from, size_t to) {
+  for (size_t i = from; i < to; i++) moon_bits_set(bits, o->row[i]);
+}
+
+/* There can be no more than 32 of one in 32. */
+static moon_status keep_heavy(moon_arena *memory, size_t codes, size_t rows, moon_ordered *out) {
+  for (uint32_t code = 0; code < codes && out->heavy_count < MOON_HEAVY; code++) {
+    size_t many = out->start[code + 1] - out->start[code];
+    if (!many || many < rows / MOON_HEAVY) continue;
+    uint64_t *bits = moon_arena_calloc(memory, moon_bits_words(rows) * sizeof *bits);
+    if (!bits) return moon_fail(MOON_ENOMEM, "no memory for a filter of %zu items", rows);
+    set_bits(bits, out, out->start[code], out->start[code + 1]);
+    out->heavy[out->heavy_count++] = (moon_heavy){code, bits};
+  }
+  return moon_ok();
+}
+
 /* start[c] counts up from where code c begins to where the next one does. */
 static moon_status sort_texts(moon_arena *memory, const moon_column *column, moon_ordered *out) {
   size_t codes = moon_dict_count(column->dict);
@@ -50,7 +68,7 @@ static moon_status sort_texts(moon_arena *memory, const moon_column *column, moo
   for (size_t c = 2; c <= codes; c++) out->start[c] += out->start[c - 1];
   for (uint32_t row = 0; row < column->n; row++)
     if (!moon_column_is_null(column, row)) out->row[out->start[column->code[row] + 1]++] = row;
-  return moon_ok();
+  return keep_heavy(memory, codes, column->n, out);
 }
 
 /* The column's, made where the site has none yet. */
@@ -86,13 +104,16 @@ static size_t rank_of(const moon_ordered *o, double x, bool equal) {
   return low;
 }
 
-static void set_bits(uint64_t *bits, const moon_ordered *o, size_t from, size_t to) {
-  for (size_t i = from; i < to; i++) moon_bits_set(bits, o->row[i]);
+static void pick_text(const moon_ordered *o, uint32_t code, uint64_t *bits, size_t words) {
+  size_t h = 0;
+  while (h < o->heavy_count && o->heavy[h].code != code) h++;
+  if (h == o->heavy_count) set_bits(bits, o, o->start[code], o->start[code + 1]);
+  else for (size_t w = 0; w < words; w++) bits[w] |= o->heavy[h].bits[w];
 }
 
 /* Sets the rows that the clause's values pick out: of ne those that are equal. */
-static void pick(const moon_clause *term, const moon_ordered *o, uint64_t *bits) {
-  for (size_t i = 0; i < term->count && term->codes; i++) set_bits(bits, o, o->start[term->codes[i]], o->start[term->codes[i] + 1]);
+static void pick(const moon_clause *term, const moon_ordered *o, uint64_t *bits, size_t words) {
+  for (size_t i = 0; i < term->count && term->codes; i++) pick_text(o, term->codes[i], bits, words);
   if (term->codes || !term->count || isnan(term->numbers[0])) return;
   double x = term->numbers[0];
   switch (term->op) {
@@ -160,7 +181,7 @@ moon_status moon_site_allowed(const moon_site *site, const moon_site_source *sou
     const moon_clause *term = &when->terms[i];
     uint64_t turn = term->op == MOON_COMPARE_NE ? UINT64_MAX : 0;
     memset(picked, 0, words * sizeof *picked);
-    pick(term, ordered_of(site, term->column), picked);
+    pick(term, ordered_of(site, term->column), picked, words);
     for (size_t w = 0; w < words; w++) bits[w] &= picked[w] ^ turn;
   }
   *out = bits;

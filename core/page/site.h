@@ -12,11 +12,19 @@ typedef struct moon_site_source {
   moon_condition *when;      /* and of those the ones for which this holds, which asks the request; or NULL */
 } moon_site_source;
 
+enum { MOON_HEAVY = 32 };
+typedef struct moon_heavy { /* a text that one in 32 items has, or more: its rows as bits */
+  uint32_t code;
+  uint64_t *bits;
+} moon_heavy;
+
 typedef struct moon_ordered { /* the rows of a column in the order of their values, without those that have none */
   struct moon_ordered *next;
   size_t column, n;
   uint32_t *row;  /* [n] */
-  size_t *start;  /* of strings: code c has row[start[c]] to row[start[c + 1]] */
+  uint32_t *start; /* of strings: code c has row[start[c]] to row[start[c + 1]] */
+  moon_heavy heavy[MOON_HEAVY];
+  size_t heavy_count;
   double *value;  /* [n] of numbers */
 } moon_ordered;
 

@@ -115,6 +115,9 @@ json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
  *    "cost": its, and {"weights": of the layers, "candidates":500, "features_us", "model_us": of a request for so many; without the last
  *    where the layers do not compile}} */
 moon_status moon_recipe_describe(const json_t *plan, json_t **out);
+/* Tells of every layer that does not fit (check_layers.c), of those that do not lean on another one told of. Fails where the features do not
+ * fit the columns, or without memory. */
+moon_status moon_layers_check(const json_t *plan, const moon_findings *findings);
 /* The model as moon_model_describe has it, before it has seen data: null stands for what depends on how many rows the tables of texts get, which
  * is what differs between two models drawn with different ones. New reference. */
 moon_status moon_recipe_summary(const json_t *plan, json_t **out);

@@ -72,7 +72,7 @@ static void bits_are_the_rows_that_hold(void **state) {
   moon_rng rng;
   moon_rng_seed(&rng, 4, 0);
   for (size_t round = 0; round < 300; round++) {
-    world w = world_of(random_catalogue(&rng, moon_rng_below(&rng, 200), 6), &rng);
+    world w = world_of(random_catalogue(&rng, moon_rng_below(&rng, 250), round % 2 ? 6 : 80), &rng);
     w.site.bundle = &w.bundle;
     moon_site_source source = {0};
     json_t *when = json_array();
