@@ -52,8 +52,10 @@ static void print_totals(const json_t *model) {
   if (!json_is_integer(json_object_get(model, "parameters"))) printf("?: only the training part tells; --data DIR counts it\n");
   printf("%s bytes as f32", number_of(model, "bytes", a));
   if (json_is_integer(layer_bytes))
-    printf("; layers compiled for scoring in %s, %s bytes\n", text(json_object_get(model, "scoring"), "precision"), grouped(json_integer_value(layer_bytes), b));
-  else printf("; scored on a tape, the layers do not compile\n");
+    printf("; layers compiled for scoring in %s, %s bytes\n", text(json_object_get(model, "scoring"), "precision"),
+           grouped(json_integer_value(layer_bytes), b));
+  else
+    printf("; scored on a tape, the layers do not compile\n");
 }
 
 static void print_text(const char *name, const json_t *model) {

@@ -131,6 +131,7 @@ static void pick(const moon_clause *term, const moon_ordered *o, uint64_t *bits,
 static moon_status part(const json_t *when, json_t *fixed, json_t *asked) {
   json_t *one;
   size_t i;
+  if (!json_array_size(when)) return moon_fail(MOON_EFORMAT, "conditions must be a list of at least one");
   json_array_foreach(when, i, one)
     if (json_array_append(json_object_get(one, "param") ? asked : fixed, one)) return moon_fail(MOON_ENOMEM, "no memory for a filter");
   return moon_ok();
@@ -159,7 +160,7 @@ moon_status moon_site_read_allowed(moon_site *site, const json_t *when, const ui
   if (!when || json_is_null(when)) return moon_ok();
   json_t *fixed = json_array(), *asked = json_array();
   moon_status status = fixed && asked ? part(when, fixed, asked) : moon_fail(MOON_ENOMEM, "no memory for a filter");
-  if (!status.code && (json_array_size(fixed) || !json_array_size(asked))) status = lay_out(site, json_array_size(fixed) ? fixed : when, listed, rows, &out->allowed);
+  if (!status.code && json_array_size(fixed)) status = lay_out(site, fixed, listed, rows, &out->allowed);
   if (!status.code && json_array_size(asked)) status = read_asked(site, asked, out);
   json_decref(fixed);
   json_decref(asked);

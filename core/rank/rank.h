@@ -123,8 +123,9 @@ moon_status moon_layers_check(const json_t *plan, const moon_findings *findings)
 moon_status moon_recipe_summary(const json_t *plan, json_t **out);
 /* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
 json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
-/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does not fit
- * the columns as they are declared is left to the script's own check and to moon_recipe_describe. Fails only where it had to stop: without memory, or interrupted. */
+/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does
+ * not fit the columns as they are declared is left to the script's own check and to moon_recipe_describe.
+ * Fails only where it had to stop: without memory, or interrupted. */
 moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
 
 /* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */
@@ -302,7 +303,8 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
 /* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, the kernels that fitted, what became of
- * the data's rows), recipe.lua and below lua/ the files that it required, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
+ * the data's rows), recipe.lua and below lua/ the files that it required, plan.json,
+ * vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
  * Same seed, data and kernels: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
