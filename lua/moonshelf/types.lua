@@ -12,7 +12,7 @@
 ---@class moonshelf.Split    which examples train, validate, test
 ---@class moonshelf.Source   where candidates come from
 ---@class moonshelf.Policy   what reorders or thins out a slate
----@class moonshelf.Param    a value that comes with the request
+---@class moonshelf.RequestValue  a value that comes with the request
 ---@class moonshelf.Slot     a row of items
 ---@class moonshelf.Page     slots from top to bottom
 ---@class moonshelf.Result   what a script returns; m.plan reads it
@@ -27,9 +27,9 @@
 ---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
----@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Param|moonshelf.Bounds>
----@alias moonshelf.Bound number|moonshelf.Param
----@alias moonshelf.Equal string|number|moonshelf.Param
+---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.RequestValue|moonshelf.Bounds>
+---@alias moonshelf.Bound number|moonshelf.RequestValue
+---@alias moonshelf.Equal string|number|moonshelf.RequestValue
 
 ---@class moonshelf.Bounds
 ---@field lt? moonshelf.Bound
@@ -38,7 +38,7 @@
 ---@field ge? moonshelf.Bound
 ---@field eq? moonshelf.Equal
 ---@field ne? moonshelf.Equal
----@field has? string|moonshelf.Param
+---@field has? string|moonshelf.RequestValue
 
 ---@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
 
