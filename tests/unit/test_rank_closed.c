@@ -314,7 +314,7 @@ static void a_bundle_has_the_weights_and_no_tables(void **state) {
     char *path = moon_path_join(s.folder, "bundle");
     OK(moon_evaluate(s.model, s.d, json_object_get(s.plan, "evaluate"), 1, NULL, &metrics));
     OK(moon_similar_new(s.d->log, s.d->log->n, moon_catalogue_rows(s.d->catalogue), NULL, NULL, &similar));
-    OK(moon_bundle_write(path, "", 0, s.plan, s.d, s.model, similar, metrics));
+    OK(moon_bundle_write(path, &(moon_recipe_source){.text = ""}, s.plan, s.d, s.model, similar, metrics));
     OK(moon_bundle_open(path, &b));
     c = closed_of(&s);
     assert_true(moon_module_closed(b->model->module, 0, &back));
