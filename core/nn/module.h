@@ -7,7 +7,8 @@
  *
  *   {"type":"sequential","layers":[{"type":"dense","units":64,"activation":"relu","where":"recipe.lua:12"}, ...]}
  *
- * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
+ * Every layer takes besides: "weights" ({"bias": base64 of little-endian f32}: what its parameters and running statistics start as), "width"
+ * (how many numbers a row have to flow to it, for the "file" that the weights are from), "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
  * statistics) and "share" (layers of one name and one type have one set of parameters). Parameters are called by their path:
  * "1.attention.query.weight". The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
 #ifndef MOON_NN_MODULE_H
@@ -108,6 +109,7 @@ typedef struct moon_layer_view {
   double epsilon;
   bool flag;
 } moon_layer_view;
+const char *moon_layer_kind_name(size_t i); /* of all that there are; NULL after the last */
 const moon_layer *moon_module_root(const moon_module *module);
 moon_layer_view moon_layer_look(const moon_layer *layer);
 const moon_form *moon_module_inputs(const moon_module *module, size_t *n); /* borrowed */

@@ -126,8 +126,8 @@ static const char *side_by_side(source *s, bool with_numbers, bool below) {
   if (with_numbers && plan->dense_slots) parts[n++] = numbers(s);
   n += embeddings(s, parts + n);
   const char *row = onnx_concat(s->graph, parts, n);
-  size_t width = n ? width_of(plan->id_slots ? s->model.of_id[0] : s->model.of_bag[0]) : 0;
-  return below ? onnx_reshape(s->graph, row, 2, (size_t[]){n, width}) : row;
+  if (!below) return row;
+  return onnx_reshape(s->graph, row, 2, (size_t[]){n, width_of(plan->id_slots ? s->model.of_id[0] : s->model.of_bag[0])});
 }
 
 static onnx_value input_of(source *s, model_input input) {

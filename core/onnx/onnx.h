@@ -37,7 +37,7 @@ struct moon_module;
 moon_status moon_onnx_export_module(const struct moon_module *module, moon_buf *out);
 
 /* A file's net as layers for a plan, with their weights in them (new reference):
- *   {"type":"sequential","width":12,"layers":[{"type":"dense","units":64,"activation":"relu","weights":{"weight":"..","bias":".."}},..]}
+ *   {"type":"sequential","file":"net.onnx","width":12,"layers":[{"type":"dense","units":64,"activation":"relu","weights":{"weight":"..","bias":".."}},..]}
  * One input [n, width], one output, and between them a chain of Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, Relu, LeakyRelu, Sigmoid,
  * Tanh, Softplus, Flatten, Identity and Dropout with constants beside. `name` is the file's in messages. MOON_EFORMAT for what is no ONNX,
  * MOON_EINVAL for what is no such chain, with the node's name, MOON_ELIMIT for more than it takes. */

@@ -103,6 +103,58 @@ class Onnx(unittest.TestCase):
                 self.check(recipe, self.shop)
 
 
+NUMBERS = """\
+local m = require "moonshelf"
+return m.recipe "numbers" {
+  events = m.tsv "ml-100k.inter" { user = "user_id", item = "item_id", rating = "rating:number", time = "timestamp:time_s" },
+  items = m.tsv "ml-100k.item" { item = "item_id", year = "release_year:number" },
+  label = m.label { column = "rating", at_least = 4 },
+  features = { m.count("item", "any", { "7d", "all" }), m.count("user", "any", "all"), m.numeric "year" },
+  model = MODEL,
+  train = { optimizer = m.nn.adam { lr = 1e-2 }, epochs = 1, batch = 256, split = m.split.random { 0.8, 0.1, 0.1 }, STANDARDISE },
+  evaluate = { "auc", "logloss" },
+}
+"""
+
+
+class FromElsewhere(unittest.TestCase):
+    """A net of numbers that is exported, standardisation and all, and comes back into another recipe as a file from elsewhere would."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.top = tempfile.mkdtemp(prefix="moonshelf-onnx-")
+        ratings(cls.top)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.top)
+
+    def train(self, model, standardise="", ok=0):
+        recipe, out = os.path.join(self.top, "recipe.lua"), os.path.join(self.top, "bundle")
+        with open(recipe, "w", encoding="utf-8") as file:
+            file.write(NUMBERS.replace("MODEL", model).replace("STANDARDISE", standardise))
+        done = run("train", recipe, "--data", self.top, "--out", out, "--json", ok=ok)
+        return json.loads(done.stdout)["metrics"]["model"] if not ok else done.stderr
+
+    def test_a_net_that_comes_back_is_judged_the_same(self):
+        first = self.train('m.nn.sequential { m.nn.dense(8, "relu"), m.nn.batch_norm(), m.nn.dense(1, "sigmoid") }')
+        run("export", os.path.join(self.top, "bundle"), "--out", os.path.join(self.top, "net.onnx"))
+        again = self.train('m.nn.onnx("net.onnx", { freeze = true })', "standardise = false")
+        for name, value in first.items():
+            self.assertAlmostEqual(again[name], value, places=6)
+        run("export", os.path.join(self.top, "bundle"), "--out", os.path.join(self.top, "again.onnx"))  # a bundle needs its file no more
+        trained = self.train('m.nn.onnx "net.onnx"', "standardise = false")
+        self.assertNotEqual(trained, first)
+
+    def test_what_does_not_fit_is_told_at_its_line(self):
+        self.train('m.nn.sequential { m.nn.dense(1, "sigmoid") }')
+        run("export", os.path.join(self.top, "bundle"), "--out", os.path.join(self.top, "small.onnx"))
+        self.assertRegex(self.train('m.nn.sequential { m.nn.dense(3), m.nn.onnx "small.onnx", m.nn.dense(1, "sigmoid") }', ok=1), r"recipe.lua:7: .*small.onnx takes \[n, 4\].*\[n, 3\]")
+        self.assertIn("recipe.lua:7: m.nn.onnx: recipe.lua: these bytes are not an ONNX file", self.train('m.nn.onnx "recipe.lua"', ok=1))
+        self.assertIn("recipe.lua:7: m.nn.onnx", self.train('m.nn.onnx "../small.onnx"', ok=1))
+        self.assertIn("missing.onnx", self.train('m.nn.onnx "missing.onnx"', ok=1))
+
+
 if __name__ == "__main__":
     if "without ONNX" in run("export", "nowhere", "--out", "nowhere", ok=1).stderr:
         print("built without ONNX", file=sys.stderr)
