@@ -145,6 +145,7 @@ class FromElsewhere(unittest.TestCase):
         run("export", os.path.join(self.top, "bundle"), "--out", os.path.join(self.top, "again.onnx"))  # a bundle needs its file no more
         trained = self.train('m.nn.onnx "net.onnx"', "standardise = false")
         self.assertNotEqual(trained, first)
+        self.train('m.nn.sequential { m.nn.onnx("net.onnx", { input = "numbers" }), m.nn.dense(1, "sigmoid") }')
 
     def test_what_does_not_fit_is_told_at_its_line(self):
         self.train('m.nn.sequential { m.nn.dense(1, "sigmoid") }')
