@@ -6,23 +6,29 @@
 #include "onnx/onnx.h"
 
 static int run(int argc, char **argv);
-const cli_command cli_export = {
-    "export", "moonshelf export BUNDLE --out model.onnx [--json]", "write a bundle's model as an ONNX file, for other runtimes",
-    "The graph does what the model does when it scores, in f32: it takes the features of each row as moonshelf computes them (numbers as\n"
-    "they are, ids of the bundle's vocabularies, histories as lists of ids) and gives the score. What each input means stands in the\n"
-    "file's metadata under \"moonshelf\", and --json prints the same.",
-    1, run, false};
+const cli_command cli_export = {"export",
+                                "moonshelf export BUNDLE --out model.onnx [--json]",
+                                "write a bundle's model as an ONNX file, for other runtimes",
+                                "The graph does what the model does when it scores, in f32: it takes the features of each row as "
+                                "moonshelf computes them (numbers as\n"
+                                "they are, ids of the bundle's vocabularies, histories as lists of ids) and gives the score. "
+                                "What each input means stands in the\n"
+                                "file's metadata under \"moonshelf\", and --json prints the same.",
+                                1,
+                                run,
+                                false};
 
 static void print_text(const char *path, const json_t *report, size_t bytes) {
   const json_t *input;
   size_t i;
   json_array_foreach(json_object_get(report, "inputs"), i, input) {
     char *shape = json_dumps(json_object_get(input, "shape"), JSON_COMPACT);
-    printf("%-24s %-8s %s\n", json_string_value(json_object_get(input, "name")), json_string_value(json_object_get(input, "type")), shape ? shape : "");
+    printf("%-24s %-8s %s\n", json_string_value(json_object_get(input, "name")),
+           json_string_value(json_object_get(input, "type")), shape ? shape : "");
     free(shape);
   }
-  printf("%s: %lld nodes, %.1f MB, opset %d\n", path, (long long)json_integer_value(json_object_get(report, "nodes")), (double)bytes * 1e-6,
-         MOON_ONNX_OPSET);
+  printf("%s: %lld nodes, %.1f MB, opset %d\n", path, (long long)json_integer_value(json_object_get(report, "nodes")),
+         (double)bytes * 1e-6, MOON_ONNX_OPSET);
 }
 
 static int run(int argc, char **argv) {
@@ -42,9 +48,12 @@ static int run(int argc, char **argv) {
   if (!status.code) status = moon_bundle_open(path, &bundle);
   if (!status.code) status = moon_onnx_export(bundle, &bytes, &report);
   if (!status.code) status = moon_file_replace(out, bytes.data, bytes.n);
-  if (status.code) code = cli_fail(status);
-  else if (json) code = cli_print_json(json_incref(report));
-  else print_text(out, report, bytes.n), code = CLI_DONE;
+  if (status.code)
+    code = cli_fail(status);
+  else if (json)
+    code = cli_print_json(json_incref(report));
+  else
+    print_text(out, report, bytes.n), code = CLI_DONE;
   json_decref(report);
   moon_buf_free(&bytes);
   moon_bundle_close(bundle);

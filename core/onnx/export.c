@@ -9,7 +9,9 @@
 #include "onnx/onnx.h"
 #include "rank/view.h"
 
-moon_status moon_onnx_ready(void) { return moon_ok(); }
+moon_status moon_onnx_ready(void) {
+  return moon_ok();
+}
 
 typedef struct source { /* the inputs of a row; a name is NULL until something asks for it */
   onnx_graph *graph;
@@ -24,7 +26,9 @@ static void tell(source *s, json_t *input) {
   if (!input || json_array_append_new(s->told, input)) onnx_fail(s->graph, MOON_ENOMEM, "no memory for the metadata of a model");
 }
 
-static size_t width_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[1]; }
+static size_t width_of(const moon_embedding *table) {
+  return moon_tensor_shape(table->weight->value)[1];
+}
 
 static const char *look_up(source *s, const moon_embedding *table, const char *ids) {
   return onnx_two(s->graph, "Gather", onnx_tensor(s->graph, table->weight->name, table->weight->value), ids);
@@ -39,7 +43,8 @@ static const char *numbers(source *s) {
   const char *raw = onnx_input(g, "numbers", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &plan->dense_slots);
   json_t *columns = json_array();
   for (size_t i = 0; i < plan->dense_slots; i++) json_array_append_new(columns, json_string(plan->dense_names[i]));
-  tell(s, json_pack("{s:s, s:s, s:[s, I], s:o}", "name", raw, "type", "float32", "shape", "n", (json_int_t)plan->dense_slots, "columns", columns));
+  tell(s, json_pack("{s:s, s:s, s:[s, I], s:o}", "name", raw, "type", "float32", "shape", "n", (json_int_t)plan->dense_slots,
+                    "columns", columns));
   const char *apart = onnx_two(g, "Sub", raw, onnx_tensor(g, "normalise.mean", s->model.mean));
   return s->numbers = onnx_two(g, "Mul", apart, onnx_tensor(g, "normalise.scale", s->model.scale));
 }
@@ -54,10 +59,11 @@ static const moon_feature *feature_of(const source *s, moon_feature_kind kind, s
 /* An input of ids, [n] or, with a length, [n, length]. */
 static const char *ids_input(source *s, const moon_feature *feature, const moon_embedding *table, size_t length) {
   const moon_feature_plan *plan = s->model.plan;
-  size_t of = feature->op == MOON_FEATURE_HISTORY && feature->shares != SIZE_MAX ? feature->shares : (size_t)(feature - plan->features);
+  size_t of =
+      feature->op == MOON_FEATURE_HISTORY && feature->shares != SIZE_MAX ? feature->shares : (size_t)(feature - plan->features);
   const char *name = onnx_input(s->graph, feature->name, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, length > 0, &length);
-  json_t *input = json_pack("{s:s, s:s, s:s, s:s, s:I, s:[s]}", "name", name, "type", "int64", "feature", feature->name, "where", feature->where, "ids",
-                            (json_int_t)moon_tensor_shape(table->weight->value)[0], "shape", "n");
+  json_t *input = json_pack("{s:s, s:s, s:s, s:s, s:I, s:[s]}", "name", name, "type", "int64", "feature", feature->name, "where",
+                            feature->where, "ids", (json_int_t)moon_tensor_shape(table->weight->value)[0], "shape", "n");
   if (input && length) json_array_append_new(json_object_get(input, "shape"), json_integer((json_int_t)length));
   if (input && feature->op == MOON_FEATURE_HISTORY) json_object_set_new(input, "order", json_string("newest first, then 0"));
   if (input && s->vocabs && s->vocabs[of] && plan->features[of].texts) {
@@ -74,13 +80,16 @@ static const char *ids_of(source *s, size_t slot) {
 }
 
 static const char *bag_of(source *s, size_t slot) {
-  if (!s->bags[slot]) s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.of_bag[slot], s->model.plan->bag_length);
+  if (!s->bags[slot])
+    s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.of_bag[slot], s->model.plan->bag_length);
   return s->bags[slot];
 }
 
 /* ---- what layers read ---------------------------------------------------------------------------------------------------------- */
 
-static const char *vector(source *s, size_t slot) { return look_up(s, s->model.of_id[slot], ids_of(s, slot)); }
+static const char *vector(source *s, size_t slot) {
+  return look_up(s, s->model.of_id[slot], ids_of(s, slot));
+}
 
 static const char *is_there(source *s, const char *ids) {
   const int64_t none = 0;
@@ -132,24 +141,33 @@ static const char *side_by_side(source *s, bool with_numbers, bool below) {
 
 static onnx_value input_of(source *s, model_input input) {
   switch (input.kind) {
-    case MODEL_X: return (onnx_value){.x = side_by_side(s, true, false)};
-    case MODEL_NUMBERS: return (onnx_value){.x = numbers(s)};
-    case MODEL_FIELDS: return (onnx_value){.x = side_by_side(s, false, true)};
-    case MODEL_VECTOR: return (onnx_value){.x = vector(s, input.slot)};
-    case MODEL_ID: return (onnx_value){.x = ids_of(s, input.slot)};
-    case MODEL_MEAN: return (onnx_value){.x = mean(s, input.slot)};
+    case MODEL_X:
+      return (onnx_value){.x = side_by_side(s, true, false)};
+    case MODEL_NUMBERS:
+      return (onnx_value){.x = numbers(s)};
+    case MODEL_FIELDS:
+      return (onnx_value){.x = side_by_side(s, false, true)};
+    case MODEL_VECTOR:
+      return (onnx_value){.x = vector(s, input.slot)};
+    case MODEL_ID:
+      return (onnx_value){.x = ids_of(s, input.slot)};
+    case MODEL_MEAN:
+      return (onnx_value){.x = mean(s, input.slot)};
     case MODEL_HISTORY: {
       onnx_value ids = steps(s, input.slot);
       return (onnx_value){look_up(s, s->model.of_bag[input.slot], ids.x), ids.mask};
     }
-    case MODEL_HISTORY_IDS: return steps(s, input.slot);
+    case MODEL_HISTORY_IDS:
+      return steps(s, input.slot);
   }
   return (onnx_value){.x = NULL};
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------- */
 
-static bool reads(const moon_module *module, size_t i) { return moon_module_uses(module, i) || moon_module_uses_once(module, i); }
+static bool reads(const moon_module *module, size_t i) {
+  return moon_module_uses(module, i) || moon_module_uses_once(module, i);
+}
 
 static void write_module(onnx_graph *g, const moon_module *module, const onnx_value *inputs, bool sigmoid, const char *name) {
   const onnx_writer w = {g, inputs};
@@ -180,10 +198,11 @@ static void write_model(source *s) {
 static json_t *describe(const source *s, const moon_bundle *bundle, json_t *inputs) {
   const char *hash = json_string_value(json_object_get(bundle->manifest, "recipe_sha256"));
   const char *version = json_string_value(json_object_get(bundle->manifest, "moonshelf"));
-  json_t *output = json_pack("{s:s, s:s, s:[s, i], s:s}", "name", "score", "type", "float32", "shape", "n", 1, "is", s->model.sigmoid ? "probability" : "number");
-  return json_pack("{s:s, s:s*, s:s*, s:i, s:i, s:o, s:o, s:I, s:I}", "recipe", bundle->name ? bundle->name : "", "recipe_sha256", hash, "moonshelf", version,
-                   "opset", MOON_ONNX_OPSET, "ir_version", MOON_ONNX_IR, "inputs", inputs, "output", output, "parameters",
-                   (json_int_t)moon_model_params(bundle->model), "nodes", (json_int_t)s->graph->node_count);
+  json_t *output = json_pack("{s:s, s:s, s:[s, i], s:s}", "name", "score", "type", "float32", "shape", "n", 1, "is",
+                             s->model.sigmoid ? "probability" : "number");
+  return json_pack("{s:s, s:s*, s:s*, s:i, s:i, s:o, s:o, s:I, s:I}", "recipe", bundle->name ? bundle->name : "", "recipe_sha256",
+                   hash, "moonshelf", version, "opset", MOON_ONNX_OPSET, "ir_version", MOON_ONNX_IR, "inputs", inputs, "output",
+                   output, "parameters", (json_int_t)moon_model_params(bundle->model), "nodes", (json_int_t)s->graph->node_count);
 }
 
 moon_status moon_onnx_export(const moon_bundle *bundle, moon_buf *out, json_t **report) {

@@ -29,7 +29,9 @@ void onnx_fail(onnx_graph *g, moon_code code, const char *format, ...) {
   g->status.code = code;
 }
 
-static void no_memory(onnx_graph *g) { onnx_fail(g, MOON_ENOMEM, "no memory for an ONNX graph"); }
+static void no_memory(onnx_graph *g) {
+  onnx_fail(g, MOON_ENOMEM, "no memory for an ONNX graph");
+}
 
 static void *take(onnx_graph *g, size_t bytes) {
   void *memory = g->status.code ? NULL : moon_arena_calloc(&g->arena, bytes ? bytes : 1);
@@ -69,8 +71,8 @@ static Onnx__AttributeProto *make_attribute(onnx_graph *g, const onnx_attribute 
 }
 
 /* A node whose outputs are still to be named. */
-static Onnx__NodeProto *add_node(onnx_graph *g, const char *op, const char *const *in, size_t n, const onnx_attribute *with, size_t n_with,
-                                 size_t outputs) {
+static Onnx__NodeProto *add_node(onnx_graph *g, const char *op, const char *const *in, size_t n, const onnx_attribute *with,
+                                 size_t n_with, size_t outputs) {
   Onnx__NodeProto *node = take(g, sizeof *node);
   char **names = take(g, (n + outputs) * sizeof *names);
   Onnx__AttributeProto **attributes = take(g, n_with * sizeof *attributes);
@@ -83,7 +85,8 @@ static Onnx__NodeProto *add_node(onnx_graph *g, const char *op, const char *cons
   node->attribute = attributes, node->n_attribute = n_with;
   for (size_t i = 0; i < n_with; i++) attributes[i] = make_attribute(g, &with[i]);
   if (g->status.code) return NULL;
-  node->name = moon_arena_printf(&g->arena, "%s%s/%s.%zu", g->path && *g->path ? "/" : "", g->path ? g->path : "", op, g->node_count);
+  node->name =
+      moon_arena_printf(&g->arena, "%s%s/%s.%zu", g->path && *g->path ? "/" : "", g->path ? g->path : "", op, g->node_count);
   if (!node->name) no_memory(g);
   return g->status.code || !put(g, &g->nodes, &g->node_cap, &g->node_count, node) ? NULL : node;
 }
@@ -93,7 +96,9 @@ const char *onnx_node(onnx_graph *g, const char *op, const char *const *in, size
   return node ? node->output[0] = node->name : "";
 }
 
-const char *onnx_one(onnx_graph *g, const char *op, const char *a) { return onnx_node(g, op, &a, 1, NULL, 0); }
+const char *onnx_one(onnx_graph *g, const char *op, const char *a) {
+  return onnx_node(g, op, &a, 1, NULL, 0);
+}
 
 const char *onnx_two(onnx_graph *g, const char *op, const char *a, const char *b) {
   return onnx_node(g, op, (const char *[]){a, b}, 2, NULL, 0);
@@ -120,7 +125,9 @@ const char *onnx_transpose(onnx_graph *g, const char *x, const int64_t *order, s
   return onnx_node(g, "Transpose", &x, 1, &perm, 1);
 }
 
-const char *onnx_add_axis(onnx_graph *g, const char *x, int64_t axis) { return onnx_two(g, "Unsqueeze", x, onnx_ints(g, &axis, 1)); }
+const char *onnx_add_axis(onnx_graph *g, const char *x, int64_t axis) {
+  return onnx_two(g, "Unsqueeze", x, onnx_ints(g, &axis, 1));
+}
 
 const char *onnx_sum_axis(onnx_graph *g, const char *x, int64_t axis, bool keep) {
   const onnx_attribute keeps = onnx_int("keepdims", keep);
@@ -147,7 +154,8 @@ static const char *find(const onnx_graph *g, const char *name) {
 }
 
 /* raw: borrowed. */
-static const char *add_tensor(onnx_graph *g, const char *name, Onnx__TensorProto__DataType type, int dims, const size_t *shape, void *raw) {
+static const char *add_tensor(onnx_graph *g, const char *name, Onnx__TensorProto__DataType type, int dims, const size_t *shape,
+                              void *raw) {
   size_t count = 1;
   Onnx__TensorProto *tensor = take(g, sizeof *tensor);
   int64_t *sizes = take(g, (size_t)dims * sizeof *sizes);
@@ -173,11 +181,12 @@ const char *onnx_tensor(onnx_graph *g, const char *name, const moon_tensor *tens
   const char *whole = called(g, name), *known = whole ? find(g, whole) : "";
   if (!whole || known) return known;
   if (moon_tensor_dtype(tensor) != MOON_F32) return onnx_fail(g, MOON_EINVAL, "%s is not of f32 numbers", name), "";
-  return add_tensor(g, whole, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, moon_tensor_dims(tensor), moon_tensor_shape(tensor), moon_tensor_data(tensor));
+  return add_tensor(g, whole, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, moon_tensor_dims(tensor), moon_tensor_shape(tensor),
+                    moon_tensor_data(tensor));
 }
 
-static const char *copied(onnx_graph *g, const char *whole, Onnx__TensorProto__DataType type, int dims, const size_t *shape, const void *values,
-                          size_t bytes) {
+static const char *copied(onnx_graph *g, const char *whole, Onnx__TensorProto__DataType type, int dims, const size_t *shape,
+                          const void *values, size_t bytes) {
   const char *known = whole ? find(g, whole) : "";
   if (!whole || known) return known;
   void *copy = take(g, bytes);
@@ -200,7 +209,8 @@ const char *onnx_number(onnx_graph *g, double value) {
 
 const char *onnx_ints(onnx_graph *g, const int64_t *values, size_t n) {
   char name[24 * (MOON_MAX_DIMS + 1)] = "i";
-  for (size_t i = 0, at = 1; i < n && at < sizeof name; i++) at += (size_t)snprintf(name + at, sizeof name - at, ".%lld", (long long)values[i]);
+  for (size_t i = 0, at = 1; i < n && at < sizeof name; i++)
+    at += (size_t)snprintf(name + at, sizeof name - at, ".%lld", (long long)values[i]);
   return copied(g, called(g, name), ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 1, &n, values, n * sizeof *values);
 }
 
@@ -217,21 +227,26 @@ const char *onnx_steps(onnx_graph *g, size_t n) {
 
 static Onnx__TensorShapeProto *make_shape(onnx_graph *g, int dims, const size_t *shape) {
   Onnx__TensorShapeProto *out = take(g, sizeof *out);
-  Onnx__TensorShapeProto__Dimension **list = take(g, (size_t)(dims + 1) * sizeof *list), *each = take(g, (size_t)(dims + 1) * sizeof *each);
+  Onnx__TensorShapeProto__Dimension **list = take(g, (size_t)(dims + 1) * sizeof *list),
+                                    *each = take(g, (size_t)(dims + 1) * sizeof *each);
   if (!out || !list || !each) return NULL;
   onnx__tensor_shape_proto__init(out);
   out->dim = list, out->n_dim = (size_t)dims + 1;
   for (int d = 0; d <= dims; d++) {
     list[d] = &each[d];
     onnx__tensor_shape_proto__dimension__init(list[d]);
-    list[d]->value_case = d ? ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE : ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-    if (d) list[d]->dim_value = (int64_t)shape[d - 1];
-    else list[d]->dim_param = text(g, "n");
+    list[d]->value_case =
+        d ? ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE : ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+    if (d)
+      list[d]->dim_value = (int64_t)shape[d - 1];
+    else
+      list[d]->dim_param = text(g, "n");
   }
   return out;
 }
 
-static Onnx__ValueInfoProto *make_value(onnx_graph *g, const char *name, Onnx__TensorProto__DataType type, int dims, const size_t *shape) {
+static Onnx__ValueInfoProto *make_value(onnx_graph *g, const char *name, Onnx__TensorProto__DataType type, int dims,
+                                        const size_t *shape) {
   Onnx__ValueInfoProto *value = take(g, sizeof *value);
   Onnx__TypeProto *of = take(g, sizeof *of);
   Onnx__TypeProto__Tensor *tensor = take(g, sizeof *tensor);
@@ -271,7 +286,9 @@ typedef struct sink {
   moon_buf *out;
 } sink;
 
-static void append(ProtobufCBuffer *buffer, size_t n, const uint8_t *bytes) { moon_buf_add(((sink *)buffer)->out, bytes, n); }
+static void append(ProtobufCBuffer *buffer, size_t n, const uint8_t *bytes) {
+  moon_buf_add(((sink *)buffer)->out, bytes, n);
+}
 
 static void add_metadata(onnx_graph *g, Onnx__ModelProto *model, const json_t *metadata) {
   const char *key;

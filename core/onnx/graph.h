@@ -29,16 +29,22 @@ typedef struct onnx_attribute {
   size_t n;
   float f;
 } onnx_attribute;
-static inline onnx_attribute onnx_int(const char *name, int64_t i) { return (onnx_attribute){name, ONNX_INT, .i = i}; }
-static inline onnx_attribute onnx_float(const char *name, double f) { return (onnx_attribute){name, ONNX_FLOAT, .f = (float)f}; }
-static inline onnx_attribute onnx_axis(const int64_t *axis) { return (onnx_attribute){"axes", ONNX_INTS, .ints = axis, .n = 1}; }
+static inline onnx_attribute onnx_int(const char *name, int64_t i) {
+  return (onnx_attribute){name, ONNX_INT, .i = i};
+}
+static inline onnx_attribute onnx_float(const char *name, double f) {
+  return (onnx_attribute){name, ONNX_FLOAT, .f = (float)f};
+}
+static inline onnx_attribute onnx_axis(const int64_t *axis) {
+  return (onnx_attribute){"axes", ONNX_INTS, .ints = axis, .n = 1};
+}
 
 /* A node with its first output's name as the answer. with: [n_with], may be NULL. */
 const char *onnx_node(onnx_graph *g, const char *op, const char *const *in, size_t n, const onnx_attribute *with, size_t n_with);
 const char *onnx_one(onnx_graph *g, const char *op, const char *a);
 const char *onnx_two(onnx_graph *g, const char *op, const char *a, const char *b);
 const char *onnx_cast(onnx_graph *g, const char *a, Onnx__TensorProto__DataType type);
-const char *onnx_concat(onnx_graph *g, const char *const *in, size_t n); /* along the last dimension */
+const char *onnx_concat(onnx_graph *g, const char *const *in, size_t n);               /* along the last dimension */
 const char *onnx_reshape(onnx_graph *g, const char *x, int dims, const size_t *shape); /* [n, shape] */
 const char *onnx_transpose(onnx_graph *g, const char *x, const int64_t *order, size_t dims);
 const char *onnx_add_axis(onnx_graph *g, const char *x, int64_t axis);

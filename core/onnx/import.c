@@ -24,14 +24,18 @@ typedef struct importer {
   size_t first;      /* of what goes in, where it is known */
   size_t numbers;    /* read so far */
   json_t *layers;
-  json_t *dense;     /* the last layer, where it is a linear dense one */
+  json_t *dense; /* the last layer, where it is a linear dense one */
 } importer;
 
-static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory to import an ONNX file"); }
+static moon_status no_memory(void) {
+  return moon_fail(MOON_ENOMEM, "no memory to import an ONNX file");
+}
 
 /* ---- names for messages ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct shown { char text[80]; } shown;
+typedef struct shown {
+  char text[80];
+} shown;
 
 /* Whatever a file calls something, short and printable. */
 static shown show(const char *name) {
@@ -54,7 +58,9 @@ __attribute__((format(printf, 2, 3))) static moon_status refuse(const node *of, 
 
 /* ---- constants --------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_op(const node *of, const char *op) { return of->op_type && !strcmp(of->op_type, op) && (!of->domain || !*of->domain); }
+static bool is_op(const node *of, const char *op) {
+  return of->op_type && !strcmp(of->op_type, op) && (!of->domain || !*of->domain);
+}
 
 static const Onnx__AttributeProto *attribute(const node *of, const char *name) {
   for (size_t i = 0; i < of->n_attribute; i++)
@@ -100,7 +106,8 @@ static float number_at(const tensor *t, size_t i) {
 
 /* How many numbers it says to have, and has; 0: it does not, with a reason. */
 static moon_status count_of(importer *m, const node *of, const tensor *t, size_t *count) {
-  bool is_float = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, is_double = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
+  bool is_float = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+       is_double = t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
   const shown name = show(t->name);
   if (t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL || t->n_external_data)
     return refuse(of, "\"%s\" has its numbers in a file beside (external data); save the model as one file", name.text);
@@ -108,17 +115,21 @@ static moon_status count_of(importer *m, const node *of, const tensor *t, size_t
   if (t->segment || t->n_dims > 2) return refuse(of, "\"%s\" has %zu dimensions; weights have up to 2", name.text, t->n_dims);
   *count = 1;
   for (size_t d = 0; d < t->n_dims; d++) {
-    if (t->dims[d] < 1 || t->dims[d] > MOST_NUMBERS) return refuse(of, "\"%s\" has a dimension of %lld", name.text, (long long)t->dims[d]);
+    if (t->dims[d] < 1 || t->dims[d] > MOST_NUMBERS)
+      return refuse(of, "\"%s\" has a dimension of %lld", name.text, (long long)t->dims[d]);
     *count *= (size_t)t->dims[d];
     if (*count > MOST_NUMBERS - m->numbers) return moon_fail(MOON_ELIMIT, "it has more than %d weights", MOST_NUMBERS);
   }
   m->numbers += *count;
-  size_t has = t->has_raw_data ? t->raw_data.len / (is_float ? sizeof(float) : sizeof(double)) : is_float ? t->n_float_data : t->n_double_data;
+  size_t has = t->has_raw_data ? t->raw_data.len / (is_float ? sizeof(float) : sizeof(double))
+               : is_float      ? t->n_float_data
+                               : t->n_double_data;
   return has == *count ? moon_ok() : refuse(of, "\"%s\" says to have %zu numbers, and has %zu", name.text, *count, has);
 }
 
 /* A matrix [in, out] for what flows, turned where it is stored the other way round. */
-static moon_status matrix(importer *m, const node *of, const char *name, bool turned, float factor, float **weights, size_t *out) {
+static moon_status matrix(importer *m, const node *of, const char *name, bool turned, float factor, float **weights,
+                          size_t *out) {
   const tensor *t = constant(m, name);
   size_t count;
   if (!t) return refuse(of, "its matrix \"%s\" is not a constant", show(name).text);
@@ -126,10 +137,12 @@ static moon_status matrix(importer *m, const node *of, const char *name, bool tu
   if (t->n_dims != 2) return refuse(of, "its matrix \"%s\" has %zu dimensions", show(name).text, t->n_dims);
   size_t rows = (size_t)t->dims[turned], columns = (size_t)t->dims[!turned];
   if (m->width && rows != m->width) return refuse(of, "takes %zu numbers a row, and %zu come", rows, m->width);
-  if (rows > MOST_WIDTH || columns > MOST_WIDTH) return refuse(of, "has %zu inputs and %zu units; at most %d", rows, columns, MOST_WIDTH);
+  if (rows > MOST_WIDTH || columns > MOST_WIDTH)
+    return refuse(of, "has %zu inputs and %zu units; at most %d", rows, columns, MOST_WIDTH);
   if (!(*weights = moon_arena_alloc(&m->arena, count * sizeof **weights))) return no_memory();
   for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < columns; c++) (*weights)[r * columns + c] = factor * number_at(t, turned ? c * rows + r : r * columns + c);
+    for (size_t c = 0; c < columns; c++)
+      (*weights)[r * columns + c] = factor * number_at(t, turned ? c * rows + r : r * columns + c);
   if (!m->first) m->first = rows;
   *out = columns;
   return moon_ok();
@@ -168,7 +181,9 @@ static moon_status put_weights(json_t *layer, const char *name, const float *val
 }
 
 static moon_status add_dense(importer *m, const float *weights, size_t in, size_t units) {
-  MOON_TRY(add(m, json_pack("{s:s, s:I, s:s, s:b}", "type", "dense", "units", (json_int_t)units, "activation", "linear", "bias", 0), true));
+  MOON_TRY(add(m,
+               json_pack("{s:s, s:I, s:s, s:b}", "type", "dense", "units", (json_int_t)units, "activation", "linear", "bias", 0),
+               true));
   m->width = units;
   return put_weights(m->dense, "weight", weights, in * units);
 }
@@ -190,10 +205,12 @@ static moon_status add_norm(importer *m, double epsilon, bool freeze, const floa
 
 /* x scale + shift, which stays as it is. Either may be NULL. */
 static moon_status add_affine(importer *m, const float *scale, const float *shift) {
-  float *ones = moon_arena_alloc(&m->arena, m->width * sizeof *ones), *zeros = moon_arena_calloc(&m->arena, m->width * sizeof *zeros);
+  float *ones = moon_arena_alloc(&m->arena, m->width * sizeof *ones),
+        *zeros = moon_arena_calloc(&m->arena, m->width * sizeof *zeros);
   if (!ones || !zeros) return no_memory();
   for (size_t i = 0; i < m->width; i++) ones[i] = 1;
-  return add_norm(m, 1e-12, true, (const float *const[]){scale ? scale : ones, shift ? shift : zeros, zeros, ones}); /* 1 + 1e-12 is 1 in f32 */
+  return add_norm(m, 1e-12, true,
+                  (const float *const[]){scale ? scale : ones, shift ? shift : zeros, zeros, ones}); /* 1 + 1e-12 is 1 in f32 */
 }
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------------------------- */
@@ -263,7 +280,8 @@ static moon_status take(importer *m, const node *of) {
   static const char *const activations[][2] = {
       {"Relu", "relu"}, {"Sigmoid", "sigmoid"}, {"Tanh", "tanh"}, {"LeakyRelu", "leaky_relu"}, {"Softplus", "softplus"}};
   bool is_arithmetic = is_op(of, "Add") || is_op(of, "Sub") || is_op(of, "Mul") || is_op(of, "Div");
-  bool first = of->n_input && !strcmp(of->input[0], m->flows), second = is_arithmetic && of->n_input == 2 && !strcmp(of->input[1], m->flows);
+  bool first = of->n_input && !strcmp(of->input[0], m->flows),
+       second = is_arithmetic && of->n_input == 2 && !strcmp(of->input[1], m->flows);
   if (!of->n_output) return refuse(of, "has no output");
   for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
     if (first && is_op(of, activations[i][0])) return activation(m, of, activations[i][1]);
@@ -272,9 +290,12 @@ static moon_status take(importer *m, const node *of) {
   if (first && is_op(of, "MatMul") && of->n_input == 2) return matmul(m, of);
   if (first && is_op(of, "BatchNormalization")) return batch_norm(m, of);
   if (is_arithmetic && of->n_input == 2 && first != second) return arithmetic(m, of, second);
-  if (!first && !second) return refuse(of, "does not read \"%s\", which the node before it made: only a chain becomes layers", show(m->flows).text);
-  return refuse(of, "has no layer here; Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, Relu, LeakyRelu (0.01), Sigmoid, Tanh, Softplus, "
-                    "Flatten, Identity and Dropout have");
+  if (!first && !second)
+    return refuse(of, "does not read \"%s\", which the node before it made: only a chain becomes layers", show(m->flows).text);
+  return refuse(
+      of,
+      "has no layer here; Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, Relu, LeakyRelu (0.01), Sigmoid, Tanh, Softplus, "
+      "Flatten, Identity and Dropout have");
 }
 
 /* ---- the graph ------------------------------------------------------------------------------------------------------------------------ */
@@ -295,7 +316,9 @@ static moon_status find_input(importer *m) {
   for (size_t i = 0; i < m->graph->n_input; i++) {
     const Onnx__ValueInfoProto *input = m->graph->input[i];
     if (!input->name || constant(m, input->name)) continue;
-    if (found) return moon_fail(MOON_EINVAL, "it takes \"%s\" and \"%s\": a chain has one input", show(found->name).text, show(input->name).text);
+    if (found)
+      return moon_fail(MOON_EINVAL, "it takes \"%s\" and \"%s\": a chain has one input", show(found->name).text,
+                       show(input->name).text);
     found = input;
   }
   if (!found) return moon_fail(MOON_EINVAL, "it takes no input");
@@ -304,9 +327,13 @@ static moon_status find_input(importer *m) {
   if (!of || of->elem_type != ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT)
     return moon_fail(MOON_EINVAL, "its input \"%s\" is not of f32 numbers", show(found->name).text);
   if (of->shape && of->shape->n_dim != 2)
-    return moon_fail(MOON_EINVAL, "its input \"%s\" has %zu dimensions; rows of numbers have 2", show(found->name).text, of->shape->n_dim);
-  int64_t width = of->shape && of->shape->dim[1]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? of->shape->dim[1]->dim_value : 0;
-  if (width < 0 || width > MOST_WIDTH) return moon_fail(MOON_EINVAL, "its input is %lld wide; at most %d", (long long)width, MOST_WIDTH);
+    return moon_fail(MOON_EINVAL, "its input \"%s\" has %zu dimensions; rows of numbers have 2", show(found->name).text,
+                     of->shape->n_dim);
+  int64_t width = of->shape && of->shape->dim[1]->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE
+                      ? of->shape->dim[1]->dim_value
+                      : 0;
+  if (width < 0 || width > MOST_WIDTH)
+    return moon_fail(MOON_EINVAL, "its input is %lld wide; at most %d", (long long)width, MOST_WIDTH);
   m->flows = found->name, m->width = m->first = (size_t)width;
   return moon_ok();
 }
@@ -320,7 +347,8 @@ static moon_status run_chain(importer *m) {
   }
   const char *end = m->graph->n_output == 1 ? m->graph->output[0]->name : NULL;
   if (!end) return moon_fail(MOON_EINVAL, "it gives %zu outputs: a chain has one", m->graph->n_output);
-  if (strcmp(end, m->flows) != 0) return moon_fail(MOON_EINVAL, "its output \"%s\" is not what the last node makes", show(end).text);
+  if (strcmp(end, m->flows) != 0)
+    return moon_fail(MOON_EINVAL, "its output \"%s\" is not what the last node makes", show(end).text);
   return json_array_size(m->layers) && m->first ? moon_ok() : moon_fail(MOON_EINVAL, "there is no layer in it");
 }
 
@@ -333,7 +361,8 @@ moon_status moon_onnx_import(const char *name, const char *bytes, size_t n, json
   if (!status.code) m.graph = model->graph, status = check_opset(model);
   if (!status.code) status = find_input(&m);
   if (!status.code) status = run_chain(&m);
-  if (!status.code && !(*layers = json_pack("{s:s, s:s, s:I, s:O}", "type", "sequential", "file", name, "width", (json_int_t)m.first, "layers", m.layers)))
+  if (!status.code && !(*layers = json_pack("{s:s, s:s, s:I, s:O}", "type", "sequential", "file", name, "width",
+                                            (json_int_t)m.first, "layers", m.layers)))
     status = no_memory();
   json_decref(m.layers);
   onnx_read_free(model);

@@ -49,7 +49,9 @@ static onnx_value activation(const onnx_writer *w, const moon_layer_view *layer,
 }
 
 /* dropout, when nothing is trained, and input */
-static onnx_value as_it_is(const onnx_writer *w, const moon_layer_view *layer, onnx_value in) { return (void)w, (void)layer, in; }
+static onnx_value as_it_is(const onnx_writer *w, const moon_layer_view *layer, onnx_value in) {
+  return (void)w, (void)layer, in;
+}
 
 static onnx_value reshape(const onnx_writer *w, const moon_layer_view *layer, onnx_value in) {
   return (onnx_value){.x = onnx_reshape(w->graph, in.x, layer->out->dims, layer->out->shape)};
@@ -74,7 +76,8 @@ static onnx_value batch_norm(const onnx_writer *w, const moon_layer_view *layer,
   const onnx_attribute epsilon = onnx_float("epsilon", layer->epsilon);
   size_t d = layer->in->shape[layer->in->dims - 1];
   static const char *const buffers[] = {"mean", "variance"};
-  const char *all[5] = {layer->in->dims > 1 ? onnx_reshape(g, in.x, 1, &d) : in.x, onnx_param(w, layer, 0), onnx_param(w, layer, 1)};
+  const char *all[5] = {layer->in->dims > 1 ? onnx_reshape(g, in.x, 1, &d) : in.x, onnx_param(w, layer, 0),
+                        onnx_param(w, layer, 1)};
   for (int i = 0; i < 2; i++) {
     /* beside the parameters, which also those have that share them */
     const char *gamma = layer->params[0]->name;
@@ -140,7 +143,8 @@ static onnx_value parallel(const onnx_writer *w, const moon_layer_view *layer, o
     parts[i] = branch.x;
     if (!i) out = branch;
   }
-  if (!strcmp(layer->choice, "concat")) out.x = onnx_concat(w->graph, parts, n);
+  if (!strcmp(layer->choice, "concat"))
+    out.x = onnx_concat(w->graph, parts, n);
   else
     for (size_t i = 1; i < n; i++) out.x = onnx_two(w->graph, "Add", out.x, parts[i]);
   return out;
@@ -152,13 +156,27 @@ static const struct {
   const char *name;
   onnx_kind *write;
 } kinds[] = {
-    {"dense", dense},           {"activation", activation}, {"dropout", as_it_is},
-    {"input", as_it_is},        {"flatten", reshape},       {"reshape", reshape},
-    {"embedding", embedding},   {"batch_norm", batch_norm}, {"layer_norm", layer_norm},
-    {"fm", fm},                 {"cross", cross},           {"dot", dot},
-    {"position", onnx_position}, {"attention", onnx_attention}, {"transformer", onnx_transformer},
-    {"gru", onnx_gru},          {"pool", onnx_pool},        {"din", onnx_din},
-    {"sequential", sequential}, {"residual", residual},     {"parallel", parallel},
+    {"dense", dense},
+    {"activation", activation},
+    {"dropout", as_it_is},
+    {"input", as_it_is},
+    {"flatten", reshape},
+    {"reshape", reshape},
+    {"embedding", embedding},
+    {"batch_norm", batch_norm},
+    {"layer_norm", layer_norm},
+    {"fm", fm},
+    {"cross", cross},
+    {"dot", dot},
+    {"position", onnx_position},
+    {"attention", onnx_attention},
+    {"transformer", onnx_transformer},
+    {"gru", onnx_gru},
+    {"pool", onnx_pool},
+    {"din", onnx_din},
+    {"sequential", sequential},
+    {"residual", residual},
+    {"parallel", parallel},
     {"embedding_bag", onnx_embedding_bag},
 };
 

@@ -10,7 +10,8 @@
 /* ---- masks --------------------------------------------------------------------------------------------------------------------- */
 
 const char *onnx_mask(onnx_graph *g, const char *lengths, size_t steps) {
-  return onnx_cast(g, onnx_two(g, "Less", onnx_steps(g, steps), onnx_add_axis(g, lengths, 1)), ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+  return onnx_cast(g, onnx_two(g, "Less", onnx_steps(g, steps), onnx_add_axis(g, lengths, 1)),
+                   ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
 }
 
 const char *onnx_weigh(onnx_graph *g, const char *weights, const char *x, size_t steps, size_t d) {
@@ -23,7 +24,9 @@ static const char *shares(onnx_graph *g, const char *mask) {
   return onnx_two(g, "Div", mask, onnx_two(g, "Max", onnx_sum_axis(g, mask, 1, true), onnx_number(g, 1)));
 }
 
-const char *onnx_mean(onnx_graph *g, const char *mask, const char *x, size_t steps, size_t d) { return onnx_weigh(g, shares(g, mask), x, steps, d); }
+const char *onnx_mean(onnx_graph *g, const char *mask, const char *x, size_t steps, size_t d) {
+  return onnx_weigh(g, shares(g, mask), x, steps, d);
+}
 
 /* Of a value without one: ones, as many as there are rows. */
 static const char *mask_of(onnx_graph *g, onnx_value value) {
@@ -41,7 +44,8 @@ static const char *far_below(onnx_graph *g, const char *mask) {
 static const char *maximum(onnx_graph *g, const char *mask, const char *x) {
   const int64_t steps = 1;
   const onnx_attribute with[] = {onnx_axis(&steps), onnx_int("keepdims", 0)};
-  const char *seen = onnx_two(g, "Add", x, onnx_add_axis(g, far_below(g, mask), 2)), *most = onnx_node(g, "ReduceMax", &seen, 1, with, 2);
+  const char *seen = onnx_two(g, "Add", x, onnx_add_axis(g, far_below(g, mask), 2)),
+             *most = onnx_node(g, "ReduceMax", &seen, 1, with, 2);
   const onnx_attribute any_with[] = {onnx_axis(&steps), onnx_int("keepdims", 1)};
   return onnx_two(g, "Mul", most, onnx_node(g, "ReduceMax", &mask, 1, any_with, 2));
 }
@@ -77,9 +81,12 @@ onnx_value onnx_attention(const onnx_writer *w, const moon_layer_view *layer, on
   const char *k = heads(g, layer, onnx_write(w, layer->children[KEY], in).x, true);
   const char *v = heads(g, layer, onnx_write(w, layer->children[VALUE], in).x, false);
   const char *scores = onnx_two(g, "Mul", onnx_two(g, "MatMul", q, k), onnx_number(g, 1 / sqrt((double)width)));
-  const char *seen = in.mask ? onnx_reshape(g, in.mask, 3, (size_t[]){1, 1, steps}) : NULL, *past = layer->flag ? causal(g, steps) : NULL;
-  if (seen && past) seen = onnx_two(g, "Mul", seen, past);
-  else if (past) seen = past;
+  const char *seen = in.mask ? onnx_reshape(g, in.mask, 3, (size_t[]){1, 1, steps}) : NULL,
+             *past = layer->flag ? causal(g, steps) : NULL;
+  if (seen && past)
+    seen = onnx_two(g, "Mul", seen, past);
+  else if (past)
+    seen = past;
   if (seen) scores = onnx_two(g, "Add", scores, far_below(g, seen));
   const char *p = onnx_node(g, "Softmax", &scores, 1, &last, 1);
   if (seen) p = onnx_two(g, "Mul", p, seen); /* a step that sees none gets zeros */
@@ -139,7 +146,8 @@ onnx_value onnx_gru(const onnx_writer *w, const moon_layer_view *layer, onnx_val
   const int64_t steps_first[] = {1, 0, 2}, rows_first[] = {2, 0, 1, 3};
   size_t units = layer->out->shape[1];
   const onnx_attribute with[] = {onnx_int("hidden_size", (int64_t)units), onnx_int("linear_before_reset", 1)};
-  const char *all[] = {onnx_transpose(g, in.x, steps_first, 3), gates(w, layer, 0, layer->in->shape[1]), gates(w, layer, 1, units), biases(w, layer)};
+  const char *all[] = {onnx_transpose(g, in.x, steps_first, 3), gates(w, layer, 0, layer->in->shape[1]),
+                       gates(w, layer, 1, units), biases(w, layer)};
   const char *y = onnx_node(g, "GRU", all, 4, with, 2); /* [steps, 1, n, units] */
   in.x = onnx_reshape(g, onnx_transpose(g, y, rows_first, 4), 2, layer->out->shape);
   if (in.mask) in.x = onnx_two(g, "Mul", in.x, onnx_add_axis(g, in.mask, 2));

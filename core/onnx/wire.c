@@ -41,12 +41,17 @@ static moon_code walk(walker *w, const uint8_t *end, const ProtobufCMessageDescr
       case PROTOBUF_C_WIRE_TYPE_VARINT:
         if (!read_varint(w, end, &size)) return broken;
         continue;
-      case PROTOBUF_C_WIRE_TYPE_64BIT: size = 8; break;
-      case PROTOBUF_C_WIRE_TYPE_32BIT: size = 4; break;
+      case PROTOBUF_C_WIRE_TYPE_64BIT:
+        size = 8;
+        break;
+      case PROTOBUF_C_WIRE_TYPE_32BIT:
+        size = 4;
+        break;
       case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
         if (!read_varint(w, end, &size)) return broken;
         break;
-      default: return broken;
+      default:
+        return broken;
     }
     if (size > (size_t)(end - w->at)) return broken;
     const ProtobufCMessageDescriptor *inner = (tag & 7) == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED ? message_of(of, tag >> 3) : NULL;

@@ -24,10 +24,10 @@ typedef struct model_input {
 typedef struct moon_model_view {
   const moon_feature_plan *plan;
   const moon_module *module;
-  const model_input *inputs;       /* of the module */
+  const model_input *inputs;                    /* of the module */
   moon_embedding *const *of_id, *const *of_bag; /* by id slot, by bag slot: which table is looked up */
-  const moon_tensor *mean, *scale; /* [dense_slots]: (x - mean) * scale; NULL without dense slots */
-  bool sigmoid;                    /* the module gives the logit of the score, and not the score */
+  const moon_tensor *mean, *scale;              /* [dense_slots]: (x - mean) * scale; NULL without dense slots */
+  bool sigmoid;                                 /* the module gives the logit of the score, and not the score */
 } moon_model_view;
 moon_model_view moon_model_look(const moon_model *model);
 

@@ -20,12 +20,22 @@ static void push_json(lua_State *L, const json_t *value, int depth) {
       lua_createtable(L, (int)json_array_size(value), 0);
       json_array_foreach(value, i, item) push_json(L, item, depth + 1), lua_rawseti(L, -2, (lua_Integer)i + 1);
       break;
-    case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
-    case JSON_INTEGER: lua_pushinteger(L, (lua_Integer)json_integer_value(value)); break;
-    case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
+    case JSON_STRING:
+      lua_pushlstring(L, json_string_value(value), json_string_length(value));
+      break;
+    case JSON_INTEGER:
+      lua_pushinteger(L, (lua_Integer)json_integer_value(value));
+      break;
+    case JSON_REAL:
+      lua_pushnumber(L, json_real_value(value));
+      break;
     case JSON_TRUE:
-    case JSON_FALSE: lua_pushboolean(L, json_is_true(value)); break;
-    case JSON_NULL: lua_pushnil(L); break;
+    case JSON_FALSE:
+      lua_pushboolean(L, json_is_true(value));
+      break;
+    case JSON_NULL:
+      lua_pushnil(L);
+      break;
   }
 }
 

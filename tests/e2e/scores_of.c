@@ -9,7 +9,9 @@
 static moon_inputs in;
 static moon_rng rng;
 
-static size_t rows_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[0]; }
+static size_t rows_of(const moon_embedding *table) {
+  return moon_tensor_shape(table->weight->value)[0];
+}
 
 /* Numbers about where training had them; of a bag every length, the newest first, a hole now and then. */
 static void fill(const moon_model_view *model, size_t n) {
@@ -17,12 +19,14 @@ static void fill(const moon_model_view *model, size_t n) {
   for (size_t r = 0; r < n; r++) {
     for (size_t s = 0; s < plan->dense_slots; s++) {
       float scale = ((float *)moon_tensor_data(model->scale))[s];
-      in.dense[r * plan->dense_slots + s] = ((float *)moon_tensor_data(model->mean))[s] + (float)(4 * moon_rng_uniform(&rng) - 2) / (scale > 0 ? scale : 1);
+      in.dense[r * plan->dense_slots + s] =
+          ((float *)moon_tensor_data(model->mean))[s] + (float)(4 * moon_rng_uniform(&rng) - 2) / (scale > 0 ? scale : 1);
     }
     for (size_t s = 0; s < plan->id_slots; s++)
       in.ids[r * plan->id_slots + s] = moon_rng_below(&rng, (uint32_t)rows_of(model->of_id[s]));
     for (size_t s = 0; s < plan->bag_slots; s++) {
-      uint32_t *bag = in.bags + (r * plan->bag_slots + s) * plan->bag_length, length = r ? moon_rng_below(&rng, (uint32_t)plan->bag_length + 1) : 0;
+      uint32_t *bag = in.bags + (r * plan->bag_slots + s) * plan->bag_length,
+               length = r ? moon_rng_below(&rng, (uint32_t)plan->bag_length + 1) : 0;
       for (size_t k = 0; k < plan->bag_length; k++)
         bag[k] = k < length && moon_rng_below(&rng, 8) ? moon_rng_below(&rng, (uint32_t)rows_of(model->of_bag[s])) : 0;
     }
@@ -61,7 +65,8 @@ static int print(const moon_model *model, size_t n) {
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
     if (feature->kind == MOON_KIND_ID) print_ids(feature, in.ids, n, plan->id_slots, feature->slot, 1);
-    if (feature->kind == MOON_KIND_BAG) print_ids(feature, in.bags, n, plan->bag_slots * plan->bag_length, feature->slot, plan->bag_length);
+    if (feature->kind == MOON_KIND_BAG)
+      print_ids(feature, in.bags, n, plan->bag_slots * plan->bag_length, feature->slot, plan->bag_length);
   }
   printf("}, \"scores\": [");
   int code = print_scores(model, n);

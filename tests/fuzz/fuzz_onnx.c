@@ -25,10 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 size_t moon_fuzz_seed(size_t which, uint8_t *out, size_t cap) {
-  static const char *const nets[] = {
-      "{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}",
-      "{\"type\":\"sequential\",\"layers\":[{\"type\":\"batch_norm\"},{\"type\":\"dense\",\"units\":3,\"bias\":false},{\"type\":\"dense\",\"units\":1,"
-      "\"activation\":\"leaky_relu\"}]}"};
+  static const char *const nets[] = {"{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}",
+                                     "{\"type\":\"sequential\",\"layers\":[{\"type\":\"batch_norm\"},{\"type\":\"dense\","
+                                     "\"units\":3,\"bias\":false},{\"type\":\"dense\",\"units\":1,"
+                                     "\"activation\":\"leaky_relu\"}]}"};
   if (moon_onnx_ready().code || which >= sizeof nets / sizeof *nets) return 0;
   json_t *spec = json_loads(nets[which], 0, NULL);
   moon_module *module;

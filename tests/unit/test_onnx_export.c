@@ -54,7 +54,8 @@ static size_t check_graph(const Onnx__GraphProto *graph) {
   }
   for (size_t i = 0; i < graph->n_node; i++) {
     for (size_t k = 0; k < graph->node[i]->n_input; k++)
-      if (!has(&known, graph->node[i]->input[k])) fail_msg("%s reads \"%s\", which is not there", graph->node[i]->name, graph->node[i]->input[k]);
+      if (!has(&known, graph->node[i]->input[k]))
+        fail_msg("%s reads \"%s\", which is not there", graph->node[i]->name, graph->node[i]->input[k]);
     for (size_t k = 0; k < graph->node[i]->n_output; k++) learn(&known, graph->node[i]->output[k]);
   }
   assert_int_equal(graph->n_output, 1);
@@ -143,14 +144,16 @@ static void no_kind_is_forgotten(void **state) {
     char quoted[64];
     bool found = false;
     snprintf(quoted, sizeof quoted, "{'type':'%s'", kind);
-    for (size_t i = 0; i < sizeof every_kind / sizeof *every_kind; i++) found |= !strncmp(every_kind[i][0], quoted, strlen(quoted));
+    for (size_t i = 0; i < sizeof every_kind / sizeof *every_kind; i++)
+      found |= !strncmp(every_kind[i][0], quoted, strlen(quoted));
     if (!found) fail_msg("the layer %s is not tried as ONNX", kind);
   }
 }
 
 static void shared_parameters_are_written_once_and_nodes_are_named_by_path(void **state) {
   (void)state;
-  moon_module *module = module_of("{'type':'sequential','layers':[{'type':'dense','units':6,'share':'a'},{'type':'dense','units':6,'share':'a'}]}");
+  moon_module *module =
+      module_of("{'type':'sequential','layers':[{'type':'dense','units':6,'share':'a'},{'type':'dense','units':6,'share':'a'}]}");
   moon_buf bytes = write_module(module), again = write_module(module);
   assert_int_equal(bytes.n, again.n);
   assert_memory_equal(bytes.data, again.data, bytes.n);
@@ -167,9 +170,12 @@ static void shared_parameters_are_written_once_and_nodes_are_named_by_path(void 
 }
 
 static const char net[] =
-    "{\"type\":\"sequential\",\"layers\":[{\"type\":\"batch_norm\"},{\"type\":\"dense\",\"units\":7,\"activation\":\"relu\"},{\"type\":\"dropout\",\"rate\":0.3},"
-    "{\"type\":\"dense\",\"units\":5,\"bias\":false},{\"type\":\"activation\",\"activation\":\"leaky_relu\"},{\"type\":\"dense\",\"units\":3,"
-    "\"activation\":\"tanh\"},{\"type\":\"activation\",\"activation\":\"softplus\"},{\"type\":\"dense\",\"units\":1,\"activation\":\"sigmoid\"}]}";
+    "{\"type\":\"sequential\",\"layers\":[{\"type\":\"batch_norm\"},{\"type\":\"dense\",\"units\":7,\"activation\":\"relu\"},{"
+    "\"type\":\"dropout\",\"rate\":0.3},"
+    "{\"type\":\"dense\",\"units\":5,\"bias\":false},{\"type\":\"activation\",\"activation\":\"leaky_relu\"},{\"type\":\"dense\","
+    "\"units\":3,"
+    "\"activation\":\"tanh\"},{\"type\":\"activation\",\"activation\":\"softplus\"},{\"type\":\"dense\",\"units\":1,"
+    "\"activation\":\"sigmoid\"}]}";
 
 static void a_dense_net_that_comes_back_scores_the_same_bits(void **state) {
   (void)state;

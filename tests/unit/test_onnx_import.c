@@ -7,7 +7,8 @@
 #include "onnx/graph.h"
 
 static const Onnx__TensorProto__DataType FLOAT = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
-static const float six[6] = {1, 2, 3, 4, 5, 6}, matrix[12] = {.1f, -.2f, .3f, .4f, .5f, -.6f, .7f, .8f, -.9f, 1, 1.1f, 1.2f}, pair[2] = {.5f, -1};
+static const float six[6] = {1, 2, 3, 4, 5, 6}, matrix[12] = {.1f, -.2f, .3f, .4f, .5f, -.6f, .7f, .8f, -.9f, 1, 1.1f, 1.2f},
+                   pair[2] = {.5f, -1};
 
 /* x [n, 6] into `graph`. */
 static const char *start(onnx_graph *graph) {
@@ -201,7 +202,8 @@ static void a_wrong_width_names_both_and_the_file(void **state) {
   moon_rng_seed(&rng, 1, 1);
   const moon_form form = {.name = "x", .dims = 1, .shape = {8}};
   OK(finish(&g, linear(&g, start(&g)), &layers));
-  REFUSED(MOON_EINVAL, "net.onnx takes [n, 6], and what comes in is [n, 8]", moon_module_new(layers, MOON_F32, &form, 1, &rng, &module));
+  REFUSED(MOON_EINVAL, "net.onnx takes [n, 6], and what comes in is [n, 8]",
+          moon_module_new(layers, MOON_F32, &form, 1, &rng, &module));
   json_decref(layers);
 }
 
@@ -290,5 +292,7 @@ int main(void) {
 }
 
 #else
-int main(void) { return 0; }
+int main(void) {
+  return 0;
+}
 #endif
