@@ -57,13 +57,13 @@ static const moon_feature *feature_of(const source *s, moon_feature_kind kind, s
 }
 
 /* An input of ids, [n] or, with a length, [n, length]. */
-static const char *ids_input(source *s, const moon_feature *feature, const moon_embedding *table, size_t length) {
+static const char *ids_input(source *s, const moon_feature *feature, size_t length) {
   const moon_feature_plan *plan = s->model.plan;
   size_t of =
       feature->op == MOON_FEATURE_HISTORY && feature->shares != SIZE_MAX ? feature->shares : (size_t)(feature - plan->features);
   const char *name = onnx_input(s->graph, feature->name, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, length > 0, &length);
   json_t *input = json_pack("{s:s, s:s, s:s, s:s, s:I, s:[s]}", "name", name, "type", "int64", "feature", feature->name, "where",
-                            feature->where, "ids", (json_int_t)moon_tensor_shape(table->weight->value)[0], "shape", "n");
+                            feature->where, "ids", (json_int_t)s->model.rows[of], "shape", "n");
   if (input && length) json_array_append_new(json_object_get(input, "shape"), json_integer((json_int_t)length));
   if (input && feature->op == MOON_FEATURE_HISTORY) json_object_set_new(input, "order", json_string("newest first, then 0"));
   if (input && s->vocabs && s->vocabs[of] && plan->features[of].texts) {
@@ -75,13 +75,13 @@ static const char *ids_input(source *s, const moon_feature *feature, const moon_
 }
 
 static const char *ids_of(source *s, size_t slot) {
-  if (!s->ids[slot]) s->ids[slot] = ids_input(s, feature_of(s, MOON_KIND_ID, slot), s->model.of_id[slot], 0);
+  if (!s->ids[slot]) s->ids[slot] = ids_input(s, feature_of(s, MOON_KIND_ID, slot), 0);
   return s->ids[slot];
 }
 
 static const char *bag_of(source *s, size_t slot) {
   if (!s->bags[slot])
-    s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.of_bag[slot], s->model.plan->bag_length);
+    s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.plan->bag_length);
   return s->bags[slot];
 }
 

@@ -180,9 +180,10 @@ static const char *called(onnx_graph *g, const char *name) {
 const char *onnx_tensor(onnx_graph *g, const char *name, const moon_tensor *tensor) {
   const char *whole = called(g, name), *known = whole ? find(g, whole) : "";
   if (!whole || known) return known;
-  if (moon_tensor_dtype(tensor) != MOON_F32) return onnx_fail(g, MOON_EINVAL, "%s is not of f32 numbers", name), "";
-  return add_tensor(g, whole, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, moon_tensor_dims(tensor), moon_tensor_shape(tensor),
-                    moon_tensor_data(tensor));
+  if (moon_tensor_dtype(tensor) == MOON_F64) return onnx_fail(g, MOON_EINVAL, "%s is not of f32 numbers", name), "";
+  bool whole_numbers = moon_tensor_dtype(tensor) == MOON_I64;
+  return add_tensor(g, whole, whole_numbers ? ONNX__TENSOR_PROTO__DATA_TYPE__INT64 : ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+                    moon_tensor_dims(tensor), moon_tensor_shape(tensor), moon_tensor_data(tensor));
 }
 
 static const char *copied(onnx_graph *g, const char *whole, Onnx__TensorProto__DataType type, int dims, const size_t *shape,

@@ -177,6 +177,11 @@ static const struct {
     {"sequential", sequential},
     {"residual", residual},
     {"parallel", parallel},
+    {"ease", onnx_weights},
+    {"item_knn", onnx_neighbours},
+    {"content", onnx_neighbours},
+    {"popular", onnx_bias},
+    {"trending", onnx_bias},
     {"embedding_bag", onnx_embedding_bag},
 };
 

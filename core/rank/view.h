@@ -26,6 +26,7 @@ typedef struct moon_model_view {
   const moon_module *module;
   const model_input *inputs;                    /* of the module */
   moon_embedding *const *of_id, *const *of_bag; /* by id slot, by bag slot: which table is looked up */
+  const size_t *rows;              /* [feature_count] of its table, which a model in closed form does without */
   const moon_tensor *mean, *scale;              /* [dense_slots]: (x - mean) * scale; NULL without dense slots */
   bool sigmoid;                                 /* the module gives the logit of the score, and not the score */
 } moon_model_view;

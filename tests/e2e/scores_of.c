@@ -23,12 +23,12 @@ static void fill(const moon_model_view *model, size_t n) {
           ((float *)moon_tensor_data(model->mean))[s] + (float)(4 * moon_rng_uniform(&rng) - 2) / (scale > 0 ? scale : 1);
     }
     for (size_t s = 0; s < plan->id_slots; s++)
-      in.ids[r * plan->id_slots + s] = moon_rng_below(&rng, (uint32_t)rows_of(model->of_id[s]));
+      in.ids[r * plan->id_slots + s] = moon_rng_below(&rng, (uint32_t)rows_of(model, MOON_KIND_ID, s));
     for (size_t s = 0; s < plan->bag_slots; s++) {
       uint32_t *bag = in.bags + (r * plan->bag_slots + s) * plan->bag_length,
                length = r ? moon_rng_below(&rng, (uint32_t)plan->bag_length + 1) : 0;
       for (size_t k = 0; k < plan->bag_length; k++)
-        bag[k] = k < length && moon_rng_below(&rng, 8) ? moon_rng_below(&rng, (uint32_t)rows_of(model->of_bag[s])) : 0;
+        bag[k] = k < length && moon_rng_below(&rng, 8) ? moon_rng_below(&rng, (uint32_t)rows_of(model, MOON_KIND_BAG, s)) : 0;
     }
   }
 }
