@@ -80,8 +80,7 @@ static const char *ids_of(source *s, size_t slot) {
 }
 
 static const char *bag_of(source *s, size_t slot) {
-  if (!s->bags[slot])
-    s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.plan->bag_length);
+  if (!s->bags[slot]) s->bags[slot] = ids_input(s, feature_of(s, MOON_KIND_BAG, slot), s->model.plan->bag_length);
   return s->bags[slot];
 }
 

@@ -11,7 +11,9 @@ static const char *row(const onnx_writer *w, const moon_layer_view *layer, size_
   return onnx_two(w->graph, "Gather", onnx_tensor(w->graph, name, layer->buffers[buffer]), item);
 }
 
-static const char *as_float(onnx_graph *g, const char *x) { return onnx_cast(g, x, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT); }
+static const char *as_float(onnx_graph *g, const char *x) {
+  return onnx_cast(g, x, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+}
 
 /* ease: of all weights of the item those of the history, of which the unknown has 0. */
 onnx_value onnx_weights(const onnx_writer *w, const moon_layer_view *layer, onnx_value in) {

@@ -9,8 +9,14 @@
 static moon_inputs in;
 static moon_rng rng;
 
-static size_t rows_of(const moon_embedding *table) {
-  return moon_tensor_shape(table->weight->value)[0];
+/* How many ids there are in a slot. */
+static size_t rows_of(const moon_model_view *model, moon_feature_kind kind, size_t slot) {
+  const moon_feature *all = model->plan->features;
+  for (size_t i = 0; i < model->plan->feature_count; i++) {
+    if (all[i].kind != kind || all[i].slot != slot) continue;
+    return model->rows[all[i].op == MOON_FEATURE_HISTORY && all[i].shares != SIZE_MAX ? all[i].shares : i];
+  }
+  return 1;
 }
 
 /* Numbers about where training had them; of a bag every length, the newest first, a hole now and then. */

@@ -123,7 +123,16 @@ static moon_module *module_of(const char *quoted) {
   snprintf(text, sizeof text, "%s", quoted);
   for (char *p = text; *p; p++)
     if (*p == '\'') *p = '"';
-  OK(world_module(text, MOON_F32, &module));
+  moon_form forms[WORLD_INPUTS + 2]; /* and what models in closed form read */
+  moon_rng rng;
+  moon_rng_seed(&rng, 11, 0);
+  memcpy(forms, world_forms, sizeof world_forms);
+  forms[WORLD_INPUTS] = (moon_form){.name = "item", .ids = WORLD_IDS, .whose = MOON_OF_ITEM};
+  forms[WORLD_INPUTS + 1] =
+      (moon_form){.name = "past", .ids = WORLD_IDS, .dims = 1, .shape = {WORLD_STEPS}, .whose = MOON_OF_USER};
+  json_t *spec = world_json(text);
+  OK(moon_module_new(spec, MOON_F32, forms, WORLD_INPUTS + 2, &rng, &module));
+  json_decref(spec);
   return module;
 }
 
