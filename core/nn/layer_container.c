@@ -60,6 +60,7 @@ const moon_layer_kind moon_layer_residual = {"residual", residual_build, residua
 /* choice: a merge */
 
 enum { CONCAT, SUM, GATE, MERGES, MOST_BRANCHES = 64 };
+static const char *const merges[MERGES] = {"concat", "sum", "gate"};
 
 /* Whether two branches may be merged: of one shape, but for the last dimension of a concat. */
 static bool fits(const moon_form *a, const moon_form *b, int merge) {
@@ -78,7 +79,6 @@ static moon_status check_gate(const moon_layer *layer) {
 }
 
 static moon_status parallel_build(moon_layer *layer, moon_build *build) {
-  static const char *const merges[MERGES] = {"concat", "sum", "gate"};
   MOON_TRY(moon_spec_choice(layer, "merge", merges, MERGES, &layer->choice));
   MOON_TRY(build_children(layer, build, false));
   if (layer->child_count > MOST_BRANCHES)
@@ -124,7 +124,7 @@ static moon_status parallel_forward(const moon_layer *layer, const moon_pass *pa
   return moon_ok();
 }
 
-const moon_layer_kind moon_layer_parallel = {"parallel", parallel_build, parallel_forward, true};
+const moon_layer_kind moon_layer_parallel = {"parallel", parallel_build, parallel_forward, true, merges};
 
 /* ---- heads: branches of one number each, by name: what a row is worth to each of several tasks, [n, heads] ---------------- */
 /* times: see layer.h */

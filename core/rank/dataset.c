@@ -66,15 +66,23 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
 /* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
 /* A task of which all examples end alike teaches nothing. */
-static moon_status check_classes(const moon_dataset *d, const json_t *label, size_t task, moon_loss loss, bool closed) {
-  const float *labels = d->examples.label + task * d->examples.n;
-  const char *name = d->tasks[task], *where = json_string_value(json_object_get(label, "where"));
-  size_t positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && labels[i] > 0;
-  if (positives && (positives < d->part_n[MOON_TRAIN] || moon_loss_compares(loss) || closed)) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: the label%s%s gives %s positive among %zu training examples%s%s", where ? where : "recipe",
-                   name ? " " : "", name ? name : "", positives ? "only" : "not one", d->part_n[MOON_TRAIN], closed ? "" : "; a model needs both kinds",
-                   positives ? " (the label's negatives = N draws some)" : "");
+moon_status moon_check_classes(const json_t *plan, size_t task, const char *what, const moon_examples *examples, const uint8_t *part) {
+  const json_t *label = moon_label_at(json_object_get(plan, "label"), task);
+  const char *where = moon_text_in(label, "where"), *name = moon_text_in(label, "task");
+  bool closed = moon_plan_is_closed(json_object_get(plan, "model")); /* of events, whatever became of them */
+  size_t n = 0, positives = 0;
+  moon_loss loss;
+  for (size_t i = 0; i < examples->n; i++) {
+    if (part && part[i] != MOON_TRAIN) continue;
+    n++, positives += examples->label[task * examples->n + i] > 0;
+  }
+  MOON_TRY(moon_loss_parse(json_object_get(plan, "train"), &loss));
+  if (positives && (positives < n || moon_loss_compares(loss) || closed)) return moon_ok();
+  if (closed)
+    return moon_fail(MOON_EINVAL, "%s: label%s%s: none of %zu %s is a success, and there is nothing to learn from", *where ? where : "recipe", *name ? " " : "",
+                     name, n, what);
+  return moon_fail(MOON_EINVAL, "%s: label%s%s: %s of %zu %s is a success, and a model needs both kinds%s", *where ? where : "recipe", *name ? " " : "", name,
+                   positives ? "each" : "none", n, what, positives ? " (negatives = N draws the other)" : "");
 }
 
 static moon_status name_tasks(moon_dataset *d, const json_t *label) {
@@ -89,12 +97,8 @@ static moon_status name_tasks(moon_dataset *d, const json_t *label) {
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
-  const json_t *label = json_object_get(plan, "label"), *train = json_object_get(plan, "train");
-  bool closed = moon_plan_is_closed(json_object_get(plan, "model")); /* of events, whatever became of them */
-  moon_loss loss;
-  MOON_TRY(moon_add_negatives(d, label, train));
-  MOON_TRY(moon_loss_parse(train, &loss));
-  for (size_t t = 0; t < d->examples.tasks; t++) MOON_TRY(check_classes(d, moon_label_at(label, t), t, loss, closed));
+  MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
+  for (size_t t = 0; t < d->examples.tasks; t++) MOON_TRY(moon_check_classes(plan, t, "training examples", &d->examples, d->part));
   return moon_ok();
 }
 

@@ -418,7 +418,7 @@ static void a_bundle_scores_as_what_was_trained(void **state) {
   json_t *metrics = json_object();
   snprintf(path, sizeof path, "%s/bundle", s->folder);
   OK(moon_similar_new(s->d->log, s->d->log->n, moon_catalogue_rows(s->d->catalogue), NULL, NULL, &similar));
-  OK(moon_bundle_write(path, "return 1\n", 9, s->plan, s->d, model, similar, metrics));
+  OK(moon_bundle_write(path, &(moon_recipe_source){.text = "return 1\n", .n = 9}, s->plan, s->d, model, similar, metrics));
   OK(moon_bundle_open(path, &bundle));
   OK(moon_model_score(model, &s->d->inputs, n, &arena, a));
   OK(moon_model_score(bundle->model, &s->d->inputs, n, &arena, b));
@@ -496,9 +496,9 @@ static void a_task_of_one_kind_or_of_other_examples_is_refused(void **state) {
   moon_dataset *d;
   json_t *label = json_array_get(json_object_get(s->plan, "label"), 1);
   json_object_set_new(label, "within_us", json_integer(1));
-  REFUSED(MOON_EINVAL, "r:42: the label quick gives not one positive", shoplet_dataset(s->folder, s->plan, &d));
+  REFUSED(MOON_EINVAL, "r:42: label quick: none of", shoplet_dataset(s->folder, s->plan, &d));
   json_object_set_new(label, "positive", json_pack("[s]", "view"));
-  REFUSED(MOON_EINVAL, "r:42: the label quick gives only positive", shoplet_dataset(s->folder, s->plan, &d));
+  REFUSED(MOON_EINVAL, "r:42: label quick: each of", shoplet_dataset(s->folder, s->plan, &d));
   json_object_set_new(label, "of", json_pack("[s]", "purchase"));
   REFUSED(MOON_EINVAL, "r:42: label quick: its", shoplet_dataset(s->folder, s->plan, &d));
   json_object_set_new(label, "of", json_pack("[s]", "veiw"));
