@@ -22,6 +22,10 @@ typedef struct moon_host_options {
   size_t tensor_limit;        /* bytes of tensors that the script made, 0: 256 MiB */
   uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
   uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
+  uint64_t call_millis;       /* of time, likewise, 0: 2000 */
+  uint64_t page_millis;       /* for all policies and gates of one page together, 0: without end; see moon_host_begin_page */
+  size_t call_memory;         /* bytes of Lua memory that a call may add, 0: as far as memory_limit goes */
+  size_t call_tensors;        /* bytes of tensors, likewise */
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
@@ -51,14 +55,32 @@ moon_status moon_host_test(moon_host *host, size_t i, const char **name, const c
 moon_status moon_host_run_test(moon_host *host, size_t i);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
+/* From now on page_millis count. */
+void moon_host_begin_page(moon_host *host);
+/* Whether a call has passed a limit of memory, so that what the script holds may be in the way of the next: time for a new host. */
+bool moon_host_worn(const moon_host *host);
+/* The site that this host has loaded in a fresh host, by the texts that were read then. The two may be used by two threads. */
+moon_status moon_host_reopen(const moon_host *host, moon_host **out, json_t **plan);
+size_t moon_host_memory(const moon_host *host);  /* bytes that Lua holds */
+size_t moon_host_tensors(const moon_host *host); /* bytes of tensors */
 moon_fit_functions moon_host_fit_functions(moon_host *host);
 
 /* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share;
  * the public part is include/moonshelf/runtime.h
  * ------------------------------------------------------------------------------------------ */
 
-/* Lets the caller print (see moon_host_options); otherwise as moon_runtime_open. */
+/* Lets the caller print and set limits (see moon_host_options); otherwise as moon_runtime_open. Where nothing is said, calls have the limits of
+ * pages: 50 ms a page, half of page_millis a call, 16 MiB of Lua memory and 32 MiB of tensors more than before the call. */
 moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
+/* A site as it is served: its script in a Lua state, and its plan checked against the bundle. prepare makes one from a file, or (path NULL)
+ * once more from what the scene in use was read from; it may run beside pages, on another thread, one at a time. adopt puts it in the
+ * place of the one in use, between two pages. */
+typedef struct moon_scene moon_scene;
+moon_status moon_runtime_prepare(const moon_runtime *runtime, const char *site, moon_scene **out);
+void moon_runtime_adopt(moon_runtime *runtime, moon_scene *scene);
+void moon_scene_free(moon_scene *scene);
+/* The host in use. Worn (moon_host_worn), it should be replaced; moon_runtime_page does that itself. */
+const moon_host *moon_runtime_host(const moon_runtime *runtime);
 /* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for
  * rendering. */
 moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);

@@ -69,7 +69,7 @@ static void close_handle(uv_handle_t *handle, void *server) {
 }
 
 void moon_server_finish(moon_server *server) {
-  if (server->stopping && !server->connections && !server->committing) uv_walk(&server->loop, close_handle, server);
+  if (server->stopping && !server->connections && !server->committing && !server->reload.running) uv_walk(&server->loop, close_handle, server);
 }
 
 static void begin_stop(moon_server *server) {
@@ -86,7 +86,8 @@ static void begin_stop(moon_server *server) {
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
-  if (number != SIGPIPE) begin_stop(signal->data);
+  if (number == SIGHUP) moon_reload_begin(signal->data, true);
+  else if (number != SIGPIPE) begin_stop(signal->data);
 }
 
 static void on_tick(uv_timer_t *tick) {
@@ -120,10 +121,11 @@ static moon_status open_loop(moon_server *server) {
   if (!code) code = uv_signal_init(loop, &server->interrupt);
   if (!code) code = uv_signal_init(loop, &server->terminate);
   if (!code) code = uv_signal_init(loop, &server->broken_pipe);
+  if (!code) code = uv_signal_init(loop, &server->hangup);
   if (!code) code = uv_timer_init(loop, &server->tick);
   if (!code) code = uv_idle_init(loop, &server->turns);
   if (code) return moon_fail(MOON_EIO, "no event loop: %s", uv_strerror(code));
-  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server;
+  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server->hangup.data = server;
   server->tick.data = server->turns.data = server;
   return moon_ok();
 }
@@ -160,7 +162,7 @@ static void print_line(void *self, const char *line, size_t n) {
 }
 
 static moon_status load_runtime(moon_server *server) {
-  moon_host_options host = {.print = print_line, .print_self = server};
+  moon_host_options host = {.print = print_line, .print_self = server, .page_millis = server->options.script_millis};
   MOON_TRY(moon_runtime_open_with(server->options.bundle_path, server->options.site_path, &host, &server->runtime));
   server->bundle = moon_runtime_bundle(server->runtime);
   server->state = moon_runtime_state(server->runtime);
@@ -288,6 +290,7 @@ moon_status moon_server_run(moon_server *server) {
   int code = uv_signal_start(&server->interrupt, on_signal, SIGINT);
   if (!code) code = uv_signal_start(&server->terminate, on_signal, SIGTERM);
   if (!code) code = uv_signal_start(&server->broken_pipe, on_signal, SIGPIPE); /* a peer that is gone shows as EPIPE instead */
+  if (!code) code = uv_signal_start(&server->hangup, on_signal, SIGHUP);
   if (!code) code = uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
   if (code) return moon_fail(MOON_EIO, "no signals or timers: %s", uv_strerror(code));
   say_ready(server);
@@ -303,6 +306,7 @@ void moon_server_close(moon_server *server) {
     uv_loop_close(&server->loop);
   }
   moon_eventlog_close(server->log);
+  moon_scene_free(server->reload.scene);
   moon_runtime_close(server->runtime);
   for (int i = 0; i < 2; i++) {
     moon_event_batch_free(&server->commits[i].batch);
