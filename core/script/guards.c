@@ -4,6 +4,8 @@
  * nothing, or a table whose __len lies would never come back. Each guard works out what the call is about to cost, charges that
  * to the budget, and then calls Lua's own function (its upvalue). math.random draws from the host's seeded generator, so that a
  * page can be made again. */
+#include <string.h>
+
 #include "script/internal.h"
 
 #include <lua-cjson.h> /* wants lua.h before it */
@@ -97,13 +99,13 @@ static int twice_per_byte(lua_State *L) {
 
 /* A number with many digits takes long, and so does a text in quotes. */
 static int string_format(lua_State *L) {
-  enum { PER_VALUE = 300 };
+  enum { PER_VALUE = 500, PER_BYTE_QUOTED = 8 };
   size_t n, bytes = 0, values = 0;
   const char *format = luaL_checklstring(L, 1, &n);
   for (size_t i = 0; i < n; i++) values += format[i] == '%';
   for (int i = 2, top = lua_gettop(L); i <= top; i++)
     if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
-  charge(L, values * PER_VALUE + (n + bytes) / 4);
+  charge(L, values * PER_VALUE + (n + bytes) / 4 + (memmem(format, n, "%q", 2) ? PER_BYTE_QUOTED * bytes : 0));
   return original(L);
 }
 

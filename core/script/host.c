@@ -9,8 +9,7 @@
 #include "script/internal.h"
 
 enum { SCRIPT_LIMIT = 4 * 1024 * 1024 };
-#define LOAD_MICROS (60 * MOON_SECOND)
-enum { CALL_MILLIS = 2000 };
+enum { LOAD_MILLIS = 60000, CALL_MILLIS = 2000 };
 
 static const char functions_key = 0; /* registry: the plan's functions */
 
@@ -72,6 +71,7 @@ static size_t least(size_t limit, size_t used, size_t more) { return used < limi
 void moon_host_begin(moon_host *host) {
   const moon_host_options *o = &host->options;
   host->call++;
+  host->in_call = true;
   host->tensors_refused = false;
   host->ceiling = least(o->memory_limit, host->memory, o->call_memory);
   if (host->tensors) moon_account_set_limit(host->tensors, least(o->tensor_limit, moon_account_used(host->tensors), o->call_tensors));
@@ -80,6 +80,7 @@ void moon_host_begin(moon_host *host) {
 
 void moon_host_end(moon_host *host) {
   host->call++; /* what the script kept from this call is dead now */
+  host->in_call = false;
   host->ceiling = host->options.memory_limit;
   if (host->tensors) moon_account_set_limit(host->tensors, host->options.tensor_limit);
   if (host->struck == MOON_STRIKE_MEMORY) host->worn = true;
@@ -153,9 +154,10 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
   if (!host->options.tensor_limit) host->options.tensor_limit = (size_t)256 << 20;
   if (!host->options.load_instructions) host->options.load_instructions = 50000000;
   if (!host->options.call_instructions) host->options.call_instructions = 1000000;
+  if (!host->options.load_millis) host->options.load_millis = LOAD_MILLIS;
   if (!host->options.call_millis) host->options.call_millis = CALL_MILLIS;
   host->ceiling = host->options.memory_limit;
-  moon_budget_start(host, UINT64_MAX, LOAD_MICROS);
+  moon_budget_start(host, UINT64_MAX, (int64_t)LOAD_MILLIS * 1000);
   moon_rng_seed(&host->rng, 0, 0);
   host->L = lua_newstate(moon_host_allocate, host);
   if (!host->L) {
@@ -234,6 +236,7 @@ static int load_body(lua_State *L) {
   }
   if (args->host->options.findings && is_stand_in(L)) return 0;
   check_result(L, args);
+  if (!strcmp(args->kind, "site")) moon_sandbox_freeze(L);
   lua_pushvalue(L, -1);
   moon_host_take_functions(L);
   lua_getiuservalue(L, -1, 1);
@@ -252,7 +255,7 @@ static moon_status load(moon_host *host, const char **kind, const char *name, co
   moon_free(host->file);
   host->file = moon_strdup(slash ? slash + 1 : name);
   if (!host->file) return moon_fail(MOON_ENOMEM, "no memory to load %s", name);
-  moon_budget_start(host, host->options.load_instructions, LOAD_MICROS);
+  moon_budget_start(host, host->options.load_instructions, (int64_t)host->options.load_millis * 1000);
   load_args args = {.kind = *kind, .source = source, .n = n, .host = host};
   moon_status st = moon_host_protect(host, load_body, &args);
   if (st.code)

@@ -68,6 +68,7 @@ struct moon_host {
 
   /* The call in progress. Userdata made for a call carry its number and die with it. */
   uint64_t call;
+  bool in_call;
   const moon_table *table; /* row functions */
   size_t row;
   moon_slate *slate; /* policies */
@@ -121,6 +122,8 @@ int moon_table_sort(lua_State *L);
 /* Opens the libraries and makes the sandbox's environment; moon_sandbox_push pushes it. */
 void moon_sandbox_open(lua_State *L);
 void moon_sandbox_push(lua_State *L);
+/* From now on no global can be set. */
+void moon_sandbox_freeze(lua_State *L);
 /* Pushes a read-only face of the table at the top in its place. name: for messages, static. */
 void moon_sandbox_protect(lua_State *L, const char *name);
 /* Puts the functions that replace Lua's own, because those could work long or much within one instruction, into the table at the

@@ -300,7 +300,7 @@ static int tensor_to_table(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:to_table");
   double tables = 1; /* also those of a shape that holds nothing */
   for (int d = 0; d < moon_tensor_dims(t); d++) tables *= moon_tensor_shape(t)[d] ? (double)moon_tensor_shape(t)[d] : 1;
-  moon_tensor_charge(L, moon_tensor_home_of(L), tables / 2);
+  moon_tensor_charge(L, moon_tensor_home_of(L), tables * 3);
   luaL_checkstack(L, 2 * MOON_MAX_DIMS, NULL);
   push_nested(L, t, 0, moon_tensor_data(t));
   return 1;

@@ -9,9 +9,19 @@
 #include "script/internal.h"
 
 enum { BYTES_PER_STEP = 32, COLLECTED_PER_STEP = 16, LONG_BLOCK = 64 * 1024, WALKED_BLOCK = 16 * 1024 };
-enum { LENT_MOST = 1024 * 1024, TABLE_SHARE = 8 }; /* a table or a stack is walked through that much faster than a string */
+enum { LENT_MOST = 4 * 1024 * 1024, TABLE_SHARE = 8 }; /* a table or a stack is walked through that much faster than a string */
 
-static bool grant(moon_host *host, size_t more, size_t size) {
+/* A call that is bounded at all is not to have strings that single instructions take milliseconds for. */
+static bool is_too_long(const moon_host *host, size_t size) {
+  enum { SHARE = 32 };
+  return host->options.call_memory && host->in_call && size > host->options.call_memory / SHARE;
+}
+
+static bool grant(moon_host *host, size_t more, size_t size, bool is_string) {
+  if (is_string && is_too_long(host, size)) {
+    moon_budget_spend(host, MOON_STRIKE_MEMORY);
+    if (host->running) moon_budget_tune(host);
+  }
   if (more <= host->ceiling && host->memory <= host->ceiling - more) return true;
   uint64_t cost = host->memory / COLLECTED_PER_STEP;
   if (host->refused != size && moon_budget_allows(host, cost)) {
@@ -21,7 +31,7 @@ static bool grant(moon_host *host, size_t more, size_t size) {
   }
   moon_budget_spend(host, MOON_STRIKE_MEMORY);
   if (host->running) moon_budget_tune(host);
-  return size <= LONG_BLOCK && host->memory < host->ceiling + LENT_MOST;
+  return size <= LENT_MOST && host->memory < host->ceiling + LENT_MOST;
 }
 
 /* One instruction may have to go through all of it. */
@@ -33,6 +43,7 @@ static void note_length(moon_host *host, size_t size, bool is_string) {
 }
 
 static bool charge(moon_host *host, size_t more, size_t size) {
+  if (host->struck == MOON_STRIKE_MEMORY) return true; /* it is lent */
   host->left -= (int64_t)(more / BYTES_PER_STEP);
   if (size <= LONG_BLOCK) return true;
   if (host->left >= 0 && moon_monotonic() > host->deadline) moon_budget_spend(host, MOON_STRIKE_TIME);
@@ -49,7 +60,7 @@ void *moon_host_allocate(void *self, void *block, size_t old_size, size_t new_si
     host->long_live -= old_size > WALKED_BLOCK;
     return NULL;
   }
-  if (new_size > old_size && (!grant(host, new_size - old_size, new_size) || !charge(host, new_size - old_size, new_size)))
+  if (new_size > old_size && (!grant(host, new_size - old_size, new_size, is_string) || !charge(host, new_size - old_size, new_size)))
     return NULL;
   void *fresh = moon_realloc(block, new_size);
   if (!fresh) return new_size <= old_size ? block : NULL; /* Lua counts on shrinking */

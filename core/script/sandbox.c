@@ -164,6 +164,34 @@ static void add_meta(lua_State *L, int env) {
   lua_setmetatable(L, env);
 }
 
+static int refuse_global(lua_State *L) {
+  return luaL_error(L, "globals are read-only in policies and gates ('%s' cannot be set); use a local", luaL_tolstring(L, 2, NULL));
+}
+
+/* All that is there moves into a table behind the environment, which stays empty, so that every assignment is to something new. */
+void moon_sandbox_freeze(lua_State *L) {
+  moon_sandbox_push(L);
+  int env = lua_gettop(L);
+  lua_newtable(L);
+  copy_fields(L, env, NULL);
+  for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushnil(L);
+    lua_rawset(L, env); /* to an existing field: allowed while it is walked */
+  }
+  lua_getmetatable(L, env);
+  lua_setmetatable(L, -2); /* names that are not there are refused one table further */
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, refuse_global);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, env);
+  lua_settop(L, env - 1);
+}
+
 void moon_sandbox_open(lua_State *L) {
   static const char *const clock_only[] = {"time", "date", "clock", NULL};
   open_libraries(L);

@@ -21,6 +21,7 @@ typedef struct moon_host_options {
   size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
   size_t tensor_limit;        /* bytes of tensors that the script made, 0: 256 MiB */
   uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
+  uint64_t load_millis;       /* of time, 0: 60,000 */
   uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
   uint64_t call_millis;       /* of time, likewise, 0: 2000 */
   uint64_t page_millis;       /* for all policies and gates of one page together, 0: without end; see moon_host_begin_page */
