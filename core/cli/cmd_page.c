@@ -30,11 +30,12 @@ static moon_status split_cart(moon_arena *arena, const char *text, moon_query *q
 }
 
 /* The query has no clock of its own: a page from a bundle is the same tomorrow. */
-static moon_status print_page(const char *bundle, const char *site, const moon_query *query, bool json) {
+static moon_status print_page(const char *bundle, const char *site, const moon_query *query, bool json,
+                              const moon_host_options *options) {
   moon_runtime *runtime = NULL;
   const char *text;
   size_t n;
-  MOON_TRY(moon_runtime_open(bundle, site, &runtime));
+  MOON_TRY(moon_runtime_open_with(bundle, site, options, &runtime));
   moon_status status = (json ? moon_runtime_page : moon_runtime_page_text)(runtime, query, &text, &n);
   if (!status.code) {
     fwrite(text, 1, n, stdout);
@@ -48,6 +49,7 @@ static moon_status print_page(const char *bundle, const char *site, const moon_q
 static int run(int argc, char **argv) {
   const char *site_path = NULL, *bundle_path = NULL, *at = NULL, *cart = NULL;
   moon_query query = {.surface = "home", .seed = 1};
+  moon_host_options host = {0};
   bool json = false;
   const cli_option options[] = {
       {"bundle", CLI_STRING, &bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},
@@ -56,6 +58,7 @@ static int run(int argc, char **argv) {
       {"item", CLI_STRING, &query.item, "ID", "the item a product page shows"},
       {"cart", CLI_STRING, &cart, "ID,ID", "the items in the cart"},
       {"at", CLI_STRING, &at, "TIME", "the page as of a time (ISO 8601); default: the newest event's"},
+      {"deterministic", CLI_FLAG, &host.deterministic, NULL, "scripts see keys in order, the request's clock and no addresses"},
       {"json", CLI_FLAG, &json, NULL, "print JSON"},
       {"explain", CLI_FLAG, &query.explain, NULL, "say for every item why it is where it is"},
   };
@@ -66,7 +69,7 @@ static int run(int argc, char **argv) {
     return cli_usage_error(&cli_page, "--at wants a time such as 2026-11-01T09:30:00Z, not '%s'", at);
   moon_arena arena = {0};
   moon_status status = split_cart(&arena, cart, &query);
-  if (!status.code) status = print_page(bundle_path, site_path, &query, json);
+  if (!status.code) status = print_page(bundle_path, site_path, &query, json, &host);
   moon_arena_free(&arena);
   return status.code ? cli_fail(status) : CLI_DONE;
 }

@@ -220,6 +220,7 @@ void moon_host_begin_page(moon_host *host) {
 static moon_status begin(moon_host *host, const moon_request *request, uint32_t fn) {
   moon_host_begin(host);
   moon_rng_seed(&host->rng, request->seed, fn);
+  host->now = request->now;
   if (!host->page_deadline) return moon_ok();
   if (host->deadline > host->page_deadline) host->deadline = host->page_deadline;
   if (moon_monotonic() < host->page_deadline) return moon_ok();

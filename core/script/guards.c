@@ -227,6 +227,7 @@ void moon_guard_string(lua_State *L) {
   install(L, guards);
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_string(L);
 }
 
 void moon_guard_utf8(lua_State *L) {
@@ -242,6 +243,7 @@ void moon_guard_math(lua_State *L) {
 void moon_guard_os(lua_State *L) {
   static const guard guards[] = {{"date", os_date}, {NULL, NULL}};
   install(L, guards);
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_os(L);
 }
 
 void moon_guard_json(lua_State *L) {

@@ -67,6 +67,7 @@ struct moon_host {
   lua_State *running;         /* the thread that the hook has to stop */
 
   /* The call in progress. Userdata made for a call carry its number and die with it. */
+  int64_t now; /* of the request; 0 while loading */
   uint64_t call;
   bool in_call;
   const moon_table *table; /* row functions */
@@ -114,6 +115,11 @@ void moon_push_place(lua_State *L);
 
 /* ---- metatables.c: the sandbox's getmetatable, setmetatable and rawset into the table at the top */
 void moon_metatables_install(lua_State *L);
+
+/* ---- deterministic.c: into the table at the top, which has the functions that these replace */
+void moon_deterministic_base(lua_State *L);
+void moon_deterministic_os(lua_State *L);
+void moon_deterministic_string(lua_State *L);
 
 /* ---- sort.c */
 int moon_table_sort(lua_State *L);

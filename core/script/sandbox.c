@@ -146,6 +146,7 @@ static void add_base(lua_State *L, int env) {
   lua_pushvalue(L, env);
   copy_fields(L, lua_gettop(L) - 1, names);
   moon_metatables_install(L);
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_base(L);
   lua_pop(L, 2);
   lua_pushcfunction(L, safe_print);
   lua_setfield(L, env, "print");

@@ -27,6 +27,10 @@ typedef struct moon_host_options {
   uint64_t page_millis;       /* for all policies and gates of one page together, 0: without end; see moon_host_begin_page */
   size_t call_memory;         /* bytes of Lua memory that a call may add, 0: as far as memory_limit goes */
   size_t call_tensors;        /* bytes of tensors, likewise */
+  /* The same request gives the same bytes on every machine and in every process: pairs and next in an order of their own, the clock of the
+   * request (1970 while loading), no addresses in texts. What a policy keeps in upvalues from one request to the next is still the script's
+   * own to answer for. */
+  bool deterministic;
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;

@@ -162,7 +162,8 @@ static void print_line(void *self, const char *line, size_t n) {
 }
 
 static moon_status load_runtime(moon_server *server) {
-  moon_host_options host = {.print = print_line, .print_self = server, .page_millis = server->options.script_millis};
+  moon_host_options host = {.print = print_line, .print_self = server, .page_millis = server->options.script_millis,
+                            .deterministic = server->options.deterministic};
   MOON_TRY(moon_runtime_open_with(server->options.bundle_path, server->options.site_path, &host, &server->runtime));
   server->bundle = moon_runtime_bundle(server->runtime);
   server->state = moon_runtime_state(server->runtime);
