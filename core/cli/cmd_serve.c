@@ -43,7 +43,7 @@ static int run(int argc, char **argv) {
       {"state-memory", CLI_BYTES, &server.state_memory, "SIZE",
        "what is known of users and items grows to 512M, 2G, ..; then users seen long ago go (default: no limit)"},
       {"script-time", CLI_COUNT, &server.script_millis, "MS",
-       "how long the policies and gates of one page may take together; one gets half of it (default 50)"},
+       "how long the policies and gates of one page may take together; one gets a quarter of it (default 50)"},
       {"deterministic", CLI_FLAG, &server.deterministic, NULL, "scripts see keys in order, the request's clock and no addresses"},
       {"idle-timeout", CLI_COUNT, &server.idle_seconds, "S", "how long a connection may wait between requests (default 60)"},
   };

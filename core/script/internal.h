@@ -17,7 +17,7 @@
 #define MOON_PICKS_KEY "moonshelf.picks"    /* registry: place of a word of m.tune -> what was chosen for it */
 #define MOON_STAND_IN "moonshelf.stand_in"  /* the __name of what stands for a word that failed then (words.lua) */
 #define MOON_HOOK_STEPS 200                 /* VM instructions between two looks at the budget, at most */
-#define MOON_STEPS_PER_MICRO 100            /* what work in C is charged at: how long a charge will take */
+#define MOON_STEPS_PER_MICRO 40             /* of work in C, on a busy machine: how long a charge will take */
 
 typedef enum moon_strike { MOON_STRIKE_NONE, MOON_STRIKE_STEPS, MOON_STRIKE_TIME, MOON_STRIKE_MEMORY } moon_strike;
 

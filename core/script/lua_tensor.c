@@ -315,7 +315,7 @@ static int tensor_tostring(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tostring(tensor)");
   double shown = 1; /* numbers, or a few more: a long dimension shows six */
   for (int d = 0; d < moon_tensor_dims(t); d++) shown *= moon_tensor_shape(t)[d] < 6 ? (double)moon_tensor_shape(t)[d] : 6;
-  moon_tensor_charge(L, moon_tensor_home_of(L), 16 * (shown < 1000 ? 1000 : shown));
+  moon_tensor_charge(L, moon_tensor_home_of(L), 64 * (shown < 100 ? 100 : shown > 1000 ? 1000 : shown));
   moon_buf *text = lua_newuserdatauv(L, sizeof *text, 0);
   memset(text, 0, sizeof *text);
   luaL_setmetatable(L, TEXT_TYPE);
@@ -440,7 +440,7 @@ static int tensor_newindex(lua_State *L) {
 
 static int copy_as(lua_State *L, const moon_tensor *t, moon_dtype dtype) {
   moon_tensor_home *home = moon_tensor_home_of(L);
-  moon_tensor_charge(L, home, (double)moon_tensor_count(t) / 16);
+  moon_tensor_charge(L, home, (double)moon_tensor_count(t) / (dtype == moon_tensor_dtype(t) ? 16 : 6));
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:copy: ", moon_tensor_cast(t, dtype, out));
   return 1;

@@ -47,7 +47,9 @@ static bool charge(moon_host *host, size_t more, size_t size) {
   host->left -= (int64_t)(more / BYTES_PER_STEP);
   if (size <= LONG_BLOCK) return true;
   if (host->left >= 0 && moon_monotonic() > host->deadline) moon_budget_spend(host, MOON_STRIKE_TIME);
-  return host->left >= 0;
+  if (host->left >= 0) return true;
+  moon_budget_spend(host, MOON_STRIKE_STEPS);
+  return false;
 }
 
 void *moon_host_allocate(void *self, void *block, size_t old_size, size_t new_size) {

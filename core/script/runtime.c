@@ -68,7 +68,7 @@ static void fill(uint64_t *option, uint64_t otherwise) {
 static void fill_options(moon_host_options *o) {
   enum { PAGE_MILLIS = 50 };
   fill(&o->page_millis, PAGE_MILLIS);
-  fill(&o->call_millis, (o->page_millis + 1) / 2); /* so that no single one takes it all */
+  fill(&o->call_millis, (o->page_millis + 3) / 4); /* so that no single one takes it all, nor twice, for the fallback */
   if (!o->call_memory) o->call_memory = (size_t)16 << 20;
   if (!o->call_tensors) o->call_tensors = (size_t)32 << 20;
 }

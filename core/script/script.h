@@ -75,7 +75,7 @@ moon_fit_functions moon_host_fit_functions(moon_host *host);
  * ------------------------------------------------------------------------------------------ */
 
 /* Lets the caller print and set limits (see moon_host_options); otherwise as moon_runtime_open. Where nothing is said, calls have the limits of
- * pages: 50 ms a page, half of page_millis a call, 16 MiB of Lua memory and 32 MiB of tensors more than before the call. */
+ * pages: 50 ms a page, a quarter of page_millis a call, 16 MiB of Lua memory and 32 MiB of tensors more than before the call. */
 moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
 /* A site as it is served: its script in a Lua state, and its plan checked against the bundle. prepare makes one from a file, or (path NULL)
  * once more from what the scene in use was read from; it may run beside pages, on another thread, one at a time. adopt puts it in the

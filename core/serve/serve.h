@@ -22,7 +22,7 @@ typedef struct moon_server_options {
   size_t request_seconds;   /* 0: 20; how long a request may take to arrive, and its answer to leave */
   size_t idle_seconds;      /* 0: 60; how long a connection may wait for its first or next request */
   size_t state_memory;      /* bytes that the state may grow to, 0: as it comes; see moon_state_limit */
-  size_t script_millis;     /* 0: 50; how long the policies and gates of one page may take together, one of them half of it */
+  size_t script_millis;     /* 0: 50; how long the policies and gates of one page may take together, one of them a quarter of it */
   bool deterministic;       /* see moon_host_options */
   bool data_clock;          /* now is the time of the newest event plus the time since the start, so that old data looks alive */
   /* Called once listening, with the port; and per log line ("info", "warning" or "error", text). May be NULL. */
