@@ -31,7 +31,9 @@ void moon_chunks_release(moon_chunks *chunks) {
   moon_free(chunks);
 }
 
-const char *moon_chunks_first(const moon_chunks *chunks) { return chunks->first ? chunks->first->path : NULL; }
+const char *moon_chunks_first(const moon_chunks *chunks) {
+  return chunks->first ? chunks->first->path : NULL;
+}
 
 static moon_status read_text(const char *path, size_t limit, moon_chunk *out) {
   out->path = moon_strdup(path);
