@@ -184,6 +184,20 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
 
+moon_model_view moon_model_look(const moon_model *model) {
+  return (moon_model_view){
+      .plan = model->plan,
+      .module = model->module,
+      .inputs = model->inputs,
+      .of_id = model->of_id,
+      .of_bag = model->of_bag,
+      .rows = model->rows,
+      .mean = model->mean,
+      .scale = model->scale,
+      .sigmoid = model->sigmoid,
+  };
+}
+
 bool moon_model_gives_probability(const moon_model *model) { return model->sigmoid; }
 
 size_t moon_model_items(const moon_model *model) {
@@ -247,6 +261,9 @@ static moon_status read_all(const moon_safetensors *file, const moon_named_tenso
     const moon_tensor *like = named[i].tensor;
     MOON_TRY(moon_tensor_new(moon_tensor_dtype(like), moon_tensor_dims(like), moon_tensor_shape(like), &fresh[i]));
     MOON_TRY(moon_safetensors_read(file, named[i].name, fresh[i]));
+    const float *numbers = moon_tensor_data(fresh[i]);
+    for (size_t k = 0; k < moon_tensor_count(fresh[i]); k++)
+      if (!isfinite(numbers[k])) return moon_fail(MOON_EFORMAT, "tensor \"%s\" has a number that is not finite", named[i].name);
   }
   return moon_ok();
 }
