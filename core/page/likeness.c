@@ -18,23 +18,37 @@ static const float *embedding_of(const moon_slate *slate, size_t i, size_t *dim)
   return bundle->model ? moon_model_item_embedding(bundle->model, bundle->features, slate->item[i], dim) : NULL;
 }
 
-MOON_CLONES static float square_sum(const float *row, size_t dim) {
-  lanes sums = {0};
-  size_t d = 0;
-  float sum = 0;
-  for (; d + LANES <= dim; d += LANES) {
-    lanes x = *(const lanes *)(row + d);
-    sums += x * x;
+/* Rows of a block become its lanes, at length one; NULL and what has no length become zeros. */
+MOON_CLONES static void put_block(const float *const *rows, size_t dim, float *block) {
+  lanes sums[PARTS] = {{0}}, scales[PARTS];
+  for (size_t i = 0; i < MOON_LIKE_BLOCK; i++)
+    for (size_t d = 0; d < dim; d++) block[d * MOON_LIKE_BLOCK + i] = rows[i] ? rows[i][d] : 0;
+  for (size_t d = 0; d < dim; d++)
+    for (int p = 0; p < PARTS; p++) {
+      lanes x = *(const lanes *)(block + d * MOON_LIKE_BLOCK + p * LANES);
+      sums[p] += x * x;
+    }
+  bool broken = false;
+  for (size_t i = 0; i < MOON_LIKE_BLOCK; i++) {
+    float sum = sums[i / LANES][i % LANES];
+    bool fine = sum > 0 && !isinf(sum);
+    broken |= !fine;
+    scales[i / LANES][i % LANES] = fine ? 1 / sqrtf(sum) : 0;
   }
-  for (; d < dim; d++) sum += row[d] * row[d];
-  for (size_t i = 0; i < LANES; i++) sum += sums[i];
-  return sum;
+  for (size_t d = 0; d < dim; d++)
+    for (int p = 0; p < PARTS; p++) *(lanes *)(block + d * MOON_LIKE_BLOCK + p * LANES) *= scales[p];
+  for (size_t i = 0; broken && i < MOON_LIKE_BLOCK; i++) /* nothing times NaN is not nothing */
+    for (size_t d = 0; !(scales[i / LANES][i % LANES] > 0) && d < dim; d++) block[d * MOON_LIKE_BLOCK + i] = 0;
 }
 
-/* The slate's rows from `begin` of a block, one after the other in `rows`, become the block's lanes. */
-static void put_block(const float *const *rows, const float *scales, size_t dim, float *block) {
-  for (size_t d = 0; d < dim; d++)
-    for (size_t i = 0; i < MOON_LIKE_BLOCK; i++) block[d * MOON_LIKE_BLOCK + i] = rows[i][d] * scales[i];
+/* Finds the rows of a block that is to come, and asks for their memory. */
+static void find_rows(const moon_slate *slate, size_t begin, size_t dim, const float **rows) {
+  for (size_t i = 0; i < MOON_LIKE_BLOCK; i++) {
+    size_t size = 0;
+    rows[i] = begin + i < slate->n ? embedding_of(slate, begin + i, &size) : NULL;
+    if (size != dim) rows[i] = NULL;
+    for (size_t d = 0; rows[i] && d < dim; d += 16) __builtin_prefetch(rows[i] + d);
+  }
 }
 
 static moon_status by_embedding(const moon_slate *slate, moon_likeness *out) {
@@ -45,21 +59,12 @@ static moon_status by_embedding(const moon_slate *slate, moon_likeness *out) {
   if (!dim) return moon_ok();
   if (dim > SIZE_MAX / sizeof(float) / out->padded) return no_memory(n);
   out->vectors = moon_arena_alloc_aligned(slate->arena, dim * out->padded * sizeof *out->vectors);
-  float *zeros = moon_arena_calloc(slate->arena, dim * sizeof *zeros);
-  if (!out->vectors || !zeros) return no_memory(n);
-  for (size_t begin = 0; begin < n; begin += MOON_LIKE_BLOCK) {
-    const float *rows[MOON_LIKE_BLOCK];
-    float scales[MOON_LIKE_BLOCK];
-    for (size_t i = 0; i < MOON_LIKE_BLOCK; i++) {
-      size_t size = 0;
-      rows[i] = begin + i < n ? embedding_of(slate, begin + i, &size) : NULL;
-      if (size != dim) rows[i] = NULL;
-      float sum = rows[i] ? square_sum(rows[i], dim) : 0;
-      bool broken = !(sum > 0) || isinf(sum);
-      if (broken) rows[i] = zeros;
-      scales[i] = broken ? 0 : 1 / sqrtf(sum);
-    }
-    put_block(rows, scales, dim, out->vectors + begin * dim);
+  if (!out->vectors) return no_memory(n);
+  const float *rows[2][MOON_LIKE_BLOCK];
+  find_rows(slate, 0, dim, rows[0]);
+  for (size_t begin = 0, turn = 0; begin < n; begin += MOON_LIKE_BLOCK, turn = !turn) {
+    find_rows(slate, begin + MOON_LIKE_BLOCK, dim, rows[!turn]);
+    put_block(rows[turn], dim, out->vectors + begin * dim);
   }
   return moon_ok();
 }
@@ -81,29 +86,26 @@ moon_status moon_likeness_new(const moon_slate *slate, const char *by, moon_like
   return strcmp(by, "embedding") ? by_column(slate, by, out) : by_embedding(slate, out);
 }
 
-MOON_CLONES static void dot_blocks(const float *vectors, size_t blocks, size_t dim, const float *query, float *out) {
-  for (size_t b = 0; b < blocks; b++, out += MOON_LIKE_BLOCK) {
-    lanes sums[PARTS];
+MOON_CLONES static void dot_block(const float *vectors, size_t dim, const float *query, float *out) {
+  lanes sums[PARTS];
 #pragma GCC unroll 4
-    for (int p = 0; p < PARTS; p++) sums[p] = (lanes){0};
-    for (size_t d = 0; d < dim; d++, vectors += MOON_LIKE_BLOCK) {
-      float x = query[d];
+  for (int p = 0; p < PARTS; p++) sums[p] = (lanes){0};
+  for (size_t d = 0; d < dim; d++, vectors += MOON_LIKE_BLOCK) {
+    float x = query[d];
 #pragma GCC unroll 4
-      for (int p = 0; p < PARTS; p++) sums[p] += *(const lanes *)(vectors + p * LANES) * x;
-    }
-#pragma GCC unroll 4
-    for (int p = 0; p < PARTS; p++) *(lanes *)(out + p * LANES) = sums[p];
+    for (int p = 0; p < PARTS; p++) sums[p] += *(const lanes *)(vectors + p * LANES) * x;
   }
+#pragma GCC unroll 4
+  for (int p = 0; p < PARTS; p++) *(lanes *)(out + p * LANES) = sums[p];
 }
 
-void moon_likeness_to(const moon_likeness *like, size_t item, float *scratch, float *out) {
-  for (size_t i = 0; like->codes && i < like->padded; i++) out[i] = like->codes[i] == like->codes[item] && like->codes[i] != MOON_NONE;
-  if (like->codes) return;
-  if (!like->dim) {
-    memset(out, 0, like->padded * sizeof *out);
-    return;
-  }
+void moon_likeness_query(const moon_likeness *like, size_t item, float *query) {
   const float *own = like->vectors + item / MOON_LIKE_BLOCK * MOON_LIKE_BLOCK * like->dim + item % MOON_LIKE_BLOCK;
-  for (size_t d = 0; d < like->dim; d++) scratch[d] = own[d * MOON_LIKE_BLOCK];
-  dot_blocks(like->vectors, like->padded / MOON_LIKE_BLOCK, like->dim, scratch, out);
+  for (size_t d = 0; d < like->dim; d++) query[d] = own[d * MOON_LIKE_BLOCK];
+}
+
+void moon_likeness_block(const moon_likeness *like, size_t block, size_t item, const float *query, float *out) {
+  const uint32_t *codes = like->codes ? like->codes + block * MOON_LIKE_BLOCK : NULL;
+  if (like->dim) dot_block(like->vectors + block * MOON_LIKE_BLOCK * like->dim, like->dim, query, out);
+  for (size_t i = 0; !like->dim && i < MOON_LIKE_BLOCK; i++) out[i] = codes && codes[i] == like->codes[item] && codes[i] != MOON_NONE;
 }

@@ -1,7 +1,7 @@
 /* mmr.c - two ways to a varied beginning: maximal marginal relevance and a determinantal point process.
  *
  * MMR (Carbonell & Goldstein 1998): the best next item is good and unlike those before it. For every item the largest similarity to a
- * picked one is kept up to date, so that a pick costs one look at each item: O(k n).
+ * picked one is kept, so that a pick costs one look at each item at most: O(k n). Most picks look at few: see best_of.
  *
  * DPP: of all sets of k the one whose kernel L = diag(q) S diag(q) has the largest determinant, greedily, by the Cholesky factor that grows
  * by a row a pick (Chen, Zhang & Zhou 2018): O(k^2 n). As det L = prod q^2 det S, the factor is that of S alone, and quality enters the
@@ -28,28 +28,61 @@ static moon_status finish(moon_slate *slate, size_t k, const char *label, const 
 
 /* ---- mmr */
 
-/* nearest = max(nearest, similarity) (after the first pick: similarity), and each item's worth; answers the largest. */
-MOON_CLONES static float weigh(size_t n, bool first, float penalty, const float *weight, const float *similarity, float *nearest, float *worth) {
-  float most = -INFINITY;
-  for (size_t i = 0; i < n; i++) nearest[i] = first || similarity[i] > nearest[i] ? similarity[i] : nearest[i];
-  for (size_t i = 0; i < n; i++) worth[i] = weight[i] - penalty * nearest[i];
-  for (size_t i = 0; i < n; i++) most = worth[i] > most ? worth[i] : most;
-  return most;
+enum { BLOCK = MOON_LIKE_BLOCK };
+
+typedef struct choice {
+  const moon_likeness *like;
+  float penalty;
+  float *weight;   /* [padded] -infinity: picked, or none */
+  float *nearest;  /* [padded] the largest similarity to the first `seen` picks */
+  float *worth;    /* [padded] by that */
+  float *queries;  /* [k, dim] of the picks */
+  uint32_t *picks; /* [k] */
+  float *bound;    /* [blocks] the largest worth of a block */
+  size_t *seen;    /* [blocks] */
+} choice;
+
+static void weigh(const choice *c, size_t block) {
+  const float *weight = c->weight + block * BLOCK, *nearest = c->nearest + block * BLOCK;
+  float *worth = c->worth + block * BLOCK, most = -INFINITY;
+  for (size_t i = 0; i < BLOCK; i++) worth[i] = weight[i] - c->penalty * nearest[i];
+  for (size_t i = 0; i < BLOCK; i++) most = worth[i] > most ? worth[i] : most;
+  c->bound[block] = most;
 }
 
-/* weight: [n], -infinity where it is picked. */
-static void pick(moon_slate *slate, const moon_likeness *like, float penalty, size_t k, float *weight, float *room) {
-  size_t n = like->padded;
-  float *nearest = room, *similarity = room + n, *worth = room + 2 * n, *scratch = room + 3 * n, most = -INFINITY;
-  for (size_t i = 0; i < n; i++) worth[i] = weight[i], most = weight[i] > most ? weight[i] : most;
-  for (size_t picks = 0;;) {
-    size_t best = 0;
-    while (best + 1 < slate->n && !(worth[best] == most)) best++;
-    slate->order[picks++] = (uint32_t)best;
-    weight[best] = -INFINITY; /* never again */
-    if (picks == k) return;
-    moon_likeness_to(like, best, scratch, similarity);
-    most = weigh(n, picks == 1, penalty, weight, similarity, nearest, worth);
+/* Brings a block up to all n picks. */
+static void catch_up(const choice *c, size_t block, size_t n) {
+  float similarity[BLOCK], *nearest = c->nearest + block * BLOCK;
+  for (; c->seen[block] < n; c->seen[block]++) {
+    size_t pick = c->seen[block];
+    moon_likeness_block(c->like, block, c->picks[pick], c->queries + pick * c->like->dim, similarity);
+    for (size_t i = 0; i < BLOCK; i++) nearest[i] = !pick || similarity[i] > nearest[i] ? similarity[i] : nearest[i];
+  }
+  weigh(c, block);
+}
+
+/* With each pick an item's worth can only fall (but after the first, which all blocks catch up with): a block whose best was not good enough
+ * before is not looked at, until there is nothing better left. */
+static uint32_t best_of(const choice *c, size_t n) {
+  size_t best = SIZE_MAX;
+  float most = -INFINITY;
+  for (size_t b = 0; b < c->like->padded / BLOCK; b++) {
+    if (best != SIZE_MAX && n != 1 && !(c->bound[b] > most)) continue;
+    if (c->seen[b] < n) catch_up(c, b, n);
+    if (best != SIZE_MAX && !(c->bound[b] > most)) continue;
+    most = c->bound[b], best = b * BLOCK;
+    while (best % BLOCK < BLOCK - 1 && !(c->worth[best] == most)) best++;
+  }
+  return (uint32_t)best;
+}
+
+static void pick(const choice *c, size_t k) {
+  for (size_t b = 0; b < c->like->padded / BLOCK; b++) weigh(c, b);
+  for (size_t n = 0; n < k; n++) {
+    uint32_t best = c->picks[n] = best_of(c, n);
+    moon_likeness_query(c->like, best, c->queries + n * c->like->dim);
+    c->weight[best] = -INFINITY; /* never again */
+    weigh(c, best / BLOCK);
   }
 }
 
@@ -58,11 +91,14 @@ static moon_status mmr_run(moon_slate *slate, float lambda, const char *by, size
   MOON_TRY(moon_likeness_new(slate, by, &like));
   if (k > slate->n) k = slate->n;
   if (!k) return moon_ok();
-  float *weight = moon_arena_alloc_aligned(slate->arena, (4 * like.padded + like.dim + 1) * sizeof *weight);
-  if (!weight) return no_memory(slate->n);
-  moon_slate_scaled(slate, weight);
-  for (size_t i = 0; i < like.padded; i++) weight[i] = i < slate->n ? lambda * weight[i] : -INFINITY;
-  pick(slate, &like, 1 - lambda, k, weight, weight + like.padded);
+  size_t padded = like.padded, blocks = padded / BLOCK;
+  float *room = moon_arena_alloc_aligned(slate->arena, (3 * padded + blocks + k * like.dim) * sizeof *room);
+  choice c = {.like = &like, .penalty = 1 - lambda, .weight = room, .picks = slate->order, .seen = moon_arena_calloc(slate->arena, blocks * sizeof *c.seen)};
+  if (!room || !c.seen) return no_memory(slate->n);
+  c.nearest = room + padded, c.worth = room + 2 * padded, c.bound = room + 3 * padded, c.queries = c.bound + blocks;
+  moon_slate_scaled(slate, c.weight);
+  for (size_t i = 0; i < padded; i++) c.weight[i] = i < slate->n ? lambda * c.weight[i] : -INFINITY, c.nearest[i] = 0;
+  pick(&c, k);
   return finish(slate, k, label, text);
 }
 
@@ -132,7 +168,8 @@ static moon_status dpp(const moon_policy *policy, moon_slate *slate) {
   for (size_t t = 0; t < k; t++) {
     size_t best = most_of(&p);
     slate->order[t] = (uint32_t)best;
-    moon_likeness_to(&like, best, p.left + n, similarity);
+    moon_likeness_query(&like, best, p.left + n);
+    for (size_t b = 0; b < like.padded / BLOCK; b++) moon_likeness_block(&like, b, best, p.left + n, similarity + b * BLOCK);
     add_row(&p, t, best, similarity);
     p.weight[best] = 0; /* never again */
   }

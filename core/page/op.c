@@ -153,6 +153,23 @@ static uint32_t number_of(numbering *all, uint64_t key) {
   return all->number[at];
 }
 
+/* Where the dictionary is small beside the items, the numbers are looked up by code. */
+static bool number_codes(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, moon_groups *out) {
+  size_t codes = moon_dict_count(column->dict), total = 0;
+  uint32_t *number = codes <= 8 * n + 64 ? moon_slate_memory(slate, (codes + 1) * sizeof *number) : NULL;
+  if (!number) return false;
+  memset(number, 0xff, codes * sizeof *number);
+  for (size_t i = 0; i < n; i++) {
+    uint32_t code = items[i] < column->n ? column->code[items[i]] : MOON_NONE;
+    out->first[i] = (uint32_t)total;
+    if (code == MOON_NONE) continue;
+    if (number[code] == MOON_NONE) number[code] = (uint32_t)out->count++;
+    out->value[total++] = number[code];
+  }
+  out->first[n] = (uint32_t)total;
+  return true;
+}
+
 moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, const char *split, moon_groups *out) {
   uint64_t keys[MOST_VALUES];
   size_t total = 0;
@@ -160,7 +177,9 @@ moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_
   if (split && !*split) split = NULL;
   for (size_t i = 0; i < n; i++) total += split ? keys_of(column, split, items[i], keys) : 1;
   *out = (moon_groups){.first = moon_slate_memory(slate, (n + 1) * sizeof *out->first), .value = moon_slate_memory(slate, (total + 1) * sizeof *out->value)};
-  if (!out->first || !out->value || !numbering_new(slate->arena, total, &all)) return moon_fail(MOON_ENOMEM, "no memory for a policy");
+  if (!out->first || !out->value) return moon_fail(MOON_ENOMEM, "no memory for a policy");
+  if (!split && column->type == MOON_STRING && number_codes(slate, items, n, column, out)) return moon_ok();
+  if (!numbering_new(slate->arena, total, &all)) return moon_fail(MOON_ENOMEM, "no memory for a policy");
   total = 0;
   for (size_t i = 0; i < n; i++) {
     size_t many = keys_of(column, split, items[i], keys);

@@ -145,7 +145,8 @@ typedef struct moon_likeness {
   uint32_t *codes;       /* [n] or NULL */
 } moon_likeness;
 moon_status moon_likeness_new(const moon_slate *slate, const char *by, moon_likeness *out);
-/* [padded] of every item to the one at `item`; scratch: [dim + 1]. */
-void moon_likeness_to(const moon_likeness *like, size_t item, float *scratch, float *out);
+/* [dim] of an item, to hold against blocks of items: how much each of a block is like it, [32]. */
+void moon_likeness_query(const moon_likeness *like, size_t item, float *query);
+void moon_likeness_block(const moon_likeness *like, size_t block, size_t item, const float *query, float *out);
 
 #endif

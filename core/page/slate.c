@@ -81,6 +81,7 @@ void moon_slate_bar(moon_slate *slate, uint32_t item) {
 moon_status moon_slate_room(moon_slate *slate, size_t cap) {
   if (cap <= slate->cap) return moon_ok();
   moon_slate old = *slate;
+  if (cap < old.cap + old.cap / 8 + 8) cap = old.cap + old.cap / 8 + 8; /* one at a time would be quadratic */
   MOON_TRY(take_memory(slate, old.member_count > cap ? old.member_count : cap));
   for (size_t i = 0; i <= old.member_mask; i++)
     if (old.members[i] != MOON_NONE) join(slate, old.members[i]);
