@@ -28,7 +28,8 @@ static bool take(const tally *tallies, size_t n, size_t item) {
   for (size_t t = 0; t < n; t++)
     if (is_full(&tallies[t], item)) return false;
   for (size_t t = 0; t < n; t++)
-    for (uint32_t v = tallies[t].groups.first[item]; v < tallies[t].groups.first[item + 1]; v++) tallies[t].count[tallies[t].groups.value[v]]++;
+    for (uint32_t v = tallies[t].groups.first[item]; v < tallies[t].groups.first[item + 1]; v++)
+      tallies[t].count[tallies[t].groups.value[v]]++;
   return true;
 }
 

@@ -11,7 +11,9 @@
 enum { LANES = 8, PARTS = MOON_LIKE_BLOCK / LANES };
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-static moon_status no_memory(size_t n) { return moon_fail(MOON_ENOMEM, "no memory to diversify a slate of %zu items", n); }
+static moon_status no_memory(size_t n) {
+  return moon_fail(MOON_ENOMEM, "no memory to diversify a slate of %zu items", n);
+}
 
 static const float *embedding_of(const moon_slate *slate, size_t i, size_t *dim) {
   const moon_bundle *bundle = slate->bundle;
@@ -73,7 +75,8 @@ static moon_status by_column(const moon_slate *slate, const char *name, moon_lik
   moon_column *column;
   MOON_TRY(moon_table_require(slate->bundle->catalogue->table, name, &column));
   if (column->type != MOON_STRING)
-    return moon_fail(MOON_EINVAL, "mmr: column '%.100s' holds numbers; likeness is by 'embedding' or by a column of strings", name);
+    return moon_fail(MOON_EINVAL, "mmr: column '%.100s' holds numbers; likeness is by 'embedding' or by a column of strings",
+                     name);
   out->codes = moon_slate_memory(slate, out->padded * sizeof *out->codes);
   if (!out->codes) return no_memory(slate->n);
   for (size_t i = 0; i < out->padded; i++)
@@ -107,5 +110,6 @@ void moon_likeness_query(const moon_likeness *like, size_t item, float *query) {
 void moon_likeness_block(const moon_likeness *like, size_t block, size_t item, const float *query, float *out) {
   const uint32_t *codes = like->codes ? like->codes + block * MOON_LIKE_BLOCK : NULL;
   if (like->dim) dot_block(like->vectors + block * MOON_LIKE_BLOCK * like->dim, like->dim, query, out);
-  for (size_t i = 0; !like->dim && i < MOON_LIKE_BLOCK; i++) out[i] = codes && codes[i] == like->codes[item] && codes[i] != MOON_NONE;
+  for (size_t i = 0; !like->dim && i < MOON_LIKE_BLOCK; i++)
+    out[i] = codes && codes[i] == like->codes[item] && codes[i] != MOON_NONE;
 }

@@ -13,7 +13,9 @@
 #include "page/slate.h"
 #include "tensor/tensor.h"
 
-static moon_status no_memory(size_t n) { return moon_fail(MOON_ENOMEM, "no memory to diversify a slate of %zu items", n); }
+static moon_status no_memory(size_t n) {
+  return moon_fail(MOON_ENOMEM, "no memory to diversify a slate of %zu items", n);
+}
 
 /* The first `k` of slate->order are picked. */
 static moon_status finish(moon_slate *slate, size_t k, const char *label, const char *text) {
@@ -93,7 +95,11 @@ static moon_status mmr_run(moon_slate *slate, float lambda, const char *by, size
   if (!k) return moon_ok();
   size_t padded = like.padded, blocks = padded / BLOCK;
   float *room = moon_arena_alloc_aligned(slate->arena, (3 * padded + blocks + k * like.dim) * sizeof *room);
-  choice c = {.like = &like, .penalty = 1 - lambda, .weight = room, .picks = slate->order, .seen = moon_arena_calloc(slate->arena, blocks * sizeof *c.seen)};
+  choice c = {.like = &like,
+              .penalty = 1 - lambda,
+              .weight = room,
+              .picks = slate->order,
+              .seen = moon_arena_calloc(slate->arena, blocks * sizeof *c.seen)};
   if (!room || !c.seen) return no_memory(slate->n);
   c.nearest = room + padded, c.worth = room + 2 * padded, c.bound = room + 3 * padded, c.queries = c.bound + blocks;
   moon_slate_scaled(slate, c.weight);
@@ -112,15 +118,17 @@ moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size
   return mmr_run(slate, lambda, by, k, label, NULL);
 }
 
-static const moon_field mmr_fields[] = {{"lambda", MOON_FIELD_NUMBER, offsetof(moon_mmr_args, lambda), .high = 1, .fallback = 0.7},
-                                        {"by", MOON_FIELD_LIKENESS, offsetof(moon_mmr_args, by), .text = "embedding"},
-                                        {"k", MOON_FIELD_COUNT, offsetof(moon_mmr_args, k), .low = 1, .high = 100000, .fallback = 50},
-                                        {NULL}};
+static const moon_field mmr_fields[] = {
+    {"lambda", MOON_FIELD_NUMBER, offsetof(moon_mmr_args, lambda), .high = 1, .fallback = 0.7},
+    {"by", MOON_FIELD_LIKENESS, offsetof(moon_mmr_args, by), .text = "embedding"},
+    {"k", MOON_FIELD_COUNT, offsetof(moon_mmr_args, k), .low = 1, .high = 100000, .fallback = 50},
+    {NULL}};
 const moon_operator moon_op_mmr = {"mmr", mmr_fields, sizeof(moon_mmr_args), offsetof(moon_mmr_args, k), NULL, mmr};
 
 /* ---- dpp */
 
-static const float OWN = 0.01f; /* of each item's likeness to itself that no other item shares: S = 0.99 cosine + 0.01 I is never singular */
+static const float OWN =
+    0.01f; /* of each item's likeness to itself that no other item shares: S = 0.99 cosine + 0.01 I is never singular */
 
 typedef struct process { /* the greedy choice so far */
   size_t n;
@@ -159,7 +167,8 @@ static moon_status dpp(const moon_policy *policy, moon_slate *slate) {
   moon_likeness like;
   MOON_TRY(moon_likeness_new(slate, args->by, &like));
   size_t n = slate->n, k = moon_least(args->k, n);
-  process p = {.n = n, .rows = moon_slate_memory(slate, k * n * sizeof *p.rows), .weight = moon_slate_memory(slate, n * sizeof *p.weight)};
+  process p = {
+      .n = n, .rows = moon_slate_memory(slate, k * n * sizeof *p.rows), .weight = moon_slate_memory(slate, n * sizeof *p.weight)};
   float *similarity = moon_arena_alloc_aligned(slate->arena, (like.padded + n + like.dim + 1) * sizeof *similarity);
   if (!p.rows || !p.weight || !similarity) return no_memory(n);
   p.left = similarity + like.padded;
@@ -176,8 +185,9 @@ static moon_status dpp(const moon_policy *policy, moon_slate *slate) {
   return finish(slate, k, policy->label, policy->text);
 }
 
-static const moon_field dpp_fields[] = {{"lambda", MOON_FIELD_NUMBER, offsetof(moon_mmr_args, lambda), .high = 0.99, .fallback = 0.7},
-                                        {"by", MOON_FIELD_LIKENESS, offsetof(moon_mmr_args, by), .text = "embedding"},
-                                        {"k", MOON_FIELD_COUNT, offsetof(moon_mmr_args, k), .low = 1, .high = 500, .fallback = 50},
-                                        {NULL}};
+static const moon_field dpp_fields[] = {
+    {"lambda", MOON_FIELD_NUMBER, offsetof(moon_mmr_args, lambda), .high = 0.99, .fallback = 0.7},
+    {"by", MOON_FIELD_LIKENESS, offsetof(moon_mmr_args, by), .text = "embedding"},
+    {"k", MOON_FIELD_COUNT, offsetof(moon_mmr_args, k), .low = 1, .high = 500, .fallback = 50},
+    {NULL}};
 const moon_operator moon_op_dpp = {"dpp", dpp_fields, sizeof(moon_mmr_args), offsetof(moon_mmr_args, k), NULL, dpp};

@@ -5,15 +5,12 @@
 #include "page/op.h"
 #include "page/slate.h"
 
-extern const moon_operator moon_op_exclude, moon_op_frequency, moon_op_suppress, moon_op_sort, moon_op_blend, moon_op_freshness, moon_op_clearance,
-    moon_op_pin, moon_op_quota, moon_op_ratio, moon_op_pattern, moon_op_debunch, moon_op_mix, moon_op_margin, moon_op_dpp, moon_op_calibrate,
-    moon_op_epsilon, moon_op_sample, moon_op_thompson, moon_op_linucb;
-
 static const moon_operator *const operators[] = {
-    &moon_op_boost,  &moon_op_filter,  &moon_op_cap,       &moon_op_mmr,      &moon_op_lua,      &moon_op_exclude, &moon_op_frequency,
-    &moon_op_suppress, &moon_op_sort,  &moon_op_blend,     &moon_op_freshness, &moon_op_clearance, &moon_op_pin,   &moon_op_quota,
-    &moon_op_ratio,  &moon_op_pattern, &moon_op_debunch,   &moon_op_mix,      &moon_op_margin,   &moon_op_dpp,     &moon_op_calibrate,
-    &moon_op_epsilon, &moon_op_sample, &moon_op_thompson,  &moon_op_linucb,
+    &moon_op_boost,     &moon_op_filter,    &moon_op_cap,      &moon_op_mmr,      &moon_op_lua,
+    &moon_op_exclude,   &moon_op_frequency, &moon_op_suppress, &moon_op_sort,     &moon_op_blend,
+    &moon_op_freshness, &moon_op_clearance, &moon_op_pin,      &moon_op_quota,    &moon_op_ratio,
+    &moon_op_pattern,   &moon_op_debunch,   &moon_op_mix,      &moon_op_margin,   &moon_op_dpp,
+    &moon_op_calibrate, &moon_op_epsilon,   &moon_op_sample,   &moon_op_thompson, &moon_op_linucb,
 };
 
 const moon_operator *const *moon_operators(size_t *n) {
@@ -28,8 +25,9 @@ const moon_operator *moon_operator_find(const char *name) {
 }
 
 const char *moon_field_kind_name(moon_field_kind kind) {
-  static const char *const names[MOON_FIELD_KINDS_OF] = {"count", "number", "span", "flag", "choice", "text", "column", "likeness", "when",
-                                                         "pattern", "item", "items", "kinds", "numbers", "limits", "weights"};
+  static const char *const names[MOON_FIELD_KINDS_OF] = {"count",  "number",   "span",   "flag",    "choice", "text",
+                                                         "column", "likeness", "when",   "pattern", "item",   "items",
+                                                         "kinds",  "numbers",  "limits", "weights"};
   return (unsigned)kind < MOON_FIELD_KINDS_OF ? names[kind] : "unknown";
 }
 
@@ -42,7 +40,8 @@ const moon_operator moon_op_lua = {"lua", script_fields, sizeof(moon_script_args
 moon_status moon_policy_run(const moon_policy *policy, moon_slate *slate) {
   int64_t now = slate->request ? slate->request->now : 0;
   if (now < policy->starts || now >= policy->ends || !slate->n) {
-    if (policy->op != &moon_op_pin || now < policy->starts || now >= policy->ends) return moon_ok(); /* a pin may fill an empty slate */
+    if (policy->op != &moon_op_pin || now < policy->starts || now >= policy->ends)
+      return moon_ok(); /* a pin may fill an empty slate */
   }
   return policy->op->run(policy, slate);
 }
@@ -54,9 +53,13 @@ uint64_t moon_policy_cost(const moon_policy *policy, const moon_slate *slate) {
   return (uint64_t)moon_least(picks && picks < n ? picks : n, 1000) * n + 4 * n + 1;
 }
 
-void *moon_slate_memory(const moon_slate *slate, size_t bytes) { return moon_arena_alloc(slate->arena, bytes); }
+void *moon_slate_memory(const moon_slate *slate, size_t bytes) {
+  return moon_arena_alloc(slate->arena, bytes);
+}
 
-moon_status moon_policy_no_memory(const moon_policy *policy) { return moon_fail(MOON_ENOMEM, "no memory for %.100s", policy->label); }
+moon_status moon_policy_no_memory(const moon_policy *policy) {
+  return moon_fail(MOON_ENOMEM, "no memory for %.100s", policy->label);
+}
 
 moon_rng moon_slate_rng(moon_slate *slate) {
   moon_rng rng;
@@ -69,8 +72,10 @@ moon_rng moon_slate_rng(moon_slate *slate) {
 moon_status moon_match_mask(const moon_match *match, const moon_slate *slate, uint8_t **out) {
   uint8_t *mask = *out = moon_slate_memory(slate, slate->n + 1);
   if (!mask) return moon_fail(MOON_ENOMEM, "no memory for a policy");
-  if (match->mask) memcpy(mask, match->mask, slate->n);
-  else memset(mask, 1, slate->n);
+  if (match->mask)
+    memcpy(mask, match->mask, slate->n);
+  else
+    memset(mask, 1, slate->n);
   for (size_t i = 0; match->sources && i < slate->n; i++) mask[i] &= match->sources >> slate->source[i] & 1;
   if (match->when) moon_condition_mask(match->when, slate->bundle->catalogue, slate->item, slate->n, mask);
   return moon_ok();
@@ -170,13 +175,15 @@ static bool number_codes(const moon_slate *slate, const uint32_t *items, size_t 
   return true;
 }
 
-moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, const char *split, moon_groups *out) {
+moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, const char *split,
+                           moon_groups *out) {
   uint64_t keys[MOST_VALUES];
   size_t total = 0;
   numbering all;
   if (split && !*split) split = NULL;
   for (size_t i = 0; i < n; i++) total += split ? keys_of(column, split, items[i], keys) : 1;
-  *out = (moon_groups){.first = moon_slate_memory(slate, (n + 1) * sizeof *out->first), .value = moon_slate_memory(slate, (total + 1) * sizeof *out->value)};
+  *out = (moon_groups){.first = moon_slate_memory(slate, (n + 1) * sizeof *out->first),
+                       .value = moon_slate_memory(slate, (total + 1) * sizeof *out->value)};
   if (!out->first || !out->value) return moon_fail(MOON_ENOMEM, "no memory for a policy");
   if (!split && column->type == MOON_STRING && number_codes(slate, items, n, column, out)) return moon_ok();
   if (!numbering_new(slate->arena, total, &all)) return moon_fail(MOON_ENOMEM, "no memory for a policy");

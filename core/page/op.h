@@ -15,24 +15,25 @@
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------ */
 
-typedef enum moon_field_kind { /* in a plan; and in the operator's arguments */
-  MOON_FIELD_COUNT,   /* a whole number from low to high; size_t */
-  MOON_FIELD_NUMBER,  /* from low to high; double */
-  MOON_FIELD_SPAN,    /* microseconds, under name_us; int64_t */
-  MOON_FIELD_FLAG,    /* true, false; bool */
-  MOON_FIELD_CHOICE,  /* one of `names`; unsigned, its index */
-  MOON_FIELD_TEXT,    /* const char *; NULL: none */
-  MOON_FIELD_COLUMN,  /* the name of a column of the types in `names`; const moon_column *, NULL: none */
-  MOON_FIELD_LIKENESS,/* "embedding" or a column of strings; const char * */
-  MOON_FIELD_WHEN,    /* conditions; moon_match */
-  MOON_FIELD_PATTERN, /* a list of "any" and conditions; moon_matches */
-  MOON_FIELD_ITEM,    /* an id; uint32_t, MOON_NONE: none */
-  MOON_FIELD_ITEMS,   /* ids; moon_rows */
-  MOON_FIELD_KINDS,   /* kinds of events; moon_texts */
-  MOON_FIELD_NUMBERS, /* moon_numbers */
-  MOON_FIELD_LIMITS,  /* [{"column","n"}], n a whole number; moon_weights */
-  MOON_FIELD_WEIGHTS, /* the same, n any number, the column may be "score", "model_score", "source_score"; moon_weights */
-  MOON_FIELD_KINDS_OF /* how many kinds there are */
+/* Behind each name: what it is in a plan, and in the operator's arguments. */
+typedef enum moon_field_kind {
+  MOON_FIELD_COUNT,    /* a whole number from low to high; size_t */
+  MOON_FIELD_NUMBER,   /* from low to high; double */
+  MOON_FIELD_SPAN,     /* microseconds, under name_us; int64_t */
+  MOON_FIELD_FLAG,     /* true, false; bool */
+  MOON_FIELD_CHOICE,   /* one of `names`; unsigned, its index */
+  MOON_FIELD_TEXT,     /* const char *; NULL: none */
+  MOON_FIELD_COLUMN,   /* the name of a column of the types in `names`; const moon_column *, NULL: none */
+  MOON_FIELD_LIKENESS, /* "embedding" or a column of strings; const char * */
+  MOON_FIELD_WHEN,     /* conditions; moon_match */
+  MOON_FIELD_PATTERN,  /* a list of "any" and conditions; moon_matches */
+  MOON_FIELD_ITEM,     /* an id; uint32_t, MOON_NONE: none */
+  MOON_FIELD_ITEMS,    /* ids; moon_rows */
+  MOON_FIELD_KINDS,    /* kinds of events; moon_texts */
+  MOON_FIELD_NUMBERS,  /* moon_numbers */
+  MOON_FIELD_LIMITS,   /* [{"column","n"}], n a whole number; moon_weights */
+  MOON_FIELD_WEIGHTS,  /* the same, n any number, the column may be "score", "model_score", "source_score"; moon_weights */
+  MOON_FIELD_KINDS_OF  /* how many kinds there are */
 } moon_field_kind;
 const char *moon_field_kind_name(moon_field_kind kind); /* "count" */
 
@@ -52,17 +53,32 @@ typedef struct moon_match {
   uint32_t sources;           /* bits by kind; 0: any */
   const uint8_t *mask;        /* [slate->n] */
 } moon_match;
-typedef struct moon_matches { moon_match *at; size_t n; } moon_matches;
-typedef struct moon_rows { uint32_t *at; size_t n; } moon_rows;
-typedef struct moon_texts { const char **at; size_t n; } moon_texts;
-typedef struct moon_numbers { double *at; size_t n; } moon_numbers;
+typedef struct moon_matches {
+  moon_match *at;
+  size_t n;
+} moon_matches;
+typedef struct moon_rows {
+  uint32_t *at;
+  size_t n;
+} moon_rows;
+typedef struct moon_texts {
+  const char **at;
+  size_t n;
+} moon_texts;
+typedef struct moon_numbers {
+  double *at;
+  size_t n;
+} moon_numbers;
 typedef enum moon_slate_score { MOON_SCORE, MOON_MODEL_SCORE, MOON_SOURCE_SCORE, MOON_SLATE_SCORES } moon_slate_score;
 typedef struct moon_weight {
   const moon_column *column; /* NULL: */
   moon_slate_score score;
   double n;
 } moon_weight;
-typedef struct moon_weights { moon_weight *at; size_t n; } moon_weights;
+typedef struct moon_weights {
+  moon_weight *at;
+  size_t n;
+} moon_weights;
 
 /* ---- operators (op.c) ------------------------------------------------------------------------------------------------------- */
 
@@ -72,7 +88,7 @@ typedef struct moon_operator {
   const moon_field *fields; /* ends with a name that is NULL */
   size_t size;              /* of the arguments */
   size_t picks;             /* where in them is a size_t k, if it costs k looks at each item; 0: a few looks at each */
-  moon_status (*check)(void *args, const moon_bundle *bundle); /* what no field can tell alone; may be NULL */
+  moon_status (*check)(void *args, const moon_bundle *bundle);      /* what no field can tell alone; may be NULL */
   moon_status (*run)(const moon_policy *policy, moon_slate *slate); /* NULL: the script runs it */
 } moon_operator;
 struct moon_policy { /* an operator with its arguments */
@@ -81,13 +97,31 @@ struct moon_policy { /* an operator with its arguments */
   int64_t starts, ends;     /* works in [starts, ends) */
   const void *args;
 };
-typedef struct moon_script_args { size_t fn; } moon_script_args; /* of `lua` */
-typedef struct moon_cap_args { moon_weights limits; const char *split; size_t first; } moon_cap_args;
-typedef struct moon_filter_args { moon_match when; } moon_filter_args;
-typedef struct moon_boost_args { moon_match when; double factor; } moon_boost_args;
-typedef struct moon_mmr_args { double lambda; const char *by; size_t k; } moon_mmr_args;
+typedef struct moon_script_args {
+  size_t fn;
+} moon_script_args; /* of `lua` */
+typedef struct moon_cap_args {
+  moon_weights limits;
+  const char *split;
+  size_t first;
+} moon_cap_args;
+typedef struct moon_filter_args {
+  moon_match when;
+} moon_filter_args;
+typedef struct moon_boost_args {
+  moon_match when;
+  double factor;
+} moon_boost_args;
+typedef struct moon_mmr_args {
+  double lambda;
+  const char *by;
+  size_t k;
+} moon_mmr_args;
 
-extern const moon_operator moon_op_lua, moon_op_cap, moon_op_filter, moon_op_boost, moon_op_mmr;
+extern const moon_operator moon_op_boost, moon_op_filter, moon_op_cap, moon_op_mmr, moon_op_lua, moon_op_exclude,
+    moon_op_frequency, moon_op_suppress, moon_op_sort, moon_op_blend, moon_op_freshness, moon_op_clearance, moon_op_pin,
+    moon_op_quota, moon_op_ratio, moon_op_pattern, moon_op_debunch, moon_op_mix, moon_op_margin, moon_op_dpp, moon_op_calibrate,
+    moon_op_epsilon, moon_op_sample, moon_op_thompson, moon_op_linucb;
 const moon_operator *const *moon_operators(size_t *n);
 const moon_operator *moon_operator_find(const char *name); /* NULL: none */
 /* Runs it if it is its time. The slate is as it was where it fails. */
@@ -118,7 +152,9 @@ void *moon_slate_memory(const moon_slate *slate, size_t bytes);
 moon_status moon_policy_no_memory(const moon_policy *policy);
 /* A generator of the operator's own, by the request's seed. */
 moon_rng moon_slate_rng(moon_slate *slate);
-static inline size_t moon_least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t moon_least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 /* Numbers of the slate's values in a column, dense, in the order of first sight. A column of strings may hold many, split at a text; an
  * item's first 64 count, each once. */
@@ -129,7 +165,8 @@ typedef struct moon_groups {
 } moon_groups;
 moon_status moon_slate_groups(const moon_slate *slate, const moon_column *column, const char *split, moon_groups *out);
 /* The same, the values of other items going on where the slate's end. */
-moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, const char *split, moon_groups *out);
+moon_status moon_groups_of(const moon_slate *slate, const uint32_t *items, size_t n, const moon_column *column, const char *split,
+                           moon_groups *out);
 
 /* The slate's scores scaled to [0, 1]: a NaN counts as the worst, infinities as the ends; all alike: 0. */
 void moon_slate_scaled(const moon_slate *slate, float *out);

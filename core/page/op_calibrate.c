@@ -109,11 +109,13 @@ static moon_status calibrate(const moon_policy *policy, moon_slate *slate) {
 }
 
 static const char *const string_types[] = {"string", NULL};
-static const moon_field fields[] = {{"by", MOON_FIELD_COLUMN, offsetof(calibrate_args, by), .required = true, .names = string_types},
-                                    {"split", MOON_FIELD_TEXT, offsetof(calibrate_args, split)},
-                                    {"lambda", MOON_FIELD_NUMBER, offsetof(calibrate_args, lambda), .high = 1, .fallback = 0.5},
-                                    {"first", MOON_FIELD_COUNT, offsetof(calibrate_args, first), .low = 1, .high = 1000, .fallback = 20},
-                                    {"last", MOON_FIELD_COUNT, offsetof(calibrate_args, last), .low = 1, .high = 1000, .fallback = 100},
-                                    {"done", MOON_FIELD_KINDS, offsetof(calibrate_args, done)},
-                                    {NULL}};
-const moon_operator moon_op_calibrate = {"calibrate", fields, sizeof(calibrate_args), offsetof(calibrate_args, first), NULL, calibrate};
+static const moon_field fields[] = {
+    {"by", MOON_FIELD_COLUMN, offsetof(calibrate_args, by), .required = true, .names = string_types},
+    {"split", MOON_FIELD_TEXT, offsetof(calibrate_args, split)},
+    {"lambda", MOON_FIELD_NUMBER, offsetof(calibrate_args, lambda), .high = 1, .fallback = 0.5},
+    {"first", MOON_FIELD_COUNT, offsetof(calibrate_args, first), .low = 1, .high = 1000, .fallback = 20},
+    {"last", MOON_FIELD_COUNT, offsetof(calibrate_args, last), .low = 1, .high = 1000, .fallback = 100},
+    {"done", MOON_FIELD_KINDS, offsetof(calibrate_args, done)},
+    {NULL}};
+const moon_operator moon_op_calibrate = {"calibrate", fields,   sizeof(calibrate_args), offsetof(calibrate_args, first),
+                                         NULL,        calibrate};

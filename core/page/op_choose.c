@@ -24,7 +24,9 @@ typedef struct exclude_args {
   int64_t within; /* 0: ever */
 } exclude_args;
 
-static bool has_match(const moon_match *match) { return match->when || match->sources || match->mask; }
+static bool has_match(const moon_match *match) {
+  return match->when || match->sources || match->mask;
+}
 
 static moon_status check_exclude(void *memory, const moon_bundle *bundle) {
   const exclude_args *args = memory;
@@ -80,10 +82,12 @@ typedef struct frequency_args {
 
 static moon_status check_frequency(void *memory, const moon_bundle *bundle) {
   frequency_args *args = memory;
-  args->counter = bundle->feature_plan ? moon_plan_counts(bundle->feature_plan, MOON_COUNTS_PAIRS, args->done, args->within) : SIZE_MAX;
+  args->counter =
+      bundle->feature_plan ? moon_plan_counts(bundle->feature_plan, MOON_COUNTS_PAIRS, args->done, args->within) : SIZE_MAX;
   if (args->counter != SIZE_MAX) return moon_ok();
   return moon_fail(MOON_EINVAL,
-                   "the bundle's recipe does not count '%.60s' by user and item in that time: add m.count(\"user\", \"%.60s\", WITHIN, { by = \"item\" })",
+                   "the bundle's recipe does not count '%.60s' by user and item in that time: add m.count(\"user\", \"%.60s\", "
+                   "WITHIN, { by = \"item\" })",
                    args->done, args->done);
 }
 
@@ -99,8 +103,9 @@ static moon_status frequency(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-static const moon_field frequency_fields[] = {{"done", MOON_FIELD_TEXT, offsetof(frequency_args, done), .required = true},
-                                              {"most", MOON_FIELD_COUNT, offsetof(frequency_args, most), .required = true, .low = 1, .high = 1e6},
-                                              {"within", MOON_FIELD_SPAN, offsetof(frequency_args, within), .required = true},
-                                              {NULL}};
+static const moon_field frequency_fields[] = {
+    {"done", MOON_FIELD_TEXT, offsetof(frequency_args, done), .required = true},
+    {"most", MOON_FIELD_COUNT, offsetof(frequency_args, most), .required = true, .low = 1, .high = 1e6},
+    {"within", MOON_FIELD_SPAN, offsetof(frequency_args, within), .required = true},
+    {NULL}};
 const moon_operator moon_op_frequency = {"frequency", frequency_fields, sizeof(frequency_args), 0, check_frequency, frequency};

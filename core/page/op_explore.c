@@ -62,11 +62,13 @@ static moon_status epsilon(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-static const moon_field epsilon_fields[] = {{"epsilon", MOON_FIELD_NUMBER, offsetof(epsilon_args, epsilon), .high = 1, .fallback = 0.1},
-                                            {"first", MOON_FIELD_COUNT, offsetof(epsilon_args, first), .low = 1, .high = 1000, .fallback = 10},
-                                            {"among", MOON_FIELD_COUNT, offsetof(epsilon_args, among), .low = 1, .high = 10000, .fallback = 100},
-                                            {NULL}};
-const moon_operator moon_op_epsilon = {"epsilon", epsilon_fields, sizeof(epsilon_args), offsetof(epsilon_args, first), NULL, epsilon};
+static const moon_field epsilon_fields[] = {
+    {"epsilon", MOON_FIELD_NUMBER, offsetof(epsilon_args, epsilon), .high = 1, .fallback = 0.1},
+    {"first", MOON_FIELD_COUNT, offsetof(epsilon_args, first), .low = 1, .high = 1000, .fallback = 10},
+    {"among", MOON_FIELD_COUNT, offsetof(epsilon_args, among), .low = 1, .high = 10000, .fallback = 100},
+    {NULL}};
+const moon_operator moon_op_epsilon = {"epsilon", epsilon_fields, sizeof(epsilon_args), offsetof(epsilon_args, first),
+                                       NULL,      epsilon};
 
 /* ---- sample: Plackett & Luce's order, each place by softmax of the scores over what is left. All at once by noise of Gumbel's on the
  * scores, whose largest are the places (Yellott 1977). */
@@ -111,8 +113,9 @@ static moon_status sample(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-static const moon_field sample_fields[] = {{"temperature", MOON_FIELD_NUMBER, offsetof(sample_args, temperature), .low = 0.001, .high = 1000, .fallback = 0.1},
-                                           {"first", MOON_FIELD_COUNT, offsetof(sample_args, first), .low = 1, .high = 1000, .fallback = 10},
-                                           {"among", MOON_FIELD_COUNT, offsetof(sample_args, among), .low = 1, .high = 10000, .fallback = 100},
-                                           {NULL}};
+static const moon_field sample_fields[] = {
+    {"temperature", MOON_FIELD_NUMBER, offsetof(sample_args, temperature), .low = 0.001, .high = 1000, .fallback = 0.1},
+    {"first", MOON_FIELD_COUNT, offsetof(sample_args, first), .low = 1, .high = 1000, .fallback = 10},
+    {"among", MOON_FIELD_COUNT, offsetof(sample_args, among), .low = 1, .high = 10000, .fallback = 100},
+    {NULL}};
 const moon_operator moon_op_sample = {"sample", sample_fields, sizeof(sample_args), 0, NULL, sample};

@@ -20,18 +20,23 @@ typedef struct thompson_args {
 enum { GRID = 256 };
 
 typedef struct arms {
-  double *a, *b;              /* [pool] */
-  double *density, *log_cdf;  /* [pool, GRID] */
+  double *a, *b;             /* [pool] */
+  double *density, *log_cdf; /* [pool, GRID] */
 } arms;
 
 static moon_status check_thompson(void *memory, const moon_bundle *bundle) {
   thompson_args *args = memory;
   const char *kinds[] = {args->success, args->trial};
-  if (args->prior.n && args->prior.n != 2) return moon_fail(MOON_EINVAL, "prior must be two numbers, successes and failures, and is %zu", args->prior.n);
+  if (args->prior.n && args->prior.n != 2)
+    return moon_fail(MOON_EINVAL, "prior must be two numbers, successes and failures, and is %zu", args->prior.n);
   for (int i = 0; i < 2; i++) {
-    args->counters[i] = bundle->feature_plan ? moon_plan_counts(bundle->feature_plan, MOON_COUNTS_ITEMS, kinds[i], args->within) : SIZE_MAX;
+    args->counters[i] =
+        bundle->feature_plan ? moon_plan_counts(bundle->feature_plan, MOON_COUNTS_ITEMS, kinds[i], args->within) : SIZE_MAX;
     if (args->counters[i] == SIZE_MAX)
-      return moon_fail(MOON_EINVAL, "the bundle's recipe does not count '%.60s' by item in that time: add m.count(\"item\", \"%.60s\", WITHIN)", kinds[i], kinds[i]);
+      return moon_fail(
+          MOON_EINVAL,
+          "the bundle's recipe does not count '%.60s' by item in that time: add m.count(\"item\", \"%.60s\", WITHIN)", kinds[i],
+          kinds[i]);
   }
   return moon_ok();
 }
@@ -42,7 +47,8 @@ static void learn(const thompson_args *args, const moon_slate *slate, size_t poo
   for (size_t i = 0; i < pool; i++) {
     double n[2] = {0, 0};
     for (int c = 0; c < 2 && slate->state; c++)
-      n[c] = moon_state_count(slate->state, args->counters[c], MOON_NONE, slate->item[i], slate->request ? slate->request->now : 0, args->within);
+      n[c] = moon_state_count(slate->state, args->counters[c], MOON_NONE, slate->item[i],
+                              slate->request ? slate->request->now : 0, args->within);
     double fails = n[1] > n[0] ? n[1] - n[0] : 0, scale = n[0] + fails > args->memory ? args->memory / (n[0] + fails) : 1;
     out->a[i] = a0 + scale * n[0];
     out->b[i] = b0 + scale * fails;
@@ -50,7 +56,9 @@ static void learn(const thompson_args *args, const moon_slate *slate, size_t poo
 }
 
 /* log(1 / (1 + exp(-t))) */
-static double log_sigmoid(double t) { return t > 0 ? -log1p(exp(-t)) : t - log1p(exp(t)); }
+static double log_sigmoid(double t) {
+  return t > 0 ? -log1p(exp(-t)) : t - log1p(exp(t));
+}
 
 static void fill_grid(size_t pool, const arms *of) {
   double low = INFINITY, high = -INFINITY, up[GRID], down[GRID];
@@ -140,7 +148,8 @@ static const moon_field thompson_fields[] = {
     {"first", MOON_FIELD_COUNT, offsetof(thompson_args, first), .low = 1, .high = 200, .fallback = 10},
     {"among", MOON_FIELD_COUNT, offsetof(thompson_args, among), .low = 1, .high = 200, .fallback = 50},
     {NULL}};
-const moon_operator moon_op_thompson = {"thompson", thompson_fields, sizeof(thompson_args), offsetof(thompson_args, first), check_thompson, thompson};
+const moon_operator moon_op_thompson = {"thompson",     thompson_fields, sizeof(thompson_args), offsetof(thompson_args, first),
+                                        check_thompson, thompson};
 
 /* ---- linucb (Li, Chu, Langford & Schapire 2010): a linear model of the user's taste over the items' embeddings, learned from the last items
  * that they touched; an item is worth theta x + alpha sqrt(x A^-1 x), A = ridge I + sum x x^T. With few examples and many dimensions that is
@@ -171,7 +180,8 @@ static bool unit_of(const moon_slate *slate, uint32_t item, size_t dim, float *o
 static moon_status gather(const moon_slate *slate, const linucb_args *args, examples *out) {
   const moon_touch *touches;
   size_t n = slate->state ? moon_state_touches(slate->state, slate->request->user_row, &touches) : 0;
-  uint32_t *codes = moon_slate_memory(slate, (args->success.n + args->last + 1) * sizeof *codes), *items = codes ? codes + args->success.n : NULL;
+  uint32_t *codes = moon_slate_memory(slate, (args->success.n + args->last + 1) * sizeof *codes),
+           *items = codes ? codes + args->success.n : NULL;
   if (!codes) return moon_fail(MOON_ENOMEM, "no memory for a policy");
   for (size_t k = 0; k < args->success.n; k++)
     MOON_TRY(moon_state_kind((moon_state *)slate->state, args->success.at[k], strlen(args->success.at[k]), false, &codes[k]));
@@ -232,7 +242,8 @@ static moon_status linucb(const moon_policy *policy, moon_slate *slate) {
   MOON_TRY(gather(slate, args, &of));
   factorise(&of, args->ridge);
   float *x = of.x + args->last * of.dim;
-  for (size_t i = 0; i < draw.pool; i++) worth[i] = unit_of(slate, slate->item[i], of.dim, x) ? worth_of(&of, args, x, z) : -INFINITY;
+  for (size_t i = 0; i < draw.pool; i++)
+    worth[i] = unit_of(slate, slate->item[i], of.dim, x) ? worth_of(&of, args, x, z) : -INFINITY;
   for (size_t at = 0; at < draw.k; at++) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < draw.pool; i++)

@@ -24,7 +24,8 @@ static moon_status check_pin(void *memory, const moon_bundle *bundle) {
   if ((args->at > 0) + (args->after != MOON_NONE) + (args->before != MOON_NONE) + (args->top > 0) != 1)
     return moon_fail(MOON_EINVAL, "one of at, after, before, top is wanted");
   for (size_t i = 0; i < args->items.n; i++)
-    if (args->items.at[i] == args->after || args->items.at[i] == args->before) return moon_fail(MOON_EINVAL, "an item cannot be pinned beside itself");
+    if (args->items.at[i] == args->after || args->items.at[i] == args->before)
+      return moon_fail(MOON_EINVAL, "an item cannot be pinned beside itself");
   return moon_ok();
 }
 
@@ -135,15 +136,19 @@ static size_t exchange(const moon_slate *slate, const uint8_t *mask, bool coming
   return n;
 }
 
-static moon_status keep_quota(const moon_policy *policy, moon_slate *slate, const moon_match *when, size_t least, size_t most, size_t k) {
+static moon_status keep_quota(const moon_policy *policy, moon_slate *slate, const moon_match *when, size_t least, size_t most,
+                              size_t k) {
   uint8_t *mask, *inside = moon_arena_calloc(slate->arena, slate->n + 1);
   size_t has = 0, short_of = 0;
   if (!inside) return moon_policy_no_memory(policy);
   MOON_TRY(moon_match_mask(when, slate, &mask));
   for (size_t i = 0; i < k; i++) inside[i] = 1, has += mask[i] != 0;
-  if (has < least) short_of = exchange(slate, mask, true, k, least - has, inside);
-  else if (has > most) short_of = exchange(slate, mask, false, k, has - most, inside);
-  else return moon_ok();
+  if (has < least)
+    short_of = exchange(slate, mask, true, k, least - has, inside);
+  else if (has > most)
+    short_of = exchange(slate, mask, false, k, has - most, inside);
+  else
+    return moon_ok();
   moon_slate_part(slate, inside);
   moon_slate_arrange(slate, slate->n);
   moon_slate_note_moves(slate, policy->label, policy->text);
@@ -154,11 +159,13 @@ static moon_status keep_quota(const moon_policy *policy, moon_slate *slate, cons
 static moon_status check_quota(void *memory, const moon_bundle *bundle) {
   quota_args *args = memory;
   (void)bundle;
-  if (args->at_most == ANY_NUMBER) args->at_most = args->first;
-  else if (!args->at_least && args->at_most >= args->first) return moon_fail(MOON_EINVAL, "at_most (%zu) is no less than first (%zu)", args->at_most, args->first);
+  if (args->at_most == ANY_NUMBER)
+    args->at_most = args->first;
+  else if (!args->at_least && args->at_most >= args->first)
+    return moon_fail(MOON_EINVAL, "at_most (%zu) is no less than first (%zu)", args->at_most, args->first);
   if (args->at_least > args->at_most || args->at_least > args->first)
-    return moon_fail(MOON_EINVAL, "at_least (%zu) must not be above %s (%zu)", args->at_least, args->at_most < args->first ? "at_most" : "first",
-                     moon_least(args->at_most, args->first));
+    return moon_fail(MOON_EINVAL, "at_least (%zu) must not be above %s (%zu)", args->at_least,
+                     args->at_most < args->first ? "at_most" : "first", moon_least(args->at_most, args->first));
   return args->at_least || args->at_most < args->first ? moon_ok() : moon_fail(MOON_EINVAL, "at_least or at_most is wanted");
 }
 
@@ -171,7 +178,8 @@ static moon_status quota(const moon_policy *policy, moon_slate *slate) {
 static moon_status check_ratio(void *memory, const moon_bundle *bundle) {
   const ratio_args *args = memory;
   (void)bundle;
-  if (args->at_least > args->at_most) return moon_fail(MOON_EINVAL, "at_least (%g) must not be above at_most (%g)", args->at_least, args->at_most);
+  if (args->at_least > args->at_most)
+    return moon_fail(MOON_EINVAL, "at_least (%g) must not be above at_most (%g)", args->at_least, args->at_most);
   return args->at_least > 0 || args->at_most < 1 ? moon_ok() : moon_fail(MOON_EINVAL, "at_least or at_most is wanted");
 }
 
@@ -182,16 +190,18 @@ static moon_status ratio(const moon_policy *policy, moon_slate *slate) {
   return keep_quota(policy, slate, &args->when, least, most < least ? least : most, k);
 }
 
-static const moon_field quota_fields[] = {{"when", MOON_FIELD_WHEN, offsetof(quota_args, when), .required = true},
-                                          {"at_least", MOON_FIELD_COUNT, offsetof(quota_args, at_least), .high = 100000},
-                                          {"at_most", MOON_FIELD_COUNT, offsetof(quota_args, at_most), .high = ANY_NUMBER, .fallback = ANY_NUMBER},
-                                          {"first", MOON_FIELD_COUNT, offsetof(quota_args, first), .required = true, .low = 1, .high = 100000},
-                                          {NULL}};
-static const moon_field ratio_fields[] = {{"when", MOON_FIELD_WHEN, offsetof(ratio_args, when), .required = true},
-                                          {"at_least", MOON_FIELD_NUMBER, offsetof(ratio_args, at_least), .high = 1},
-                                          {"at_most", MOON_FIELD_NUMBER, offsetof(ratio_args, at_most), .high = 1, .fallback = 1},
-                                          {"first", MOON_FIELD_COUNT, offsetof(ratio_args, first), .required = true, .low = 1, .high = 100000},
-                                          {NULL}};
+static const moon_field quota_fields[] = {
+    {"when", MOON_FIELD_WHEN, offsetof(quota_args, when), .required = true},
+    {"at_least", MOON_FIELD_COUNT, offsetof(quota_args, at_least), .high = 100000},
+    {"at_most", MOON_FIELD_COUNT, offsetof(quota_args, at_most), .high = ANY_NUMBER, .fallback = ANY_NUMBER},
+    {"first", MOON_FIELD_COUNT, offsetof(quota_args, first), .required = true, .low = 1, .high = 100000},
+    {NULL}};
+static const moon_field ratio_fields[] = {
+    {"when", MOON_FIELD_WHEN, offsetof(ratio_args, when), .required = true},
+    {"at_least", MOON_FIELD_NUMBER, offsetof(ratio_args, at_least), .high = 1},
+    {"at_most", MOON_FIELD_NUMBER, offsetof(ratio_args, at_most), .high = 1, .fallback = 1},
+    {"first", MOON_FIELD_COUNT, offsetof(ratio_args, first), .required = true, .low = 1, .high = 100000},
+    {NULL}};
 const moon_operator moon_op_quota = {"quota", quota_fields, sizeof(quota_args), 0, check_quota, quota};
 const moon_operator moon_op_ratio = {"ratio", ratio_fields, sizeof(ratio_args), 0, check_ratio, ratio};
 
@@ -227,9 +237,10 @@ static moon_status pattern(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-static const moon_field pattern_fields[] = {{"pattern", MOON_FIELD_PATTERN, offsetof(pattern_args, pattern), .required = true, .high = 100},
-                                            {"first", MOON_FIELD_COUNT, offsetof(pattern_args, first), .low = 1, .high = 100000, .fallback = 100},
-                                            {NULL}};
+static const moon_field pattern_fields[] = {
+    {"pattern", MOON_FIELD_PATTERN, offsetof(pattern_args, pattern), .required = true, .high = 100},
+    {"first", MOON_FIELD_COUNT, offsetof(pattern_args, first), .low = 1, .high = 100000, .fallback = 100},
+    {NULL}};
 const moon_operator moon_op_pattern = {"pattern", pattern_fields, sizeof(pattern_args), 0, NULL, pattern};
 
 /* ---- mix: bands of a number, each with its share of the places: the band that is furthest behind its share gives its best */
@@ -246,9 +257,11 @@ static moon_status check_mix(void *memory, const moon_bundle *bundle) {
   double sum = 0;
   (void)bundle;
   if (args->shares.n != args->edges.n + 1 || args->shares.n > MOST_BANDS)
-    return moon_fail(MOON_EINVAL, "%zu edges make %zu bands, and there are %zu shares (at most %d)", args->edges.n, args->edges.n + 1, args->shares.n, MOST_BANDS);
+    return moon_fail(MOON_EINVAL, "%zu edges make %zu bands, and there are %zu shares (at most %d)", args->edges.n,
+                     args->edges.n + 1, args->shares.n, MOST_BANDS);
   for (size_t i = 1; i < args->edges.n; i++)
-    if (!(args->edges.at[i] > args->edges.at[i - 1])) return moon_fail(MOON_EINVAL, "edges must rise: %g follows %g", args->edges.at[i], args->edges.at[i - 1]);
+    if (!(args->edges.at[i] > args->edges.at[i - 1]))
+      return moon_fail(MOON_EINVAL, "edges must rise: %g follows %g", args->edges.at[i], args->edges.at[i - 1]);
   for (size_t i = 0; i < args->shares.n; i++) {
     if (args->shares.at[i] < 0) return moon_fail(MOON_EINVAL, "a share must be 0 or more, not %g", args->shares.at[i]);
     sum += args->shares.at[i];
@@ -272,7 +285,8 @@ static size_t next_band(const mix_args *args, const size_t *next, const size_t *
   size_t best = SIZE_MAX;
   double most = 0;
   for (size_t b = 0; b <= args->shares.n; b++) {
-    double share = b < args->shares.n ? args->shares.at[b] : 0, lacks = share > 0 ? share * (double)(at + 1) - (double)had[b] : -1e9;
+    double share = b < args->shares.n ? args->shares.at[b] : 0,
+           lacks = share > 0 ? share * (double)(at + 1) - (double)had[b] : -1e9;
     if (next[b] == n) continue;
     if (best == SIZE_MAX || lacks > most + 1e-9 || (lacks > most - 1e-9 && next[b] < next[best])) best = b, most = lacks;
   }
@@ -297,14 +311,16 @@ static moon_status mix(const moon_policy *policy, moon_slate *slate) {
   moon_slate_arrange(slate, n);
   moon_slate_note_moves(slate, policy->label, policy->text);
   for (size_t b = 0; b < args->shares.n && k; b++)
-    if ((double)had[b] + 1 < args->shares.at[b] * (double)k) moon_slate_relax(slate, k - 1, policy->label, "relaxed: a band has too few items");
+    if ((double)had[b] + 1 < args->shares.at[b] * (double)k)
+      moon_slate_relax(slate, k - 1, policy->label, "relaxed: a band has too few items");
   return moon_ok();
 }
 
 static const char *const number_types[] = {"number", NULL};
-static const moon_field mix_fields[] = {{"by", MOON_FIELD_COLUMN, offsetof(mix_args, by), .required = true, .names = number_types},
-                                        {"edges", MOON_FIELD_NUMBERS, offsetof(mix_args, edges), .required = true, .low = -1e12, .high = 1e12},
-                                        {"shares", MOON_FIELD_NUMBERS, offsetof(mix_args, shares), .required = true, .low = 0, .high = 1e6},
-                                        {"first", MOON_FIELD_COUNT, offsetof(mix_args, first), .required = true, .low = 1, .high = 100000},
-                                        {NULL}};
+static const moon_field mix_fields[] = {
+    {"by", MOON_FIELD_COLUMN, offsetof(mix_args, by), .required = true, .names = number_types},
+    {"edges", MOON_FIELD_NUMBERS, offsetof(mix_args, edges), .required = true, .low = -1e12, .high = 1e12},
+    {"shares", MOON_FIELD_NUMBERS, offsetof(mix_args, shares), .required = true, .low = 0, .high = 1e6},
+    {"first", MOON_FIELD_COUNT, offsetof(mix_args, first), .required = true, .low = 1, .high = 100000},
+    {NULL}};
 const moon_operator moon_op_mix = {"mix", mix_fields, sizeof(mix_args), 0, check_mix, mix};

@@ -15,7 +15,9 @@ typedef struct reader {
   char *args;
 } reader;
 
-static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a policy"); }
+static moon_status no_memory(void) {
+  return moon_fail(MOON_ENOMEM, "no memory for a policy");
+}
 
 /* The key of a field in a plan: that of a time says its unit. */
 static const char *key_of(const moon_field *field, char room[64]) {
@@ -29,7 +31,9 @@ static const json_t *value_of(const reader *r, const char *key) {
   return json_is_null(value) ? NULL : value;
 }
 
-static void put(const reader *r, const moon_field *field, const void *value, size_t bytes) { memcpy(r->args + field->at, value, bytes); }
+static void put(const reader *r, const moon_field *field, const void *value, size_t bytes) {
+  memcpy(r->args + field->at, value, bytes);
+}
 
 /* ---- numbers */
 
@@ -74,7 +78,8 @@ static moon_status read_numbers(const reader *r, const moon_field *field) {
   for (size_t i = 0; i < out.n; i++) {
     const json_t *value = json_array_get(list, i);
     out.at[i] = json_number_value(value);
-    if (!json_is_number(value) || !isfinite(out.at[i])) return moon_fail(MOON_EFORMAT, "%s must be a list of numbers", field->name);
+    if (!json_is_number(value) || !isfinite(out.at[i]))
+      return moon_fail(MOON_EFORMAT, "%s must be a list of numbers", field->name);
     MOON_TRY(check_range(field->name, out.at[i], field));
   }
   return put(r, field, &out, sizeof out), moon_ok();
@@ -103,16 +108,20 @@ static moon_status read_choice(const reader *r, const moon_field *field) {
   return i < n ? put(r, field, &i, sizeof i), moon_ok() : moon_plan_unknown(field->name, name, field->names, n);
 }
 
-static const char *type_name(moon_type type) { return type == MOON_STRING ? "string" : type == MOON_TIME ? "time" : "number"; }
+static const char *type_name(moon_type type) {
+  return type == MOON_STRING ? "string" : type == MOON_TIME ? "time" : "number";
+}
 
-static moon_status find_column(const reader *r, const char *key, const char *name, const char *const *types, const moon_column **out) {
+static moon_status find_column(const reader *r, const char *key, const char *name, const char *const *types,
+                               const moon_column **out) {
   moon_column *column;
   MOON_TRY(moon_wrap(moon_table_require(r->source->bundle->catalogue->table, name, &column), "%s", key));
   *out = column;
   for (size_t i = 0; types && types[i]; i++)
     if (!strcmp(types[i], type_name(column->type))) return moon_ok();
   if (!types) return moon_ok();
-  return moon_fail(MOON_EINVAL, "%s: '%.100s' is a column of %ss; one of %ss is wanted", key, name, type_name(column->type), types[0]);
+  return moon_fail(MOON_EINVAL, "%s: '%.100s' is a column of %ss; one of %ss is wanted", key, name, type_name(column->type),
+                   types[0]);
 }
 
 static moon_status read_column(const reader *r, const moon_field *field) {
@@ -174,7 +183,8 @@ static moon_status find_item(const reader *r, const char *key, const char *id, u
   for (size_t i = 0; names && i < n; i++) names[i] = moon_dict_text(ids, (uint32_t)i);
   const char *near = names ? moon_nearest(id, names, n) : NULL;
   moon_free(names);
-  return moon_fail(MOON_ENOTFOUND, "%s: there is no item '%.100s'%s%.100s%s", key, id, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return moon_fail(MOON_ENOTFOUND, "%s: there is no item '%.100s'%s%.100s%s", key, id, near ? "; did you mean '" : "",
+                   near ? near : "", near ? "'?" : "");
 }
 
 static moon_status read_item(const reader *r, const moon_field *field) {
@@ -208,7 +218,8 @@ static moon_status source_bit(const json_t *value, uint32_t *bits) {
     names[kind] = moon_source_name((moon_source_kind)kind);
     if (name && !strcmp(name, names[kind])) return *bits |= UINT32_C(1) << kind, moon_ok();
   }
-  return name ? moon_plan_unknown("source", name, names, MOON_SOURCE_KINDS) : moon_fail(MOON_EFORMAT, "a source is named by a text");
+  return name ? moon_plan_unknown("source", name, names, MOON_SOURCE_KINDS)
+              : moon_fail(MOON_EFORMAT, "a source is named by a text");
 }
 
 static moon_status read_sources(const json_t *term, uint32_t *sources) {
@@ -217,8 +228,10 @@ static moon_status read_sources(const json_t *term, uint32_t *sources) {
   uint32_t bits = 0, all = (UINT32_C(1) << MOON_SOURCE_KINDS) - 1;
   if (!strcmp(op, "in"))
     for (size_t i = 0; i < json_array_size(value); i++) MOON_TRY(source_bit(json_array_get(value, i), &bits));
-  else if (!strcmp(op, "eq") || !strcmp(op, "ne")) MOON_TRY(source_bit(value, &bits));
-  else return moon_fail(MOON_EINVAL, "source is compared with names of sources");
+  else if (!strcmp(op, "eq") || !strcmp(op, "ne"))
+    MOON_TRY(source_bit(value, &bits));
+  else
+    return moon_fail(MOON_EINVAL, "source is compared with names of sources");
   if (!strcmp(op, "ne")) bits = all & ~bits;
   *sources &= bits;
   return *sources ? moon_ok() : moon_fail(MOON_EINVAL, "no item is of all those sources");
@@ -233,8 +246,10 @@ static moon_status read_terms(const reader *r, const json_t *terms, moon_match *
   bool own = moon_table_column(r->source->bundle->catalogue->table, "source") != NULL;
   json_array_foreach(terms, i, term) {
     if (status.code) break;
-    if (own || strcmp(moon_text_in(term, "column"), "source")) status = json_array_append(rest, (json_t *)term) ? no_memory() : moon_ok();
-    else status = read_sources(term, &sources);
+    if (own || strcmp(moon_text_in(term, "column"), "source"))
+      status = json_array_append(rest, (json_t *)term) ? no_memory() : moon_ok();
+    else
+      status = read_sources(term, &sources);
   }
   *out = (moon_match){.sources = sources == UINT32_MAX ? 0 : sources};
   moon_condition *condition = NULL;
@@ -305,25 +320,40 @@ static moon_status read_field(const reader *r, const moon_field *field) {
   const char *key = key_of(field, room), *text;
   if (field->required && !value_of(r, key)) return moon_fail(MOON_EFORMAT, "%s is missing", key);
   switch (field->kind) {
-    case MOON_FIELD_COUNT: return read_count(r, field);
-    case MOON_FIELD_NUMBER: return read_number(r, field);
-    case MOON_FIELD_SPAN: return read_span(r, field);
-    case MOON_FIELD_FLAG: return read_flag(r, field);
-    case MOON_FIELD_CHOICE: return read_choice(r, field);
-    case MOON_FIELD_COLUMN: return read_column(r, field);
-    case MOON_FIELD_LIKENESS: return read_likeness(r, field);
-    case MOON_FIELD_WHEN: return read_when(r, field);
-    case MOON_FIELD_PATTERN: return read_pattern(r, field);
-    case MOON_FIELD_ITEM: return read_item(r, field);
-    case MOON_FIELD_ITEMS: return read_items(r, field);
-    case MOON_FIELD_KINDS: return read_kinds(r, field);
-    case MOON_FIELD_NUMBERS: return read_numbers(r, field);
+    case MOON_FIELD_COUNT:
+      return read_count(r, field);
+    case MOON_FIELD_NUMBER:
+      return read_number(r, field);
+    case MOON_FIELD_SPAN:
+      return read_span(r, field);
+    case MOON_FIELD_FLAG:
+      return read_flag(r, field);
+    case MOON_FIELD_CHOICE:
+      return read_choice(r, field);
+    case MOON_FIELD_COLUMN:
+      return read_column(r, field);
+    case MOON_FIELD_LIKENESS:
+      return read_likeness(r, field);
+    case MOON_FIELD_WHEN:
+      return read_when(r, field);
+    case MOON_FIELD_PATTERN:
+      return read_pattern(r, field);
+    case MOON_FIELD_ITEM:
+      return read_item(r, field);
+    case MOON_FIELD_ITEMS:
+      return read_items(r, field);
+    case MOON_FIELD_KINDS:
+      return read_kinds(r, field);
+    case MOON_FIELD_NUMBERS:
+      return read_numbers(r, field);
     case MOON_FIELD_LIMITS:
-    case MOON_FIELD_WEIGHTS: return read_weights(r, field);
+    case MOON_FIELD_WEIGHTS:
+      return read_weights(r, field);
     case MOON_FIELD_TEXT:
       MOON_TRY(read_text(r, field, &text));
       return put(r, field, &text, sizeof text), moon_ok();
-    default: return moon_fail(MOON_EINVAL, "the field '%s' is of no kind", field->name);
+    default:
+      return moon_fail(MOON_EINVAL, "the field '%s' is of no kind", field->name);
   }
 }
 

@@ -7,10 +7,15 @@
 #include "page/op.h"
 #include "page/slate.h"
 
-static const char *const number_types[] = {"number", NULL}, *const time_types[] = {"time", NULL}, *const any_number[] = {"number", "time", NULL};
+static const char *const number_types[] = {"number", NULL}, *const time_types[] = {"time", NULL},
+                         *const any_number[] = {"number", "time", NULL};
 
-static double cell(const moon_column *column, uint32_t item) { return item < column->n ? moon_column_number(column, item) : NAN; }
-static int64_t now_of(const moon_slate *slate) { return slate->request ? slate->request->now : 0; }
+static double cell(const moon_column *column, uint32_t item) {
+  return item < column->n ? moon_column_number(column, item) : NAN;
+}
+static int64_t now_of(const moon_slate *slate) {
+  return slate->request ? slate->request->now : 0;
+}
 
 /* How long before now, in microseconds; NaN where nothing is known, 0 for what is yet to come. */
 static double age(const moon_slate *slate, const moon_column *column, uint32_t item) {
@@ -37,9 +42,10 @@ static moon_status boost(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-static const moon_field boost_fields[] = {{"when", MOON_FIELD_WHEN, offsetof(moon_boost_args, when), .required = true},
-                                          {"factor", MOON_FIELD_NUMBER, offsetof(moon_boost_args, factor), .required = true, .low = -INFINITY, .high = INFINITY},
-                                          {NULL}};
+static const moon_field boost_fields[] = {
+    {"when", MOON_FIELD_WHEN, offsetof(moon_boost_args, when), .required = true},
+    {"factor", MOON_FIELD_NUMBER, offsetof(moon_boost_args, factor), .required = true, .low = -INFINITY, .high = INFINITY},
+    {NULL}};
 const moon_operator moon_op_boost = {"boost", boost_fields, sizeof(moon_boost_args), 0, check_boost, boost};
 
 /* ---- freshness: 1 + (factor - 1) * 2^(-age / half_life) */
@@ -172,7 +178,10 @@ static void min_max(double *x, size_t n) {
   }
 }
 
-typedef struct ranked { double x; size_t at; } ranked;
+typedef struct ranked {
+  double x;
+  size_t at;
+} ranked;
 
 /* Rising, NaN first; ties by place. */
 static int by_value(const void *a, const void *b) {
@@ -200,8 +209,10 @@ static moon_status blend(const moon_policy *policy, moon_slate *slate) {
   if (!x || !sum || !room) return moon_policy_no_memory(policy);
   for (size_t w = 0; w < args->weights.n; w++) {
     for (size_t i = 0; i < n; i++) x[i] = weighed(slate, &args->weights.at[w], i);
-    if (args->scale == RANK) ranks(x, n, room);
-    else min_max(x, n);
+    if (args->scale == RANK)
+      ranks(x, n, room);
+    else
+      min_max(x, n);
     for (size_t i = 0; i < n; i++) sum[i] += args->weights.at[w].n * x[i];
   }
   for (size_t i = 0; i < n; i++) slate->score[i] = (float)sum[i];
@@ -210,9 +221,10 @@ static moon_status blend(const moon_policy *policy, moon_slate *slate) {
 }
 
 static const char *const scales[] = {"minmax", "rank", NULL};
-static const moon_field blend_fields[] = {{"weights", MOON_FIELD_WEIGHTS, offsetof(blend_args, weights), .required = true},
-                                          {"scale", MOON_FIELD_CHOICE, offsetof(blend_args, scale), .text = "minmax", .names = scales},
-                                          {NULL}};
+static const moon_field blend_fields[] = {
+    {"weights", MOON_FIELD_WEIGHTS, offsetof(blend_args, weights), .required = true},
+    {"scale", MOON_FIELD_CHOICE, offsetof(blend_args, scale), .text = "minmax", .names = scales},
+    {NULL}};
 const moon_operator moon_op_blend = {"blend", blend_fields, sizeof(blend_args), 0, NULL, blend};
 
 /* ---- sort: by a column, or by the score again */
@@ -240,7 +252,8 @@ static moon_status sort(const moon_policy *policy, moon_slate *slate) {
 }
 
 static const char *const orders[] = {"falling", "rising", NULL};
-static const moon_field sort_fields[] = {{"by", MOON_FIELD_COLUMN, offsetof(sort_args, by), .names = any_number},
-                                         {"order", MOON_FIELD_CHOICE, offsetof(sort_args, order), .text = "falling", .names = orders},
-                                         {NULL}};
+static const moon_field sort_fields[] = {
+    {"by", MOON_FIELD_COLUMN, offsetof(sort_args, by), .names = any_number},
+    {"order", MOON_FIELD_CHOICE, offsetof(sort_args, order), .text = "falling", .names = orders},
+    {NULL}};
 const moon_operator moon_op_sort = {"sort", sort_fields, sizeof(sort_args), 0, NULL, sort};

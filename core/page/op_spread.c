@@ -63,16 +63,19 @@ static moon_status debunch(const moon_policy *policy, moon_slate *slate) {
 static moon_status check_debunch(void *memory, const moon_bundle *bundle) {
   const debunch_args *args = memory;
   (void)bundle;
-  return args->most < args->window ? moon_ok() : moon_fail(MOON_EINVAL, "most (%zu) must be below window (%zu)", args->most, args->window);
+  return args->most < args->window ? moon_ok()
+                                   : moon_fail(MOON_EINVAL, "most (%zu) must be below window (%zu)", args->most, args->window);
 }
 
-static const moon_field debunch_fields[] = {{"by", MOON_FIELD_COLUMN, offsetof(debunch_args, by), .required = true},
-                                            {"split", MOON_FIELD_TEXT, offsetof(debunch_args, split)},
-                                            {"most", MOON_FIELD_COUNT, offsetof(debunch_args, most), .low = 1, .high = 1000, .fallback = 1},
-                                            {"window", MOON_FIELD_COUNT, offsetof(debunch_args, window), .low = 2, .high = 1000, .fallback = 2},
-                                            {"first", MOON_FIELD_COUNT, offsetof(debunch_args, first), .low = 1, .high = 100000, .fallback = 100},
-                                            {NULL}};
-const moon_operator moon_op_debunch = {"debunch", debunch_fields, sizeof(debunch_args), offsetof(debunch_args, first), check_debunch, debunch};
+static const moon_field debunch_fields[] = {
+    {"by", MOON_FIELD_COLUMN, offsetof(debunch_args, by), .required = true},
+    {"split", MOON_FIELD_TEXT, offsetof(debunch_args, split)},
+    {"most", MOON_FIELD_COUNT, offsetof(debunch_args, most), .low = 1, .high = 1000, .fallback = 1},
+    {"window", MOON_FIELD_COUNT, offsetof(debunch_args, window), .low = 2, .high = 1000, .fallback = 2},
+    {"first", MOON_FIELD_COUNT, offsetof(debunch_args, first), .low = 1, .high = 100000, .fallback = 100},
+    {NULL}};
+const moon_operator moon_op_debunch = {"debunch",     debunch_fields, sizeof(debunch_args), offsetof(debunch_args, first),
+                                       check_debunch, debunch};
 
 /* ---- margin: the mean of a column over the first places, or the sum over the sum of another, is at least so much.
  *
@@ -86,7 +89,9 @@ typedef struct margin_args {
   size_t first;
 } margin_args;
 
-static double cell(const moon_column *column, uint32_t item) { return item < column->n ? moon_column_number(column, item) : NAN; }
+static double cell(const moon_column *column, uint32_t item) {
+  return item < column->n ? moon_column_number(column, item) : NAN;
+}
 
 /* An item without a number has no part in it. */
 static double part_of(const margin_args *args, uint32_t item) {
@@ -131,9 +136,10 @@ static moon_status margin(const moon_policy *policy, moon_slate *slate) {
 }
 
 static const char *const number_types[] = {"number", NULL};
-static const moon_field margin_fields[] = {{"of", MOON_FIELD_COLUMN, offsetof(margin_args, of), .required = true, .names = number_types},
-                                           {"per", MOON_FIELD_COLUMN, offsetof(margin_args, per), .names = number_types},
-                                           {"at_least", MOON_FIELD_NUMBER, offsetof(margin_args, at_least), .required = true, .low = -1e12, .high = 1e12},
-                                           {"first", MOON_FIELD_COUNT, offsetof(margin_args, first), .required = true, .low = 1, .high = 100000},
-                                           {NULL}};
+static const moon_field margin_fields[] = {
+    {"of", MOON_FIELD_COLUMN, offsetof(margin_args, of), .required = true, .names = number_types},
+    {"per", MOON_FIELD_COLUMN, offsetof(margin_args, per), .names = number_types},
+    {"at_least", MOON_FIELD_NUMBER, offsetof(margin_args, at_least), .required = true, .low = -1e12, .high = 1e12},
+    {"first", MOON_FIELD_COUNT, offsetof(margin_args, first), .required = true, .low = 1, .high = 100000},
+    {NULL}};
 const moon_operator moon_op_margin = {"margin", margin_fields, sizeof(margin_args), offsetof(margin_args, first), NULL, margin};

@@ -166,23 +166,25 @@ typedef struct page_args {
 /* One block of memory for all arrays of a slate, grown when a longer slate comes. */
 static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
   enum { EACH = sizeof(moon_reason *) + 4 * sizeof(float) + sizeof(uint32_t) + 1 };
-  size_t n = slate->n;
-  if (!b->memory || b->cap < n) {
-    size_t cap = n < 64 ? 64 : n;
-    void *memory = moon_alloc(cap * EACH);
+  size_t n = slate->n, members = slate->member_mask + 1, bytes = n * EACH + members * sizeof *b->members;
+  if (!b->memory || b->bytes < bytes) {
+    size_t room = bytes < 4096 ? 4096 : bytes;
+    void *memory = moon_alloc(room);
     if (!memory) return moon_fail(MOON_ENOMEM, "no memory to call a policy");
     moon_free(b->memory);
     b->memory = memory;
-    b->cap = cap;
-    b->reason = memory;
-    b->score = (float *)(b->reason + cap);
-    b->model_score = b->score + cap;
-    b->source_score = b->model_score + cap;
-    b->propensity = b->source_score + cap;
-    b->item = (uint32_t *)(b->propensity + cap);
-    b->source = (uint8_t *)(b->item + cap);
+    b->bytes = room;
   }
-  b->n = n;
+  b->slate = *slate;
+  b->reason = b->memory;
+  b->score = (float *)(b->reason + n);
+  b->model_score = b->score + n;
+  b->source_score = b->model_score + n;
+  b->propensity = b->source_score + n;
+  b->item = (uint32_t *)(b->propensity + n);
+  b->members = b->item + n;
+  b->source = (uint8_t *)(b->members + members);
+  memcpy(b->members, slate->members, members * sizeof *b->members);
   if (!n) return moon_ok();
   memcpy(b->reason, slate->reason, n * sizeof *b->reason);
   memcpy(b->score, slate->score, n * sizeof *b->score);
@@ -194,8 +196,11 @@ static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
   return moon_ok();
 }
 
+/* The arrays are those of before, too: what the slate grew into is the arena's. */
 static void backup_restore(const moon_slate_backup *b, moon_slate *slate) {
-  size_t n = slate->n = b->n;
+  *slate = b->slate;
+  size_t n = slate->n;
+  memcpy(slate->members, b->members, (slate->member_mask + 1) * sizeof *slate->members);
   if (!n) return;
   memcpy(slate->reason, b->reason, n * sizeof *b->reason);
   memcpy(slate->score, b->score, n * sizeof *b->score);

@@ -19,12 +19,13 @@
 #define MOON_HOOK_STEPS 200                 /* VM instructions between two looks at the budget */
 
 typedef struct moon_slate_backup { /* a slate as it was before a policy, to put back where it fails */
-  uint32_t *item;
+  moon_slate slate;
+  uint32_t *item, *members;
   float *score, *model_score, *source_score, *propensity;
   uint8_t *source;
   moon_reason **reason;
   void *memory;
-  size_t cap, n;
+  size_t bytes;
 } moon_slate_backup;
 
 struct moon_operator;

@@ -20,8 +20,10 @@ static void set_text(lua_State *L, const char *key, const char *text) {
 }
 
 static void set_number(lua_State *L, const char *key, double x) {
-  if (x == floor(x) && fabs(x) < 1e15) lua_pushinteger(L, (lua_Integer)x); /* messages say 0 and not 0.0 */
-  else lua_pushnumber(L, x);
+  if (x == floor(x) && fabs(x) < 1e15)
+    lua_pushinteger(L, (lua_Integer)x); /* messages say 0 and not 0.0 */
+  else
+    lua_pushnumber(L, x);
   lua_setfield(L, -2, key);
 }
 
@@ -103,7 +105,9 @@ static void push_pattern(lua_State *L, call *c, const moon_field *field) {
   lua_pushvalue(L, out);
 }
 
-static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* { category = 3 } -> {{column = "category", n = 3}}, by name: what is added up comes in one order. */
 static void push_weights(lua_State *L, const call *c, const moon_field *field) {
@@ -129,11 +133,19 @@ static void push_weights(lua_State *L, const call *c, const moon_field *field) {
 /* The option at the top as the plan has it, at the top. */
 static void push_value(lua_State *L, call *c, const moon_field *field) {
   switch (field->kind) {
-    case MOON_FIELD_WHEN: push_mask(L, c, field); break;
-    case MOON_FIELD_PATTERN: push_pattern(L, c, field); break;
-    case MOON_FIELD_SPAN: push_span(L, c, field); break;
+    case MOON_FIELD_WHEN:
+      push_mask(L, c, field);
+      break;
+    case MOON_FIELD_PATTERN:
+      push_pattern(L, c, field);
+      break;
+    case MOON_FIELD_SPAN:
+      push_span(L, c, field);
+      break;
     case MOON_FIELD_LIMITS:
-    case MOON_FIELD_WEIGHTS: push_weights(L, c, field); break;
+    case MOON_FIELD_WEIGHTS:
+      push_weights(L, c, field);
+      break;
     case MOON_FIELD_ITEMS:
     case MOON_FIELD_KINDS:
       if (lua_type(L, -1) != LUA_TSTRING) break;
@@ -141,7 +153,8 @@ static void push_value(lua_State *L, call *c, const moon_field *field) {
       lua_insert(L, -2);
       lua_rawseti(L, -2, 1);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -167,7 +180,8 @@ static void copy_option(lua_State *L, const char *key) {
 static void push_plan(lua_State *L, call *c) {
   lua_settop(L, OPTIONS);
   if (lua_isnil(L, OPTIONS)) lua_newtable(L), lua_replace(L, OPTIONS);
-  if (!lua_istable(L, OPTIONS)) luaL_error(L, "slate:%s must be given a table of options, got a %s", c->op->name, luaL_typename(L, OPTIONS));
+  if (!lua_istable(L, OPTIONS))
+    luaL_error(L, "slate:%s must be given a table of options, got a %s", c->op->name, luaL_typename(L, OPTIONS));
   check_keys(L, c->op);
   lua_newtable(L);
   set_text(L, "op", c->op->name);
@@ -199,7 +213,8 @@ static int run_operator(lua_State *L) {
   push_plan(L, &c);
   lua_pushfstring(L, "slate:%s", c.op->name);
   const json_t *json = moon_json_push(L, PLAN, lua_tostring(L, -1));
-  const moon_policy_source source = {.bundle = slate->bundle, .memory = slate->arena, .masks = c.masks, .mask_count = c.mask_count};
+  const moon_policy_source source = {
+      .bundle = slate->bundle, .memory = slate->arena, .masks = c.masks, .mask_count = c.mask_count};
   check(L, moon_policy_read(json, &source, &policy));
   policy.label = c.host->label;
   moon_budget_charge(L, c.host, moon_policy_cost(&policy, slate) / 4);

@@ -20,14 +20,19 @@ static int row_index(lua_State *L) {
   row *self = luaL_checkudata(L, 1, ROW_TYPE);
   moon_host *host = moon_host_of(L);
   const char *name = luaL_checkstring(L, 2);
-  if (self->call != host->call || !host->slate || !self->walking) return luaL_error(L, "this row was kept after its walk over the slate");
+  if (self->call != host->call || !host->slate || !self->walking)
+    return luaL_error(L, "this row was kept after its walk over the slate");
   if (self->order != host->order) return luaL_error(L, "the slate must not change while it is walked over");
-  if (!strcmp(name, "id")) lua_pushstring(L, moon_catalogue_id(host->slate->bundle->catalogue, host->slate->item[self->at]));
-  else moon_lua_slate_cell(L, host, self->at, name);
+  if (!strcmp(name, "id"))
+    lua_pushstring(L, moon_catalogue_id(host->slate->bundle->catalogue, host->slate->item[self->at]));
+  else
+    moon_lua_slate_cell(L, host, self->at, name);
   return 1;
 }
 
-static int row_newindex(lua_State *L) { return luaL_error(L, "a row of the slate is for reading ('%s')", luaL_tolstring(L, 2, NULL)); }
+static int row_newindex(lua_State *L) {
+  return luaL_error(L, "a row of the slate is for reading ('%s')", luaL_tolstring(L, 2, NULL));
+}
 
 /* Calls the function at 2 with the row at 3 for each item; `use` takes its answer from the top. */
 static void walk(lua_State *L, moon_host *host, void (*use)(lua_State *L, moon_slate *slate, size_t at, float *out), float *out) {
@@ -60,7 +65,8 @@ static void take_score(lua_State *L, moon_slate *slate, size_t at, float *out) {
   out[at] = slate->score[at];
   if (lua_isnil(L, -1)) return;
   lua_Number x = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : NAN;
-  if (!isfinite(x) || fabs(x) > 1e30) luaL_error(L, "slate:score: the function must answer a finite number or nil, got %s", luaL_tolstring(L, -1, NULL));
+  if (!isfinite(x) || fabs(x) > 1e30)
+    luaL_error(L, "slate:score: the function must answer a finite number or nil, got %s", luaL_tolstring(L, -1, NULL));
   out[at] = (float)x;
 }
 
