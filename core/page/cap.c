@@ -51,9 +51,9 @@ static moon_status run(const moon_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
-bool moon_cap_allows(const moon_policy *cap, const moon_slate *shown, uint32_t item, int64_t now) {
+bool moon_cap_allows(const moon_policy *cap, const moon_slate *shown, uint32_t item) {
   const moon_cap_args *args = cap->args;
-  if (args->first || now < cap->starts || now >= cap->ends) return true;
+  if (args->first || !moon_policy_due(cap, shown->request)) return true;
   for (size_t l = 0; l < args->limits.n; l++) {
     moon_groups groups;
     uint32_t items[1001]; /* a slot's most, and one */

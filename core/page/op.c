@@ -37,20 +37,30 @@ const moon_operator moon_op_lua = {"lua", script_fields, sizeof(moon_script_args
 
 /* ---- running */
 
+bool moon_policy_due(const moon_policy *policy, const moon_request *request) {
+  int64_t now = request ? request->now : 0;
+  return now >= policy->starts && now < policy->ends;
+}
+
 moon_status moon_policy_run(const moon_policy *policy, moon_slate *slate) {
-  int64_t now = slate->request ? slate->request->now : 0;
-  if (now < policy->starts || now >= policy->ends || !slate->n) {
-    if (policy->op != &moon_op_pin || now < policy->starts || now >= policy->ends)
-      return moon_ok(); /* a pin may fill an empty slate */
-  }
-  return policy->op->run(policy, slate);
+  bool wanted = slate->n > 0 || policy->op == &moon_op_pin; /* which may bring the first item in */
+  return wanted && moon_policy_due(policy, slate->request) ? policy->op->run(policy, slate) : moon_ok();
 }
 
 uint64_t moon_policy_cost(const moon_policy *policy, const moon_slate *slate) {
+  const char *args = policy->args;
   size_t picks = 0, n = slate->n;
-  if (!policy->op->picks) return 4 * (uint64_t)n + 1;
-  memcpy(&picks, (const char *)policy->args + policy->op->picks, sizeof picks);
-  return (uint64_t)moon_least(picks && picks < n ? picks : n, 1000) * n + 4 * n + 1;
+  uint64_t rounds = 4;
+  if (policy->op->picks) {
+    memcpy(&picks, args + policy->op->picks, sizeof picks);
+    rounds += moon_least(picks, n);
+  }
+  for (const moon_field *f = policy->op->fields; f->name; f++) { /* lists that are gone through item by item */
+    if (f->kind == MOON_FIELD_ITEMS) rounds += ((const moon_rows *)(args + f->at))->n;
+    if (f->kind == MOON_FIELD_PATTERN) rounds += ((const moon_matches *)(args + f->at))->n;
+    if (f->kind == MOON_FIELD_WEIGHTS || f->kind == MOON_FIELD_LIMITS) rounds += ((const moon_weights *)(args + f->at))->n;
+  }
+  return rounds * (n + 1);
 }
 
 void *moon_slate_memory(const moon_slate *slate, size_t bytes) {

@@ -127,7 +127,9 @@ const moon_operator *moon_operator_find(const char *name); /* NULL: none */
 /* Runs it if it is its time. The slate is as it was where it fails. */
 moon_status moon_policy_run(const moon_policy *policy, moon_slate *slate);
 /* Whether one more item keeps a cap's limits (cap.c); always where they are of the first places alone, or not in force. */
-bool moon_cap_allows(const moon_policy *cap, const moon_slate *shown, uint32_t item, int64_t now);
+bool moon_cap_allows(const moon_policy *cap, const moon_slate *shown, uint32_t item);
+/* Whether it works at the request's time. */
+bool moon_policy_due(const moon_policy *policy, const moon_request *request);
 /* Looks at items that running will take, about. */
 uint64_t moon_policy_cost(const moon_policy *policy, const moon_slate *slate);
 

@@ -44,7 +44,7 @@ static moon_status bring(const pin_args *args, moon_slate *slate) {
   MOON_TRY(moon_slate_room(slate, slate->n + missing));
   for (size_t k = 0; k < args->items.n; k++) {
     uint32_t item = args->items.at[k];
-    if (item < moon_catalogue_rows(catalogue) && !catalogue->hidden[item]) moon_slate_add(slate, item, 0, MOON_SOURCE_PINNED);
+    if (item < moon_catalogue_rows(catalogue) && !catalogue->hidden[item] && !moon_slate_bars(slate, item)) moon_slate_add(slate, item, 0, MOON_SOURCE_PINNED);
   }
   return moon_ok();
 }

@@ -4,6 +4,7 @@
  * wrong but its own Lua. A script's call of an operator comes the same way, with masks in the place of conditions. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "page/op.h"
@@ -195,18 +196,26 @@ static moon_status read_item(const reader *r, const moon_field *field) {
   return put(r, field, &row, sizeof row), moon_ok();
 }
 
+static int by_row(const void *a, const void *b) {
+  const uint32_t *p = a, *q = b;
+  return (*p > *q) - (*p < *q);
+}
+
 static moon_status read_items(const reader *r, const moon_field *field) {
   moon_texts ids;
   moon_rows rows;
   MOON_TRY(read_texts(r, field, &ids));
   rows.n = ids.n;
-  rows.at = moon_arena_alloc(r->source->memory, (ids.n + 1) * sizeof *rows.at);
+  rows.at = moon_arena_alloc(r->source->memory, (2 * ids.n + 1) * sizeof *rows.at);
   if (!rows.at) return no_memory();
-  for (size_t i = 0; i < ids.n; i++) {
-    MOON_TRY(find_item(r, field->name, ids.at[i], &rows.at[i]));
-    for (size_t j = 0; j < i; j++)
-      if (rows.at[j] == rows.at[i]) return moon_fail(MOON_EINVAL, "%s names '%.100s' twice", field->name, ids.at[i]);
-  }
+  uint32_t *sorted = rows.at + ids.n;
+  for (size_t i = 0; i < ids.n; i++) MOON_TRY(find_item(r, field->name, ids.at[i], &rows.at[i]));
+  if (!ids.n) return put(r, field, &rows, sizeof rows), moon_ok();
+  memcpy(sorted, rows.at, ids.n * sizeof *sorted);
+  qsort(sorted, ids.n, sizeof *sorted, by_row);
+  for (size_t i = 1; i < ids.n; i++)
+    if (sorted[i] == sorted[i - 1])
+      return moon_fail(MOON_EINVAL, "%s names '%.100s' twice", field->name, moon_catalogue_id(r->source->bundle->catalogue, sorted[i]));
   return put(r, field, &rows, sizeof rows), moon_ok();
 }
 

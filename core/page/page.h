@@ -75,6 +75,7 @@ typedef struct moon_slate {
   uint64_t *scratch;    /* [2 * cap] the operators' own */
   uint32_t *members;    /* [member_mask + 1] hash set of all items ever added */
   size_t member_mask, member_count;
+  const struct moon_barred *barred; /* what no pin may bring in */
 } moon_slate;
 
 moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t cap, moon_slate **out);

@@ -18,8 +18,7 @@ static moon_status degrade(moon_visit *visit, const moon_site_slot *slot, const 
 static moon_status script(moon_visit *visit, const moon_site_slot *slot, const moon_policy *policy, moon_slate *slate) {
   const moon_page_functions *functions = visit->functions;
   const moon_script_args *args = policy->args;
-  int64_t now = visit->request->now;
-  if (now < policy->starts || now >= policy->ends) return moon_ok();
+  if (!moon_policy_due(policy, visit->request)) return moon_ok();
   moon_status status = functions && functions->policy ? functions->policy(functions->self, (uint32_t)args->fn, slate, visit->request)
                                                       : moon_fail(MOON_ESCRIPT, "nobody runs the site's functions here");
   return status.code ? degrade(visit, slot, policy->label, status) : status;

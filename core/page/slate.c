@@ -74,8 +74,28 @@ void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_k
   slate->reason[i] = NULL;
 }
 
-void moon_slate_bar(moon_slate *slate, uint32_t item) {
-  if (item != MOON_NONE && slate->member_count < slate->member_mask) join(slate, item); /* one place stays empty, or nothing would be found */
+moon_status moon_slate_bar(moon_slate *slate, const uint32_t *items, size_t n) {
+  moon_barred *barred = moon_arena_alloc(slate->arena, sizeof *barred);
+  if (!barred) return moon_fail(MOON_ENOMEM, "no memory to bar %zu items", n);
+  *barred = (moon_barred){slate->barred, items, n};
+  slate->barred = barred;
+  return moon_ok();
+}
+
+bool moon_rows_have(const uint32_t *sorted, size_t n, uint32_t row) {
+  while (n > 0) {
+    size_t half = n / 2;
+    if (sorted[half] == row) return true;
+    if (sorted[half] < row) sorted += half + 1, n -= half + 1;
+    else n = half;
+  }
+  return false;
+}
+
+bool moon_slate_bars(const moon_slate *slate, uint32_t item) {
+  for (const moon_barred *b = slate->barred; b; b = b->next)
+    if (moon_rows_have(b->items, b->n, item)) return true;
+  return false;
 }
 
 moon_status moon_slate_room(moon_slate *slate, size_t cap) {

@@ -18,8 +18,15 @@ void moon_slate_note_marked(moon_slate *slate, const uint8_t *mark, const char *
 void moon_slate_relax(moon_slate *slate, size_t position, const char *policy, const char *text);
 /* Adds from's item i to the end of `to`, with its scores and history, unless it is there. */
 void moon_slate_take(moon_slate *to, const moon_slate *from, size_t i);
-/* From now on the item counts as one that was there: nothing brings it in. */
-void moon_slate_bar(moon_slate *slate, uint32_t item);
+/* From now on no pin brings these in: [n] rising, borrowed. */
+typedef struct moon_barred {
+  const struct moon_barred *next;
+  const uint32_t *items;
+  size_t n;
+} moon_barred;
+moon_status moon_slate_bar(moon_slate *slate, const uint32_t *items, size_t n);
+bool moon_slate_bars(const moon_slate *slate, uint32_t item);
+bool moon_rows_have(const uint32_t *sorted, size_t n, uint32_t row);
 /* As moon_slate_boost, each item by a factor of its own [n], above 0; 1 leaves it. */
 void moon_slate_scale(moon_slate *slate, const float *factor, const char *policy, const char *text);
 

@@ -132,6 +132,7 @@ static void push_weights(lua_State *L, const call *c, const moon_field *field) {
 
 /* The option at the top as the plan has it, at the top. */
 static void push_value(lua_State *L, call *c, const moon_field *field) {
+  if (lua_istable(L, -1)) moon_budget_charge(L, c->host, ROWS_OF_JSON * (uint64_t)lua_rawlen(L, -1));
   switch (field->kind) {
     case MOON_FIELD_WHEN:
       push_mask(L, c, field);
