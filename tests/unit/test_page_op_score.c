@@ -352,6 +352,43 @@ static void every_mistake_is_named(void **state) {
   trial_end(&t);
 }
 
+/* Whatever stands in a field: it is refused, or it runs and the slate stays in one piece. */
+static void no_value_does_harm(void **state) {
+  (void)state;
+  static const char *const values[] = {
+      "null", "true", "-1", "0", "1", "2", "1e308", "-0.5", "9223372036854775807", "''", "'embedding'", "'group'", "'tags'", "'added'", "'size'", "'i3'", "'view'", "'any'", "[]", "{}",
+      "['i1']", "[1,2]", "[null]", "['any']", "[[]]", "[{'column':'size','n':3}]", "[{'column':'group','n':1}]", "[{'column':'score','n':-1}]",
+      "[{'column':'size','op':'gt','value':1}]", "[{'column':'source','op':'in','value':['popular','pinned']}]", "[{'column':'source','op':'ne','value':'recent'}]", "{'mask':0}"};
+  moon_rng rng;
+  moon_rng_seed(&rng, 11, 0);
+  size_t n, ran = 0;
+  const moon_operator *const *all = moon_operators(&n);
+  for (int round = 0; round < 20000; round++) {
+    trial t;
+    const moon_operator *op = all[moon_rng_below(&rng, (uint32_t)n)];
+    moon_policy policy;
+    char text[1024], key[80];
+    if (!op->run) continue;
+    snprintf(text, sizeof text, "{'op':'%s'", op->name);
+    for (const moon_field *f = op->fields; f->name; f++) {
+      if (!f->required && moon_rng_below(&rng, 2)) continue;
+      snprintf(key, sizeof key, f->kind == MOON_FIELD_SPAN ? "%s_us" : "%s", f->name);
+      snprintf(text + strlen(text), sizeof text - strlen(text), ",'%s':%s", key, values[moon_rng_below(&rng, sizeof values / sizeof *values)]);
+    }
+    strcat(text, "}");
+    trial_begin(&t, &rng, moon_rng_below(&rng, 12), 4);
+    moon_status status = read_policy(&t, text, &policy);
+    assert_true(status.code ? status.message[0] != 0 : policy.args != NULL);
+    if (!status.code) {
+      OK(moon_policy_run(&policy, t.after));
+      ran++;
+      for (size_t i = 0; i < t.after->n; i++) assert_int_equal(place_in(t.after, t.after->item[i]), i);
+    }
+    trial_end(&t);
+  }
+  assert_true(ran > 500);
+}
+
 static void failing_memory_leaves_the_slate_in_one_piece(void **state) {
   (void)state;
   static const char *const policies[] = {
@@ -391,6 +428,7 @@ int main(void) {
       cmocka_unit_test(calibration_takes_the_best_by_definition),
       cmocka_unit_test(a_policy_works_between_its_dates_alone),
       cmocka_unit_test(every_mistake_is_named),
+      cmocka_unit_test(no_value_does_harm),
       cmocka_unit_test(failing_memory_leaves_the_slate_in_one_piece),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
