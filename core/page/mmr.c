@@ -18,13 +18,11 @@ static moon_status no_memory(size_t n) {
 }
 
 /* The first `k` of slate->order are picked. */
-static moon_status finish(moon_slate *slate, size_t k, const char *label, const char *text) {
+static moon_status finish(const moon_policy *policy, moon_slate *slate, size_t k) {
   uint8_t *picked = moon_arena_calloc(slate->arena, slate->n + 1);
   if (!picked) return no_memory(slate->n);
   for (size_t i = 0; i < k; i++) picked[slate->order[i]] = 1;
-  moon_slate_follow(slate, k, picked);
-  moon_slate_arrange(slate, slate->n);
-  moon_slate_note_moves(slate, label, text);
+  moon_policy_pick(policy, slate, k, picked);
   return moon_ok();
 }
 
@@ -88,10 +86,12 @@ static void pick(const choice *c, size_t k) {
   }
 }
 
-static moon_status mmr_run(moon_slate *slate, float lambda, const char *by, size_t k, const char *label, const char *text) {
+static moon_status mmr(const moon_policy *policy, moon_slate *slate) {
+  const moon_mmr_args *args = policy->args;
+  float lambda = (float)args->lambda;
+  size_t k = moon_least(args->k, slate->n);
   moon_likeness like;
-  MOON_TRY(moon_likeness_new(slate, by, &like));
-  if (k > slate->n) k = slate->n;
+  MOON_TRY(moon_likeness_new(slate, args->by, &like));
   if (!k) return moon_ok();
   size_t padded = like.padded, blocks = padded / BLOCK;
   float *room = moon_arena_alloc_aligned(slate->arena, (3 * padded + blocks + k * like.dim) * sizeof *room);
@@ -105,17 +105,14 @@ static moon_status mmr_run(moon_slate *slate, float lambda, const char *by, size
   moon_slate_scaled(slate, c.weight);
   for (size_t i = 0; i < padded; i++) c.weight[i] = i < slate->n ? lambda * c.weight[i] : -INFINITY, c.nearest[i] = 0;
   pick(&c, k);
-  return finish(slate, k, label, text);
-}
-
-static moon_status mmr(const moon_policy *policy, moon_slate *slate) {
-  const moon_mmr_args *args = policy->args;
-  return mmr_run(slate, (float)args->lambda, args->by, args->k, policy->label, policy->text);
+  return finish(policy, slate, k);
 }
 
 moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size_t k, const char *label) {
   if (!(lambda >= 0 && lambda <= 1)) return moon_fail(MOON_EINVAL, "mmr: lambda must be from 0 to 1, not %g", lambda);
-  return mmr_run(slate, lambda, by, k, label, NULL);
+  const moon_mmr_args args = {lambda, by, k};
+  const moon_policy policy = {.op = &moon_op_mmr, .label = label, .args = &args};
+  return mmr(&policy, slate);
 }
 
 static const moon_field mmr_fields[] = {
@@ -127,8 +124,8 @@ const moon_operator moon_op_mmr = {"mmr", mmr_fields, sizeof(moon_mmr_args), off
 
 /* ---- dpp */
 
-static const float OWN =
-    0.01f; /* of each item's likeness to itself that no other item shares: S = 0.99 cosine + 0.01 I is never singular */
+/* The part of an item's likeness to itself that no other item shares: S = 0.99 cosine + 0.01 I is never singular. */
+static const float OWN = 0.01f;
 
 typedef struct process { /* the greedy choice so far */
   size_t n;
@@ -182,7 +179,7 @@ static moon_status dpp(const moon_policy *policy, moon_slate *slate) {
     add_row(&p, t, best, similarity);
     p.weight[best] = 0; /* never again */
   }
-  return finish(slate, k, policy->label, policy->text);
+  return finish(policy, slate, k);
 }
 
 static const moon_field dpp_fields[] = {

@@ -71,6 +71,18 @@ moon_status moon_policy_no_memory(const moon_policy *policy) {
   return moon_fail(MOON_ENOMEM, "no memory for %.100s", policy->label);
 }
 
+void moon_policy_pick(const moon_policy *policy, moon_slate *slate, size_t k, const uint8_t *picked) {
+  moon_slate_follow(slate, k, picked);
+  moon_slate_arrange(slate, slate->n);
+  moon_slate_note_moves(slate, policy->label, policy->text);
+}
+
+void moon_policy_part(const moon_policy *policy, moon_slate *slate, const uint8_t *first) {
+  moon_slate_part(slate, first);
+  moon_slate_arrange(slate, slate->n);
+  moon_slate_note_moves(slate, policy->label, policy->text);
+}
+
 moon_rng moon_slate_rng(moon_slate *slate) {
   moon_rng rng;
   moon_rng_seed(&rng, slate->request ? slate->request->seed : 0, moon_mix64(++slate->stream));

@@ -11,6 +11,8 @@
 #ifndef MOON_PAGE_OP_H
 #define MOON_PAGE_OP_H
 
+#include <math.h>
+
 #include "page/page.h"
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------------ */
@@ -58,7 +60,7 @@ typedef struct moon_matches {
   size_t n;
 } moon_matches;
 typedef struct moon_rows {
-  uint32_t *at;
+  uint32_t *at, *sorted; /* [n] as they were written, and rising */
   size_t n;
 } moon_rows;
 typedef struct moon_texts {
@@ -152,6 +154,14 @@ moon_status moon_match_mask(const moon_match *match, const moon_slate *slate, ui
 /* Memory of the slate's arena. */
 void *moon_slate_memory(const moon_slate *slate, size_t bytes);
 moon_status moon_policy_no_memory(const moon_policy *policy);
+/* How most operators end: the first k of slate->order, which are the `picked` ones, or those that are `first`, stand before the rest, and what
+ * moved has a reason. */
+void moon_policy_pick(const moon_policy *policy, moon_slate *slate, size_t k, const uint8_t *picked);
+void moon_policy_part(const moon_policy *policy, moon_slate *slate, const uint8_t *first);
+/* The number in a cell; NaN where there is none. */
+static inline double moon_cell_number(const moon_column *column, uint32_t item) {
+  return item < column->n ? moon_column_number(column, item) : NAN;
+}
 /* A generator of the operator's own, by the request's seed. */
 moon_rng moon_slate_rng(moon_slate *slate);
 static inline size_t moon_least(size_t a, size_t b) {

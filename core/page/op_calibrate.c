@@ -102,9 +102,7 @@ static moon_status calibrate(const moon_policy *policy, moon_slate *slate) {
   if (!(sum > 0)) return moon_ok();
   moon_slate_scaled(slate, score);
   pick(args, slate, &t, score, k, picked);
-  moon_slate_follow(slate, k, picked);
-  moon_slate_arrange(slate, n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_pick(policy, slate, k, picked);
   return moon_ok();
 }
 

@@ -1,5 +1,4 @@
 /* op_choose.c - which items stay: filter, exclude, frequency. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "page/op.h"
@@ -29,17 +28,12 @@ static bool has_match(const moon_match *match) {
   return match->when || match->sources || match->mask;
 }
 
-static int by_row(const void *a, const void *b) {
-  const uint32_t *p = a, *q = b;
-  return (*p > *q) - (*p < *q);
-}
-
 static moon_status check_exclude(void *memory, const moon_bundle *bundle) {
-  exclude_args *args = memory;
+  const exclude_args *args = memory;
   (void)bundle;
   if (args->within && !args->done.n) return moon_fail(MOON_EINVAL, "within goes with done");
-  if (!has_match(&args->when) && !args->items.n && !args->done.n) return moon_fail(MOON_EINVAL, "one of when, items, done is wanted");
-  if (args->items.n) qsort(args->items.at, args->items.n, sizeof *args->items.at, by_row);
+  if (!has_match(&args->when) && !args->items.n && !args->done.n)
+    return moon_fail(MOON_EINVAL, "one of when, items, done is wanted");
   return moon_ok();
 }
 
@@ -61,8 +55,8 @@ static moon_status exclude(const moon_policy *policy, moon_slate *slate) {
     for (size_t i = 0; i < slate->n; i++) out[i] |= mask[i];
   }
   if (args->done.n) MOON_TRY(exclude_done(slate, args, out));
-  if (args->items.n) MOON_TRY(moon_slate_bar(slate, args->items.at, args->items.n));
-  for (size_t i = 0; i < slate->n; i++) out[i] |= moon_rows_have(args->items.at, args->items.n, slate->item[i]);
+  if (args->items.n) MOON_TRY(moon_slate_bar(slate, args->items.sorted, args->items.n));
+  for (size_t i = 0; i < slate->n; i++) out[i] |= moon_rows_have(args->items.sorted, args->items.n, slate->item[i]);
   for (size_t i = 0; i < slate->n; i++) out[i] = !out[i];
   moon_slate_keep(slate, out);
   return moon_ok();

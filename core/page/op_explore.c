@@ -29,9 +29,7 @@ void moon_draw_end(const moon_draw *draw, const moon_policy *policy, moon_slate 
   for (size_t i = 0; i < slate->n; i++)
     if (!draw->picked[i]) slate->propensity[i] = NAN;
   for (size_t i = 0; i < draw->n; i++) slate->order[i] = draw->chosen[i];
-  moon_slate_follow(slate, draw->n, draw->picked);
-  moon_slate_arrange(slate, slate->n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_pick(policy, slate, draw->n, draw->picked);
 }
 
 /* ---- epsilon: the best of what is left, but once in 1 / epsilon times anything of it */

@@ -44,7 +44,8 @@ static moon_status bring(const pin_args *args, moon_slate *slate) {
   MOON_TRY(moon_slate_room(slate, slate->n + missing));
   for (size_t k = 0; k < args->items.n; k++) {
     uint32_t item = args->items.at[k];
-    if (item < moon_catalogue_rows(catalogue) && !catalogue->hidden[item] && !moon_slate_bars(slate, item)) moon_slate_add(slate, item, 0, MOON_SOURCE_PINNED);
+    if (item < moon_catalogue_rows(catalogue) && !catalogue->hidden[item] && !moon_slate_bars(slate, item))
+      moon_slate_add(slate, item, 0, MOON_SOURCE_PINNED);
   }
   return moon_ok();
 }
@@ -149,9 +150,7 @@ static moon_status keep_quota(const moon_policy *policy, moon_slate *slate, cons
     short_of = exchange(slate, mask, false, k, has - most, inside);
   else
     return moon_ok();
-  moon_slate_part(slate, inside);
-  moon_slate_arrange(slate, slate->n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_part(policy, slate, inside);
   if (short_of) moon_slate_relax(slate, k - 1, policy->label, "relaxed: there are too few to choose from");
   return moon_ok();
 }
@@ -229,9 +228,7 @@ static moon_status pattern(const moon_policy *policy, moon_slate *slate) {
     picked[next[turn]] = 1;
     slate->order[at] = (uint32_t)next[turn];
   }
-  moon_slate_follow(slate, k, picked);
-  moon_slate_arrange(slate, n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_pick(policy, slate, k, picked);
   for (size_t at = 0; at < k; at++)
     if (missed[at]) moon_slate_relax(slate, at, policy->label, "relaxed: nothing of this kind is left");
   return moon_ok();
@@ -273,7 +270,7 @@ static moon_status check_mix(void *memory, const moon_bundle *bundle) {
 
 /* How many edges are not above it; what has no number is of a band beyond the last, which has no share. */
 static uint8_t band_of(const mix_args *args, uint32_t item) {
-  double x = item < args->by->n ? moon_column_number(args->by, item) : NAN;
+  double x = moon_cell_number(args->by, item);
   size_t band = 0;
   while (band < args->edges.n && x >= args->edges.at[band]) band++;
   return (uint8_t)(isnan(x) ? args->shares.n : band);
@@ -307,9 +304,7 @@ static moon_status mix(const moon_policy *policy, moon_slate *slate) {
     picked[next[b]] = 1;
     slate->order[at] = (uint32_t)next[b];
   }
-  moon_slate_follow(slate, k, picked);
-  moon_slate_arrange(slate, n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_pick(policy, slate, k, picked);
   for (size_t b = 0; b < args->shares.n && k; b++)
     if ((double)had[b] + 1 < args->shares.at[b] * (double)k)
       moon_slate_relax(slate, k - 1, policy->label, "relaxed: a band has too few items");

@@ -208,14 +208,14 @@ static moon_status read_items(const reader *r, const moon_field *field) {
   rows.n = ids.n;
   rows.at = moon_arena_alloc(r->source->memory, (2 * ids.n + 1) * sizeof *rows.at);
   if (!rows.at) return no_memory();
-  uint32_t *sorted = rows.at + ids.n;
+  rows.sorted = rows.at + ids.n;
   for (size_t i = 0; i < ids.n; i++) MOON_TRY(find_item(r, field->name, ids.at[i], &rows.at[i]));
-  if (!ids.n) return put(r, field, &rows, sizeof rows), moon_ok();
-  memcpy(sorted, rows.at, ids.n * sizeof *sorted);
-  qsort(sorted, ids.n, sizeof *sorted, by_row);
+  if (ids.n) memcpy(rows.sorted, rows.at, ids.n * sizeof *rows.sorted);
+  if (ids.n) qsort(rows.sorted, ids.n, sizeof *rows.sorted, by_row);
   for (size_t i = 1; i < ids.n; i++)
-    if (sorted[i] == sorted[i - 1])
-      return moon_fail(MOON_EINVAL, "%s names '%.100s' twice", field->name, moon_catalogue_id(r->source->bundle->catalogue, sorted[i]));
+    if (rows.sorted[i] == rows.sorted[i - 1])
+      return moon_fail(MOON_EINVAL, "%s names '%.100s' twice", field->name,
+                       moon_catalogue_id(r->source->bundle->catalogue, rows.sorted[i]));
   return put(r, field, &rows, sizeof rows), moon_ok();
 }
 

@@ -10,9 +10,6 @@
 static const char *const number_types[] = {"number", NULL}, *const time_types[] = {"time", NULL},
                          *const any_number[] = {"number", "time", NULL};
 
-static double cell(const moon_column *column, uint32_t item) {
-  return item < column->n ? moon_column_number(column, item) : NAN;
-}
 static int64_t now_of(const moon_slate *slate) {
   return slate->request ? slate->request->now : 0;
 }
@@ -104,7 +101,7 @@ static moon_status clearance(const moon_policy *policy, moon_slate *slate) {
   float *factor = moon_slate_memory(slate, slate->n * sizeof *factor);
   if (!factor) return moon_policy_no_memory(policy);
   for (size_t i = 0; i < slate->n; i++) {
-    double much = args->stock ? ramp(cell(args->stock, slate->item[i]), args->over, args->full) : 1;
+    double much = args->stock ? ramp(moon_cell_number(args->stock, slate->item[i]), args->over, args->full) : 1;
     double lain = args->since ? ramp(age(slate, args->since, slate->item[i]), (double)args->after, (double)args->full_after) : 1;
     factor[i] = (float)pow(args->factor, much * lain);
   }
@@ -162,7 +159,7 @@ enum { MIN_MAX, RANK };
 
 static double weighed(const moon_slate *slate, const moon_weight *weight, size_t i) {
   const float *of[MOON_SLATE_SCORES] = {slate->score, slate->model_score, slate->source_score};
-  return weight->column ? cell(weight->column, slate->item[i]) : of[weight->score][i];
+  return weight->column ? moon_cell_number(weight->column, slate->item[i]) : of[weight->score][i];
 }
 
 /* [0, 1] over the slate; what is not known is the least. */
@@ -241,7 +238,7 @@ static moon_status sort(const moon_policy *policy, moon_slate *slate) {
   ranked *room = moon_slate_memory(slate, n * sizeof *room);
   if (!room) return moon_policy_no_memory(policy);
   for (size_t i = 0; i < n; i++) {
-    double x = args->by ? cell(args->by, slate->item[i]) : (double)slate->score[i];
+    double x = args->by ? moon_cell_number(args->by, slate->item[i]) : (double)slate->score[i];
     room[i] = (ranked){isnan(x) ? INFINITY : args->order == RISING ? x : -x, i};
   }
   qsort(room, n, sizeof *room, by_value);

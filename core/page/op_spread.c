@@ -52,9 +52,7 @@ static moon_status debunch(const moon_policy *policy, moon_slate *slate) {
     slate->order[at] = item;
     count(&s, item, 1);
   }
-  moon_slate_follow(slate, k, picked);
-  moon_slate_arrange(slate, n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_pick(policy, slate, k, picked);
   for (size_t at = 0; at < k; at++)
     if (forced[at]) moon_slate_relax(slate, at, policy->label, "relaxed: nothing else is left");
   return moon_ok();
@@ -89,13 +87,10 @@ typedef struct margin_args {
   size_t first;
 } margin_args;
 
-static double cell(const moon_column *column, uint32_t item) {
-  return item < column->n ? moon_column_number(column, item) : NAN;
-}
-
 /* An item without a number has no part in it. */
 static double part_of(const margin_args *args, uint32_t item) {
-  double x = cell(args->of, item), per = args->per ? cell(args->per, item) : 1, part = x - args->at_least * per;
+  double x = moon_cell_number(args->of, item), per = args->per ? moon_cell_number(args->per, item) : 1,
+         part = x - args->at_least * per;
   return isfinite(part) ? part : 0;
 }
 
@@ -128,9 +123,7 @@ static moon_status margin(const moon_policy *policy, moon_slate *slate) {
   for (size_t i = 0; i < n; i++) part[i] = part_of(args, slate->item[i]);
   memset(inside, 1, k);
   bool reached = swap_up(part, n, k, inside);
-  moon_slate_part(slate, inside);
-  moon_slate_arrange(slate, n);
-  moon_slate_note_moves(slate, policy->label, policy->text);
+  moon_policy_part(policy, slate, inside);
   if (!reached) moon_slate_relax(slate, k - 1, policy->label, "relaxed: there is not so much margin");
   return moon_ok();
 }
