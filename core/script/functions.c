@@ -238,6 +238,7 @@ static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon
   moon_host_begin(host);
   moon_rng_seed(&host->rng, request->seed, fn);
   host->slate = slate;
+  host->items = NULL;
   moon_status st = moon_host_protect(host, policy_body, &args);
   if (st.code) backup_restore(&host->backup, slate);
   moon_host_end(host);

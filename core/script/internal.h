@@ -53,6 +53,8 @@ struct moon_host {
   size_t row;
   moon_slate *slate; /* policies */
   uint64_t order;    /* goes up when the slate's positions change */
+  const uint32_t *items; /* what masks made at items_order are over, in the slate's arena; NULL: none yet */
+  uint64_t items_order;
   const char *label; /* in the slate's arena: "lua(site.lua:14)" */
   moon_slate_backup backup;
 };
