@@ -21,7 +21,9 @@ return m.site {
         p.exclude { when = { stock = { lt = 2 } }, done = "purchase", within = "60d", owner = "logistics" },
         p.clearance { stock = "stock", over = 60, full = 120, factor = 1.3, owner = "logistics", reason = "too many in the hall" },
         p.margin { of = "margin", at_least = 0.3, first = 4, owner = "finance" },
-        p.pin { items = "i5", at = 1, bring = true, owner = "merchandising", reason = "on the poster", starts = "2026-01-01", ends = "2036-01-01" },
+        p.pin {
+          items = "i5", at = 1, bring = true, owner = "merchandising", reason = "on the poster", starts = "2026-01-01", ends = "2036-01-01",
+        },
       },
     },
     m.slot "for_you" {

@@ -69,9 +69,14 @@ local RULE = {
   ends = { words.date },
 }
 
---- The options of a word: those of its operator but `given` ones, and those of every policy.
+local specs = {} -- by operator
+
+--- The options of a word: those of its operator but the ones that it takes by itself, which are `given` the first time, and those of every
+--- policy.
 local function spec_of(op, given)
+  if specs[op] then return specs[op] end
   local spec = {}
+  specs[op] = spec
   for name, rule in pairs(RULE) do spec[name] = rule end
   for _, field in ipairs(native.operators[op]) do
     if not given[field.name] then spec[field.name] = { CHECKS[field.kind](field), required = field.required } end
