@@ -37,19 +37,19 @@ return m.site {
         p.cap({ category = 6, brand = 4 }, { first = 24 }),
         p.ratio { when = "new", at_least = 0.15, at_most = 0.5, first = 24, owner = "merchandising", reason = "new in" },
         p.debunch { by = "brand", most = 1, window = 3, first = 24 },
-        p.epsilon { epsilon = 0.05, first = 24, among = 100 },
+        p.epsilon { epsilon = 0.05, first = 60, among = 100 }, -- more than it takes: variants of what is there will be passed over
       },
     },
     m.slot "discover" {
       title = "Something else", take = 8, from = { m.source.trending(100), m.source.popular(200) },
       rerank = {
         p.pattern { pattern = { "new", { source = "trending" }, "any" }, first = 50 },
-        p.thompson { success = "purchase", trial = "view", within = "7d", first = 8, among = 50 },
+        p.thompson { success = "purchase", trial = "view", within = "7d", first = 30, among = 50 },
       },
     },
     m.slot "varied" {
       title = "A bit of everything", take = 8, from = m.source.popular(200), rank = true,
-      rerank = { p.dpp { lambda = 0.6, by = "embedding", k = 30 }, p.sample { temperature = 0.05, first = 8, among = 30 } },
+      rerank = { p.dpp { lambda = 0.6, by = "embedding", k = 30 }, p.sample { temperature = 0.05, first = 30, among = 60 } },
     },
     dedupe = "product", fallback = m.source.popular(200),
   },
