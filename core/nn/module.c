@@ -7,6 +7,7 @@
 void moon_module_free(moon_module *module) {
   if (!module) return;
   for (size_t i = 0; i < module->param_count; i++) moon_param_free(module->params[i]);
+  for (size_t i = 0; i < module->layer_count; i++) json_decref(module->layers[i]->options);
   for (size_t i = 0; i < module->buffer_count; i++) moon_tensor_free((moon_tensor *)(uintptr_t)module->buffers[i].tensor);
   moon_free(module->params);
   moon_free(module->buffers);
@@ -44,6 +45,36 @@ moon_param *const *moon_module_params(const moon_module *module, size_t *n) {
 const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *n) {
   *n = module->buffer_count;
   return module->buffers;
+}
+
+const moon_layer *moon_module_root(const moon_module *module) { return module->root; }
+moon_dtype moon_module_dtype(const moon_module *module) { return module->dtype; }
+
+const moon_form *moon_module_inputs(const moon_module *module, size_t *n) {
+  *n = module->input_count;
+  return module->inputs;
+}
+
+moon_layer_view moon_layer_look(const moon_layer *layer) {
+  return (moon_layer_view){
+      .kind = layer->kind->name,
+      .path = layer->path,
+      .where = layer->where,
+      .choice = layer->kind->choices ? layer->kind->choices[layer->choice] : NULL,
+      .in = &layer->in,
+      .out = &layer->out,
+      .input = layer->input,
+      .children = layer->children,
+      .params = layer->params,
+      .buffers = layer->buffers,
+      .child_count = layer->child_count,
+      .param_count = layer->param_count,
+      .buffer_count = layer->buffer_count,
+      .size = layer->size,
+      .other = layer->other,
+      .epsilon = layer->epsilon,
+      .flag = layer->flag,
+  };
 }
 
 uint64_t moon_module_version(const moon_module *module) {
@@ -120,6 +151,7 @@ static const char *grouped(size_t n, char out[32]) {
 static size_t own_count(const moon_layer *layer) {
   size_t n = 0;
   for (size_t i = 0; i < layer->param_count && !layer->twin; i++) n += moon_tensor_count(layer->params[i]->value);
+  for (size_t i = 0; i < layer->buffer_count && layer->options; i++) n += moon_tensor_count(layer->buffers[i]);
   return n;
 }
 
@@ -145,7 +177,7 @@ json_t *moon_module_describe(const moon_module *module) {
 }
 
 moon_status moon_module_summary(const moon_module *module, moon_buf *out) {
-  size_t all = 0, trained = 0;
+  size_t all = moon_module_closed_count(module, NULL), trained = 0;
   char a[32], b[32];
   moon_buf_printf(out, "%-32s %-14s %-20s %12s\n", "layer", "type", "output", "parameters");
   for (size_t i = 0; i < module->layer_count; i++) add_line(module->layers[i], out);

@@ -7,7 +7,8 @@
  *
  *   {"type":"sequential","layers":[{"type":"dense","units":64,"activation":"relu","where":"recipe.lua:12"}, ...]}
  *
- * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
+ * Every layer takes besides: "weights" ({"bias": base64 of little-endian f32}: what its parameters and running statistics start as), "width"
+ * (how many numbers a row have to flow to it, for the "file" that the weights are from), "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
  * statistics) and "share" (layers of one name and one type have one set of parameters). Parameters are called by their path:
  * "1.attention.query.weight". The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
 #ifndef MOON_NN_MODULE_H
@@ -17,6 +18,7 @@
 #include "nn/nn.h"
 
 typedef struct moon_module moon_module;
+typedef struct moon_layer moon_layer;
 
 /* Whom an input tells of: rows that lie together in a group (a choice and what was not chosen, the candidates of a request) are of one
  * user at one moment and differ in their items. MOON_OF_ITEM is an item's id and nothing that changes with time. */
@@ -86,11 +88,63 @@ moon_param *const *moon_module_params(const moon_module *module, size_t *n);
 /* What is saved beside the parameters: running statistics, by path ("2.mean"). */
 const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *n);
 
+/* Layers whose weights are computed from the events and not trained (layer_closed.c): the score of an item is
+ *
+ *   bias[item] + sum over the items h of the user's history of weight[item, h]
+ *
+ * Each has one of them: all weights, those of the k nearest, or a bias. They are buffers; who fits them writes them. */
+typedef enum moon_closed_fit {
+  MOON_FIT_EASE,     /* weight [items, items] (Steck 2019) */
+  MOON_FIT_ITEM_KNN, /* weight, neighbour [items, k] (Sarwar et al. 2001) */
+  MOON_FIT_CONTENT,  /* the same, by what the items are */
+  MOON_FIT_POPULAR,  /* bias [items]: events */
+  MOON_FIT_TRENDING, /* bias [items]: events that fade */
+  MOON_CLOSED_FITS
+} moon_closed_fit;
+const char *moon_closed_name(moon_closed_fit fit); /* the layer's type: "ease" "item_knn" ... */
+typedef struct moon_closed {       /* borrowed from the module */
+  moon_closed_fit fit;
+  const char *where;
+  const json_t *options;           /* as the plan has them, checked */
+  size_t item, history;            /* inputs; no history: SIZE_MAX */
+  size_t items;                    /* ids of items are below this; 0 is unknown, and its row zeros */
+  float *weight, *bias;
+  int64_t *neighbour;              /* 0: there is no further one */
+  size_t k;                        /* neighbours to an item */
+} moon_closed;
+/* The i-th such layer; false where there are no more. */
+bool moon_module_closed(const moon_module *module, size_t i, moon_closed *out);
+/* Of those that moon_module_closed gave: the weights were written. */
+void moon_module_closed_written(moon_module *module);
+/* Numbers in such layers, and the bytes that they take. */
+size_t moon_module_closed_count(const moon_module *module, size_t *bytes);
+
 /* A line for each layer: path, type, output and parameters of its own; then their sum. Appends. */
 moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 
 /* The same for programs, [{"layer","type","output","parameters","shared","frozen"}, ...]. New reference; NULL for want of memory. */
 json_t *moon_module_describe(const moon_module *module);
+
+/* A layer as who writes a module in another form (core/onnx) sees it; all is borrowed, as long as the module. What the notes mean stands with
+ * the kind in layer_*.c. */
+typedef struct moon_layer_view {
+  const char *kind, *path, *where; /* "dense", "1.attention.query", "recipe.lua:12" */
+  const char *choice;              /* an activation, a mode or a merge, by its name; NULL: the kind has none */
+  const moon_form *in, *out;
+  const size_t *input;             /* of the module, read in place of what flows; NULL: none */
+  moon_layer *const *children;
+  moon_param *const *params;
+  moon_tensor *const *buffers;
+  size_t child_count, param_count, buffer_count;
+  size_t size, other;
+  double epsilon;
+  bool flag;
+} moon_layer_view;
+const char *moon_layer_kind_name(size_t i); /* of all that there are; NULL after the last */
+const moon_layer *moon_module_root(const moon_module *module);
+moon_layer_view moon_layer_look(const moon_layer *layer);
+const moon_form *moon_module_inputs(const moon_module *module, size_t *n); /* borrowed */
+moon_dtype moon_module_dtype(const moon_module *module);
 
 /* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
  * the activation after the root. *out is NULL where the module is anything else, and no error; *why, which may be NULL, then says what

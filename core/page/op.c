@@ -99,7 +99,9 @@ moon_status moon_match_mask(const moon_match *match, const moon_slate *slate, ui
   else
     memset(mask, 1, slate->n);
   for (size_t i = 0; match->sources && i < slate->n; i++) mask[i] &= match->sources >> slate->source[i] & 1;
-  if (match->when) moon_condition_mask(match->when, slate->bundle->catalogue, slate->item, slate->n, mask);
+  const moon_condition *when = match->when;
+  if (when && slate->request) MOON_TRY(moon_condition_ask(when, slate->bundle->catalogue, slate->request, slate->arena, &when));
+  if (when) moon_condition_mask(when, slate->bundle->catalogue, slate->item, slate->n, mask);
   return moon_ok();
 }
 

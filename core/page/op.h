@@ -137,9 +137,15 @@ uint64_t moon_policy_cost(const moon_policy *policy, const moon_slate *slate);
 
 /* ---- out of a plan (op_read.c) ---------------------------------------------------------------------------------------------- */
 
+/* The conditions of policies, which are not the arena's; zero to start. */
+typedef struct moon_policy_conditions {
+  struct moon_owned_condition *first;
+} moon_policy_conditions;
+void moon_policy_conditions_free(moon_policy_conditions *conditions); /* before the arena */
 typedef struct moon_policy_source { /* what a plan's policy is read against */
   const moon_bundle *bundle;
   moon_arena *memory;
+  moon_policy_conditions *conditions; /* NULL: masks stand for all of them */
   const uint8_t *const *masks; /* [mask_count] what {"mask":i} means; none in a site */
   size_t mask_count;
 } moon_policy_source;

@@ -246,6 +246,26 @@ static moon_status read_sources(const json_t *term, uint32_t *sources) {
   return *sources ? moon_ok() : moon_fail(MOON_EINVAL, "no item is of all those sources");
 }
 
+struct moon_owned_condition {
+  struct moon_owned_condition *next;
+  moon_condition *condition;
+};
+
+void moon_policy_conditions_free(moon_policy_conditions *conditions) {
+  for (struct moon_owned_condition *c = conditions->first; c; c = c->next) moon_condition_free(c->condition);
+  conditions->first = NULL;
+}
+
+static moon_status own_condition(const reader *r, const json_t *json, moon_condition **out) {
+  if (!r->source->conditions) return moon_fail(MOON_EINVAL, "a mask is wanted");
+  struct moon_owned_condition *owned = moon_arena_calloc(r->source->memory, sizeof *owned);
+  if (!owned) return no_memory();
+  MOON_TRY(moon_condition_parse(json, r->source->bundle->catalogue, out));
+  *owned = (struct moon_owned_condition){r->source->conditions->first, *out};
+  r->source->conditions->first = owned;
+  return moon_ok();
+}
+
 static moon_status read_terms(const reader *r, const json_t *terms, moon_match *out) {
   const json_t *term;
   size_t i;
@@ -262,8 +282,7 @@ static moon_status read_terms(const reader *r, const json_t *terms, moon_match *
   }
   *out = (moon_match){.sources = sources == UINT32_MAX ? 0 : sources};
   moon_condition *condition = NULL;
-  if (!status.code && (json_array_size(rest) || !out->sources))
-    status = moon_condition_parse(rest, r->source->bundle->catalogue, r->source->memory, &condition);
+  if (!status.code && (json_array_size(rest) || !out->sources)) status = own_condition(r, rest, &condition);
   out->when = condition;
   json_decref(rest);
   return status;

@@ -2,7 +2,7 @@
 #include "page/site.h"
 
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out) {
-  const moon_policy_source source = {.bundle = site->bundle, .memory = &site->memory};
+  const moon_policy_source source = {.bundle = site->bundle, .memory = &site->memory, .conditions = &site->conditions};
   const json_t *list;
   MOON_TRY(moon_wrap(moon_plan_list(&site->memory, slot, "policies", sizeof *out->policies, &list, &out->policies, &out->policy_count),
                      "%.100s", where));

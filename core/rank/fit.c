@@ -120,7 +120,7 @@ static moon_status read_weights(moon_fit_state *f) {
 static moon_status standardise(moon_fit_state *f) {
   const moon_dataset *d = f->data;
   size_t slots = d->plan->dense_slots, n = d->part_n[MOON_TRAIN];
-  if (!slots) return moon_ok();
+  if (!slots || json_is_false(json_object_get(f->train, "standardise"))) return moon_ok();
   double *sum = moon_calloc(2 * slots, sizeof *sum);
   float *mean = moon_calloc(2 * slots, sizeof *mean);
   if (!sum || !mean) {
@@ -497,6 +497,7 @@ static moon_status begin(moon_fit_state *f) {
 moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options,
                      moon_fit_report *report) {
   *report = (moon_fit_report){0};
+  if (model->closed) return moon_fit_closed(model, dataset, options ? options->progress : NULL, report);
   moon_fit_state f = {.model = model, .data = dataset, .train = train, .report = report};
   if (options) f.options = *options;
   moon_status status = parse(&f);

@@ -35,6 +35,7 @@ typedef struct trial { /* a random slate twice: as it was, and to be worked on *
   moon_arena arena;
   moon_bundle bundle;
   moon_request request;
+  moon_policy_conditions conditions;
   moon_slate *before, *after;
 } trial;
 
@@ -48,12 +49,13 @@ static inline void trial_begin(trial *t, moon_rng *rng, size_t n, uint32_t group
 }
 
 static inline void trial_end(trial *t) {
+  moon_policy_conditions_free(&t->conditions);
   moon_catalogue_free(t->bundle.catalogue);
   moon_arena_free(&t->arena);
 }
 
 static inline moon_status read_policy(trial *t, const char *text, moon_policy *out) {
-  const moon_policy_source source = {.bundle = &t->bundle, .memory = &t->arena};
+  const moon_policy_source source = {.bundle = &t->bundle, .memory = &t->arena, .conditions = &t->conditions};
   json_t *json = parse(text);
   moon_status status = moon_policy_read(json, &source, out);
   json_decref(json);

@@ -125,7 +125,8 @@ static json_t *random_policy(shop *s) {
     for (int tries = 0; tries < 20; tries++) {
       moon_arena memory = {0};
       moon_policy policy;
-      const moon_policy_source source = {.bundle = &s->bundle, .memory = &memory};
+      moon_policy_conditions conditions = {0};
+      const moon_policy_source source = {.bundle = &s->bundle, .memory = &memory, .conditions = &conditions};
       json_t *json = json_pack("{s:s}", "op", op->name);
       char key[64];
       for (const moon_field *f = op->fields; f->name; f++) {
@@ -134,6 +135,7 @@ static json_t *random_policy(shop *s) {
         json_object_set_new(json, key, op->run ? random_value(s, f) : json_integer(1 + moon_rng_below(&s->rng, 4)));
       }
       moon_status status = moon_policy_read(json, &source, &policy);
+      moon_policy_conditions_free(&conditions);
       moon_arena_free(&memory);
       if (!status.code) return json;
       json_decref(json);

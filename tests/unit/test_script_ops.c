@@ -35,10 +35,12 @@ static void methods_do_what_the_words_of_a_plan_do(void **state) {
     snprintf(quoted, sizeof quoted, "%s", cases[i][1]);
     for (char *c = quoted; *c; c++) *c = *c == '\'' ? '"' : *c;
     json_t *json = json_loads(quoted, 0, NULL);
-    const moon_policy_source source = {.bundle = &f->bundle, .memory = &f->arena};
+    moon_policy_conditions conditions = {0};
+    const moon_policy_source source = {.bundle = &f->bundle, .memory = &f->arena, .conditions = &conditions};
     OK(moon_policy_read(json, &source, &policy));
     OK(moon_policy_run(&policy, f->slate));
     if (strcmp(lua, order(f))) fail_msg("%s: %s, and the plan's %s", cases[i][0], lua, order(f));
+    moon_policy_conditions_free(&conditions);
     json_decref(json);
   }
 }
