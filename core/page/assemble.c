@@ -57,19 +57,9 @@ static moon_status rank(const moon_visit *visit, moon_slate *slate) {
 
 /* Whether one more such item keeps within the slot's caps. Policies saw to that within a slate; this is for what fallback adds
  * to it. */
-static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
-  const moon_column *columns = visit->assembler->bundle->catalogue->table->columns;
-  for (size_t p = 0; p < slot->policy_count; p++) {
-    for (size_t l = 0; l < slot->policies[p].limit_count; l++) {
-      const moon_site_limit *limit = &slot->policies[p].limits[l];
-      uint64_t key, other;
-      size_t same = 0;
-      if (!moon_cell_key(&columns[limit->column], item, &key)) continue;
-      for (size_t i = 0; i < shown->n; i++)
-        same += moon_cell_key(&columns[limit->column], shown->item[i], &other) && other == key;
-      if (same >= limit->n) return false;
-    }
-  }
+static bool within_caps(const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
+  for (size_t p = 0; p < slot->policy_count; p++)
+    if (slot->policies[p].op == &moon_op_cap && !moon_cap_allows(&slot->policies[p], shown, item)) return false;
   return true;
 }
 
@@ -82,6 +72,7 @@ static quotas quotas_of(const moon_site_source *sources, size_t count, const moo
   quotas q = {0};
   size_t has[MOON_SOURCE_KINDS] = {0};
   for (size_t i = 0; i < slate->n; i++) has[slate->source[i]]++;
+  q.most[MOON_SOURCE_PINNED] = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
     moon_source_kind kind = sources[i].kind;
     q.most[kind] = sources[i].at_most;
@@ -106,7 +97,7 @@ static void cut(moon_visit *visit, const moon_site_slot *slot, quotas q, const m
       uint32_t item = slate->item[i];
       uint8_t kind = slate->source[i];
       bool due = q.had[kind] < q.least[kind];
-      if (q.had[kind] >= q.most[kind] || !moon_visit_may_show(visit, item) || (more && !within_caps(visit, slot, shown, item))) continue;
+      if (q.had[kind] >= q.most[kind] || !moon_visit_may_show(visit, item) || (more && !within_caps(slot, shown, item))) continue;
       if (!round && !due && shown->cap - shown->n <= owed(&q)) {
         waits = true;
         continue;
@@ -139,6 +130,7 @@ static moon_status fill(moon_visit *visit, const moon_site_slot *slot, moon_page
   *out = (moon_page_slot){.name = slot->name, .title = slot->title};
   MOON_TRY(moon_slate_new(visit->assembler->bundle, visit->arena, slot->take, &out->slate));
   out->slate->explain = visit->request->explain;
+  out->slate->request = visit->request;
   MOON_TRY(serve(visit, slot, slot->sources, slot->source_count, out->slate));
   size_t own = out->slate->n;
   if (own < slot->take && plan->fallback_count) MOON_TRY(serve(visit, slot, plan->fallback, plan->fallback_count, out->slate));

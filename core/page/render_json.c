@@ -2,6 +2,7 @@
  *
  * The same page gives the same bytes: nothing here knows of time. What a catalogue holds is not ours, so a column whose name is
  * one of our own keys is left out. */
+#include <math.h>
 #include <string.h>
 
 #include "page/render.h"
@@ -21,7 +22,7 @@ static void put_score(moon_buf *out, const char *key, float score) {
 /* ---- items */
 
 static bool is_our_key(const char *name) {
-  static const char *const keys[] = {"id", "item", "score", "source", "why", "explain"}; /* "item" is the id */
+  static const char *const keys[] = {"id", "item", "score", "source", "propensity", "why", "explain"}; /* "item" is the id */
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     if (!strcmp(name, keys[i])) return true;
   return false;
@@ -75,6 +76,7 @@ static void put_item(moon_buf *out, const moon_slate *slate, size_t i, const moo
   put_score(out, "score", slate->score[i]);
   put_key(out, "source");
   moon_json_string(out, moon_source_name((moon_source_kind)slate->source[i]));
+  if (!isnan(slate->propensity[i])) put_score(out, "propensity", slate->propensity[i]);
   for (size_t c = 0; c < table->column_count; c++) {
     if (is_our_key(table->columns[c].name)) continue;
     put_key(out, table->columns[c].name);

@@ -2,6 +2,7 @@
 #ifndef MOON_PAGE_SITE_H
 #define MOON_PAGE_SITE_H
 
+#include "page/op.h"
 #include "page/page.h"
 
 typedef struct moon_site_source {
@@ -34,43 +35,13 @@ typedef struct moon_site_nearest { /* vectors of length one by catalogue row, wh
   size_t rows, dim;
 } moon_site_nearest;
 
-typedef enum moon_policy_op {
-  MOON_POLICY_BOOST,
-  MOON_POLICY_FILTER,
-  MOON_POLICY_CAP,
-  MOON_POLICY_MMR,
-  MOON_POLICY_LUA,
-  MOON_POLICY_OPS
-} moon_policy_op;
-
-typedef struct moon_site_limit { /* of a cap */
-  const char *name;
-  size_t column; /* index into the catalogue's table */
-  size_t n;
-} moon_site_limit;
-
-typedef struct moon_site_policy {
-  moon_policy_op op;
-  const char *label;
-  moon_condition *when; /* boost, filter */
-  float factor;         /* boost */
-  const char *text;     /* boost: "new this month (merchandising)" or NULL */
-  int64_t starts, ends; /* boost: works in [starts, ends) */
-  moon_site_limit *limits;
-  size_t limit_count;
-  float lambda; /* mmr */
-  const char *by;
-  size_t k;
-  uint32_t fn; /* lua */
-} moon_site_policy;
-
 typedef struct moon_site_slot {
   const char *name, *title;
   size_t take, min;
   uint32_t gate; /* 0: always open */
   bool rank;
   moon_site_source *sources;
-  moon_site_policy *policies;
+  moon_policy *policies;
   size_t source_count, policy_count;
 } moon_site_slot;
 
@@ -95,16 +66,17 @@ struct moon_site {
   moon_site_nearest nearest;
   moon_ordered *ordered; /* columns that a request's values are compared with */
   size_t chart_length; /* the longest popular or trending list that a slot asks for */
+  moon_policy_conditions conditions; /* of all policies */
   moon_arena memory;
 };
 
 /* site_read.c - reading fields of a plan: each answers with an error that names the key. */
 const char *moon_plan_where(const json_t *object, const char *outer); /* the object's "where", else `outer` */
-moon_status moon_plan_text(moon_site *site, const json_t *object, const char *key, const char *fallback, const char **out);
+moon_status moon_plan_text(moon_arena *memory, const json_t *object, const char *key, const char *fallback, const char **out);
 moon_status moon_plan_count(const json_t *object, const char *key, size_t low, size_t high, size_t fallback, size_t *out);
 moon_status moon_plan_number(const json_t *object, const char *key, double fallback, double *out);
 /* An array's elements as calloc'ed objects of `each` bytes; absent or null is an empty one. */
-moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
+moon_status moon_plan_list(moon_arena *memory, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
                            size_t *n);
 moon_status moon_plan_unknown(const char *what, const char *name, const char *const *names, size_t count);
 
@@ -120,7 +92,7 @@ moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_sit
 
 /* site_policy.c */
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out);
+/* op_read.c */
 bool moon_site_has_embedding(const moon_bundle *bundle); /* of items */
-void moon_site_policies_free(moon_site_slot *slot);
 
 #endif

@@ -165,40 +165,48 @@ typedef struct page_args {
 
 /* One block of memory for all arrays of a slate, grown when a longer slate comes. */
 static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
-  enum { EACH = sizeof(moon_reason *) + 3 * sizeof(float) + sizeof(uint32_t) + 1 };
-  size_t n = slate->n;
-  if (!b->memory || b->cap < n) {
-    size_t cap = n < 64 ? 64 : n;
-    void *memory = moon_alloc(cap * EACH);
+  enum { EACH = sizeof(moon_reason *) + 4 * sizeof(float) + sizeof(uint32_t) + 1 };
+  size_t n = slate->n, members = slate->member_mask + 1, bytes = n * EACH + members * sizeof *b->members;
+  if (!b->memory || b->bytes < bytes) {
+    size_t room = bytes < 4096 ? 4096 : bytes;
+    void *memory = moon_alloc(room);
     if (!memory) return moon_fail(MOON_ENOMEM, "no memory to call a policy");
     moon_free(b->memory);
     b->memory = memory;
-    b->cap = cap;
-    b->reason = memory;
-    b->score = (float *)(b->reason + cap);
-    b->model_score = b->score + cap;
-    b->source_score = b->model_score + cap;
-    b->item = (uint32_t *)(b->source_score + cap);
-    b->source = (uint8_t *)(b->item + cap);
+    b->bytes = room;
   }
-  b->n = n;
+  b->slate = *slate;
+  b->reason = b->memory;
+  b->score = (float *)(b->reason + n);
+  b->model_score = b->score + n;
+  b->source_score = b->model_score + n;
+  b->propensity = b->source_score + n;
+  b->item = (uint32_t *)(b->propensity + n);
+  b->members = b->item + n;
+  b->source = (uint8_t *)(b->members + members);
+  memcpy(b->members, slate->members, members * sizeof *b->members);
   if (!n) return moon_ok();
   memcpy(b->reason, slate->reason, n * sizeof *b->reason);
   memcpy(b->score, slate->score, n * sizeof *b->score);
   memcpy(b->model_score, slate->model_score, n * sizeof *b->model_score);
   memcpy(b->source_score, slate->source_score, n * sizeof *b->source_score);
+  memcpy(b->propensity, slate->propensity, n * sizeof *b->propensity);
   memcpy(b->item, slate->item, n * sizeof *b->item);
   memcpy(b->source, slate->source, n);
   return moon_ok();
 }
 
+/* The arrays are those of before, too: what the slate grew into is the arena's. */
 static void backup_restore(const moon_slate_backup *b, moon_slate *slate) {
-  size_t n = slate->n = b->n;
+  *slate = b->slate;
+  size_t n = slate->n;
+  memcpy(slate->members, b->members, (slate->member_mask + 1) * sizeof *slate->members);
   if (!n) return;
   memcpy(slate->reason, b->reason, n * sizeof *b->reason);
   memcpy(slate->score, b->score, n * sizeof *b->score);
   memcpy(slate->model_score, b->model_score, n * sizeof *b->model_score);
   memcpy(slate->source_score, b->source_score, n * sizeof *b->source_score);
+  memcpy(slate->propensity, b->propensity, n * sizeof *b->propensity);
   memcpy(slate->item, b->item, n * sizeof *b->item);
   memcpy(slate->source, b->source, n);
 }
@@ -243,8 +251,10 @@ static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   MOON_TRY(backup_save(&host->backup, slate));
+  slate->request = request;
   moon_status st = begin(host, request, fn);
   host->slate = slate;
+  host->items = NULL;
   if (!st.code) st = moon_host_protect(host, policy_body, &args);
   if (st.code) backup_restore(&host->backup, slate);
   moon_host_end(host);
