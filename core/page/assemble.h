@@ -59,6 +59,18 @@ moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source
 /* policies.c */
 /* Runs a slot's policies over a slate. A script that fails is skipped, and the page is degraded. */
 moon_status moon_visit_rerank(moon_visit *visit, const moon_site_slot *slot, moon_slate *slate);
-moon_status moon_visit_gate(moon_visit *visit, const moon_site_slot *slot, bool *open);
+/* Whether the slot is there; where it is not, *why names the gate. One that fails is closed. */
+moon_status moon_visit_gate(moon_visit *visit, const moon_site_slot *slot, bool *open, const char **why);
+
+/* gate.c */
+/* *which becomes the gate, of those below, that decided. */
+moon_status moon_gate_ask(moon_visit *visit, const moon_site_gate *gate, bool *open, const moon_site_gate **which);
+const char *moon_request_param(const moon_request *request, const char *name); /* NULL: it came without */
+
+/* title.c */
+const char *moon_title_write(const moon_visit *visit, const moon_site_slot *slot, const moon_slate *slate);
+
+/* order.c */
+moon_status moon_visit_order_slots(moon_visit *visit);
 
 #endif

@@ -5,10 +5,9 @@
 
 /* ---- exclusion */
 
-/* MOON_NONE where the page does not dedupe by product, or the item has none. */
+/* MOON_NONE where the page does not dedupe by a column, or the item has no value in it. */
 static uint32_t product_of(const moon_visit *visit, uint32_t item) {
-  if (visit->plan->dedupe != MOON_DEDUPE_PRODUCT || item >= visit->site->product_rows) return MOON_NONE;
-  return visit->site->product[item];
+  return visit->plan->product && item < visit->site->rows ? visit->plan->product[item] : MOON_NONE;
 }
 
 static bool marked(const moon_visit *visit, uint32_t mark) { return mark == visit->page_stamp || mark == visit->slot_stamp; }

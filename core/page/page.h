@@ -110,11 +110,12 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
 
 /* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
-/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
+/* {"surfaces":{"home":{"slots":[{"name","title": text or texts,"take":12,"min":1,"gate":{see gate.c}?,"fixed":true?,"fallback"?: as the page's,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
  *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
  *               {"op":"cap","limits":[{"column":"category","n":3}],"label"}, {"op":"filter","when":[cond],"label"},
  *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
- *   "dedupe":"product"|"item"|null,"fallback":[sources],"exclude_seen":["purchase"]?}}, "where"} */
+ *   "dedupe":"item" or a column|null,"fallback":[[sources], ...],"exclude_seen":["purchase"]?,
+ *   "order":{"by":"score"|"affinity","column"?,"first":4}?}}, "where"} */
 typedef struct moon_site moon_site;
 /* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name.
  * The bundle is borrowed for the site's life. */
@@ -131,11 +132,18 @@ typedef struct moon_page_slot {
   const char *name, *title;
   moon_slate *slate; /* cut to what is shown, in order */
   bool fallback;     /* whether fallback items filled it up */
+  bool fixed;        /* keeps its place */
 } moon_page_slot;
+typedef struct moon_page_absent { /* a slot that the site has and the page has not */
+  const char *name;
+  const char *gate;      /* the one that was closed; NULL: */
+  size_t had, min, take; /* it had too few items to show */
+} moon_page_absent;
 typedef struct moon_page {
   const char *surface;
-  size_t slot_count;
+  size_t slot_count, absent_count;
   moon_page_slot *slots;
+  moon_page_absent *absent; /* [absent_count] as the site wrote them */
   bool cold;            /* unknown user */
   const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
   uint32_t policy_errors;
@@ -149,7 +157,7 @@ void moon_assembler_free(moon_assembler *assembler);
 /* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
  * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take` by the sources' quotas. A slot that is short goes
  * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
- * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
+ * left out. Then slots are put in order, where the page wants that. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
  * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are
  * passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,

@@ -388,6 +388,18 @@ function words.date(where, what, value)
   return micros
 end
 
+--- "+01:00" -> microseconds east of UTC; "Europe/Amsterdam" -> its changes and its rule as text, which every machine reads the same.
+function words.zone(where, what, value)
+  if type(value) ~= "string" then words.expect(where, what, 'a zone such as "+01:00" or "Europe/Amsterdam"', value) end
+  local sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$")
+  if sign and tonumber(hours) < 24 and tonumber(minutes) < 60 then
+    return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+  end
+  local text, why = native.zone(value)
+  if not text then words.fail(where, "%s: %s", what, why) end
+  return text
+end
+
 ---------------------------------------------------------------------------------------------------- option tables
 
 --- A default as a value of its own: what one word got must not be another's.
