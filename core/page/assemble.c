@@ -119,18 +119,23 @@ static void cut(moon_visit *visit, const moon_site_slot *slot, quotas q, const m
   }
 }
 
+moon_status moon_visit_candidates(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
+                                  moon_slate **out) {
+  MOON_TRY(moon_visit_gather(visit, sources, count, out));
+  if (slot->rank) MOON_TRY(rank(visit, *out));
+  return moon_visit_rerank(visit, slot, *out);
+}
+
 /* Sources to slate to model to policies to what is shown. */
 static moon_status serve(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
                          moon_slate *shown) {
   moon_slate *slate;
-  MOON_TRY(moon_visit_gather(visit, sources, count, &slate));
-  if (slot->rank) MOON_TRY(rank(visit, slate));
-  MOON_TRY(moon_visit_rerank(visit, slot, slate));
+  MOON_TRY(moon_visit_candidates(visit, slot, sources, count, &slate));
   cut(visit, slot, quotas_of(sources, count, slate), slate, shown);
   return moon_ok();
 }
 
-static moon_status leave_out(moon_visit *visit, moon_page_absent absent) {
+moon_status moon_visit_leave_out(moon_visit *visit, moon_page_absent absent) {
   moon_page *page = visit->page;
   page->absent[page->absent_count++] = absent;
   return moon_ok();
@@ -140,7 +145,7 @@ static moon_status leave_out(moon_visit *visit, moon_page_absent absent) {
 static moon_status fill(moon_visit *visit, const moon_site_slot *slot, moon_page_slot *out, bool *kept) {
   moon_page_absent absent = {.name = slot->name, .min = slot->min, .take = slot->take};
   MOON_TRY(moon_visit_gate(visit, slot, kept, &absent.gate));
-  if (!*kept) return leave_out(visit, absent);
+  if (!*kept) return moon_visit_leave_out(visit, absent);
   moon_visit_next_slot(visit);
   *out = (moon_page_slot){.name = slot->name, .fixed = slot->fixed};
   MOON_TRY(moon_slate_new(visit->assembler->bundle, visit->arena, slot->take, &out->slate));
@@ -156,7 +161,7 @@ static moon_status fill(moon_visit *visit, const moon_site_slot *slot, moon_page
   absent.gate = NULL;
   absent.had = out->slate->n;
   for (size_t i = 0; i < out->slate->n; i++) moon_visit_unplace(visit, out->slate->item[i]);
-  return leave_out(visit, absent);
+  return moon_visit_leave_out(visit, absent);
 }
 
 /* ---- the request */
@@ -193,7 +198,8 @@ static moon_status fill_slots(moon_visit *visit) {
   page->slots = moon_arena_calloc(visit->arena, plan->slot_count * sizeof *page->slots);
   page->absent = moon_arena_calloc(visit->arena, plan->slot_count * sizeof *page->absent);
   if (!page->slots || !page->absent) return moon_fail(MOON_ENOMEM, "no memory for a page");
-  for (size_t i = 0; i < plan->slot_count; i++) {
+  if (plan->joint) MOON_TRY(moon_visit_fill_jointly(visit));
+  for (size_t i = 0; i < plan->slot_count && !plan->joint; i++) {
     bool kept = false;
     MOON_TRY(fill(visit, &plan->slots[i], &page->slots[page->slot_count], &kept));
     page->slot_count += kept;

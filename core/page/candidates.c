@@ -5,8 +5,7 @@
 
 /* ---- exclusion */
 
-/* MOON_NONE where the page does not dedupe by a column, or the item has no value in it. */
-static uint32_t product_of(const moon_visit *visit, uint32_t item) {
+uint32_t moon_visit_product(const moon_visit *visit, uint32_t item) {
   return visit->plan->product && item < visit->site->rows ? visit->plan->product[item] : MOON_NONE;
 }
 
@@ -21,7 +20,7 @@ static bool seen(const moon_visit *visit, uint32_t item) {
 bool moon_visit_may_show(moon_visit *visit, uint32_t item) {
   moon_assembler *a = visit->assembler;
   if (item >= a->rows || a->bundle->catalogue->hidden[item] || marked(visit, a->item_mark[item])) return false;
-  uint32_t product = product_of(visit, item);
+  uint32_t product = moon_visit_product(visit, item);
   if (product != MOON_NONE && marked(visit, a->product_mark[product])) return false;
   if (!seen(visit, item)) return true;
   a->item_mark[item] = visit->page_stamp; /* need not be asked again */
@@ -30,7 +29,7 @@ bool moon_visit_may_show(moon_visit *visit, uint32_t item) {
 
 static void mark(moon_visit *visit, uint32_t item, uint32_t stamp) {
   if (item >= visit->assembler->rows) return;
-  uint32_t product = product_of(visit, item);
+  uint32_t product = moon_visit_product(visit, item);
   visit->assembler->item_mark[item] = stamp;
   if (product != MOON_NONE) visit->assembler->product_mark[product] = stamp;
 }

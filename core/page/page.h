@@ -115,6 +115,7 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
  *               {"op":"cap","limits":[{"column":"category","n":3}],"label"}, {"op":"filter","when":[cond],"label"},
  *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
  *   "dedupe":"item" or a column|null,"fallback":[[sources], ...],"exclude_seen":["purchase"]?,
+ *   "solve":{"caps":[{"column","n"}],"floors":[{"when":[cond],"at_least":3,"label"}],"steps":2000,"within_us":5000}?,
  *   "order":{"by":"score"|"affinity","column"?,"first":4}?}}, "where"} */
 typedef struct moon_site moon_site;
 /* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name.
@@ -139,11 +140,21 @@ typedef struct moon_page_absent { /* a slot that the site has and the page has n
   const char *gate;      /* the one that was closed; NULL: */
   size_t had, min, take; /* it had too few items to show */
 } moon_page_absent;
+/* On a page whose slots are filled all at once, where it is explained: an item that a slot wished among its first, or an empty place. */
+typedef struct moon_page_cell {
+  const char *slot;
+  uint32_t position, item; /* from 0; MOON_NONE: the place is empty */
+  const char *rule;        /* "dedupe", "cap", "at_most", "floor", "at_least", "other slots", "no more candidates" */
+  const char *name;        /* the slot that has it, the cap's column or label, the floor, the source; or NULL */
+} moon_page_cell;
 typedef struct moon_page {
   const char *surface;
   size_t slot_count, absent_count;
   moon_page_slot *slots;
   moon_page_absent *absent; /* [absent_count] as the site wrote them */
+  moon_page_cell *cells;    /* [cell_count] or NULL */
+  size_t cell_count;
+  bool late; /* filling all slots at once took as long as it may: there may be a better page */
   bool cold;            /* unknown user */
   const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
   uint32_t policy_errors;

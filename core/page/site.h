@@ -80,7 +80,11 @@ typedef struct moon_site_stage {
   size_t source_count;
 } moon_site_stage;
 
-typedef struct moon_title moon_title; /* title.c */
+typedef struct moon_title moon_title; /* site_solve.c */
+moon_status moon_site_read_solve(moon_site *site, const json_t *page, moon_site_page *out);
+void moon_site_solve_free(moon_site_page *page);
+
+/* title.c */
 
 typedef struct moon_site_slot {
   const char *name;
@@ -102,8 +106,19 @@ typedef enum moon_dedupe { MOON_DEDUPE_NONE, MOON_DEDUPE_ITEM, MOON_DEDUPE_COLUM
  * last has their values in a column. */
 typedef enum moon_slot_order { MOON_ORDER_WRITTEN, MOON_ORDER_SCORE, MOON_ORDER_AFFINITY } moon_slot_order;
 
+typedef struct moon_site_floor { /* of a page that is solved: at least so many of its items match */
+  moon_condition *when;
+  const char *label;
+  size_t n;
+} moon_site_floor;
+
 typedef struct moon_site_page {
   const char *name;
+  bool joint; /* all slots are filled at once: */
+  moon_site_limit *caps;
+  moon_site_floor *floors;
+  size_t cap_count, floor_count, solve_steps;
+  int64_t solve_within;
   moon_site_slot *slots;
   moon_site_stage *fallback;
   const char **exclude_seen;
@@ -139,6 +154,10 @@ moon_status moon_plan_unknown(const char *what, const char *name, const char *co
 moon_status moon_site_read_gate(moon_site *site, const json_t *json, moon_site_gate **out); /* null or absent: NULL */
 void moon_site_gate_free(moon_site_gate *gate);
 
+/* site_solve.c */
+moon_status moon_site_read_solve(moon_site *site, const json_t *page, moon_site_page *out);
+void moon_site_solve_free(moon_site_page *page);
+
 /* title.c */
 moon_status moon_site_read_titles(moon_site *site, const json_t *slot, moon_site_slot *out);
 
@@ -146,6 +165,7 @@ moon_status moon_site_read_titles(moon_site *site, const json_t *slot, moon_site
 moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_site_source *out);
 
 /* site_policy.c */
+moon_status moon_site_read_limits(moon_site *site, const json_t *json, const char *key, moon_site_limit **out, size_t *n);
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out);
 bool moon_site_has_embedding(const moon_bundle *bundle); /* of items */
 void moon_site_policies_free(moon_site_slot *slot);
