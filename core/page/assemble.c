@@ -58,18 +58,8 @@ static moon_status rank(const moon_visit *visit, moon_slate *slate) {
 /* Whether one more such item keeps within the slot's caps. Policies saw to that within a slate; this is for what fallback adds
  * to it. */
 static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
-  const moon_column *columns = visit->assembler->bundle->catalogue->table->columns;
-  for (size_t p = 0; p < slot->policy_count; p++) {
-    for (size_t l = 0; l < slot->policies[p].limit_count; l++) {
-      const moon_site_limit *limit = &slot->policies[p].limits[l];
-      uint64_t key, other;
-      size_t same = 0;
-      if (!moon_cell_key(&columns[limit->column], item, &key)) continue;
-      for (size_t i = 0; i < shown->n; i++)
-        same += moon_cell_key(&columns[limit->column], shown->item[i], &other) && other == key;
-      if (same >= limit->n) return false;
-    }
-  }
+  for (size_t p = 0; p < slot->policy_count; p++)
+    if (slot->policies[p].op == &moon_op_cap && !moon_cap_allows(&slot->policies[p], shown, item, visit->request->now)) return false;
   return true;
 }
 
@@ -82,6 +72,7 @@ static quotas quotas_of(const moon_site_source *sources, size_t count, const moo
   quotas q = {0};
   size_t has[MOON_SOURCE_KINDS] = {0};
   for (size_t i = 0; i < slate->n; i++) has[slate->source[i]]++;
+  q.most[MOON_SOURCE_PINNED] = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
     moon_source_kind kind = sources[i].kind;
     q.most[kind] = sources[i].at_most;

@@ -37,6 +37,7 @@ typedef struct moon_visit {
   size_t seed_n;
   const uint32_t *seen_kinds; /* [seen_n] */
   size_t seen_n;
+  uint64_t gathered;     /* slates, each with a stream of chance of its own */
   moon_candidates found; /* reused by source after source */
 } moon_visit;
 

@@ -155,6 +155,9 @@ moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources
   MOON_TRY(make_room(visit, most));
   MOON_TRY(moon_slate_new(visit->assembler->bundle, visit->arena, total, out));
   (*out)->explain = visit->request->explain;
+  (*out)->request = visit->request;
+  (*out)->state = visit->state;
+  (*out)->stream = ++visit->gathered << 32;
   for (size_t i = 0; i < count; i++) {
     moon_candidates found = visit->found;
     if (sources[i].n < found.cap) found.cap = sources[i].n;

@@ -70,12 +70,12 @@ static int by_code(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static moon_status parse_values(clause *term, const moon_column *column, const json_t *value) {
+static moon_status parse_values(clause *term, const moon_column *column, const json_t *value, moon_arena *arena) {
   bool list = term->op == IN;
   if (list && !json_is_array(value)) return moon_fail(MOON_EFORMAT, "column '%.100s': in wants a list of values", column->name);
   size_t n = list ? json_array_size(value) : 1;
-  if (column->type == MOON_STRING) term->codes = moon_calloc(n, sizeof *term->codes);
-  else term->numbers = moon_calloc(n, sizeof *term->numbers);
+  if (column->type == MOON_STRING) term->codes = moon_arena_alloc(arena, n * sizeof *term->codes);
+  else term->numbers = moon_arena_alloc(arena, n * sizeof *term->numbers);
   if (!term->codes && !term->numbers) return moon_fail(MOON_ENOMEM, "no memory for a condition");
   for (size_t i = 0; i < n; i++) MOON_TRY(add_value(term, column, list ? json_array_get(value, i) : value));
   if (term->codes) qsort(term->codes, term->count, sizeof *term->codes, by_code);
@@ -83,7 +83,7 @@ static moon_status parse_values(clause *term, const moon_column *column, const j
   return moon_ok();
 }
 
-static moon_status parse_term(const json_t *json, const moon_catalogue *catalogue, clause *out) {
+static moon_status parse_term(const json_t *json, const moon_catalogue *catalogue, moon_arena *arena, clause *out) {
   const char *name = json_string_value(json_object_get(json, "column"));
   moon_column *column;
   if (!name) return moon_fail(MOON_EFORMAT, "a condition has no column");
@@ -93,29 +93,18 @@ static moon_status parse_term(const json_t *json, const moon_catalogue *catalogu
   if (out->op == TRUTHY) return moon_ok();
   if (column->type == MOON_STRING && out->op < EQ)
     return moon_fail(MOON_EINVAL, "column '%.100s' holds strings; '%s' compares numbers", name, op_names[out->op]);
-  return parse_values(out, column, json_object_get(json, "value"));
+  return parse_values(out, column, json_object_get(json, "value"), arena);
 }
 
-moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_condition **out) {
+moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_arena *arena, moon_condition **out) {
   size_t n = json_array_size(json);
   if (!n) return moon_fail(MOON_EFORMAT, "conditions must be a list of at least one");
-  moon_condition *condition = moon_calloc(1, sizeof *condition + n * sizeof *condition->terms);
+  moon_condition *condition = moon_arena_calloc(arena, sizeof *condition + n * sizeof *condition->terms);
   if (!condition) return moon_fail(MOON_ENOMEM, "no memory for a condition");
   condition->n = n;
-  moon_status status = moon_ok();
-  for (size_t i = 0; i < n && !status.code; i++) status = parse_term(json_array_get(json, i), catalogue, &condition->terms[i]);
-  if (status.code) moon_condition_free(condition);
-  else *out = condition;
-  return status;
-}
-
-void moon_condition_free(moon_condition *condition) {
-  if (!condition) return;
-  for (size_t i = 0; i < condition->n; i++) {
-    moon_free(condition->terms[i].numbers);
-    moon_free(condition->terms[i].codes);
-  }
-  moon_free(condition);
+  for (size_t i = 0; i < n; i++) MOON_TRY(parse_term(json_array_get(json, i), catalogue, arena, &condition->terms[i]));
+  *out = condition;
+  return moon_ok();
 }
 
 /* ---- checking */
@@ -153,4 +142,16 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
     if (!term_holds(term, &catalogue->table->columns[term->column], item)) return false;
   }
   return true;
+}
+
+/* Clause by clause, so that each is a loop of its own. */
+static void mask_term(const clause *term, const moon_column *column, const uint32_t *items, size_t n, uint8_t *out) {
+  bool one_code = (term->op == EQ || term->op == IN) && term->codes && term->count == 1;
+  for (size_t i = 0; one_code && i < n; i++) out[i] &= items[i] < column->n && column->code[items[i]] == term->codes[0];
+  for (size_t i = 0; !one_code && i < n; i++) out[i] &= term_holds(term, column, items[i]);
+}
+
+void moon_condition_mask(const moon_condition *condition, const moon_catalogue *catalogue, const uint32_t *items, size_t n, uint8_t *out) {
+  for (size_t i = 0; i < condition->n; i++)
+    mask_term(&condition->terms[i], &catalogue->table->columns[condition->terms[i].column], items, n, out);
 }

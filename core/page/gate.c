@@ -14,7 +14,7 @@ static const char *const op_names[MOON_GATE_OPS] = {"param", "known", "time", "h
 
 static moon_status read_texts(moon_site *site, const json_t *json, const char *key, const char ***out, size_t *n) {
   const json_t *list;
-  MOON_TRY(moon_plan_list(site, json, key, sizeof **out, &list, out, n));
+  MOON_TRY(moon_plan_list(&site->memory, json, key, sizeof **out, &list, out, n));
   if (!*n) return moon_fail(MOON_EFORMAT, "%s must be a list of texts", key);
   for (size_t i = 0; i < *n; i++) {
     const char *text = json_string_value(json_array_get(list, i));
@@ -86,7 +86,7 @@ static moon_status read_gate(moon_site *site, const json_t *json, int depth, moo
 
 static moon_status read_parts(moon_site *site, const json_t *json, int depth, moon_site_gate *out) {
   const json_t *list;
-  MOON_TRY(moon_plan_list(site, json, "of", sizeof *out->of, &list, &out->of, &out->count));
+  MOON_TRY(moon_plan_list(&site->memory, json, "of", sizeof *out->of, &list, &out->of, &out->count));
   if (!out->count) return moon_fail(MOON_EFORMAT, "of must be a list of gates");
   for (size_t i = 0; i < out->count; i++) MOON_TRY(read_gate(site, json_array_get(list, i), depth + 1, &out->of[i]));
   return moon_ok();
@@ -94,11 +94,11 @@ static moon_status read_parts(moon_site *site, const json_t *json, int depth, mo
 
 static moon_status read_op(moon_site *site, const json_t *json, moon_site_gate *out) {
   const char *op;
-  MOON_TRY(moon_plan_text(site, json, "op", NULL, &op));
+  MOON_TRY(moon_plan_text(&site->memory, json, "op", NULL, &op));
   for (unsigned i = 0; i < MOON_GATE_OPS; i++) {
     if (strcmp(op, op_names[i])) continue;
     out->op = (moon_gate_op)i;
-    return moon_plan_text(site, json, "label", op, &out->label);
+    return moon_plan_text(&site->memory, json, "label", op, &out->label);
   }
   return moon_plan_unknown("gate", op, op_names, MOON_GATE_OPS);
 }
@@ -110,7 +110,7 @@ static moon_status read_gate(moon_site *site, const json_t *json, int depth, moo
   MOON_TRY(read_op(site, json, out));
   switch (out->op) {
     case MOON_GATE_PARAM:
-      MOON_TRY(moon_plan_text(site, json, "name", NULL, &out->name));
+      MOON_TRY(moon_plan_text(&site->memory, json, "name", NULL, &out->name));
       return read_texts(site, json, "in", &out->values, &out->count);
     case MOON_GATE_TIME: return read_time(json, out);
     case MOON_GATE_HOURS: return read_hours(json, out);

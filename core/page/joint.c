@@ -87,20 +87,28 @@ static uint32_t intern(joint *j, group g, size_t most, size_t least) {
 
 static void link_to(joint *j, uint32_t number) { j->links[j->link_count++] = number; }
 
-static void link_cap(joint *j, group_kind kind, uint32_t of, uint32_t which, const moon_site_limit *limit, uint32_t item, const char *name) {
-  const moon_column *columns = j->visit->assembler->bundle->catalogue->table->columns;
-  uint64_t key;
-  if (!moon_cell_key(&columns[limit->column], item, &key)) return;
-  link_to(j, intern(j, (group){kind, of, which, key, name}, limit->n, 0));
+/* Caps of the first places alone are the order's, and so are those of columns with many values to a cell. */
+static bool counts(const moon_policy *policy, int64_t now) {
+  const moon_cap_args *args = policy->args;
+  return policy->op == &moon_op_cap && !args->first && !args->split && now >= policy->starts && now < policy->ends;
+}
+
+static void link_cap(joint *j, group_kind kind, uint32_t of, uint32_t which, const moon_policy *cap, uint32_t item) {
+  const moon_weights *limits = &((const moon_cap_args *)cap->args)->limits;
+  for (size_t l = 0; l < limits->n; l++) {
+    const moon_column *column = limits->at[l].column;
+    uint64_t key;
+    if (moon_cell_key(column, item, &key))
+      link_to(j, intern(j, (group){kind, of, which + (uint32_t)l, key, column->name}, (size_t)limits->at[l].n, 0));
+  }
 }
 
 static void link_slot(joint *j, uint32_t w, size_t i, uint32_t item) {
   const wish *own = &j->wishes[w];
   const moon_site_slot *slot = own->slot;
   link_to(j, intern(j, (group){PLACES, w, 0, 0, slot->name}, slot->take, slot->min));
-  for (size_t p = 0, limit = 0; p < slot->policy_count; p++)
-    for (size_t l = 0; l < slot->policies[p].limit_count; l++)
-      link_cap(j, SLOT_CAP, w, (uint32_t)limit++, &slot->policies[p].limits[l], item, slot->policies[p].label);
+  for (size_t p = 0; p < slot->policy_count; p++)
+    if (counts(&slot->policies[p], j->visit->request->now)) link_cap(j, SLOT_CAP, w, (uint32_t)(1000 * p), &slot->policies[p], item);
   for (size_t s = 0; s < slot->source_count && i < own->own; s++) {
     const moon_site_source *source = &slot->sources[s];
     if (source->kind != own->pool->source[i] || (!source->at_least && source->at_most >= 1000)) continue;
@@ -108,22 +116,31 @@ static void link_slot(joint *j, uint32_t w, size_t i, uint32_t item) {
   }
 }
 
-static void link_page(joint *j, uint32_t item) {
+static bool matches(const joint *j, const moon_policy *filter, uint32_t item, uint8_t source) {
+  const moon_match *match = &((const moon_filter_args *)filter->args)->when;
+  return (!match->when || moon_condition_holds(match->when, j->visit->assembler->bundle->catalogue, item)) &&
+         (!match->sources || match->sources >> source & 1);
+}
+
+static void link_page(joint *j, uint32_t item, uint8_t source) {
   const moon_site_page *plan = j->visit->plan;
   uint32_t product = moon_visit_product(j->visit, item);
   if (plan->dedupe != MOON_DEDUPE_NONE)
     link_to(j, intern(j, (group){ONCE, product != MOON_NONE, 0, product != MOON_NONE ? product : item, "dedupe"}, 1, 0));
-  for (size_t c = 0; c < plan->cap_count; c++) link_cap(j, PAGE_CAP, (uint32_t)c, 0, &plan->caps[c], item, plan->caps[c].name);
+  if (plan->caps) link_cap(j, PAGE_CAP, 0, 0, plan->caps, item);
   for (size_t f = 0; f < plan->floor_count; f++)
-    if (moon_condition_holds(plan->floors[f].when, j->visit->assembler->bundle->catalogue, item))
-      link_to(j, intern(j, (group){FLOOR, (uint32_t)f, 0, 0, plan->floors[f].label}, UINT32_MAX, plan->floors[f].n));
+    if (matches(j, &plan->floors[f].when, item, source))
+      link_to(j, intern(j, (group){FLOOR, (uint32_t)f, 0, 0, plan->floors[f].when.label}, UINT32_MAX, plan->floors[f].n));
 }
 
 /* ---- the problem */
 
 static size_t links_of(const joint *j, const moon_site_slot *slot) {
-  size_t n = 2 + j->visit->plan->cap_count + j->visit->plan->floor_count + slot->source_count;
-  for (size_t p = 0; p < slot->policy_count; p++) n += slot->policies[p].limit_count;
+  const moon_site_page *plan = j->visit->plan;
+  size_t n = 2 + plan->floor_count + slot->source_count;
+  if (plan->caps) n += ((const moon_cap_args *)plan->caps->args)->limits.n;
+  for (size_t p = 0; p < slot->policy_count; p++)
+    if (counts(&slot->policies[p], j->visit->request->now)) n += ((const moon_cap_args *)slot->policies[p].args)->limits.n;
   return n;
 }
 
@@ -167,7 +184,7 @@ static moon_status pose(joint *j) {
     for (size_t i = 0; i < pool->n; i++) {
       first[at++] = (uint32_t)j->link_count;
       link_slot(j, w, i, pool->item[i]);
-      link_page(j, pool->item[i]);
+      link_page(j, pool->item[i], pool->source[i]);
     }
   }
   first[at] = (uint32_t)j->link_count;
@@ -255,21 +272,23 @@ static moon_page_cell reason(const joint *j, size_t w, size_t rank) {
   return places == MOON_NONE ? (moon_page_cell){.rule = "none"} : outdone(j, w, rank);
 }
 
-/* For what is not shown of a slot's first wishes, and for its empty places: the rule that most of what is left over ran into. */
+/* For what is not shown of a slot's first wishes; and for its empty places what kept out the best of what is left. */
 static void tell(joint *j, size_t w, size_t shown) {
   const wish *own = &j->wishes[w];
   moon_page *page = j->visit->page;
-  moon_page_cell empty = {.rule = "no more candidates"};
+  const moon_catalogue *catalogue = j->visit->assembler->bundle->catalogue;
+  moon_page_cell empty = {.rule = NULL};
   for (size_t i = 0; i < own->pool->n; i++) {
     if (j->choice.chosen[own->first + i]) continue;
     moon_page_cell cell = reason(j, w, i);
     if (i >= own->slot->take && shown >= own->slot->take) return;
-    if (empty.item == 0) empty.rule = cell.rule, empty.name = cell.name, empty.item = MOON_NONE;
-    cell.slot = own->slot->name, cell.position = (uint32_t)i, cell.item = own->pool->item[i];
+    if (!empty.rule) empty = cell;
+    cell.slot = own->slot->name, cell.position = (uint32_t)i, cell.id = moon_catalogue_id(catalogue, own->pool->item[i]);
     if (i < own->slot->take) page->cells[page->cell_count++] = cell;
   }
+  if (!empty.rule) empty.rule = "no more candidates";
   for (size_t at = shown; at < own->slot->take; at++) {
-    empty.slot = own->slot->name, empty.position = (uint32_t)at, empty.item = MOON_NONE;
+    empty.slot = own->slot->name, empty.position = (uint32_t)at;
     page->cells[page->cell_count++] = empty;
   }
 }

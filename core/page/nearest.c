@@ -38,12 +38,11 @@ moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_sit
   out->allowed = near->listed;
   if (!when || json_is_null(when)) return moon_ok();
   moon_condition *condition;
-  MOON_TRY(moon_condition_parse(when, site->bundle->catalogue, &condition));
+  MOON_TRY(moon_condition_parse(when, site->bundle->catalogue, &site->memory, &condition));
   uint64_t *allowed = moon_arena_calloc(&site->memory, moon_bits_words(near->rows) * sizeof *allowed);
   for (uint32_t row = 0; allowed && row < near->rows; row++)
     if (moon_bits_has(near->listed, row) && moon_condition_holds(condition, site->bundle->catalogue, row))
       moon_bits_set(allowed, row);
-  moon_condition_free(condition);
   out->allowed = allowed;
   return allowed ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a filter of %zu items", near->rows);
 }

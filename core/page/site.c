@@ -9,12 +9,12 @@
 /* ---- sources */
 
 static moon_status read_source(moon_site *site, const json_t *json, moon_site_source *out) {
-  const char *names[MOON_SOURCE_KINDS], *type;
-  MOON_TRY(moon_plan_text(site, json, "type", NULL, &type));
+  const char *names[MOON_SOURCE_PINNED], *type;
+  MOON_TRY(moon_plan_text(&site->memory, json, "type", NULL, &type));
   MOON_TRY(moon_plan_count(json, "n", 1, 100000, 100, &out->n));
   MOON_TRY(moon_plan_count(json, "at_most", 1, 1000, 1000, &out->at_most));
   MOON_TRY(moon_plan_count(json, "at_least", 0, out->at_most, 0, &out->at_least));
-  for (unsigned kind = 0; kind < MOON_SOURCE_KINDS; kind++) {
+  for (unsigned kind = 0; kind < MOON_SOURCE_PINNED; kind++) {
     names[kind] = moon_source_name((moon_source_kind)kind);
     if (strcmp(type, names[kind])) continue;
     out->kind = (moon_source_kind)kind;
@@ -22,7 +22,7 @@ static moon_status read_source(moon_site *site, const json_t *json, moon_site_so
     if (chart && out->n > site->chart_length) site->chart_length = out->n;
     return out->kind == MOON_SOURCE_NEAREST ? moon_site_read_nearest(site, json, out) : moon_ok();
   }
-  return moon_plan_unknown("source", type, names, MOON_SOURCE_KINDS);
+  return moon_plan_unknown("source", type, names, MOON_SOURCE_PINNED);
 }
 
 /* A quota is of a kind of source, which is what an item is tagged with. */
@@ -37,7 +37,7 @@ static moon_status check_quotas(const moon_site_source *sources, size_t n) {
 static moon_status read_sources(moon_site *site, const json_t *owner, const char *key, const char *where, moon_site_source **out,
                                 size_t *n) {
   const json_t *list;
-  MOON_TRY(moon_wrap(moon_plan_list(site, owner, key, sizeof **out, &list, out, n), "%.100s", where));
+  MOON_TRY(moon_wrap(moon_plan_list(&site->memory, owner, key, sizeof **out, &list, out, n), "%.100s", where));
   for (size_t i = 0; i < *n; i++) {
     const json_t *json = json_array_get(list, i);
     MOON_TRY(moon_wrap(read_source(site, json, &(*out)[i]), "%.100s", moon_plan_where(json, where)));
@@ -67,7 +67,7 @@ static moon_status read_stages(moon_site *site, const json_t *owner, const char 
 
 static moon_status read_slot_fields(moon_site *site, const json_t *json, moon_site_slot *out) {
   const json_t *rank = json_object_get(json, "rank");
-  MOON_TRY(moon_plan_text(site, json, "name", NULL, &out->name));
+  MOON_TRY(moon_plan_text(&site->memory, json, "name", NULL, &out->name));
   MOON_TRY(moon_site_read_titles(site, json, out));
   MOON_TRY(moon_plan_count(json, "take", 1, 1000, 10, &out->take));
   MOON_TRY(moon_plan_count(json, "min", 0, out->take, 1, &out->min));
@@ -118,7 +118,7 @@ static moon_status number_products(moon_site *site, const moon_column *column, c
 /* Pages that go by one column share its numbers. */
 static moon_status read_dedupe(moon_site *site, const json_t *json, moon_site_page *out) {
   moon_column *column;
-  MOON_TRY(moon_plan_text(site, json, "dedupe", "", &out->dedupe_column));
+  MOON_TRY(moon_plan_text(&site->memory, json, "dedupe", "", &out->dedupe_column));
   if (!*out->dedupe_column) return moon_ok();
   out->dedupe = strcmp(out->dedupe_column, "item") ? MOON_DEDUPE_COLUMN : MOON_DEDUPE_ITEM;
   if (out->dedupe == MOON_DEDUPE_ITEM) return moon_ok();
@@ -137,12 +137,12 @@ static moon_status read_order(moon_site *site, const json_t *json, moon_site_pag
   const char *by, *name;
   moon_column *column;
   if (!order || json_is_null(order)) return moon_ok();
-  MOON_TRY(moon_plan_text(site, order, "by", NULL, &by));
+  MOON_TRY(moon_plan_text(&site->memory, order, "by", NULL, &by));
   MOON_TRY(moon_plan_count(order, "first", 1, 1000, 4, &out->order_first));
   out->order = !strcmp(by, names[0]) ? MOON_ORDER_SCORE : MOON_ORDER_AFFINITY;
   if (out->order == MOON_ORDER_SCORE) return moon_ok();
   if (strcmp(by, names[1])) return moon_plan_unknown("order", by, names, 2);
-  MOON_TRY(moon_plan_text(site, order, "column", NULL, &name));
+  MOON_TRY(moon_plan_text(&site->memory, order, "column", NULL, &name));
   MOON_TRY(moon_table_require(table, name, &column));
   out->order_column = (size_t)(column - table->columns);
   return moon_ok();
@@ -152,7 +152,7 @@ static moon_status read_order(moon_site *site, const json_t *json, moon_site_pag
 
 static moon_status read_exclusions(moon_site *site, const json_t *json, moon_site_page *out) {
   const json_t *list;
-  MOON_TRY(moon_plan_list(site, json, "exclude_seen", sizeof *out->exclude_seen, &list, &out->exclude_seen, &out->exclude_count));
+  MOON_TRY(moon_plan_list(&site->memory, json, "exclude_seen", sizeof *out->exclude_seen, &list, &out->exclude_seen, &out->exclude_count));
   for (size_t i = 0; i < out->exclude_count; i++) {
     const char *kind = json_string_value(json_array_get(list, i));
     if (!kind) return moon_fail(MOON_EFORMAT, "exclude_seen must be a list of kinds of event");
@@ -170,9 +170,10 @@ static moon_status read_page(moon_site *site, const char *name, const json_t *js
   MOON_TRY(moon_wrap(read_dedupe(site, json, out), "%.100s", where));
   MOON_TRY(moon_wrap(read_exclusions(site, json, out), "%.100s", where));
   MOON_TRY(moon_wrap(read_order(site, json, out), "%.100s: order", where));
+  MOON_TRY(moon_wrap(moon_site_read_solve(site, json, out), "%.100s", where));
   MOON_TRY(read_stages(site, json, where, &out->fallback, &out->fallback_count));
   MOON_TRY(
-      moon_wrap(moon_plan_list(site, json, "slots", sizeof *out->slots, &slots, &out->slots, &out->slot_count), "%.100s", where));
+      moon_wrap(moon_plan_list(&site->memory, json, "slots", sizeof *out->slots, &slots, &out->slots, &out->slot_count), "%.100s", where));
   if (!out->slot_count) return moon_fail(MOON_EFORMAT, "%.100s: page '%.100s' has no slots", where, name);
   for (size_t i = 0; i < out->slot_count; i++) MOON_TRY(read_slot(site, out, json_array_get(slots, i), where, &out->slots[i]));
   return moon_ok();
@@ -203,10 +204,8 @@ moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_si
 void moon_site_free(moon_site *site) {
   if (!site) return;
   for (size_t p = 0; p < site->page_count; p++)
-    for (size_t s = 0; s < site->pages[p].slot_count; s++) {
+    for (size_t s = 0; s < site->pages[p].slot_count; s++)
       moon_site_gate_free(site->pages[p].slots[s].gate);
-      moon_site_policies_free(&site->pages[p].slots[s]);
-    }
   moon_arena_free(&site->memory);
   moon_free(site);
 }

@@ -2,6 +2,7 @@
 #ifndef MOON_PAGE_SITE_H
 #define MOON_PAGE_SITE_H
 
+#include "page/op.h"
 #include "page/page.h"
 
 typedef struct moon_site_source {
@@ -16,36 +17,6 @@ typedef struct moon_site_nearest { /* vectors of length one by catalogue row, wh
   uint64_t *listed;     /* the rows that have one and are not hidden */
   size_t rows, dim;
 } moon_site_nearest;
-
-typedef enum moon_policy_op {
-  MOON_POLICY_BOOST,
-  MOON_POLICY_FILTER,
-  MOON_POLICY_CAP,
-  MOON_POLICY_MMR,
-  MOON_POLICY_LUA,
-  MOON_POLICY_OPS
-} moon_policy_op;
-
-typedef struct moon_site_limit { /* of a cap */
-  const char *name;
-  size_t column; /* index into the catalogue's table */
-  size_t n;
-} moon_site_limit;
-
-typedef struct moon_site_policy {
-  moon_policy_op op;
-  const char *label;
-  moon_condition *when; /* boost, filter */
-  float factor;         /* boost */
-  const char *text;     /* boost: "new this month (merchandising)" or NULL */
-  int64_t starts, ends; /* boost: works in [starts, ends) */
-  moon_site_limit *limits;
-  size_t limit_count;
-  float lambda; /* mmr */
-  const char *by;
-  size_t k;
-  uint32_t fn; /* lua */
-} moon_site_policy;
 
 typedef enum moon_gate_op {
   MOON_GATE_PARAM, /* a parameter of the request is one of `values` */
@@ -80,11 +51,7 @@ typedef struct moon_site_stage {
   size_t source_count;
 } moon_site_stage;
 
-typedef struct moon_title moon_title; /* site_solve.c */
-moon_status moon_site_read_solve(moon_site *site, const json_t *page, moon_site_page *out);
-void moon_site_solve_free(moon_site_page *page);
-
-/* title.c */
+typedef struct moon_title moon_title; /* title.c */
 
 typedef struct moon_site_slot {
   const char *name;
@@ -95,7 +62,7 @@ typedef struct moon_site_slot {
   bool rank;
   bool fixed; /* keeps its place where the page orders its slots */
   moon_site_source *sources;
-  moon_site_policy *policies;
+  moon_policy *policies;
   moon_site_stage *fallback; /* its own, or the page's */
   size_t source_count, policy_count, fallback_count;
 } moon_site_slot;
@@ -107,17 +74,16 @@ typedef enum moon_dedupe { MOON_DEDUPE_NONE, MOON_DEDUPE_ITEM, MOON_DEDUPE_COLUM
 typedef enum moon_slot_order { MOON_ORDER_WRITTEN, MOON_ORDER_SCORE, MOON_ORDER_AFFINITY } moon_slot_order;
 
 typedef struct moon_site_floor { /* of a page that is solved: at least so many of its items match */
-  moon_condition *when;
-  const char *label;
+  moon_policy when; /* a filter */
   size_t n;
 } moon_site_floor;
 
 typedef struct moon_site_page {
   const char *name;
   bool joint; /* all slots are filled at once: */
-  moon_site_limit *caps;
+  moon_policy *caps; /* NULL: none */
   moon_site_floor *floors;
-  size_t cap_count, floor_count, solve_steps;
+  size_t floor_count, solve_steps;
   int64_t solve_within;
   moon_site_slot *slots;
   moon_site_stage *fallback;
@@ -142,11 +108,11 @@ struct moon_site {
 
 /* site_read.c - reading fields of a plan: each answers with an error that names the key. */
 const char *moon_plan_where(const json_t *object, const char *outer); /* the object's "where", else `outer` */
-moon_status moon_plan_text(moon_site *site, const json_t *object, const char *key, const char *fallback, const char **out);
+moon_status moon_plan_text(moon_arena *memory, const json_t *object, const char *key, const char *fallback, const char **out);
 moon_status moon_plan_count(const json_t *object, const char *key, size_t low, size_t high, size_t fallback, size_t *out);
 moon_status moon_plan_number(const json_t *object, const char *key, double fallback, double *out);
 /* An array's elements as calloc'ed objects of `each` bytes; absent or null is an empty one. */
-moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
+moon_status moon_plan_list(moon_arena *memory, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
                            size_t *n);
 moon_status moon_plan_unknown(const char *what, const char *name, const char *const *names, size_t count);
 
@@ -156,7 +122,6 @@ void moon_site_gate_free(moon_site_gate *gate);
 
 /* site_solve.c */
 moon_status moon_site_read_solve(moon_site *site, const json_t *page, moon_site_page *out);
-void moon_site_solve_free(moon_site_page *page);
 
 /* title.c */
 moon_status moon_site_read_titles(moon_site *site, const json_t *slot, moon_site_slot *out);
@@ -165,9 +130,8 @@ moon_status moon_site_read_titles(moon_site *site, const json_t *slot, moon_site
 moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_site_source *out);
 
 /* site_policy.c */
-moon_status moon_site_read_limits(moon_site *site, const json_t *json, const char *key, moon_site_limit **out, size_t *n);
 moon_status moon_site_policies(moon_site *site, const json_t *slot, const char *where, moon_site_slot *out);
+/* op_read.c */
 bool moon_site_has_embedding(const moon_bundle *bundle); /* of items */
-void moon_site_policies_free(moon_site_slot *slot);
 
 #endif

@@ -165,7 +165,7 @@ typedef struct page_args {
 
 /* One block of memory for all arrays of a slate, grown when a longer slate comes. */
 static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
-  enum { EACH = sizeof(moon_reason *) + 3 * sizeof(float) + sizeof(uint32_t) + 1 };
+  enum { EACH = sizeof(moon_reason *) + 4 * sizeof(float) + sizeof(uint32_t) + 1 };
   size_t n = slate->n;
   if (!b->memory || b->cap < n) {
     size_t cap = n < 64 ? 64 : n;
@@ -178,7 +178,8 @@ static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
     b->score = (float *)(b->reason + cap);
     b->model_score = b->score + cap;
     b->source_score = b->model_score + cap;
-    b->item = (uint32_t *)(b->source_score + cap);
+    b->propensity = b->source_score + cap;
+    b->item = (uint32_t *)(b->propensity + cap);
     b->source = (uint8_t *)(b->item + cap);
   }
   b->n = n;
@@ -187,6 +188,7 @@ static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
   memcpy(b->score, slate->score, n * sizeof *b->score);
   memcpy(b->model_score, slate->model_score, n * sizeof *b->model_score);
   memcpy(b->source_score, slate->source_score, n * sizeof *b->source_score);
+  memcpy(b->propensity, slate->propensity, n * sizeof *b->propensity);
   memcpy(b->item, slate->item, n * sizeof *b->item);
   memcpy(b->source, slate->source, n);
   return moon_ok();
@@ -199,6 +201,7 @@ static void backup_restore(const moon_slate_backup *b, moon_slate *slate) {
   memcpy(slate->score, b->score, n * sizeof *b->score);
   memcpy(slate->model_score, b->model_score, n * sizeof *b->model_score);
   memcpy(slate->source_score, b->source_score, n * sizeof *b->source_score);
+  memcpy(slate->propensity, b->propensity, n * sizeof *b->propensity);
   memcpy(slate->item, b->item, n * sizeof *b->item);
   memcpy(slate->source, b->source, n);
 }
@@ -226,6 +229,7 @@ static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   MOON_TRY(backup_save(&host->backup, slate));
+  slate->request = request;
   moon_host_begin(host);
   moon_rng_seed(&host->rng, request->seed, fn);
   host->slate = slate;

@@ -20,13 +20,14 @@
 
 typedef struct moon_slate_backup { /* a slate as it was before a policy, to put back where it fails */
   uint32_t *item;
-  float *score, *model_score, *source_score;
+  float *score, *model_score, *source_score, *propensity;
   uint8_t *source;
   moon_reason **reason;
   void *memory;
   size_t cap, n;
 } moon_slate_backup;
 
+struct moon_operator;
 struct moon_host {
   lua_State *L;
   moon_host_options options; /* with the defaults filled in */
@@ -130,6 +131,17 @@ void moon_lua_cursor_register(lua_State *L);
 void moon_lua_cursor_push(lua_State *L, moon_host *host);
 void moon_lua_slate_register(lua_State *L);
 void moon_lua_slate_push(lua_State *L, moon_host *host);
+/* The call's slate, of the face at 1; raises where the call is over. */
+moon_slate *moon_lua_slate_check(lua_State *L);
+/* Pushes a cell of the item at a position: "score", "position" or a column, which raises where it is unknown. */
+void moon_lua_slate_cell(lua_State *L, moon_host *host, size_t at, const char *name);
+void moon_lua_row_register(lua_State *L);
+int moon_lua_slate_each(lua_State *L);
+int moon_lua_slate_score(lua_State *L);
+/* lua_policy.c: adds "operators", what m.policy makes its words of, or the operators as methods of a slate, to the table at the top. */
+void moon_lua_operators_set(lua_State *L);
+void moon_lua_operator_methods(lua_State *L);
+bool moon_lua_is_method(const struct moon_operator *op);
 void moon_lua_mask_register(lua_State *L);
 /* A new mask of the slate's items, all zero; its bits [slate->n] in today's order. */
 uint8_t *moon_lua_mask_new(lua_State *L, moon_host *host);

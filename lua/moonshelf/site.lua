@@ -1,5 +1,6 @@
 --- site.lua - m.slot, m.page and m.site: pages as lists of slots.
 
+local conditions = require "moonshelf.when"
 local gates = require "moonshelf.gate"
 local words = require "moonshelf.words"
 local native = require "moonshelf.native"
@@ -104,7 +105,37 @@ local function order(where, what, value)
   return { by = o.by, column = o.column, first = o.first }
 end
 
+local FLOOR = {
+  when = { conditions, required = true },
+  at_least = { words.integer(1, 1000), required = true },
+}
+
+local function floors(where, what, value)
+  return words.each(words.list(where, what, value, 'a list such as { { when = "new", at_least = 3 } }'), function(i, floor)
+    local name = ("%s[%d]"):format(what, i)
+    local o = words.options(where, name, floor, FLOOR)
+    local columns = {}
+    for k, condition in ipairs(words.known(o.when) or {}) do columns[k] = condition.column end
+    return { when = o.when, at_least = o.at_least, label = #columns > 0 and table.concat(columns, ",") or name }
+  end)
+end
+
+local SOLVE = {
+  caps = { words.by_column(words.integer(1)) },
+  floors = { floors },
+  steps = { words.integer(0, 1000000), default = 2000 },
+  within_ms = { words.integer(0, 10000), default = 5 },
+}
+
+--- true, or { caps = { category = 6 }, floors = { { when = "new", at_least = 3 } }, within_ms = 5 }.
+local function solve(where, what, value)
+  if value == false then return nil end
+  local o = words.options(where, what, value ~= true and value or {}, SOLVE)
+  return { caps = words.known(o.caps), floors = words.known(o.floors), steps = o.steps, within_us = o.within_ms * 1000 }
+end
+
 local PAGE = {
+  solve = { solve },
   dedupe = { words.text },
   fallback = { stages, default = words.array {} },
   exclude_seen = { words.strings },
@@ -144,7 +175,7 @@ function site.page(given)
   if count == 0 then words.complain(where, "m.page: a page needs at least one m.slot") end
   return words.keep(words.new("a page", where, {
     slots = slots, dedupe = words.known(o.dedupe), fallback = words.known(o.fallback) or words.array {},
-    exclude_seen = words.known(o.exclude_seen), order = words.known(o.order),
+    exclude_seen = words.known(o.exclude_seen), order = words.known(o.order), solve = words.known(o.solve),
   }))
 end
 
@@ -206,6 +237,7 @@ function site.site(pages)
     for i, slot in ipairs(page.slots) do slots[i] = slot_plan(slot, functions) end
     surfaces[surface] = {
       slots = slots, dedupe = page.dedupe, fallback = stage_plans(page.fallback), exclude_seen = page.exclude_seen, order = page.order,
+      solve = page.solve,
       where = page.where,
     }
   end

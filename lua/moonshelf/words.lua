@@ -372,6 +372,21 @@ function words.strings(where, what, value)
   end)
 end
 
+--- { category = 3 } -> {{ column = "category", n = 3 }}, by name.
+function words.by_column(check)
+  return function(where, what, value)
+    if type(value) ~= "table" or words.kind(value) or next(value) == nil then
+      words.expect(where, what, "a table such as { category = 3 }", value)
+    end
+    local list = words.array {}
+    for i, column in ipairs(words.keys(value)) do
+      if type(column) ~= "string" then words.fail(where, "%s: limits are written column = n", what) end
+      list[i] = { column = column, n = check(where, what .. ": " .. column, value[column]) }
+    end
+    return list
+  end
+end
+
 --- "24h" -> microseconds.
 function words.duration(where, what, value)
   local micros = type(value) == "string" and native.duration(value)

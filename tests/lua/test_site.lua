@@ -60,6 +60,20 @@ t.test("a page may put its slots in order, but for those that are fixed", functi
   t.equal(t.slot { fixed = true }.fixed, true)
 end)
 
+t.test("a page may fill its slots all at once", function()
+  t.equal(page { solve = true }.solve, { steps = 2000, within_us = 5000 })
+  t.equal(page { solve = false }.solve, nil)
+  t.equal(page { solve = { caps = { brand = 3 }, floors = { { when = "new", at_least = 2 } }, within_ms = 2, steps = 9 } }.solve, {
+    caps = { { column = "brand", n = 3 } }, steps = 9, within_us = 2000,
+    floors = { { when = { { column = "new", op = "truthy" } }, at_least = 2, label = "new" } },
+  })
+  local slot = m.slot "s" { from = m.source.recent() }
+  t.fails(function() m.page { slot, solve = { cap = { brand = 3 } } } end, "unknown option 'cap'; did you mean 'caps'?")
+  t.fails(function() m.page { slot, solve = { caps = { brand = 0 } } } end, "caps: brand must be a whole number")
+  t.fails(function() m.page { slot, solve = { floors = { { when = "new" } } } } end, "'at_least' is missing")
+  t.fails(function() m.page { slot, solve = 5 } end, "must be given a table of options, got 5")
+end)
+
 t.test("a slot may have several titles", function()
   t.equal(t.slot { title = { "Because of {seed.title}", "For you" } }.title, { "Because of {seed.title}", "For you" })
   t.fails(function() m.slot "s" { from = m.source.recent(), title = { "a", 5 } } end, "title[2] must be a string, got 5")

@@ -647,15 +647,15 @@ static json_t *random_site(moon_rng *rng, bool dedupe) {
                    "exclude_seen", "buy");
 }
 
-static void assert_caps(const moon_slate *slate, const moon_site_policy *policy) {
-  const moon_column *columns = slate->bundle->catalogue->table->columns;
-  for (size_t l = 0; l < policy->limit_count; l++)
+static void assert_caps(const moon_slate *slate, const moon_policy *policy) {
+  const moon_cap_args *cap = policy->args;
+  for (size_t l = 0; policy->op == &moon_op_cap && l < cap->limits.n; l++)
     for (size_t i = 0; i < slate->n; i++) {
       uint64_t key, other;
       size_t same = 0;
-      if (!moon_cell_key(&columns[policy->limits[l].column], slate->item[i], &key)) continue;
-      for (size_t j = 0; j < slate->n; j++) same += moon_cell_key(&columns[policy->limits[l].column], slate->item[j], &other) && other == key;
-      assert_true(same <= policy->limits[l].n);
+      if (!moon_cell_key(cap->limits.at[l].column, slate->item[i], &key)) continue;
+      for (size_t j = 0; j < slate->n; j++) same += moon_cell_key(cap->limits.at[l].column, slate->item[j], &other) && other == key;
+      assert_true(same <= (size_t)cap->limits.at[l].n);
     }
 }
 
@@ -679,7 +679,7 @@ static void assert_page_is_fair(const fixture *f, const moon_request *request, b
       if (request->user_row != MOON_NONE) assert_false(moon_state_seen(f->bundle.state, request->user_row, item, buy));
       slot_has[item] = page_has[item] = 1;
       for (size_t p = 0; p < plan->policy_count; p++)
-        if (plan->policies[p].op == MOON_POLICY_FILTER) assert_true(moon_condition_holds(plan->policies[p].when, f->bundle.catalogue, item));
+        if (plan->policies[p].op == &moon_op_filter) assert_true(moon_condition_holds(((const moon_filter_args *)plan->policies[p].args)->when.when, f->bundle.catalogue, item));
     }
     for (size_t p = 0; p < plan->policy_count; p++) assert_caps(slot->slate, &plan->policies[p]);
   }
