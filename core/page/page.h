@@ -130,10 +130,12 @@ void moon_condition_mask(const moon_condition *condition, const moon_catalogue *
 
 /* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
-/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
+/* {"surfaces":{"home":{"slots":[{"name","title": text or texts,"take":12,"min":1,"gate":{see gate.c}?,"fixed":true?,"fallback"?: as the page's,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
  *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"label", and of each "owner","reason","starts_us","ends_us"}, ...
  *               the operators and their fields are in op*.c],"where":"site.lua:7"}],
- *   "dedupe":"product"|"item"|null,"fallback":[sources],"exclude_seen":["purchase"]?}}, "where"} */
+ *   "dedupe":"item" or a column|null,"fallback":[[sources], ...],"exclude_seen":["purchase"]?,
+ *   "solve":{"caps":[{"column","n"}],"floors":[{"when":[cond],"at_least":3,"label"}],"steps":2000,"within_us":5000}?,
+ *   "order":{"by":"score"|"affinity","column"?,"first":4}?}}, "where"} */
 typedef struct moon_site moon_site;
 /* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name.
  * The bundle is borrowed for the site's life. */
@@ -150,11 +152,29 @@ typedef struct moon_page_slot {
   const char *name, *title;
   moon_slate *slate; /* cut to what is shown, in order */
   bool fallback;     /* whether fallback items filled it up */
+  bool fixed;        /* keeps its place */
 } moon_page_slot;
+typedef struct moon_page_absent { /* a slot that the site has and the page has not */
+  const char *name;
+  const char *gate;      /* the one that was closed; NULL: */
+  size_t had, min, take; /* it had too few items to show */
+} moon_page_absent;
+/* On a page whose slots are filled all at once, where it is explained: an item that a slot wished among its first, or an empty place. */
+typedef struct moon_page_cell {
+  const char *slot;
+  uint32_t position;       /* from 0 */
+  const char *id;          /* the item; NULL: the place is empty */
+  const char *rule;        /* "dedupe", "cap", "at_most", "floor", "at_least", "other slots", "no more candidates" */
+  const char *name;        /* the slot that has it, the cap's column or label, the floor, the source; or NULL */
+} moon_page_cell;
 typedef struct moon_page {
   const char *surface;
-  size_t slot_count;
+  size_t slot_count, absent_count;
   moon_page_slot *slots;
+  moon_page_absent *absent; /* [absent_count] as the site wrote them */
+  moon_page_cell *cells;    /* [cell_count] or NULL */
+  size_t cell_count;
+  bool late; /* filling all slots at once took as long as it may: there may be a better page */
   bool cold;            /* unknown user */
   const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
   uint32_t policy_errors, policy_failures[MOON_SCRIPT_FAILURES]; /* in all, and by kind */
@@ -168,7 +188,7 @@ void moon_assembler_free(moon_assembler *assembler);
 /* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
  * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take` by the sources' quotas. A slot that is short goes
  * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
- * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
+ * left out. Then slots are put in order, where the page wants that. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
  * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are
  * passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,

@@ -41,12 +41,12 @@ moon_status moon_visit_rerank(moon_visit *visit, const moon_site_slot *slot, moo
   return moon_ok();
 }
 
-moon_status moon_visit_gate(moon_visit *visit, const moon_site_slot *slot, bool *open) {
-  const moon_page_functions *functions = visit->functions;
+moon_status moon_visit_gate(moon_visit *visit, const moon_site_slot *slot, bool *open, const char **why) {
+  const moon_site_gate *which = slot->gate;
   *open = true;
   if (!slot->gate) return moon_ok();
-  moon_status status = functions && functions->gate ? functions->gate(functions->self, slot->gate, visit->request, open)
-                                                    : moon_fail(MOON_ESCRIPT, "nobody runs the site's functions here");
+  moon_status status = moon_gate_ask(visit, slot->gate, open, &which);
+  *why = which ? which->label : slot->gate->label;
   if (!status.code) return status;
   *open = false;
   return degrade(visit, slot, "its gate", status);

@@ -103,6 +103,40 @@ static void put_slot(moon_buf *out, const moon_page_slot *slot, const moon_reque
   moon_buf_puts(out, "]}");
 }
 
+/* ,"displaced":[{"slot":"hero","position":1,"item":"i3","rule":"dedupe","name":"for_you"}, {..,"item":null,"rule":"cap",..}] */
+static void put_cells(moon_buf *out, const moon_page *page) {
+  put_key(out, "displaced");
+  moon_buf_puts(out, "[");
+  for (size_t i = 0; i < page->cell_count; i++) {
+    const moon_page_cell *cell = &page->cells[i];
+    moon_buf_puts(out, i ? ",{\"slot\":" : "{\"slot\":");
+    moon_json_string(out, cell->slot);
+    put_position(out, "position", cell->position);
+    put_key(out, "item");
+    moon_json_string(out, cell->id);
+    put_key(out, "rule");
+    moon_json_string(out, cell->rule);
+    if (cell->name) put_key(out, "name"), moon_json_string(out, cell->name);
+    moon_buf_puts(out, "}");
+  }
+  moon_buf_puts(out, "]");
+}
+
+/* ,"absent":[{"slot":"hero","gate":"country(NL)"},{"slot":"more","items":2,"min":4}] */
+static void put_absent(moon_buf *out, const moon_page *page) {
+  put_key(out, "absent");
+  for (size_t i = 0; i < page->absent_count; i++) {
+    const moon_page_absent *slot = &page->absent[i];
+    moon_buf_puts(out, i ? ",{\"slot\":" : "[{\"slot\":");
+    moon_json_string(out, slot->name);
+    put_key(out, slot->gate ? "gate" : "items");
+    if (slot->gate) moon_json_string(out, slot->gate);
+    else moon_json_integer(out, (int64_t)slot->had), put_key(out, "min"), moon_json_integer(out, (int64_t)slot->min);
+    moon_buf_puts(out, "}");
+  }
+  moon_buf_puts(out, "]");
+}
+
 moon_status moon_page_json(const moon_page *page, const moon_request *request, moon_buf *out) {
   size_t start = out->n;
   moon_buf_puts(out, "{\"surface\":");
@@ -118,6 +152,9 @@ moon_status moon_page_json(const moon_page *page, const moon_request *request, m
     put_slot(out, &page->slots[i], request);
   }
   moon_buf_puts(out, "]");
+  if (request->explain && page->absent_count) put_absent(out, page);
+  if (request->explain && page->cells) put_cells(out, page);
+  if (page->late) put_key(out, "late"), moon_buf_puts(out, "true");
   if (page->degraded) put_key(out, "degraded"), moon_json_string(out, page->degraded);
   moon_buf_puts(out, "}");
   if (!out->failed) return moon_ok();

@@ -20,21 +20,6 @@ local function numbers(field)
   end
 end
 
---- { category = 3 } -> {{ column = "category", n = 3 }}, by name.
-local function by_column(check)
-  return function(where, what, value)
-    if type(value) ~= "table" or words.kind(value) or next(value) == nil then
-      words.expect(where, what, "a table such as { category = 3 }", value)
-    end
-    local list = words.array {}
-    for i, column in ipairs(words.keys(value)) do
-      if type(column) ~= "string" then words.fail(where, "%s: limits are written column = n", what) end
-      list[i] = { column = column, n = check(where, what .. ": " .. column, value[column]) }
-    end
-    return list
-  end
-end
-
 local function turns(where, what, value)
   return words.each(words.list(where, what, value, 'a list such as { "new", "any" }'), function(i, when)
     if when == "any" then return when end
@@ -58,8 +43,8 @@ local CHECKS = {
   numbers = numbers,
   when = function() return conditions end,
   pattern = function() return turns end,
-  limits = function() return by_column(words.integer(1)) end,
-  weights = function() return by_column(words.number()) end,
+  limits = function() return words.by_column(words.integer(1)) end,
+  weights = function() return words.by_column(words.number()) end,
 }
 
 local RULE = {
@@ -152,7 +137,7 @@ policy.frequency = word_of "frequency"
 ---@return moonshelf.Policy
 function policy.cap(limits, options)
   local where = words.where("m.policy.cap")
-  return make(where, "m.policy.cap", "cap", "cap", { limits = by_column(words.integer(1))(where, "m.policy.cap", limits) }, options)
+  return make(where, "m.policy.cap", "cap", "cap", { limits = words.by_column(words.integer(1))(where, "m.policy.cap", limits) }, options)
 end
 
 ---------------------------------------------------------------------------------------------------- what it is worth

@@ -14,6 +14,7 @@
 ---@class moonshelf.Policy   what reorders or thins out a slate
 ---@class moonshelf.RequestValue  a value that comes with the request
 ---@class moonshelf.Slot     a row of items
+---@class moonshelf.Gate     whether a slot is there
 ---@class moonshelf.Page     slots from top to bottom
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
@@ -311,19 +312,52 @@ function T:error(fn, text) end
 ---@field among? integer           100
 
 ---@class moonshelf.SlotOptions
----@field title? string
+---@field title? string|string[]  "Because you looked at {seed.title}"; of several the first that can be filled in
 ---@field take? integer
 ---@field min? integer
 ---@field from moonshelf.Source|moonshelf.Source[]
 ---@field rank? boolean|string
 ---@field rerank? moonshelf.Policy|moonshelf.Policy[]
----@field gate? fun(ctx: moonshelf.Ctx): boolean
+---@field gate? moonshelf.Gate|moonshelf.GateFunction
+---@field fallback? moonshelf.Fallback  instead of the page's
+---@field fixed? boolean  keeps its place where the page orders its slots
+
+---@class moonshelf.Gates
+---@field country fun(values: moonshelf.Text): moonshelf.Gate
+---@field device fun(values: moonshelf.Text): moonshelf.Gate
+---@field segment fun(values: moonshelf.Text): moonshelf.Gate
+---@field param fun(name: string, values: moonshelf.Text): moonshelf.Gate
+---@field experiment fun(name: string, variants: moonshelf.Text): moonshelf.Gate
+---@field known_user fun(): moonshelf.Gate
+---@field logged_in fun(): moonshelf.Gate
+---@field between fun(options: { starts: string?, ends: string? }): moonshelf.Gate
+---@field hours fun(options: { from: string?, to: string?, days: moonshelf.Text?, zone: string? }): moonshelf.Gate
+---@field in_stock fun(items?: moonshelf.Text): moonshelf.Gate
+---@field all fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+---@field any fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+---@field none fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+
+---@alias moonshelf.GateFunction fun(ctx: moonshelf.Ctx): boolean
+---@alias moonshelf.Fallback moonshelf.Source|moonshelf.Source[]|moonshelf.Source[][]
+
+---@class moonshelf.SlotOrder
+---@field by "score"|"affinity"
+---@field column? string  of affinity
+---@field first? integer  of a slot's items
+
+---@class moonshelf.Solve
+---@field caps? table<string, integer>  at most so many items a value, on the whole page
+---@field floors? { when: moonshelf.When, at_least: integer }[]  at least so many that match
+---@field steps? integer  tries at most
+---@field within_ms? integer
 
 ---@class moonshelf.PageOptions
+---@field solve? boolean|moonshelf.Solve  fill all slots at once
 ---@field [integer] moonshelf.Slot
----@field dedupe? "product"|"item"
----@field fallback? moonshelf.Source|moonshelf.Source[]
+---@field dedupe? "item"|string  "item", or a column such as "product"
+---@field fallback? moonshelf.Fallback
 ---@field exclude_seen? moonshelf.Text
+---@field order? "score"|moonshelf.SlotOrder
 
 --- A row of the events, in m.filter and m.map, or of the items, in m.lua: row.price. Reading only; an empty cell is nil.
 ---@class moonshelf.Row

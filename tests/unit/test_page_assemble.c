@@ -632,7 +632,7 @@ static void a_failing_policy_is_skipped_and_named(void **state) {
 static void a_gate_closes_its_slot(void **state) {
   fixture *f = *state;
   use_functions(f);
-  open_site(f, "{'name':'s','gate':3,'take':2,'sources':[{'type':'popular'}]}," POPULAR("b", "2"), "'dedupe':'item'");
+  open_site(f, "{'name':'s','gate':{'op':'fn','fn':3},'take':2,'sources':[{'type':'popular'}]}," POPULAR("b", "2"), "'dedupe':'item'");
   OK(ask(f, (moon_request){0}));
   assert_int_equal(f->page->slot_count, 1);
   SLOT(0, 0, 1);
@@ -655,7 +655,7 @@ static void unknown_surfaces_name_the_nearest(void **state) {
 }
 
 static const char busy_slots[] =
-    "{'name':'one','take':3,'rank':true,'gate':3,'sources':[{'type':'similar'},{'type':'trending'},{'type':'popular'}],'policies':["
+    "{'name':'one','take':3,'rank':true,'gate':{'op':'fn','fn':3},'sources':[{'type':'similar'},{'type':'trending'},{'type':'popular'}],'policies':["
     "{'op':'boost','when':[{'column':'new','op':'truthy'}],'factor':1.2,'label':'boost(new)'},{'op':'lua','fn':2,'label':'lua(x)'},"
     "{'op':'cap','limits':[{'column':'category','n':2},{'column':'price','n':1}]},{'op':'mmr','lambda':0.6}]},"
     "{'name':'two','take':4,'sources':[{'type':'recent'}]}";
