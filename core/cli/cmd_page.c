@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "script/script.h"
+#include "runtime/runtime.h"
 
 static int run(int argc, char **argv);
 const cli_command cli_page = {
@@ -31,23 +31,27 @@ static moon_status split_cart(moon_arena *arena, const char *text, moon_query *q
 
 /* The query has no clock of its own: a page from a bundle is the same tomorrow. */
 static moon_status print_page(const char *bundle, const char *site, const moon_query *query, bool json) {
+  const moon_runtime_options options = {.size = sizeof options, .bundle = bundle, .site = site};
   moon_runtime *runtime = NULL;
+  moon_worker *worker = NULL;
   const char *text;
   size_t n;
-  MOON_TRY(moon_runtime_open(bundle, site, &runtime));
-  moon_status status = (json ? moon_runtime_page : moon_runtime_page_text)(runtime, query, &text, &n);
+  MOON_TRY(moon_runtime_open(&options, &runtime));
+  moon_status status = moon_worker_open(runtime, &worker);
+  if (!status.code) status = (json ? moon_worker_page : moon_worker_page_text)(worker, query, &text, &n);
   if (!status.code) {
     fwrite(text, 1, n, stdout);
     if (json) putchar('\n');
     if (fflush(stdout)) status = moon_fail(MOON_EIO, "the page could not be written");
   }
+  moon_worker_close(worker);
   moon_runtime_close(runtime);
   return status;
 }
 
 static int run(int argc, char **argv) {
   const char *site_path = NULL, *bundle_path = NULL, *at = NULL, *cart = NULL;
-  moon_query query = {.surface = "home", .seed = 1};
+  moon_query query = {.size = sizeof query, .surface = "home", .seed = 1};
   bool json = false;
   const cli_option options[] = {
       {"bundle", CLI_STRING, &bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},

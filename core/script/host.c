@@ -248,11 +248,16 @@ static moon_status load(moon_host *host, const char **kind, const char *name, co
   return st;
 }
 
+moon_status moon_host_read(const moon_host *host, const char *path, size_t limit, moon_buf *out) {
+  const moon_host_options *o = &host->options;
+  return o->read ? o->read(o->read_self, path, limit, out) : moon_file_read(path, limit, out);
+}
+
 static moon_status load_file(moon_host *host, const char **kind, const char *path, json_t **plan) {
   *plan = NULL;
   if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
   moon_buf buf = {0};
-  moon_status st = moon_file_read(path, SCRIPT_LIMIT, &buf);
+  moon_status st = moon_host_read(host, path, SCRIPT_LIMIT, &buf);
   if (!st.code) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");

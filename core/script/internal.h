@@ -61,6 +61,8 @@ static inline moon_host *moon_host_of(lua_State *L) { return *(moon_host **)lua_
 /* Runs body(args as light userdata) under pcall; whatever happens inside comes back as a status. `name` is used where a message
  * has no place. */
 moon_status moon_host_protect(moon_host *host, lua_CFunction body, void *args);
+/* A file of the script's, from wherever the options say. */
+moon_status moon_host_read(const moon_host *host, const char *path, size_t limit, moon_buf *out);
 /* Pushes function `fn` of the plan; raises where there is none. */
 void moon_host_push_function(lua_State *L, moon_host *host, uint32_t fn);
 /* Takes the functions of the recipe or site at the top, which is popped, for those that push_function knows. */

@@ -113,7 +113,7 @@ static int load_beside(lua_State *L, moon_host *host, const char *name) {
   if (!host->folder) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
   const char *path = lua_pushfstring(L, "%s/%s", host->folder, file);
   moon_buf *buf = push_buf(L);
-  moon_status st = moon_file_read(path, MODULE_LIMIT, buf);
+  moon_status st = moon_host_read(host, path, MODULE_LIMIT, buf);
   if (st.code) luaL_error(L, "require: %s", st.message);
   moon_load_chunk(L, file, buf->data ? buf->data : "", buf->n);
   lua_call(L, 0, 1);

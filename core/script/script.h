@@ -11,10 +11,9 @@
 
 #include "base/base.h"
 #include "data/data.h"
+#include "moonshelf/lua.h"
 #include "page/page.h"
 #include "rank/rank.h"
-
-struct lua_State;
 
 typedef struct moon_host moon_host;
 typedef struct moon_host_options {
@@ -25,6 +24,9 @@ typedef struct moon_host_options {
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
+  /* Where a script and what it requires are read, as moon_file_read does; NULL: from disk. */
+  moon_status (*read)(void *self, const char *path, size_t limit, moon_buf *out);
+  void *read_self;
   /* To check a script: mistakes in the use of words do not end its loading but are told of here, as warnings are, and the plan has
    * what is left; see moon_host_load. NULL: the first mistake is the error. */
   const moon_findings *findings;
@@ -52,22 +54,5 @@ moon_status moon_host_run_test(moon_host *host, size_t i);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
 moon_fit_functions moon_host_fit_functions(moon_host *host);
-
-/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share;
- * the public part is include/moonshelf/runtime.h
- * ------------------------------------------------------------------------------------------ */
-
-/* Lets the caller print (see moon_host_options); otherwise as moon_runtime_open. */
-moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
-/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for
- * rendering. */
-moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);
-const moon_bundle *moon_runtime_bundle(const moon_runtime *runtime);
-/* The live state: the bundle's, with the events since. */
-moon_state *moon_runtime_state(moon_runtime *runtime);
-
-/* The Lua module: pushes what `require "moonshelf"` returns. Used by our host and, through module/lua_module.c (which builds
- * moonshelf.so and exports luaopen_moonshelf), by a stock lua5.4. */
-MOON_API int moon_lua_open(struct lua_State *L);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_serve_eventlog.c - the event log: what was committed comes back in order, once, and nothing else does. */
+/* test_runtime_eventlog.c - the event log: what was committed comes back in order, once, and nothing else does. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "serve/eventlog.h"
+#include "runtime/eventlog.h"
 
 static char folder[64], path[96];
 
