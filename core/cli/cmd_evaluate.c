@@ -62,6 +62,7 @@ static moon_status read_data(evaluate_job *job, const char *path, measured *m) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress,
+                                  .judged_only = true,
                                   .vocabs = m->bundle->vocabs};
   return cli_read_data(m->bundle->plan, &options, path == job->path ? job->rejects_path : NULL, &job->bar, &m->dataset);
 }

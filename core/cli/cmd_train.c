@@ -71,6 +71,8 @@ static moon_status load_recipe(train_job *job) {
   MOON_TRY(moon_host_load_recipe(job->host, job->recipe_path, &job->plan));
   MOON_TRY(moon_file_read(job->recipe_path, 16u << 20, &job->source));
   json_t *train = json_object_get(job->plan, "train");
+  if (job->epochs && moon_plan_is_closed(json_object_get(job->plan, "model")))
+    return moon_fail(MOON_EINVAL, "--epochs: the model of %s is computed in closed form, not trained", job->recipe_path);
   if (job->epochs) json_object_set_new(train, "epochs", json_integer((json_int_t)job->epochs));
   if (job->has_seed) json_object_set_new(train, "seed", json_integer((json_int_t)job->seed));
   if (job->precision) json_object_set_new(train, "precision", json_string(job->precision));
@@ -83,6 +85,7 @@ static moon_status read_data(train_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .spare_test = job->trial != NULL,
+                                  .judged_only = true,
                                   .progress = &job->bar.progress};
   MOON_TRY(cli_read_data(job->plan, &options, job->rejects_path, &job->bar, &job->dataset));
   MOON_TRY(moon_suspects(job->dataset, &job->warnings));
@@ -216,7 +219,10 @@ static int print_json(const train_job *job) {
 }
 
 static void print_text(const train_job *job) {
-  printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
+  if (!job->fit.epochs_run)
+    printf("Computed %zu parameters in %.1f s\n\n", moon_model_params(job->model), job->fit.seconds);
+  else
+    printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
   cli_report_memory();

@@ -7,6 +7,9 @@
  * set. Plan, features, split and `known` are there already. */
 moon_status moon_replay(moon_dataset *dataset, const moon_progress *progress);
 
+/* The example's row in the inputs; MOON_NONE: they were not laid out. */
+static inline size_t moon_dataset_row(const moon_dataset *dataset, size_t example) { return dataset->row ? dataset->row[example] : example; }
+
 /* What events say of themselves: the columns of the plan's positions. Zero-initialise to start. */
 typedef struct moon_positions {
   const moon_column **columns;

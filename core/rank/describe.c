@@ -232,15 +232,16 @@ static size_t layer_weights(const moon_model *model) {
 static moon_status add_model(tree *t, const sketch *s) {
   moon_buf layers = {0};
   moon_status status = moon_module_summary(s->model->module, &layers);
-  json_t *node = add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
-                     s->model->infer ? "compiled for scoring" : "scored on a tape");
+  json_t *node = s->model->closed ? add(t, t->root, "", "model: computed in closed form from the events; ids are not embedded (parameters: of 1 item)")
+                                  : add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
+                                        s->model->infer ? "compiled for scoring" : "scored on a tape");
   char *rest = NULL;
   for (char *line = layers.data && !status.code ? strtok_r(layers.data, "\n", &rest) : NULL; line && rest && *rest;
        line = strtok_r(NULL, "\n", &rest))
     add(t, node, "", "%s", line); /* without the sum at the end */
   for (size_t i = 0; i < s->features->feature_count; i++) {
     const moon_feature *f = &s->features->features[i];
-    if (!f->dim) continue;
+    if (!f->dim || !s->model->tables || !s->model->tables[i]) continue;
     if (f->rows)
       add(t, node, f->where, "table %s: %zu x %zu, %zu weights", f->name, f->rows, f->dim, f->rows * f->dim);
     else

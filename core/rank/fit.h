@@ -55,6 +55,11 @@ void moon_feed_free(moon_feed *feed); /* also in the middle */
 /* The next block, good until the next call; *out is NULL after the last epoch. */
 void moon_feed_next(moon_feed *feed, const moon_block **out);
 
+/* ---- models that are computed (fit_closed.c) ----------------------------------------------------------------------------------- */
+
+/* All of a model in closed form, from the events of the training part; then compiles it. */
+moon_status moon_fit_closed(moon_model *model, const moon_dataset *dataset, const moon_progress *progress, moon_fit_report *report);
+
 /* ---- the fit ------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_fit_state {

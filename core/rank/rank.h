@@ -24,7 +24,9 @@ typedef struct moon_model moon_model;
  * none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
 void moon_model_free(moon_model *model);
-size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
+size_t moon_model_params(const moon_model *model); /* number of trainable numbers, or of those computed in closed form */
+/* Whether a plan's model is fitted in closed form (m.nn.ease and the like; fit_closed.c): nothing of it is trained. */
+bool moon_plan_is_closed(const json_t *model);
 moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
 /* The same for programs (summary.c). New reference:
  *   {"tables":[{"table","feature","rows","dim","parameters","frozen"}], "layers": as moon_module_describe has them, "inputs","numbers","output",
@@ -66,6 +68,7 @@ typedef struct moon_dataset {
   moon_log *log;
   moon_examples examples;
   uint8_t *part;            /* [examples.n] a moon_part */
+  uint32_t *row;            /* [examples.n] its row in the inputs, MOON_NONE: it has none; NULL: example i is row i */
   uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
@@ -77,7 +80,7 @@ typedef struct moon_dataset {
   bool vocabs_borrowed;
   moon_tensor **vectors;    /* [plan->feature_count] of embedding files, which a new model starts from; NULL with a bundle's vocabularies */
   moon_features *features;
-  moon_inputs inputs;       /* [examples.n] rows */
+  moon_inputs inputs;       /* [examples.n] rows; with `row`, those of the judged part */
   float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */
   moon_state *state;        /* after the whole log */
   /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
@@ -99,6 +102,7 @@ typedef struct moon_dataset_options {
   const moon_progress *progress;
   moon_vocab **vocabs; /* [features of the plan] use these (a bundle's) instead of making new ones; NULL when training; borrowed */
   bool spare_test;     /* judge on the validation part, with what was known when it began, where there is a test part, too */
+  bool judged_only;    /* of a model in closed form: lay out inputs of the judged part alone, since no others are read */
   const int64_t *until; /* with vocabs: the inputs of what happened up to this time, and nothing else; NULL: everything */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
@@ -206,6 +210,7 @@ static inline bool moon_loss_compares(moon_loss loss) { return loss >= MOON_LOSS
  * The weights are a function of the plan, the data and the seed; not of threads, of `ahead`, or of how often the fit was broken off and resumed.
  * patience > 0: stops after that many epochs without a better validation loss and restores the best weights. A loss that is not finite
  * is an error that names epoch, step, and what in the step is broken. A function that asks to stop ends the fit as if the epochs were over. */
+/* A model in closed form is computed from the events of the training part; epochs_run is then 0, and of train only "split" counts. */
 moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options, moon_fit_report *report);
 void moon_checkpoint_remove(const char *path); /* also what a kill in the middle of writing one left */
 
