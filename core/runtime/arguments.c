@@ -11,13 +11,12 @@ enum { STRUCT_MOST = 4096, LIST_MOST = 10000, ID_MOST = 256, KIND_MOST = 64 };
 #define EARLIEST (INT64_C(631152000) * MOON_SECOND) /* 1990: smaller numbers are seconds or milliseconds by mistake */
 #define LATEST (INT64_C(7258118400) * MOON_SECOND)  /* 2200: larger ones are nanoseconds */
 
-moon_status moon_check_given(const void *given, const char *name) {
-  return given ? moon_ok() : moon_fail(MOON_EINVAL, "%s is NULL", name);
-}
+moon_status moon_check_given(const void *given, const char *name) { return given ? moon_ok() : moon_fail(MOON_EINVAL, "%s is NULL", name); }
 
 moon_status moon_check_size(size_t size, const char *type, size_t least) {
   if (size >= least && size <= STRUCT_MOST) return moon_ok();
-  return moon_fail(MOON_EINVAL, "a %s has the size %zu; its first field, size, must be set to sizeof(%s), which is at least %zu", type, size, type, least);
+  return moon_fail(MOON_EINVAL, "a %s has the size %zu; its first field, size, must be set to sizeof(%s), which is at least %zu", type,
+                   size, type, least);
 }
 
 moon_status moon_take_struct(const void *theirs, const char *type, size_t least, size_t known, void *mine) {
@@ -28,7 +27,8 @@ moon_status moon_take_struct(const void *theirs, const char *type, size_t least,
   const char *bytes = theirs;
   for (size_t i = known; i < size; i++)
     if (bytes[i])
-      return moon_fail(MOON_EINVAL, "a %s of %zu bytes has fields set that this library (%s, %zu bytes) does not know", type, size, MOON_VERSION, known);
+      return moon_fail(MOON_EINVAL, "a %s of %zu bytes has fields set that this library (%s, %zu bytes) does not know", type, size,
+                       MOON_VERSION, known);
   memset(mine, 0, known);
   memcpy(mine, theirs, size < known ? size : known);
   return moon_ok();
@@ -37,8 +37,8 @@ moon_status moon_take_struct(const void *theirs, const char *type, size_t least,
 moon_status moon_check_query(const moon_query *theirs, moon_query *query) {
   MOON_TRY(moon_take_struct(theirs, "moon_query", offsetof(moon_query, explain) + sizeof(bool), sizeof *query, query));
   if (query->cart_n > LIST_MOST || query->param_n > LIST_MOST)
-    return moon_fail(MOON_EINVAL, "a moon_query has up to %d items in its cart and %d parameters; got cart_n %zu, param_n %zu", LIST_MOST, LIST_MOST, query->cart_n,
-                     query->param_n);
+    return moon_fail(MOON_EINVAL, "a moon_query has up to %d items in its cart and %d parameters; got cart_n %zu, param_n %zu", LIST_MOST,
+                     LIST_MOST, query->cart_n, query->param_n);
   if (query->cart_n) MOON_TRY(moon_check_given(query->cart, "moon_query.cart"));
   if (query->param_n) MOON_TRY(moon_check_given(query->params, "moon_query.params"));
   for (size_t i = 0; i < query->cart_n; i++)

@@ -70,7 +70,8 @@ void moon_seats_free(moon_seat *seat) {
 
 /* ---- editions */
 
-moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats, moon_edition **out) {
+moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats,
+                             moon_edition **out) {
   *out = NULL;
   moon_edition *edition = moon_calloc(1, sizeof *edition);
   if (!edition) {

@@ -189,16 +189,16 @@ moon_status moon_eventlog_replay(moon_eventlog *log, moon_status (*apply)(void *
   return status;
 }
 
-static moon_status turn(moon_eventlog *log, const char *bundle, int64_t newest, moon_status (*apply)(void *self, const moon_log_event *event), void *self,
-                        size_t *skipped) {
+static moon_status turn(moon_eventlog *log, const char *bundle, int64_t newest,
+                        moon_status (*apply)(void *self, const moon_log_event *event), void *self, size_t *skipped) {
   if (log->memory) MOON_TRY(run(log, "DELETE FROM events"));
   MOON_TRY(remember_bundle(log, bundle, newest));
   MOON_TRY(moon_eventlog_replay(log, apply, self, skipped));
   return run(log, "COMMIT");
 }
 
-moon_status moon_eventlog_turn(moon_eventlog *log, const char *bundle, int64_t newest, moon_status (*apply)(void *self, const moon_log_event *event), void *self,
-                               size_t *skipped) {
+moon_status moon_eventlog_turn(moon_eventlog *log, const char *bundle, int64_t newest,
+                               moon_status (*apply)(void *self, const moon_log_event *event), void *self, size_t *skipped) {
   int64_t seq = log->covered_seq, time = log->covered_time;
   MOON_TRY(run(log, "BEGIN IMMEDIATE"));
   moon_status status = turn(log, bundle, newest, apply, self, skipped);

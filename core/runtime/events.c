@@ -93,7 +93,8 @@ static const moon_event_record *at(const moon_event_record *events, size_t strid
 
 static moon_status take_event(moon_runtime *r, const moon_event_record *theirs, size_t stride, moon_log_event *out) {
   moon_event_record e;
-  if (theirs->size != stride) return moon_fail(MOON_EINVAL, "its moon_event_record has the size %zu, that of the first is %zu", theirs->size, stride);
+  if (theirs->size != stride)
+    return moon_fail(MOON_EINVAL, "its moon_event_record has the size %zu, that of the first is %zu", theirs->size, stride);
   MOON_TRY(moon_take_struct(theirs, "moon_event_record", sizeof e, sizeof e, &e));
   MOON_TRY(moon_check_event(&e));
   *out = (moon_log_event){.user = e.user, .item = e.item, .kind = e.kind, .id = e.id, .time = e.time};
@@ -150,6 +151,4 @@ moon_status moon_runtime_events(moon_runtime *r, const moon_event_record *events
   return status;
 }
 
-moon_status moon_runtime_event(moon_runtime *r, const moon_event_record *event) {
-  return moon_runtime_events(r, event, 1, NULL);
-}
+moon_status moon_runtime_event(moon_runtime *r, const moon_event_record *event) { return moon_runtime_events(r, event, 1, NULL); }

@@ -57,7 +57,8 @@ typedef struct moon_edition {
   moon_seat *spare; /* laid out for workers; under the runtime's lock once it is published */
 } moon_edition;
 /* Takes stock and sources over, also where it fails. */
-moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats, moon_edition **out);
+moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats,
+                             moon_edition **out);
 moon_edition *moon_edition_share(moon_edition *edition);
 void moon_edition_free(moon_edition *edition);
 moon_status moon_seat_new(moon_edition *edition, const moon_host_options *options, moon_seat **out);
@@ -91,7 +92,8 @@ struct moon_runtime {
 /* Frees what workers have left behind. */
 void moon_runtime_sweep(moon_runtime *runtime);
 void moon_runtime_free(moon_runtime *runtime);
-/* Opens the event log for the edition's bundle and folds its events in; with a log already, turns it over to that bundle, or leaves all as it is. */
+/* Opens the event log for the edition's bundle and folds its events in; with a log already, turns it over to that bundle, or leaves all
+ * as it is. */
 moon_status moon_runtime_replay(moon_runtime *runtime, const moon_edition *edition, const char *path);
 moon_status moon_fold_event(const moon_bundle *bundle, const moon_log_event *event);
 

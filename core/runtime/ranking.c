@@ -26,10 +26,10 @@ typedef struct part { /* the items of a part that the bundle has */
 static moon_status score_part(moon_worker *w, const moon_rank_query *query, uint32_t user, int64_t now, part *p, float *scores) {
   const moon_bundle *bundle = moon_worker_bundle(w);
   moon_inputs inputs;
-  moon_arena_reset(&w->scratch);
-  float *known = moon_arena_alloc(&w->scratch, PART * sizeof *known);
-  if (!known) return moon_fail(MOON_ENOMEM, "no memory to rank %zu items", query->n);
   if (!p->n) return moon_ok();
+  moon_arena_reset(&w->scratch);
+  float *known = moon_arena_alloc(&w->scratch, p->n * sizeof *known);
+  if (!known) return moon_fail(MOON_ENOMEM, "no memory to rank %zu items", query->n);
   MOON_TRY(moon_inputs_alloc(bundle->feature_plan, &w->scratch, p->n, &inputs));
   moon_features_compute(bundle->features, bundle->state, user, query->user, p->row, p->n, now, &inputs);
   MOON_TRY(moon_model_score(bundle->model, &inputs, p->n, &w->scratch, known));

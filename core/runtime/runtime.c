@@ -40,7 +40,8 @@ static moon_status open_parts(moon_runtime *r, const moon_runtime_options *o) {
   moon_edition *edition;
   MOON_TRY(make_locks(r));
   r->open = true;
-  r->host = (moon_host_options){.memory_limit = o->script_memory, .call_instructions = o->call_instructions, .print = o->print, .print_self = o->print_self};
+  r->host = (moon_host_options){
+      .memory_limit = o->script_memory, .call_instructions = o->call_instructions, .print = o->print, .print_self = o->print_self};
   r->state_memory = o->state_memory;
   MOON_TRY(moon_stock_open(o->bundle, o->state_memory, &stock));
   moon_status status = moon_sources_new(o->site, &sources);
@@ -88,7 +89,8 @@ void moon_runtime_sweep(moon_runtime *r) {
 /* ---- reloading */
 
 /* Stock and sources of the next edition: opened anew, or shared with this one. */
-static moon_status gather(moon_runtime *r, const moon_edition *now, const char *bundle, const char *site, moon_stock **stock, moon_sources **sources) {
+static moon_status gather(moon_runtime *r, const moon_edition *now, const char *bundle, const char *site, moon_stock **stock,
+                          moon_sources **sources) {
   if (bundle) MOON_TRY(moon_stock_open(bundle, r->state_memory, stock));
   else *stock = moon_stock_share(now->stock);
   if (!site) *sources = moon_sources_share(now->sources);

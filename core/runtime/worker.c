@@ -99,7 +99,8 @@ static void count_page(moon_page_counts *c, moon_status status, const moon_page 
   if (page->degraded) count(&c->degraded, 1);
   count(&c->policy_errors, page->policy_errors);
   count(&c->micros, (uint64_t)page->micros);
-  if ((uint64_t)page->micros > counted(&c->micros_most)) atomic_store_explicit(&c->micros_most, (uint64_t)page->micros, memory_order_relaxed);
+  if ((uint64_t)page->micros > counted(&c->micros_most))
+    atomic_store_explicit(&c->micros_most, (uint64_t)page->micros, memory_order_relaxed);
 }
 
 /* ---- pages */
@@ -189,8 +190,10 @@ static moon_status explain(const moon_slate *slate, const moon_request *request,
 static moon_status view_slot(const moon_page_slot *slot, const moon_request *request, moon_arena *arena, moon_slot_view *out) {
   const moon_slate *slate = slot->slate;
   const moon_catalogue *catalogue = slate->bundle->catalogue;
-  const char **texts = moon_arena_alloc(arena, (slate->n + 1) * 3 * sizeof *texts), **sources = texts + slate->n, **why = sources + slate->n;
-  if (!texts) return moon_fail(MOON_ENOMEM, "no memory for a page");
+  const char **texts = moon_arena_alloc(arena, (slate->n + 1) * sizeof *texts);
+  const char **sources = moon_arena_alloc(arena, (slate->n + 1) * sizeof *sources);
+  const char **why = moon_arena_alloc(arena, (slate->n + 1) * sizeof *why);
+  if (!texts || !sources || !why) return moon_fail(MOON_ENOMEM, "no memory for a page");
   for (size_t i = 0; i < slate->n; i++) {
     texts[i] = moon_catalogue_id(catalogue, slate->item[i]);
     sources[i] = moon_source_name((moon_source_kind)slate->source[i]);

@@ -1,7 +1,8 @@
 /* lua.h - Moonshelf's words in a Lua of one's own.
  *
- * The module moonshelf.so gives a stock lua5.4 `require "moonshelf"` (plans, tensors, training) and `require "moonshelf.runtime"` (pages, rankings
- * and events; see examples/embed/page.lua). A program that embeds both Lua and this library needs no file:
+ * The module moonshelf.so gives a stock lua5.4 `require "moonshelf"` (plans, tensors, training) and `require
+ * "moonshelf.runtime"` (pages, rankings and events; see examples/embed/page.lua). A program that embeds both Lua and this
+ * library needs no file:
  *
  *   luaL_requiref(L, "moonshelf", moon_lua_open, 0);
  *

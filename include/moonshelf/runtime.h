@@ -1,7 +1,7 @@
 /* runtime.h - Moonshelf inside another program: pages, rankings and events, without a server.
  *
- * A *runtime* is a bundle and a site, opened, with what has happened since: the state, and where events are kept. A *worker* is one thread's
- * access to it; it makes pages and ranks lists.
+ * A *runtime* is a bundle and a site, opened, with what has happened since: the state, and where events are kept. A *worker* is
+ * one thread's access to it; it makes pages and ranks lists.
  *
  *   moon_runtime *shop;
  *   moon_worker *worker;
@@ -20,22 +20,26 @@
  *   moon_worker_close(worker);
  *   moon_runtime_close(shop);
  *
- * Threads. Every moon_runtime_* call may be made by any thread at any time (but for close, below); those that change something wait for each
- * other. A worker is one thread's at a time, so open one for each thread that makes pages. Workers do not wait for each other, nor for a
- * reload; an event is folded in between two pages. A page sees one moment: one bundle, one site, one state.
+ * Threads. Every moon_runtime_* call may be made by any thread at any time (but for close, below); those that change something
+ * wait for each other. A worker is one thread's at a time, so open one for each thread that makes pages. Workers do not wait
+ * for each other, nor for a reload; an event is folded in between two pages. A page sees one moment: one bundle, one site, one
+ * state.
  *
- * Many runtimes, of different bundles or the same one, live side by side in a process. The library has no global state, starts no thread, installs
- * no signal handler, and never prints, exits or aborts. (OpenBLAS, which it stands on, starts threads when it is loaded: OPENBLAS_NUM_THREADS=1
- * in the environment keeps it from that; pages make no use of them.) After fork() only the parent may go on with what was open.
+ * Many runtimes, of different bundles or the same one, live side by side in a process. The library has no global state, starts
+ * no thread, installs no signal handler, and never prints, exits or aborts. (OpenBLAS, which it stands on, starts threads when
+ * it is loaded; OPENBLAS_NUM_THREADS=1 in the environment keeps it from that.) After fork() only the parent may go on with what
+ * was open.
  *
- * Memory. Texts that a call takes are read before it returns and never kept; `const` results are the worker's and stay until its next call.
- * Texts are UTF-8, zero-terminated; times are microseconds since 1970 UTC.
+ * Memory. Texts that a call takes are read before it returns and never kept; `const` results are the worker's and stay until
+ * its next call. Texts are UTF-8, zero-terminated; times are microseconds since 1970 UTC.
  *
- * Errors. Every call that can fail answers a moon_status, whose message names what is wrong. A NULL where something has to be, and a struct
- * with a wrong size, is MOON_EINVAL; what was asked for is then not done, and results are NULL or 0. Freeing NULL is fine.
+ * Errors. Every call that can fail answers a moon_status, whose message names what is wrong. A NULL where something has to be,
+ * and a struct with a wrong size, is MOON_EINVAL; what was asked for is then not done, and results are NULL or 0. Closing NULL
+ * is fine.
  *
- * Structs grow. Each begins with its size, which the caller sets: a library with more fields takes those of an older program as zero, and one
- * with fewer refuses a newer program's fields (MOON_EINVAL) unless they are zero. Zero always means "as if there were no such field". */
+ * Structs grow. Each that the caller fills in begins with its size: a library with more fields takes those of an older program
+ * as zero, and one with fewer refuses a newer program's fields (MOON_EINVAL) unless they are zero. Zero always means "as if
+ * there were no such field". */
 #ifndef MOONSHELF_RUNTIME_H
 #define MOONSHELF_RUNTIME_H
 
@@ -70,8 +74,8 @@ typedef struct moon_runtime_options {
   size_t state_memory;        /* bytes that the state may grow to; then users seen long ago go. 0: as it comes */
   size_t script_memory;       /* bytes of Lua memory of each worker, 0: 256 MiB */
   uint64_t call_instructions; /* VM instructions of a policy or gate before it is ended, 0: 1 million */
-  /* Where a script's print goes, a line without its newline (n bytes, not zero-terminated); NULL: nowhere. Called by the thread that makes the page, or
-   * that loads the site. It may not call the runtime. */
+  /* Where a script's print goes, a line without its newline (n bytes, not zero-terminated); NULL: nowhere. Called by the thread that
+   * makes the page, or that loads the site. It may not call the runtime. */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
 } moon_runtime_options;
@@ -81,14 +85,15 @@ typedef struct moon_runtime_options {
  * Errors: MOON_ENOTFOUND (no such file; a column or source that the bundle does not have), MOON_EIO (a file cannot be read, or the event log is
  * another process's), MOON_EFORMAT (bundle or event log is damaged), MOON_ESCRIPT (site, with file:line), MOON_ENOMEM. */
 MOON_API moon_status moon_runtime_open(const moon_runtime_options *options, moon_runtime **out);
-/* Lets go. Workers that are still open go on, and the last of them to close takes the rest along. No other call on the runtime itself may follow, or be under way. */
+/* Lets go. Workers that are still open go on, and the last of them to close takes the rest along. No other call on the runtime itself may
+ * follow, or be under way. */
 MOON_API void moon_runtime_close(moon_runtime *runtime);
 
-/* Opens bundle, site, or both anew, under workers that go on; each uses the new ones from its next call on. NULL: that part stays what it is,
- * whatever its files are now. On any failure all stays as it was.
- * A new bundle brings its own state. Events that it has not seen are folded in again from the event log; a runtime without one
- * forgets them. It takes as long as opening did, in the caller's thread; events that come meanwhile wait only for the last step of it. Old parts
- * are freed when no worker holds them any more.
+/* Opens bundle, site, or both anew, under workers that go on; each uses the new ones from its next call on. NULL: that part stays what
+ * it is, whatever its files are now. On any failure all stays as it was.
+ * A new bundle brings its own state. Events that it has not seen are folded in again from the event log; a runtime without one forgets
+ * them. It takes as long as opening did, in the caller's thread; events that come meanwhile wait only for the last step of it, folding
+ * in. Old parts are freed once no worker holds them, by the next event, reload or metrics.
  * Errors: as moon_runtime_open; MOON_EINVAL where both are NULL. */
 MOON_API moon_status moon_runtime_reload(moon_runtime *runtime, const char *bundle, const char *site);
 
@@ -103,14 +108,15 @@ typedef struct moon_event_record {
   int64_t time;     /* when it happened; 0: as new as the newest */
 } moon_event_record;
 
-/* Folds an event into the state, so that pages begun after this know of it. With an event log it is on disk, synced, when this returns. The bundle stays
- * as it is. An id that came before is no error and changes nothing; without an event log ids are remembered as long as the runtime lives.
- * Errors: MOON_EINVAL (a text that is missing, empty, too long or not UTF-8; a time before 1990 or after 2200: another unit), MOON_ENOTFOUND (no
- * such item), MOON_ELIMIT (more kinds than a state holds), MOON_EIO (the event log), MOON_ENOMEM. */
+/* Folds an event into the state, so that pages begun after this know of it. With an event log it is on disk, synced, when this returns.
+ * The bundle stays as it is. An id that came before is no error and changes nothing; without an event log ids are remembered as long as
+ * the runtime has its bundle.
+ * Errors: MOON_EINVAL (a text that is missing, empty, too long or not UTF-8; a time before 1990 or after 2200: another unit),
+ * MOON_ENOTFOUND (no such item), MOON_EIO (the event log), MOON_ENOMEM. */
 MOON_API moon_status moon_runtime_event(moon_runtime *runtime, const moon_event_record *event);
-/* The same for n of them, at one sync's cost: all of `events` [n] are taken, or none, and the message names the first that is wrong ("event 3: ..",
- * from 0). *duplicates: how many had an id that came before; may be NULL. Only where memory ends in the middle, events may be on disk and not
- * in the state (MOON_ENOMEM says so); they are in it after the next open. */
+/* The same for n of them, at one sync's cost: all of `events` [n] are taken, or none, and the message names the first that is wrong
+ * ("event 3: ..", from 0). *duplicates: how many had an id that came before; may be NULL. Only where memory ends in the middle of folding
+ * in (MOON_ENOMEM) some are in the state and some are not; with an event log all are after the next open. */
 MOON_API moon_status moon_runtime_events(moon_runtime *runtime, const moon_event_record *events, size_t n, size_t *duplicates);
 
 /* ---- metrics -------------------------------------------------------------------------------------------------------------- */
@@ -124,7 +130,8 @@ typedef struct moon_counters {
   uint64_t rankings, ranked_items;
   uint64_t events, events_duplicate, events_refused; /* taken, duplicates among them; refused, by events of a call */
   uint64_t reloads, reloads_failed;
-  uint64_t replayed, covered, unknown; /* of the event log, at opening or the last new bundle: folded in; older than the bundle; of unknown items */
+  /* of the event log, at opening or the last new bundle: folded in; seen by the bundle; of items that it does not have */
+  uint64_t replayed, covered, unknown;
   /* now */
   uint64_t edition; /* of bundle and site: 1, and one more with each reload */
   uint64_t workers; /* open */

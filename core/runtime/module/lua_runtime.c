@@ -1,6 +1,7 @@
 /* lua_runtime.c - `require "moonshelf.runtime"` in a stock lua5.4: pages, rankings and events.
  *
- * Built on the public headers alone. A runtime here is a runtime and one worker: a Lua state is one thread's. Errors are raised with their message. */
+ * Built on the public headers alone. A runtime here is a runtime and one worker: a Lua state is one thread's. Errors are raised with
+ * their message. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
@@ -69,14 +70,15 @@ static const char *const *list_field(lua_State *L, int table, const char *name, 
   *n = lua_rawlen(L, list);
   const char **ids = lua_newuserdatauv(L, (*n + 1) * sizeof *ids, 0);
   for (size_t i = 0; i < *n; i++) {
-    if (lua_rawgeti(L, list, (lua_Integer)i + 1) != LUA_TSTRING) luaL_error(L, "'%s' must hold ids: [%d] is a %s", name, (int)i + 1, luaL_typename(L, -1));
+    if (lua_rawgeti(L, list, (lua_Integer)i + 1) != LUA_TSTRING)
+      luaL_error(L, "'%s' must hold ids: [%d] is a %s", name, (int)i + 1, luaL_typename(L, -1));
     ids[i] = lua_tostring(L, -1); /* the list keeps it */
     lua_pop(L, 1);
   }
   return ids;
 }
 
-/* { country = "NL" } -> pairs. Keys are left on the stack's table, values must be strings. */
+/* { country = "NL" } -> pairs, in a userdata. The table keeps their texts. */
 static const moon_pair *pairs_field(lua_State *L, int table, const char *name, size_t *n) {
   *n = 0;
   if (lua_getfield(L, table, name) == LUA_TNIL) return NULL;
@@ -133,7 +135,8 @@ static void push_slot(lua_State *L, const moon_slot_view *slot) {
   lua_setfield(L, -2, "items");
 }
 
-/* shop:page { surface = "home", user = "u1" } -> { surface, cold, degraded, edition, slots = { { name, title, items = { { id, score, .. } } } } } */
+/* shop:page { surface = "home", user = "u1" }
+ *   -> { surface, cold, degraded, edition, slots = { { name, title, items = { { id, score, model_score, source, why }, .. } }, .. } } */
 static int shop_page(lua_State *L) {
   shop *s = self_of(L);
   const moon_query query = query_of(L, 2);
@@ -217,7 +220,8 @@ static int shop_events(lua_State *L) {
   size_t n = lua_rawlen(L, 2);
   moon_event_record *events = lua_newuserdatauv(L, (n + 1) * sizeof *events, 0);
   for (size_t i = 0; i < n; i++) {
-    if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE) return luaL_error(L, "event %d is a %s, not a table", (int)i + 1, luaL_typename(L, -1));
+    if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
+      return luaL_error(L, "event %d is a %s, not a table", (int)i + 1, luaL_typename(L, -1));
     int top = lua_gettop(L);
     events[i] = event_of(L, top); /* the tables keep the texts */
     lua_settop(L, top - 1);
@@ -242,13 +246,33 @@ static int shop_metrics(lua_State *L) {
   shop *s = self_of(L);
   moon_counters c = {.size = sizeof c};
   check(L, moon_runtime_metrics(s->runtime, &c));
-  const struct { const char *name; uint64_t value; } all[] = {
-      {"pages", c.pages}, {"pages_degraded", c.pages_degraded}, {"pages_failed", c.pages_failed}, {"policy_errors", c.policy_errors},
-      {"page_micros", c.page_micros}, {"page_micros_most", c.page_micros_most}, {"rankings", c.rankings}, {"ranked_items", c.ranked_items},
-      {"events", c.events}, {"events_duplicate", c.events_duplicate}, {"events_refused", c.events_refused}, {"reloads", c.reloads},
-      {"reloads_failed", c.reloads_failed}, {"replayed", c.replayed}, {"covered", c.covered}, {"unknown", c.unknown}, {"edition", c.edition},
-      {"workers", c.workers}, {"items", c.items}, {"users", c.users}, {"users_dropped", c.users_dropped}, {"state_bytes", c.state_bytes},
-      {"state_events", c.state_events}, {"clock", (uint64_t)c.clock}};
+  const struct {
+    const char *name;
+    uint64_t value;
+  } all[] = {{"pages", c.pages},
+             {"pages_degraded", c.pages_degraded},
+             {"pages_failed", c.pages_failed},
+             {"policy_errors", c.policy_errors},
+             {"page_micros", c.page_micros},
+             {"page_micros_most", c.page_micros_most},
+             {"rankings", c.rankings},
+             {"ranked_items", c.ranked_items},
+             {"events", c.events},
+             {"events_duplicate", c.events_duplicate},
+             {"events_refused", c.events_refused},
+             {"reloads", c.reloads},
+             {"reloads_failed", c.reloads_failed},
+             {"replayed", c.replayed},
+             {"covered", c.covered},
+             {"unknown", c.unknown},
+             {"edition", c.edition},
+             {"workers", c.workers},
+             {"items", c.items},
+             {"users", c.users},
+             {"users_dropped", c.users_dropped},
+             {"state_bytes", c.state_bytes},
+             {"state_events", c.state_events},
+             {"clock", (uint64_t)c.clock}};
   lua_createtable(L, 0, sizeof all / sizeof *all);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) lua_pushinteger(L, (lua_Integer)all[i].value), lua_setfield(L, -2, all[i].name);
   return 1;
@@ -282,8 +306,9 @@ static int open_shop(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"page", shop_page},     {"json", shop_json},     {"text", shop_text},       {"rank", shop_rank},   {"event", shop_event},
-                                   {"events", shop_events}, {"reload", shop_reload}, {"metrics", shop_metrics}, {"close", shop_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"page", shop_page},     {"json", shop_json},     {"text", shop_text},       {"rank", shop_rank},   {"event", shop_event},
+    {"events", shop_events}, {"reload", shop_reload}, {"metrics", shop_metrics}, {"close", shop_close}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"open", open_shop}, {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_moonshelf_runtime(lua_State *L) {
