@@ -30,13 +30,12 @@ static moon_status split_cart(moon_arena *arena, const char *text, moon_query *q
 }
 
 /* The query has no clock of its own: a page from a bundle is the same tomorrow. */
-static moon_status print_page(const char *bundle, const char *site, const moon_query *query, bool json) {
-  const moon_runtime_options options = {.size = sizeof options, .bundle = bundle, .site = site};
+static moon_status print_page(const moon_runtime_options *options, const moon_query *query, bool json) {
   moon_runtime *runtime = NULL;
   moon_worker *worker = NULL;
   const char *text;
   size_t n;
-  MOON_TRY(moon_runtime_open(&options, &runtime));
+  MOON_TRY(moon_runtime_open(options, &runtime));
   moon_status status = moon_worker_open(runtime, &worker);
   if (!status.code) status = (json ? moon_worker_page : moon_worker_page_text)(worker, query, &text, &n);
   if (!status.code) {
@@ -50,27 +49,29 @@ static moon_status print_page(const char *bundle, const char *site, const moon_q
 }
 
 static int run(int argc, char **argv) {
-  const char *site_path = NULL, *bundle_path = NULL, *at = NULL, *cart = NULL;
+  const char *at = NULL, *cart = NULL;
   moon_query query = {.size = sizeof query, .surface = "home", .seed = 1};
+  moon_runtime_options runtime = {.size = sizeof runtime};
   bool json = false;
   const cli_option options[] = {
-      {"bundle", CLI_STRING, &bundle_path, "DIR", "the bundle that `moonshelf train` wrote (required)"},
+      {"bundle", CLI_STRING, &runtime.bundle, "DIR", "the bundle that `moonshelf train` wrote (required)"},
       {"surface", CLI_STRING, &query.surface, "NAME", "home (default), product, cart, or any other of the site"},
       {"user", CLI_STRING, &query.user, "ID", "the visitor; left out: a new one"},
       {"item", CLI_STRING, &query.item, "ID", "the item a product page shows"},
       {"cart", CLI_STRING, &cart, "ID,ID", "the items in the cart"},
       {"at", CLI_STRING, &at, "TIME", "the page as of a time (ISO 8601); default: the newest event's"},
+      {"deterministic", CLI_FLAG, &runtime.deterministic, NULL, "scripts see keys in order, the request's clock and no addresses"},
       {"json", CLI_FLAG, &json, NULL, "print JSON"},
       {"explain", CLI_FLAG, &query.explain, NULL, "say for every item why it is where it is"},
   };
-  int code = cli_parse(&cli_page, options, sizeof options / sizeof *options, argc, argv, &site_path);
+  int code = cli_parse(&cli_page, options, sizeof options / sizeof *options, argc, argv, &runtime.site);
   if (code >= 0) return code;
-  if (!bundle_path) return cli_usage_error(&cli_page, "--bundle is missing");
+  if (!runtime.bundle) return cli_usage_error(&cli_page, "--bundle is missing");
   if (at && moon_time_parse(at, strlen(at), &query.now).code)
     return cli_usage_error(&cli_page, "--at wants a time such as 2026-11-01T09:30:00Z, not '%s'", at);
   moon_arena arena = {0};
   moon_status status = split_cart(&arena, cart, &query);
-  if (!status.code) status = print_page(bundle_path, site_path, &query, json);
+  if (!status.code) status = print_page(&runtime, &query, json);
   moon_arena_free(&arena);
   return status.code ? cli_fail(status) : CLI_DONE;
 }

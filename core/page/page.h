@@ -93,10 +93,14 @@ moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size
 
 /* ---- functions written by users -------------------------------------------------------------------------------------------- */
 
+typedef enum moon_script_failure { MOON_SCRIPT_ERROR, MOON_SCRIPT_BUDGET, MOON_SCRIPT_MEMORY, MOON_SCRIPT_FAILURES } moon_script_failure;
+const char *moon_script_failure_name(moon_script_failure failure); /* "error", "budget", "memory" */
+
 typedef struct moon_page_functions { /* filled in by core/script; fn numbers come from the site plan */
   void *self;
   moon_status (*policy)(void *self, uint32_t fn, moon_slate *slate, const moon_request *request);
   moon_status (*gate)(void *self, uint32_t fn, const moon_request *request, bool *open);
+  moon_script_failure (*failure)(void *self); /* why the last of these calls failed; NULL: an error */
 } moon_page_functions;
 
 /* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
@@ -138,7 +142,7 @@ typedef struct moon_page {
   moon_page_slot *slots;
   bool cold;            /* unknown user */
   const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
-  uint32_t policy_errors;
+  uint32_t policy_errors, policy_failures[MOON_SCRIPT_FAILURES]; /* in all, and by kind */
   int64_t micros;       /* time taken */
 } moon_page;
 

@@ -34,12 +34,19 @@ static moon_status cap(const moon_site_policy *policy, moon_slate *slate) {
   return moon_ok();
 }
 
+const char *moon_script_failure_name(moon_script_failure failure) {
+  static const char *const names[MOON_SCRIPT_FAILURES] = {"error", "budget", "memory"};
+  return names[failure];
+}
+
 /* A script's failure costs the page its effect and a line in `degraded`; the same line is not said twice. */
 static moon_status degrade(moon_visit *visit, const moon_site_slot *slot, const char *label, moon_status failure) {
   const char *before = visit->page->degraded;
   const char *line =
       moon_arena_printf(visit->arena, "slot '%s': %s failed and was skipped: %s", slot->name, label, failure.message);
   visit->page->policy_errors++;
+  const moon_page_functions *functions = visit->functions;
+  visit->page->policy_failures[functions && functions->failure ? functions->failure(functions->self) : MOON_SCRIPT_ERROR]++;
   if (line && before) line = strstr(before, line) ? before : moon_arena_printf(visit->arena, "%s; %s", before, line);
   if (!line) return moon_fail(MOON_ENOMEM, "no memory for a page");
   visit->page->degraded = line;

@@ -35,10 +35,9 @@ void moon_stock_free(moon_stock *stock) {
 static moon_status furnish(moon_seat *seat, const moon_host_options *options) {
   const moon_edition *edition = seat->edition;
   moon_host_options own = *options;
-  own.read = moon_sources_read;
-  own.read_self = edition->sources;
+  own.chunks = edition->chunks;
   MOON_TRY(moon_host_open(&own, &seat->host));
-  MOON_TRY(moon_host_load_site(seat->host, moon_sources_site(edition->sources), &seat->plan));
+  MOON_TRY(moon_host_load_site(seat->host, edition->site, &seat->plan));
   MOON_TRY(moon_site_new(seat->plan, edition->stock->bundle, &seat->site));
   seat->functions = moon_host_page_functions(seat->host);
   return moon_assembler_new(edition->stock->bundle, &seat->assembler);
@@ -70,36 +69,45 @@ void moon_seats_free(moon_seat *seat) {
 
 /* ---- editions */
 
-moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats,
-                             moon_edition **out) {
+static moon_status lay_out(moon_edition *edition, const moon_host_options *options, size_t seats) {
+  for (size_t i = 0; i < seats; i++) {
+    moon_seat *seat;
+    MOON_TRY(moon_seat_new(edition, options, &seat));
+    seat->next = edition->spare;
+    edition->spare = seat;
+  }
+  return moon_ok();
+}
+
+moon_status moon_edition_new(moon_stock *stock, const char *site, moon_chunks *chunks, uint64_t number, const moon_host_options *options,
+                             size_t seats, moon_edition **out) {
   *out = NULL;
   moon_edition *edition = moon_calloc(1, sizeof *edition);
   if (!edition) {
     moon_stock_free(stock);
-    moon_sources_free(sources);
     return moon_fail(MOON_ENOMEM, "no memory for a site");
   }
   atomic_init(&edition->holders, 1);
   edition->number = number;
   edition->stock = stock;
-  edition->sources = sources;
-  moon_status status = moon_ok();
-  for (size_t i = 0; i < seats && !status.code; i++) {
-    moon_seat *seat;
-    status = moon_seat_new(edition, options, &seat);
-    if (status.code) break;
-    seat->next = edition->spare;
-    edition->spare = seat;
-  }
+  edition->site = moon_strdup(site);
+  moon_status status = edition->site ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a site");
+  if (chunks) edition->chunks = moon_chunks_hold(chunks);
+  else if (!status.code) status = moon_chunks_new(&edition->chunks);
+  if (!status.code) status = lay_out(edition, options, seats);
   if (!status.code) {
     *out = edition;
     return status;
   }
-  moon_seat *made = edition->spare;
-  edition->spare = NULL;
-  moon_seats_free(made);
+  moon_edition_clear(edition);
   moon_edition_free(edition);
   return status;
+}
+
+void moon_edition_clear(moon_edition *edition) {
+  moon_seat *spare = edition->spare;
+  edition->spare = NULL;
+  moon_seats_free(spare);
 }
 
 moon_edition *moon_edition_share(moon_edition *edition) {
@@ -111,6 +119,7 @@ moon_edition *moon_edition_share(moon_edition *edition) {
 void moon_edition_free(moon_edition *edition) {
   if (!edition || atomic_fetch_sub(&edition->holders, 1) > 1) return;
   moon_stock_free(edition->stock);
-  moon_sources_free(edition->sources);
+  moon_chunks_release(edition->chunks);
+  moon_free(edition->site);
   moon_free(edition);
 }

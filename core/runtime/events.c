@@ -40,6 +40,7 @@ moon_status moon_runtime_store(moon_runtime *r, moon_event_batch *batch) {
   pthread_mutex_lock(&r->logging);
   moon_status status = moon_eventlog_commit(r->log, batch);
   pthread_mutex_unlock(&r->logging);
+  moon_runtime_sweep(r);
   return status;
 }
 

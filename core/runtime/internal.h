@@ -19,16 +19,6 @@ moon_status moon_check_event(const moon_event_record *event);
 /* One who asks for a pointer back has to give a place for it. */
 moon_status moon_check_given(const void *given, const char *name);
 
-/* ---- files read once (sources.c) ------------------------------------------------------------------------------------------ */
-
-/* The site's script and what it requires, as they were when first read, so that all seats of an edition run the same text. */
-typedef struct moon_sources moon_sources;
-moon_status moon_sources_new(const char *site, moon_sources **out);
-moon_sources *moon_sources_share(moon_sources *sources);
-void moon_sources_free(moon_sources *sources);
-const char *moon_sources_site(const moon_sources *sources); /* the path */
-moon_status moon_sources_read(void *sources, const char *path, size_t limit, moon_buf *out);
-
 /* ---- editions (edition.c): counted, and freed by the last who lets go --------------------------------------------------------- */
 
 typedef struct moon_stock { /* a bundle, which editions share while only the site changes */
@@ -53,16 +43,18 @@ typedef struct moon_edition {
   atomic_size_t holders;
   uint64_t number;
   moon_stock *stock;
-  moon_sources *sources;
+  char *site;          /* the script's path */
+  moon_chunks *chunks; /* its text and what it required, as first read, so that all seats of an edition run the same */
   moon_seat *spare; /* laid out for workers; under the runtime's lock once it is published */
 } moon_edition;
-/* Takes stock and sources over, also where it fails. */
-moon_status moon_edition_new(moon_stock *stock, moon_sources *sources, uint64_t number, const moon_host_options *options, size_t seats,
-                             moon_edition **out);
+/* With so many spare seats. The stock is taken over, also where this fails; chunks are shared, NULL: of files to be read. */
+moon_status moon_edition_new(moon_stock *stock, const char *site, moon_chunks *chunks, uint64_t number, const moon_host_options *options,
+                             size_t seats, moon_edition **out);
 moon_edition *moon_edition_share(moon_edition *edition);
 void moon_edition_free(moon_edition *edition);
 moon_status moon_seat_new(moon_edition *edition, const moon_host_options *options, moon_seat **out);
 void moon_seats_free(moon_seat *first); /* the whole list */
+void moon_edition_clear(moon_edition *edition); /* frees its spare seats, which hold it */
 
 /* ---- the runtime (runtime.c, events.c) ---------------------------------------------------------------------------------------- */
 
@@ -100,6 +92,7 @@ moon_status moon_fold_event(const moon_bundle *bundle, const moon_log_event *eve
 struct moon_worker {
   moon_runtime *runtime;
   moon_seat *seat;
+  bool patient;       /* see moon_worker_be_patient */
   moon_arena arena;   /* of the page */
   moon_arena scratch; /* of a part of a ranking */
   moon_buf out;

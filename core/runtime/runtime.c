@@ -21,11 +21,7 @@ static moon_status make_locks(moon_runtime *r) {
 void moon_runtime_free(moon_runtime *r) {
   pthread_mutex_t *const locks[] = {&r->reloading, &r->logging, &r->folding, &r->lock};
   moon_edition *edition = atomic_load(&r->current);
-  if (edition) {
-    moon_seat *spare = edition->spare;
-    edition->spare = NULL;
-    moon_seats_free(spare);
-  }
+  if (edition) moon_edition_clear(edition);
   moon_seats_free(r->left);
   moon_edition_free(edition);
   moon_eventlog_close(r->log);
@@ -34,22 +30,30 @@ void moon_runtime_free(moon_runtime *r) {
   moon_free(r);
 }
 
+/* A page is waited for, so its scripts get less than those of a training. */
+static moon_host_options host_options(const moon_runtime_options *o) {
+  enum { PAGE_MILLIS = 50, CALL_MEMORY = 16 << 20, CALL_TENSORS = 32 << 20 };
+  uint64_t millis = o->page_millis ? o->page_millis : PAGE_MILLIS;
+  return (moon_host_options){.memory_limit = o->script_memory,
+                             .call_instructions = o->call_instructions,
+                             .page_millis = millis,
+                             .call_millis = (millis - 1) / 4 + 1, /* so that no single one takes it all, nor twice, for the fallback */
+                             .call_memory = CALL_MEMORY,
+                             .call_tensors = CALL_TENSORS,
+                             .deterministic = o->deterministic,
+                             .print = o->print,
+                             .print_self = o->print_self};
+}
+
 static moon_status open_parts(moon_runtime *r, const moon_runtime_options *o) {
-  moon_sources *sources;
   moon_stock *stock;
   moon_edition *edition;
   MOON_TRY(make_locks(r));
   r->open = true;
-  r->host = (moon_host_options){
-      .memory_limit = o->script_memory, .call_instructions = o->call_instructions, .print = o->print, .print_self = o->print_self};
+  r->host = host_options(o);
   r->state_memory = o->state_memory;
   MOON_TRY(moon_stock_open(o->bundle, o->state_memory, &stock));
-  moon_status status = moon_sources_new(o->site, &sources);
-  if (status.code) {
-    moon_stock_free(stock);
-    return status;
-  }
-  MOON_TRY(moon_edition_new(stock, sources, 1, &r->host, 1, &edition));
+  MOON_TRY(moon_edition_new(stock, o->site, NULL, 1, &r->host, 1, &edition));
   atomic_store(&r->current, edition);
   return moon_runtime_replay(r, edition, o->event_log);
 }
@@ -88,20 +92,6 @@ void moon_runtime_sweep(moon_runtime *r) {
 
 /* ---- reloading */
 
-/* Stock and sources of the next edition: opened anew, or shared with this one. */
-static moon_status gather(moon_runtime *r, const moon_edition *now, const char *bundle, const char *site, moon_stock **stock,
-                          moon_sources **sources) {
-  if (bundle) MOON_TRY(moon_stock_open(bundle, r->state_memory, stock));
-  else *stock = moon_stock_share(now->stock);
-  if (!site) *sources = moon_sources_share(now->sources);
-  else {
-    moon_status status = moon_sources_new(site, sources);
-    if (status.code) moon_stock_free(*stock);
-    return status;
-  }
-  return moon_ok();
-}
-
 /* Seats that nobody took go the way of those that workers leave. */
 static void publish(moon_runtime *r, moon_edition *next) {
   pthread_mutex_lock(&r->folding);
@@ -123,20 +113,18 @@ static void publish(moon_runtime *r, moon_edition *next) {
 static moon_status reload(moon_runtime *r, const char *bundle, const char *site) {
   moon_edition *now = atomic_load(&r->current), *next;
   moon_stock *stock;
-  moon_sources *sources;
   pthread_mutex_lock(&r->lock);
   size_t seats = r->worker_count ? r->worker_count : 1;
   pthread_mutex_unlock(&r->lock);
-  MOON_TRY(gather(r, now, bundle, site, &stock, &sources));
-  MOON_TRY(moon_edition_new(stock, sources, now->number + 1, &r->host, seats, &next));
+  if (bundle) MOON_TRY(moon_stock_open(bundle, r->state_memory, &stock));
+  else stock = moon_stock_share(now->stock);
+  MOON_TRY(moon_edition_new(stock, site ? site : now->site, site ? NULL : now->chunks, now->number + 1, &r->host, seats, &next));
   pthread_mutex_lock(&r->logging); /* no event comes between the last one replayed and the change */
   moon_status status = bundle ? moon_runtime_replay(r, next, NULL) : moon_ok();
   if (!status.code) publish(r, next);
   pthread_mutex_unlock(&r->logging);
   if (!status.code) return status;
-  moon_seat *spare = next->spare;
-  next->spare = NULL;
-  moon_seats_free(spare);
+  moon_edition_clear(next);
   moon_edition_free(next);
   return status;
 }
@@ -151,6 +139,22 @@ moon_status moon_runtime_reload(moon_runtime *r, const char *bundle, const char 
   pthread_mutex_unlock(&r->lock);
   moon_runtime_sweep(r);
   pthread_mutex_unlock(&r->reloading);
+  return status;
+}
+
+moon_status moon_runtime_lay(moon_runtime *r) {
+  moon_seat *seat;
+  pthread_mutex_lock(&r->reloading);
+  moon_edition *edition = atomic_load(&r->current);
+  moon_status status = moon_seat_new(edition, &r->host, &seat);
+  if (!status.code) {
+    pthread_mutex_lock(&r->lock);
+    seat->next = edition->spare;
+    edition->spare = seat;
+    pthread_mutex_unlock(&r->lock);
+  }
+  pthread_mutex_unlock(&r->reloading);
+  moon_runtime_sweep(r);
   return status;
 }
 

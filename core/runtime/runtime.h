@@ -24,6 +24,13 @@ const moon_bundle *moon_worker_bundle(const moon_worker *worker);
 /* The live state: the bundle's, with the events since. */
 moon_state *moon_worker_state(const moon_worker *worker);
 
+/* The Lua state in use. Worn (a policy passed a limit of memory), a worker takes a fresh one of the same site before its next page, and makes it
+ * itself where none is laid out; a patient one goes on until somebody else has laid one out. moon_runtime_lay does, on any thread. */
+const moon_host *moon_worker_host(const moon_worker *worker);
+bool moon_worker_is_worn(const moon_worker *worker);
+void moon_worker_be_patient(moon_worker *worker);
+moon_status moon_runtime_lay(moon_runtime *runtime);
+
 /* moon_runtime_events in three steps. Admit kinds first, so that nothing is stored that the state has no room for; then store, from any
  * thread; then fold in what is no duplicate. Items are found by their ids: MOON_ENOTFOUND where a new bundle has let one go. */
 moon_status moon_runtime_admit(moon_runtime *runtime, const char *kind);

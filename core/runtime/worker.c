@@ -17,13 +17,13 @@ static moon_seat *pick_seat(moon_edition *edition) {
   return seat;
 }
 
-/* A seat at the current edition. */
-static moon_status take_seat(moon_runtime *r, moon_seat **out) {
+/* A seat at the current edition; where none is laid out, one is made, or with `wait` there is none. */
+static moon_status take_seat(moon_runtime *r, bool wait, moon_seat **out) {
   pthread_mutex_lock(&r->lock);
   moon_edition *edition = moon_edition_share(atomic_load(&r->current));
   *out = pick_seat(edition);
   pthread_mutex_unlock(&r->lock);
-  moon_status status = *out ? moon_ok() : moon_seat_new(edition, &r->host, out);
+  moon_status status = *out || wait ? moon_ok() : moon_seat_new(edition, &r->host, out);
   moon_edition_free(edition);
   return status;
 }
@@ -35,7 +35,7 @@ moon_status moon_worker_open(moon_runtime *r, moon_worker **out) {
   moon_worker *w = moon_calloc(1, sizeof *w);
   if (!w) return moon_fail(MOON_ENOMEM, "no memory for a worker");
   w->runtime = r;
-  moon_status status = take_seat(r, &w->seat);
+  moon_status status = take_seat(r, false, &w->seat);
   if (status.code) {
     moon_free(w);
     return status;
@@ -105,11 +105,11 @@ static void count_page(moon_page_counts *c, moon_status status, const moon_page 
 
 /* ---- pages */
 
-/* Where there is no memory for a seat at the new edition, the old one is as good as before. */
-static void move(moon_worker *w) {
+/* Where there is no seat to be had, the one there is is as good as before. */
+static void move(moon_worker *w, bool wait) {
   moon_runtime *r = w->runtime;
   moon_seat *seat;
-  if (take_seat(r, &seat).code) return;
+  if (take_seat(r, wait, &seat).code || !seat) return;
   pthread_mutex_lock(&r->lock);
   w->seat->next = r->left;
   r->left = w->seat;
@@ -118,11 +118,15 @@ static void move(moon_worker *w) {
 }
 
 void moon_worker_begin(moon_worker *w) {
-  if (atomic_load_explicit(&w->runtime->current, memory_order_acquire) != w->seat->edition) move(w);
+  bool late = atomic_load_explicit(&w->runtime->current, memory_order_acquire) != w->seat->edition;
+  if (late || moon_worker_is_worn(w)) move(w, !late && w->patient);
   moon_arena_reset(&w->arena);
   moon_buf_reset(&w->out);
 }
 
+void moon_worker_be_patient(moon_worker *w) { w->patient = true; }
+bool moon_worker_is_worn(const moon_worker *w) { return moon_host_worn(w->seat->host); }
+const moon_host *moon_worker_host(const moon_worker *w) { return w->seat->host; }
 const moon_bundle *moon_worker_bundle(const moon_worker *w) { return w->seat->edition->stock->bundle; }
 moon_state *moon_worker_state(const moon_worker *w) { return moon_worker_bundle(w)->state; }
 
@@ -142,6 +146,7 @@ moon_status moon_worker_assemble(moon_worker *w, const moon_query *query, moon_r
                             .params = query->params,
                             .param_n = query->param_n,
                             .explain = query->explain};
+  moon_host_begin_page(seat->host);
   moon_status status = moon_page_assemble(seat->assembler, seat->site, state, request, &seat->functions, &w->arena, page);
   moon_state_read_end(state);
   count_page(&w->counts, status, *page);

@@ -32,7 +32,7 @@ typedef struct row_args {
 /* Pushes function and cursor, and calls them for one row; the answer is on the stack. */
 static void call_row(lua_State *L, row_args *args, int fn, size_t row) {
   moon_host *host = args->host;
-  if (row % ROWS_PER_BUDGET == 0 && row) moon_budget_start(host, host->options.call_instructions, 2 * MOON_SECOND);
+  if (row % ROWS_PER_BUDGET == 0 && row) moon_budget_start(host, host->options.call_instructions, (int64_t)host->options.call_millis * 1000);
   host->row = row;
   lua_pushvalue(L, fn);
   lua_pushvalue(L, fn + 1);
@@ -212,6 +212,23 @@ static const char *label_of(lua_State *L, moon_slate *slate) {
   return label ? label : "lua";
 }
 
+void moon_host_begin_page(moon_host *host) {
+  if (host->options.page_millis) host->page_deadline = moon_monotonic() + (int64_t)host->options.page_millis * 1000;
+}
+
+/* Starts a call that belongs to a page: what is left of the page's time is all that it has. */
+static moon_status begin(moon_host *host, const moon_request *request, uint32_t fn) {
+  moon_host_begin(host);
+  moon_rng_seed(&host->rng, request->seed, fn);
+  host->now = request->now;
+  if (!host->page_deadline) return moon_ok();
+  if (host->deadline > host->page_deadline) host->deadline = host->page_deadline;
+  if (moon_monotonic() < host->page_deadline) return moon_ok();
+  moon_budget_spend(host, MOON_STRIKE_TIME);
+  return moon_fail(MOON_ESCRIPT, "%s: the page's %llu ms for policies and gates are spent", host->file ? host->file : "script",
+                   (unsigned long long)host->options.page_millis);
+}
+
 static int policy_body(lua_State *L) {
   page_args *args = lua_touserdata(L, 1);
   moon_host_push_function(L, args->host, args->fn);
@@ -226,10 +243,9 @@ static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   MOON_TRY(backup_save(&host->backup, slate));
-  moon_host_begin(host);
-  moon_rng_seed(&host->rng, request->seed, fn);
+  moon_status st = begin(host, request, fn);
   host->slate = slate;
-  moon_status st = moon_host_protect(host, policy_body, &args);
+  if (!st.code) st = moon_host_protect(host, policy_body, &args);
   if (st.code) backup_restore(&host->backup, slate);
   moon_host_end(host);
   return st;
@@ -248,16 +264,21 @@ static moon_status gate(void *self, uint32_t fn, const moon_request *request, bo
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   *open = false;
-  moon_host_begin(host);
-  moon_rng_seed(&host->rng, request->seed, fn);
-  moon_status st = moon_host_protect(host, gate_body, &args);
+  moon_status st = begin(host, request, fn);
+  if (!st.code) st = moon_host_protect(host, gate_body, &args);
   moon_host_end(host);
   *open = !st.code && args.open;
   return st;
 }
 
+static moon_script_failure failure(void *self) {
+  const moon_host *host = self;
+  if (host->struck == MOON_STRIKE_MEMORY || (!host->struck && host->tensors_refused)) return MOON_SCRIPT_MEMORY;
+  return host->struck ? MOON_SCRIPT_BUDGET : MOON_SCRIPT_ERROR;
+}
+
 moon_page_functions moon_host_page_functions(moon_host *host) {
-  moon_page_functions functions = {host, policy, gate};
+  moon_page_functions functions = {host, policy, gate, failure};
   return functions;
 }
 

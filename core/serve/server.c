@@ -69,7 +69,7 @@ static void close_handle(uv_handle_t *handle, void *server) {
 }
 
 void moon_server_finish(moon_server *server) {
-  if (server->stopping && !server->connections && !server->committing) uv_walk(&server->loop, close_handle, server);
+  if (server->stopping && !server->connections && !server->committing && !server->reload.running) uv_walk(&server->loop, close_handle, server);
 }
 
 static void begin_stop(moon_server *server) {
@@ -86,7 +86,8 @@ static void begin_stop(moon_server *server) {
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
-  if (number != SIGPIPE) begin_stop(signal->data);
+  if (number == SIGHUP) moon_reload_begin(signal->data, true);
+  else if (number != SIGPIPE) begin_stop(signal->data);
 }
 
 static void on_tick(uv_timer_t *tick) {
@@ -120,10 +121,11 @@ static moon_status open_loop(moon_server *server) {
   if (!code) code = uv_signal_init(loop, &server->interrupt);
   if (!code) code = uv_signal_init(loop, &server->terminate);
   if (!code) code = uv_signal_init(loop, &server->broken_pipe);
+  if (!code) code = uv_signal_init(loop, &server->hangup);
   if (!code) code = uv_timer_init(loop, &server->tick);
   if (!code) code = uv_idle_init(loop, &server->turns);
   if (code) return moon_fail(MOON_EIO, "no event loop: %s", uv_strerror(code));
-  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server;
+  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server->hangup.data = server;
   server->tick.data = server->turns.data = server;
   return moon_ok();
 }
@@ -185,10 +187,13 @@ static moon_status load_runtime(moon_server *server) {
                                         .site = o->site_path,
                                         .event_log = strcmp(log, "none") ? log : NULL,
                                         .state_memory = o->state_memory,
+                                        .page_millis = o->script_millis,
+                                        .deterministic = o->deterministic,
                                         .print = print_line,
                                         .print_self = server};
   MOON_TRY(moon_runtime_open(&options, &server->runtime));
   MOON_TRY(moon_worker_open(server->runtime, &server->worker));
+  moon_worker_be_patient(server->worker);
   server->bundle = moon_worker_bundle(server->worker);
   server->state = moon_worker_state(server->worker);
   report_state(server);
@@ -259,6 +264,7 @@ moon_status moon_server_run(moon_server *server) {
   int code = uv_signal_start(&server->interrupt, on_signal, SIGINT);
   if (!code) code = uv_signal_start(&server->terminate, on_signal, SIGTERM);
   if (!code) code = uv_signal_start(&server->broken_pipe, on_signal, SIGPIPE); /* a peer that is gone shows as EPIPE instead */
+  if (!code) code = uv_signal_start(&server->hangup, on_signal, SIGHUP);
   if (!code) code = uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
   if (code) return moon_fail(MOON_EIO, "no signals or timers: %s", uv_strerror(code));
   say_ready(server);

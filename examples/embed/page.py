@@ -21,7 +21,7 @@ class Sized(ctypes.Structure):
 
 class Options(Sized):
     _fields_ = [("size", c_size_t), ("bundle", c_char_p), ("site", c_char_p), ("event_log", c_char_p), ("state_memory", c_size_t), ("script_memory", c_size_t),
-                ("call_instructions", c_uint64), ("print", c_void_p), ("print_self", c_void_p)]
+                ("call_instructions", c_uint64), ("page_millis", c_uint64), ("deterministic", c_bool), ("print", c_void_p), ("print_self", c_void_p)]
 
 
 class Query(Sized):

@@ -74,6 +74,8 @@ typedef struct moon_runtime_options {
   size_t state_memory;        /* bytes that the state may grow to; then users seen long ago go. 0: as it comes */
   size_t script_memory;       /* bytes of Lua memory of each worker, 0: 256 MiB */
   uint64_t call_instructions; /* VM instructions of a policy or gate before it is ended, 0: 1 million */
+  uint64_t page_millis;       /* time of all policies and gates of a page together, one of them a quarter of it; 0: 50 */
+  bool deterministic;         /* scripts see keys in order, the query's clock and no addresses */
   /* Where a script's print goes, a line without its newline (n bytes, not zero-terminated); NULL: nowhere. Called by the thread that
    * makes the page, or that loads the site. It may not call the runtime. */
   void (*print)(void *self, const char *line, size_t n);

@@ -70,7 +70,8 @@ static inline int shop_down(void **state) {
 }
 
 static inline moon_runtime *shop_open(const char *bundle, const char *site, const char *log) {
-  const moon_runtime_options options = {.size = sizeof options, .bundle = bundle, .site = site, .event_log = log};
+  const moon_runtime_options options = {
+      .size = sizeof options, .bundle = bundle, .site = site, .event_log = log, .page_millis = 60000}; /* however busy the machine is */
   moon_runtime *r = NULL;
   OK(moon_runtime_open(&options, &r));
   return r;

@@ -304,6 +304,38 @@ static void a_new_bundle_hears_of_what_it_has_not_seen(void **state) {
   }
 }
 
+/* A Lua state whose policy passed its limit of memory is replaced before the next page, by the text that the site had. */
+static void a_worn_lua_state_is_made_anew(void **state) {
+  shop *s = *state;
+  static const char text[] =
+      "local m = require \"moonshelf\"\nlocal kept, pages = {}, 0\n"
+      "return m.site { home = m.page { m.slot \"a\" { take = 1, from = m.source.popular(9), rerank = m.policy.lua(function(s)\n"
+      "  pages = pages + 1\n  if pages == 2 then while true do kept[#kept + 1] = (\"x\"):rep(100000 + #kept) end end end) } } }\n";
+  char *site = moon_path_join(s->folder, "greedy.lua");
+  shoplet_file(s->folder, "greedy.lua", text);
+  const moon_runtime_options o = {
+      .size = sizeof o, .bundle = s->bundle, .site = site, .page_millis = 60000, .call_instructions = 1000000000};
+  moon_runtime *r = NULL;
+  OK(moon_runtime_open(&o, &r));
+  moon_worker *w = shop_worker(r);
+  shoplet_file(s->folder, "greedy.lua", "return 1\n");
+  for (int i = 0; i < 3; i++) { /* pages counts from 0 again after each failure */
+    assert_null(shop_view(w, "u1")->degraded);
+    const char *why = shop_view(w, "u1")->degraded;
+    if (!why || !strstr(why, "memory")) fail_msg("%s", why ? why : "(not degraded)");
+    assert_true(moon_worker_is_worn(w));
+  }
+  moon_worker_be_patient(w);
+  shop_view(w, "u1");
+  assert_true(moon_worker_is_worn(w)); /* nobody has laid one out */
+  OK(moon_runtime_lay(r));
+  assert_null(shop_view(w, "u1")->degraded);
+  assert_false(moon_worker_is_worn(w));
+  moon_free(site);
+  moon_worker_close(w);
+  moon_runtime_close(r);
+}
+
 /* ---- metrics */
 
 static void metrics_count(void **state) {
@@ -338,7 +370,7 @@ static moon_status whole_life(void *self) {
   shop *s = self;
   moon_runtime *r = NULL;
   moon_worker *w = NULL;
-  const moon_runtime_options o = {.size = sizeof o, .bundle = s->bundle, .site = s->site};
+  const moon_runtime_options o = {.size = sizeof o, .bundle = s->bundle, .site = s->site, .page_millis = 60000};
   const moon_query q = {.size = sizeof q, .user = "u1", .explain = true};
   const moon_event_record e = {.size = sizeof e, .user = "somebody", .item = "i3", .kind = "view", .id = "x"};
   const moon_page_view *page;
@@ -380,6 +412,7 @@ int main(void) {
       cmocka_unit_test(a_broken_reload_leaves_everything),
       cmocka_unit_test(a_site_is_read_once),
       cmocka_unit_test(a_new_bundle_hears_of_what_it_has_not_seen),
+      cmocka_unit_test(a_worn_lua_state_is_made_anew),
       cmocka_unit_test(metrics_count),
       cmocka_unit_test(without_memory_nothing_leaks_and_the_message_says_so),
   };

@@ -287,9 +287,9 @@ static int shop_close(lua_State *L) {
   return 0;
 }
 
-/* runtime.open { bundle = "out/bundle", site = "site.lua", event_log = ?, state_memory = ?, script_memory = ?, call_instructions = ? } */
+/* runtime.open { bundle = "out/bundle", site = "site.lua", event_log = ?, state_memory = ?, script_memory = ?, .. } */
 static int open_shop(lua_State *L) {
-  static const char *const names[] = {"bundle", "site", "event_log", "state_memory", "script_memory", "call_instructions", NULL};
+  static const char *const names[] = {"bundle", "site", "event_log", "state_memory", "script_memory", "call_instructions", "page_millis", "deterministic", NULL};
   moon_runtime_options o = {.size = sizeof o};
   check_names(L, 1, names);
   o.bundle = text_field(L, 1, "bundle");
@@ -298,6 +298,9 @@ static int open_shop(lua_State *L) {
   o.state_memory = (size_t)whole_field(L, 1, "state_memory");
   o.script_memory = (size_t)whole_field(L, 1, "script_memory");
   o.call_instructions = (uint64_t)whole_field(L, 1, "call_instructions");
+  o.page_millis = (uint64_t)whole_field(L, 1, "page_millis");
+  lua_getfield(L, 1, "deterministic");
+  o.deterministic = lua_toboolean(L, -1);
   shop *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (shop){0};
   luaL_setmetatable(L, TYPE);
