@@ -65,24 +65,23 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
 
 /* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
-static moon_status check_classes(const moon_dataset *d, const json_t *plan) {
-  const json_t *train = json_object_get(plan, "train");
-  bool closed = moon_plan_is_closed(json_object_get(plan, "model")); /* of events, whatever became of them */
+moon_status moon_check_classes(const json_t *plan, const char *what, size_t positives, size_t n) {
+  const char *where = moon_text_in(json_object_get(plan, "label"), "where");
   moon_loss loss;
-  size_t positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  MOON_TRY(moon_loss_parse(train, &loss));
-  if (positives && (positives < d->part_n[MOON_TRAIN] || moon_loss_compares(loss) || closed)) return moon_ok();
+  bool closed = moon_plan_is_closed(json_object_get(plan, "model")); /* of events, whatever became of them */
+  MOON_TRY(moon_loss_parse(json_object_get(plan, "train"), &loss));
+  if (positives && (positives < n || moon_loss_compares(loss) || closed)) return moon_ok();
   if (closed)
-    return moon_fail(MOON_EINVAL, "%s: the label gives not one positive among %zu training examples", moon_text_in(json_object_get(plan, "label"), "where"),
-                     d->part_n[MOON_TRAIN]);
-  return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds%s", positives ? "only" : "not one",
-                   d->part_n[MOON_TRAIN], positives ? " (the label's negatives = N draws some)" : "");
+    return moon_fail(MOON_EINVAL, "%s: label: none of %zu %s is a success, and there is nothing to learn from", *where ? where : "recipe", n, what);
+  return moon_fail(MOON_EINVAL, "%s: label: %s of %zu %s is a success, and a model needs both kinds%s", *where ? where : "recipe",
+                   positives ? "each" : "none", n, what, positives ? " (negatives = N draws the other)" : "");
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
+  size_t positives = 0;
   MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
-  return check_classes(d, plan);
+  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+  return moon_check_classes(plan, "training examples", positives, d->part_n[MOON_TRAIN]);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */

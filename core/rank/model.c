@@ -247,6 +247,9 @@ static moon_status read_all(const moon_safetensors *file, const moon_named_tenso
     const moon_tensor *like = named[i].tensor;
     MOON_TRY(moon_tensor_new(moon_tensor_dtype(like), moon_tensor_dims(like), moon_tensor_shape(like), &fresh[i]));
     MOON_TRY(moon_safetensors_read(file, named[i].name, fresh[i]));
+    const float *numbers = moon_tensor_data(fresh[i]);
+    for (size_t k = 0; k < moon_tensor_count(fresh[i]); k++)
+      if (!isfinite(numbers[k])) return moon_fail(MOON_EFORMAT, "tensor \"%s\" has a number that is not finite", named[i].name);
   }
   return moon_ok();
 }

@@ -119,10 +119,17 @@ json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
  *    "cost": its, and {"weights": of the layers, "candidates":500, "features_us", "model_us": of a request for so many; without the last
  *    where the layers do not compile}} */
 moon_status moon_recipe_describe(const json_t *plan, json_t **out);
+/* Tells of every layer that does not fit (check_layers.c), of those that do not lean on another one told of. Fails where the features do not
+ * fit the columns, or without memory. */
+moon_status moon_layers_check(const json_t *plan, const moon_findings *findings);
+/* The model as moon_model_describe has it, before it has seen data: null stands for what depends on how many rows the tables of texts get, which
+ * is what differs between two models drawn with different ones. New reference. */
+moon_status moon_recipe_summary(const json_t *plan, json_t **out);
 /* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
 json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
-/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. Fails only where
- * it had to stop: without memory, or interrupted. */
+/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does
+ * not fit the columns as they are declared is left to the script's own check and to moon_recipe_describe.
+ * Fails only where it had to stop: without memory, or interrupted. */
 moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
 
 /* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */
@@ -301,7 +308,8 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
 /* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, the kernels that fitted, what became of
- * the data's rows), recipe.lua, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
+ * the data's rows), recipe.lua and below lua/ the files that it required, plan.json,
+ * vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
  * Same seed, data and kernels: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
@@ -319,11 +327,23 @@ typedef struct moon_bundle {
 /* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no
  * folder of the user's is ever replaced by a bundle. */
 moon_status moon_bundle_may_write(const char *path);
+typedef struct moon_script { /* a file that a script required: "rules/winter.lua" */
+  char *name, *text;
+  size_t n; /* bytes of text */
+} moon_script;
+typedef struct moon_recipe_source { /* borrowed */
+  const char *text;
+  size_t n;
+  const moon_script *required;
+  size_t required_n;
+} moon_recipe_source;
 /* Written beside `path` and swapped in when whole; a failure leaves what was at `path` untouched. */
-moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan,
+moon_status moon_bundle_write(const char *path, const moon_recipe_source *source, const json_t *plan,
                               const moon_dataset *dataset, const moon_model *model, const moon_similar *similar, const json_t *metrics);
 /* Every file is checked against the manifest; errors say which file and what is wrong. */
 moon_status moon_bundle_open(const char *path, moon_bundle **out);
+/* Appends the text of the recipe (file NULL), or of a file that it required. MOON_ENOTFOUND where the bundle keeps no such file. */
+moon_status moon_bundle_script(const moon_bundle *bundle, const char *file, moon_buf *out);
 void moon_bundle_close(moon_bundle *bundle);
 
 /* ---- the index of a bundle (index.c) -------------------------------------------------------------------------------------- */

@@ -179,6 +179,7 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
 void moon_host_close(moon_host *host) {
   if (!host) return;
   if (host->L) lua_close(host->L);
+  moon_required_free(host);
   moon_free(host->file);
   moon_free(host->folder);
   moon_free(host->backup.memory);
@@ -271,7 +272,7 @@ static moon_status load_file(moon_host *host, const char **kind, const char *pat
   *plan = NULL;
   if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
   const moon_chunk *chunk;
-  MOON_TRY(moon_chunks_read(host, path, SCRIPT_LIMIT, &chunk));
+  MOON_TRY(moon_chunks_read(host, path, NULL, SCRIPT_LIMIT, &chunk));
   const char *slash = strrchr(path, '/');
   char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");
   moon_free(host->folder);

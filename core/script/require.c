@@ -90,12 +90,39 @@ static const char *file_of(lua_State *L, const char *name) {
   return lua_pushfstring(L, "%s.lua", luaL_gsub(L, name, ".", "/"));
 }
 
+/* Kept for whoever stores the script: a bundle has to run without its folder. */
+static moon_status keep_required(moon_host *host, const char *file, const moon_buf *buf) {
+  MOON_TRY(moon_grow(&host->required, &host->required_cap, host->required_n + 1, sizeof *host->required));
+  moon_script fresh = {moon_strdup(file), moon_strndup(buf->data ? buf->data : "", buf->n), buf->n};
+  if (fresh.name && fresh.text) {
+    host->required[host->required_n++] = fresh;
+    return moon_ok();
+  }
+  moon_free(fresh.name);
+  moon_free(fresh.text);
+  return moon_fail(MOON_ENOMEM, "no memory for %s", file);
+}
+
+size_t moon_host_required(const moon_host *host, const moon_script **out) {
+  *out = host->required;
+  return host->required_n;
+}
+
+void moon_required_free(moon_host *host) {
+  for (size_t i = 0; i < host->required_n; i++) {
+    moon_free(host->required[i].name);
+    moon_free(host->required[i].text);
+  }
+  moon_free(host->required);
+}
+
 static int load_beside(lua_State *L, moon_host *host, const char *name) {
   const char *file = file_of(L, name);
-  if (!host->folder) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
-  const char *path = lua_pushfstring(L, "%s/%s", host->folder, file);
+  if (!host->folder && !host->options.read) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
+  const char *path = lua_pushfstring(L, "%s/%s", host->folder ? host->folder : "", file);
   const moon_chunk *chunk;
-  moon_status st = moon_chunks_read(host, path, MODULE_LIMIT, &chunk);
+  moon_status st = moon_chunks_read(host, path, file, MODULE_LIMIT, &chunk);
+  if (!st.code) st = keep_required(host, file, &chunk->bytes);
   if (st.code) luaL_error(L, "require: %s", st.message);
   moon_budget_charge(L, host, chunk->bytes.n); /* it is parsed */
   moon_load_chunk(L, file, chunk->bytes.data ? chunk->bytes.data : "", chunk->bytes.n);

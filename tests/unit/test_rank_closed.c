@@ -314,7 +314,7 @@ static void a_bundle_has_the_weights_and_no_tables(void **state) {
     char *path = moon_path_join(s.folder, "bundle");
     OK(moon_evaluate(s.model, s.d, json_object_get(s.plan, "evaluate"), 1, NULL, &metrics));
     OK(moon_similar_new(s.d->log, s.d->log->n, moon_catalogue_rows(s.d->catalogue), NULL, NULL, &similar));
-    OK(moon_bundle_write(path, "", 0, s.plan, s.d, s.model, similar, metrics));
+    OK(moon_bundle_write(path, &(moon_recipe_source){.text = ""}, s.plan, s.d, s.model, similar, metrics));
     OK(moon_bundle_open(path, &b));
     c = closed_of(&s);
     assert_true(moon_module_closed(b->model->module, 0, &back));
@@ -384,7 +384,7 @@ static void one_user_and_no_success_are_refused(void **state) {
   s.model = NULL, s.d = NULL;
   shoplet_file(s.folder, "events.csv",
                "user,item,event,time\nu1,i1,view,1700000000\nu2,i2,purchase,1700000001\nu2,i1,view,1700000002\n");
-  REFUSED(MOON_EINVAL, "r:4: the label gives not one positive", try_dataset(&s));
+  REFUSED(MOON_EINVAL, "r:4: label: none of", try_dataset(&s));
   shop_close(&s);
 }
 
