@@ -48,7 +48,8 @@ static moon_status degrade(moon_visit *visit, const moon_site_slot *slot, const 
       moon_arena_printf(visit->arena, "slot '%s': %s failed and was skipped: %s", slot->name, label, failure.message);
   visit->page->policy_errors++;
   const moon_page_functions *functions = visit->functions;
-  visit->page->policy_failures[functions && functions->failure ? functions->failure(functions->self) : MOON_SCRIPT_ERROR]++;
+  moon_script_failure kind = functions && functions->failure ? functions->failure(functions->self) : MOON_SCRIPT_ERROR;
+  visit->page->policy_failures[failure.code == MOON_ENOMEM ? MOON_SCRIPT_MEMORY : kind]++;
   if (line && before) line = strstr(before, line) ? before : moon_arena_printf(visit->arena, "%s; %s", before, line);
   if (!line) return moon_fail(MOON_ENOMEM, "no memory for a page");
   visit->page->degraded = line;

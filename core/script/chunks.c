@@ -40,7 +40,9 @@ void moon_chunks_release(moon_chunks *chunks) {
   moon_free(chunks);
 }
 
-const char *moon_chunks_first(const moon_chunks *chunks) { return chunks->first ? chunks->first->path : NULL; }
+const char *moon_chunks_first(const moon_chunks *chunks) {
+  return chunks->first ? chunks->first->path : NULL;
+}
 
 /* file: what a script requires, by its name there, or NULL for the script itself. */
 static moon_status read_text(const moon_host *host, const char *path, const char *file, size_t limit, moon_chunk *out) {

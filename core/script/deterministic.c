@@ -12,11 +12,16 @@
 
 static int rank_of(lua_State *L, int index) {
   switch (lua_type(L, index)) {
-    case LUA_TNUMBER: return 0;
-    case LUA_TSTRING: return 1;
-    case LUA_TBOOLEAN: return 2;
-    default: return luaL_error(L, "pairs and next: keys that are a %s have no order; deterministic scripts use numbers, strings and booleans",
-                               luaL_typename(L, index));
+    case LUA_TNUMBER:
+      return 0;
+    case LUA_TSTRING:
+      return 1;
+    case LUA_TBOOLEAN:
+      return 2;
+    default:
+      return luaL_error(
+          L, "pairs and next: keys that are a %s have no order; deterministic scripts use numbers, strings and booleans",
+          luaL_typename(L, index));
   }
 }
 
@@ -84,7 +89,7 @@ static int ordered_next(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (!lua_isnil(L, 2)) rank_of(L, 2); /* a key that was taken away meanwhile still has its place */
-  lua_pushnil(L); /* 3: the best so far */
+  lua_pushnil(L);                      /* 3: the best so far */
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     moon_budget_charge(L, moon_host_of(L), 4);
     rank_of(L, -2);
@@ -126,8 +131,12 @@ static int virtual_time(lua_State *L) {
   static const char *const needed[] = {"year", "month", "day"};
   for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
     if (lua_getfield(L, 1, needed[i]) == LUA_TNIL) return luaL_error(L, "field '%s' missing in date table", needed[i]);
-  struct tm parts = {.tm_year = field(L, "year", 0) - 1900, .tm_mon = field(L, "month", 1) - 1, .tm_mday = field(L, "day", 1),
-                     .tm_hour = field(L, "hour", 12),       .tm_min = field(L, "min", 0),       .tm_sec = field(L, "sec", 0)};
+  struct tm parts = {.tm_year = field(L, "year", 0) - 1900,
+                     .tm_mon = field(L, "month", 1) - 1,
+                     .tm_mday = field(L, "day", 1),
+                     .tm_hour = field(L, "hour", 12),
+                     .tm_min = field(L, "min", 0),
+                     .tm_sec = field(L, "sec", 0)};
   lua_pushinteger(L, (lua_Integer)timegm(&parts));
   return 1;
 }
@@ -141,8 +150,10 @@ static int virtual_clock(lua_State *L) {
 static int virtual_date(lua_State *L) {
   const char *format = luaL_optstring(L, 1, "%c");
   lua_settop(L, 2);
-  if (*format == '!') lua_pushstring(L, format);
-  else lua_pushfstring(L, "!%s", format);
+  if (*format == '!')
+    lua_pushstring(L, format);
+  else
+    lua_pushfstring(L, "!%s", format);
   lua_replace(L, 1);
   if (lua_isnil(L, 2)) {
     lua_pushinteger(L, (lua_Integer)seconds_now(L));
@@ -159,7 +170,8 @@ static int virtual_date(lua_State *L) {
 /* Whether the text of the value at `index` would be its address. */
 static bool shows_address(lua_State *L, int index) {
   int type = lua_type(L, index);
-  if (type != LUA_TTABLE && type != LUA_TFUNCTION && type != LUA_TTHREAD && type != LUA_TUSERDATA && type != LUA_TLIGHTUSERDATA) return false;
+  if (type != LUA_TTABLE && type != LUA_TFUNCTION && type != LUA_TTHREAD && type != LUA_TUSERDATA && type != LUA_TLIGHTUSERDATA)
+    return false;
   if (luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) return true;
   lua_pop(L, 1);
   return false;
@@ -167,8 +179,10 @@ static bool shows_address(lua_State *L, int index) {
 
 static int text_without_address(lua_State *L) {
   luaL_checkany(L, 1);
-  if (shows_address(L, 1)) lua_pushstring(L, luaL_typename(L, 1));
-  else luaL_tolstring(L, 1, NULL);
+  if (shows_address(L, 1))
+    lua_pushstring(L, luaL_typename(L, 1));
+  else
+    luaL_tolstring(L, 1, NULL);
   return 1;
 }
 
@@ -200,7 +214,8 @@ static void over(lua_State *L, const char *name, lua_CFunction with) {
 }
 
 void moon_deterministic_base(lua_State *L) {
-  static const luaL_Reg functions[] = {{"pairs", ordered_pairs}, {"next", ordered_next}, {"tostring", text_without_address}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"pairs", ordered_pairs}, {"next", ordered_next}, {"tostring", text_without_address}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
 
@@ -210,4 +225,6 @@ void moon_deterministic_os(lua_State *L) {
   over(L, "date", virtual_date);
 }
 
-void moon_deterministic_string(lua_State *L) { over(L, "format", format_without_address); }
+void moon_deterministic_string(lua_State *L) {
+  over(L, "format", format_without_address);
+}

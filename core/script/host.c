@@ -83,7 +83,8 @@ void moon_host_end(moon_host *host) {
   host->in_call = false;
   host->ceiling = host->options.memory_limit;
   if (host->tensors) moon_account_set_limit(host->tensors, host->options.tensor_limit);
-  if (host->struck == MOON_STRIKE_MEMORY) host->worn = true;
+  bool full = host->tensors && moon_account_used(host->tensors) > host->options.tensor_limit / 2;
+  if (host->struck == MOON_STRIKE_MEMORY || (host->tensors_refused && full)) host->worn = true;
   host->table = NULL;
   host->slate = NULL;
   host->label = NULL;

@@ -52,7 +52,7 @@ bool moon_tensor_again(lua_State *L, moon_tensor_home *home, const char *prefix,
   bool full = st.code == MOON_ENOMEM && !(*tries)++;
   if (full || (!st.code && moon_account_used(home->account) > home->collect_at)) collect(L, home);
   if (st.code && !full) {
-    if (home->host && st.code == MOON_ENOMEM) home->host->tensors_refused = home->host->worn = true;
+    if (home->host && st.code == MOON_ENOMEM) home->host->tensors_refused = true;
     moon_tensor_raise(L, "%s%s", prefix, st.message);
   }
   return full;

@@ -62,7 +62,8 @@ void *moon_host_allocate(void *self, void *block, size_t old_size, size_t new_si
     host->long_live -= old_size > WALKED_BLOCK;
     return NULL;
   }
-  if (new_size > old_size && (!grant(host, new_size - old_size, new_size, is_string) || !charge(host, new_size - old_size, new_size)))
+  if (new_size > old_size &&
+      (!grant(host, new_size - old_size, new_size, is_string) || !charge(host, new_size - old_size, new_size)))
     return NULL;
   void *fresh = moon_realloc(block, new_size);
   if (!fresh) return new_size <= old_size ? block : NULL; /* Lua counts on shrinking */

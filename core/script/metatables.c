@@ -22,7 +22,9 @@ static void check_key(lua_State *L, int index, const char *who) {
 static int sealed_newindex(lua_State *L) {
   check_key(L, 2, "a metatable");
   switch (lua_type(L, lua_upvalueindex(1))) {
-    case LUA_TNIL: lua_rawset(L, 1); return 0;
+    case LUA_TNIL:
+      lua_rawset(L, 1);
+      return 0;
     case LUA_TFUNCTION:
       lua_pushvalue(L, lua_upvalueindex(1));
       lua_insert(L, 1);

@@ -278,11 +278,68 @@ static void sites_load_or_say_why_not(void **state) {
   }
 }
 
+/* ---- pages and states made anew */
+
+static void the_time_of_a_page_is_shared_by_its_policies(void **state) {
+  fixture *f = *state;
+  moon_host *host, *fresh;
+  json_t *plan;
+  script loop = {.text = "while true do end"};
+  OK(open_host(f, &loop, false, false, &host));
+  moon_host_close(host);
+  moon_host_options options = {.call_millis = 10000, .call_instructions = UINT64_MAX / 2, .page_millis = 20};
+  char *path = moon_path_join(f->folder, "site.lua");
+  OK(moon_host_open(&options, &fresh));
+  OK(moon_host_load_site(fresh, path, &plan));
+  json_decref(plan);
+  moon_page_functions functions = moon_host_page_functions(fresh);
+  for (int round = 0; round < 2; round++) {
+    fill(f);
+    moon_host_begin_page(fresh);
+    int64_t start = moon_monotonic();
+    moon_status st = functions.policy(functions.self, 1, f->slate, &f->request);
+    assert_true(st.code == MOON_ESCRIPT && functions.failure(functions.self) == MOON_SCRIPT_BUDGET);
+    assert_true(moon_monotonic() - start >= 15000);
+    st = functions.policy(functions.self, 2, f->slate, &f->request);
+    if (st.code != MOON_ESCRIPT || !strstr(st.message, "site.lua: the page's 20 ms for policies and gates are spent")) fail_msg("%d %s", st.code, st.message);
+    assert_int_equal(functions.failure(functions.self), MOON_SCRIPT_BUDGET);
+  }
+  moon_host_close(fresh);
+  moon_free(path);
+}
+
+static void reopen_survives_any_failed_allocation_and_reads_no_file(void **state) {
+  fixture *f = *state;
+  moon_host *host, *fresh;
+  json_t *plan;
+  script nothing = {.text = ""};
+  OK(open_host(f, &nothing, false, false, &host));
+  uint64_t fine = fine_answer(f, moon_host_page_functions(host));
+  char *path = moon_path_join(f->folder, "site.lua");
+  unlink(path);
+  moon_free(path);
+  for (size_t n = 1; n < 4000; n += 1 + n / 16) {
+    moon_alloc_fail_at(n);
+    moon_status st = moon_host_reopen(host, &fresh, &plan);
+    moon_alloc_fail_at(0);
+    assert_true(st.code ? !fresh && !plan && st.message[0] : fresh && plan);
+    json_decref(plan);
+    moon_host_close(fresh);
+  }
+  OK(moon_host_reopen(host, &fresh, &plan));
+  json_decref(plan);
+  moon_host_close(host);
+  assert_true(fine_answer(f, moon_host_page_functions(fresh)) == fine);
+  moon_host_close(fresh);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(policies_are_skipped_or_work_and_leave_no_trace),
       cmocka_unit_test(gates_close_or_work),
       cmocka_unit_test(sites_load_or_say_why_not),
+      cmocka_unit_test(the_time_of_a_page_is_shared_by_its_policies),
+      cmocka_unit_test(reopen_survives_any_failed_allocation_and_reads_no_file),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
