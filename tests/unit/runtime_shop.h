@@ -30,7 +30,8 @@ static inline char *shop_bundle(const char *folder, const char *name, const char
   OK(moon_fit(model, d, json_object_get(plan, "train"), NULL, &report));
   OK(moon_similar_new(d->log, d->log->n, moon_catalogue_rows(d->catalogue), NULL, NULL, &similar));
   char *path = moon_path_join(under, name);
-  OK(moon_bundle_write(path, "--", 2, plan, d, model, similar, metrics));
+  const moon_recipe_source source = {.text = "--", .n = 2};
+  OK(moon_bundle_write(path, &source, plan, d, model, similar, metrics));
   moon_similar_free(similar);
   moon_model_free(model);
   moon_dataset_free(d);
