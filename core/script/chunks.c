@@ -44,23 +44,20 @@ const char *moon_chunks_first(const moon_chunks *chunks) {
   return chunks->first ? chunks->first->path : NULL;
 }
 
-/* file: what a script requires, by its name there, or NULL for the script itself. */
-static moon_status read_text(const moon_host *host, const char *path, const char *file, size_t limit, moon_chunk *out) {
-  const moon_host_options *o = &host->options;
+static moon_status read_text(const moon_host_options *o, const char *path, const char *beside, size_t limit, moon_chunk *out) {
   out->path = moon_strdup(path);
   if (!out->path) return moon_fail(MOON_ENOMEM, "no memory to load %s", path);
-  return file && o->read ? o->read(o->read_self, file, &out->bytes) : moon_file_read(path, limit, &out->bytes);
+  return beside && o->read ? o->read(o->read_self, beside, &out->bytes) : moon_file_read(path, limit, &out->bytes);
 }
 
 /* Under the lock. */
-static moon_status find_or_read(const moon_host *host, const char *path, const char *file, size_t limit, const moon_chunk **out) {
-  moon_chunks *chunks = host->chunks;
+static moon_status find_or_read(const moon_host_options *o, moon_chunks *chunks, const char *path, const char *beside, size_t limit, const moon_chunk **out) {
   for (const moon_chunk *known = chunks->first; known; known = known->next) {
     *out = known;
     if (!strcmp(known->path, path)) return moon_ok();
   }
   moon_chunk *chunk = moon_calloc(1, sizeof *chunk);
-  moon_status status = chunk ? read_text(host, path, file, limit, chunk) : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
+  moon_status status = chunk ? read_text(o, path, beside, limit, chunk) : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
   if (status.code) {
     if (chunk) moon_buf_free(&chunk->bytes), moon_free(chunk->path);
     moon_free(chunk);
@@ -72,11 +69,11 @@ static moon_status find_or_read(const moon_host *host, const char *path, const c
   return status;
 }
 
-moon_status moon_chunks_read(moon_host *host, const char *path, const char *file, size_t limit, const moon_chunk **out) {
+moon_status moon_chunks_read(moon_host *host, const char *path, const char *beside, size_t limit, const moon_chunk **out) {
   if (!host->chunks) MOON_TRY(moon_chunks_new(&host->chunks));
   moon_chunks *chunks = host->chunks;
   pthread_mutex_lock(&chunks->lock);
-  moon_status status = find_or_read(host, path, file, limit, out);
+  moon_status status = find_or_read(&host->options, chunks, path, beside, limit, out);
   pthread_mutex_unlock(&chunks->lock);
   return status;
 }

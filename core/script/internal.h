@@ -144,8 +144,8 @@ void moon_guard_json(lua_State *L); /* pushes the sandbox's "cjson" */
 void moon_patterns_install(lua_State *L);
 
 /* ---- chunks.c */
-/* The text of a file, read at the first time. Lives as long as the host. file: its name for a script that requires it, NULL: the script itself. */
-moon_status moon_chunks_read(moon_host *host, const char *path, const char *file, size_t limit, const moon_chunk **out);
+/* The text of a file, read at the first time; beside: the name by which the script requires it, or NULL. Lives as long as the host. */
+moon_status moon_chunks_read(moon_host *host, const char *path, const char *beside, size_t limit, const moon_chunk **out);
 const char *moon_chunks_first(const moon_chunks *chunks); /* the path that was read first */
 
 /* ---- require.c: the sandbox's require, and how a chunk of the user is loaded */

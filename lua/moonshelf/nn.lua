@@ -276,6 +276,19 @@ function nn.dot(layers)
   return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
 end
 
+--- The layers of a dense net in an ONNX file beside the recipe, with its weights: a model, or a part of one.
+---@param file string
+---@param options? moonshelf.LayerOptions
+---@return moonshelf.Model
+function nn.onnx(file, options)
+  local where = words.where("m.nn.onnx")
+  local fields = words.options(where, "m.nn.onnx", options, EVERY_LAYER)
+  local made, why = native.onnx(words.text(where, "m.nn.onnx", file))
+  if not made then words.fail(where, "m.nn.onnx: %s", why) end
+  fields.layers, fields.width, fields.file = words.each(made.layers, function(_, one) return one end), made.width, made.file
+  return words.new("a model", where, fields)
+end
+
 ---------------------------------------------------------------------------------------------------- models in closed form
 
 --- What such a model is made of: the item at hand, and for weights between items the user's history.

@@ -142,6 +142,7 @@ function T:error(fn, text) end
 ---@field weight? string
 ---@field threads? integer
 ---@field precision? "f32"|"bf16"|"int8"
+---@field standardise? boolean
 ---@field ahead? integer
 ---@field checkpoint? integer
 ---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil

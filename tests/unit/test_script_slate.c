@@ -60,7 +60,7 @@ static void load_site(fixture *f, const moon_host_options *options, const char *
   char *path = moon_path_join(f->folder, "site.lua");
   moon_buf text = {0};
   moon_buf_printf(&text,
-                  "local m = require 'moonshelf' local p = m.policy\n"
+                  "local m = require 'moonshelf' local p, kept, co, wrapped = m.policy\n"
                   "return m.site { home = m.page { m.slot 's' { from = m.source.popular(10), rerank = { %s }, gate = %s } } }\n",
                   policies, gate ? gate : "nil");
   moon_host_close(f->host);
