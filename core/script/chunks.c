@@ -14,6 +14,15 @@ struct moon_chunks {
   moon_chunk *first, **end;
 };
 
+moon_status moon_chunks_new(moon_chunks **out) {
+  moon_chunks *chunks = *out = moon_calloc(1, sizeof *chunks);
+  if (!chunks) return moon_fail(MOON_ENOMEM, "no memory for a script's files");
+  atomic_init(&chunks->holders, 1);
+  pthread_mutex_init(&chunks->lock, NULL);
+  chunks->end = &chunks->first;
+  return moon_ok();
+}
+
 moon_chunks *moon_chunks_hold(moon_chunks *chunks) {
   atomic_fetch_add(&chunks->holders, 1);
   return chunks;
@@ -61,14 +70,8 @@ static moon_status find_or_read(const moon_host_options *o, moon_chunks *chunks,
 }
 
 moon_status moon_chunks_read(moon_host *host, const char *path, const char *beside, size_t limit, const moon_chunk **out) {
+  if (!host->chunks) MOON_TRY(moon_chunks_new(&host->chunks));
   moon_chunks *chunks = host->chunks;
-  if (!chunks) {
-    host->chunks = chunks = moon_calloc(1, sizeof *chunks);
-    if (!chunks) return moon_fail(MOON_ENOMEM, "no memory to load %s", path);
-    atomic_init(&chunks->holders, 1);
-    pthread_mutex_init(&chunks->lock, NULL);
-    chunks->end = &chunks->first;
-  }
   pthread_mutex_lock(&chunks->lock);
   moon_status status = find_or_read(&host->options, chunks, path, beside, limit, out);
   pthread_mutex_unlock(&chunks->lock);

@@ -151,6 +151,7 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
   moon_host *host = moon_calloc(1, sizeof *host);
   if (!host) return moon_fail(MOON_ENOMEM, "no memory for a Lua host");
   if (options) host->options = *options;
+  if (host->options.chunks) host->chunks = moon_chunks_hold(host->options.chunks);
   if (!host->options.memory_limit) host->options.memory_limit = (size_t)256 << 20;
   if (!host->options.tensor_limit) host->options.tensor_limit = (size_t)256 << 20;
   if (!host->options.load_instructions) host->options.load_instructions = 50000000;
@@ -285,8 +286,9 @@ moon_status moon_host_reopen(const moon_host *host, moon_host **out, json_t **pl
   *out = NULL;
   *plan = NULL;
   if (!host->chunks || !moon_chunks_first(host->chunks)) return moon_fail(MOON_EINVAL, "the script of this host was not read from a file");
-  MOON_TRY(moon_host_open(&host->options, out));
-  (*out)->chunks = moon_chunks_hold(host->chunks);
+  moon_host_options options = host->options;
+  options.chunks = host->chunks;
+  MOON_TRY(moon_host_open(&options, out));
   moon_status status = moon_host_load_site(*out, moon_chunks_first(host->chunks), plan);
   if (status.code) moon_host_close(*out);
   if (status.code) *out = NULL;

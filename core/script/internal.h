@@ -32,7 +32,6 @@ typedef struct moon_slate_backup { /* a slate as it was before a policy, to put 
 } moon_slate_backup;
 
 /* What was read from files: a state that is made anew reads the same. */
-typedef struct moon_chunks moon_chunks;
 typedef struct moon_chunk {
   struct moon_chunk *next;
   char *path;
@@ -152,8 +151,6 @@ void moon_patterns_install(lua_State *L);
 /* The text of a file, read at the first time; beside: the name by which the script requires it, or NULL. Lives as long as the host. */
 moon_status moon_chunks_read(moon_host *host, const char *path, const char *beside, size_t limit, const moon_chunk **out);
 const char *moon_chunks_first(const moon_chunks *chunks); /* the path that was read first */
-moon_chunks *moon_chunks_hold(moon_chunks *chunks);
-void moon_chunks_release(moon_chunks *chunks);
 
 /* ---- require.c: the sandbox's require, and how a chunk of the user is loaded */
 int moon_sandbox_require(lua_State *L);

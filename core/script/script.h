@@ -11,12 +11,18 @@
 
 #include "base/base.h"
 #include "data/data.h"
+#include "moonshelf/lua.h"
 #include "page/page.h"
 #include "rank/rank.h"
 
-struct lua_State;
-
 typedef struct moon_host moon_host;
+
+/* Files as they were first read (chunks.c); counted, and shared by hosts on any threads. */
+typedef struct moon_chunks moon_chunks;
+moon_status moon_chunks_new(moon_chunks **out);
+moon_chunks *moon_chunks_hold(moon_chunks *chunks);
+void moon_chunks_release(moon_chunks *chunks);
+
 typedef struct moon_host_options {
   size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
   size_t tensor_limit;        /* bytes of tensors that the script made, 0: 256 MiB */
@@ -34,6 +40,9 @@ typedef struct moon_host_options {
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
+  /* The files that other hosts have read, so that this one runs the same texts whatever the files are now, and what it reads beside; the host
+   * holds it. NULL: a list of its own. */
+  moon_chunks *chunks;
   /* To check a script: mistakes in the use of words do not end its loading but are told of here, as warnings are, and the plan has
    * what is left; see moon_host_load. NULL: the first mistake is the error. */
   const moon_findings *findings;
@@ -74,32 +83,5 @@ moon_status moon_host_reopen(const moon_host *host, moon_host **out, json_t **pl
 size_t moon_host_memory(const moon_host *host);  /* bytes that Lua holds */
 size_t moon_host_tensors(const moon_host *host); /* bytes of tensors */
 moon_fit_functions moon_host_fit_functions(moon_host *host);
-
-/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share;
- * the public part is include/moonshelf/runtime.h
- * ------------------------------------------------------------------------------------------ */
-
-/* Lets the caller print and set limits (see moon_host_options); otherwise as moon_runtime_open. Where nothing is said, calls have the limits of
- * pages: 50 ms a page, a quarter of page_millis a call, 16 MiB of Lua memory and 32 MiB of tensors more than before the call. */
-moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
-/* A site as it is served: its script in a Lua state, and its plan checked against the bundle. prepare makes one from a file, or (path NULL)
- * once more from what the scene in use was read from; it may run beside pages, on another thread, one at a time. adopt puts it in the
- * place of the one in use, between two pages. */
-typedef struct moon_scene moon_scene;
-moon_status moon_runtime_prepare(const moon_runtime *runtime, const char *site, moon_scene **out);
-void moon_runtime_adopt(moon_runtime *runtime, moon_scene *scene);
-void moon_scene_free(moon_scene *scene);
-/* The host in use. Worn (moon_host_worn), it should be replaced; moon_runtime_page does that itself. */
-const moon_host *moon_runtime_host(const moon_runtime *runtime);
-/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for
- * rendering. */
-moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);
-const moon_bundle *moon_runtime_bundle(const moon_runtime *runtime);
-/* The live state: the bundle's, with the events since. */
-moon_state *moon_runtime_state(moon_runtime *runtime);
-
-/* The Lua module: pushes what `require "moonshelf"` returns. Used by our host and, through module/lua_module.c (which builds
- * moonshelf.so and exports luaopen_moonshelf), by a stock lua5.4. */
-MOON_API int moon_lua_open(struct lua_State *L);
 
 #endif

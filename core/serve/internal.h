@@ -4,7 +4,7 @@
 
 #include <uv.h>
 
-#include "serve/eventlog.h"
+#include "runtime/runtime.h"
 #include "serve/http.h"
 #include "serve/metrics.h"
 #include "serve/router.h"
@@ -65,7 +65,6 @@ typedef struct moon_commit {
 /* The events of server->filling from `first` on are c's: it is answered when they are on disk. On failure they are taken out
  * again. */
 moon_status moon_commit_join(moon_server *server, moon_connection *c, size_t first);
-moon_status moon_commit_apply(moon_server *server, const moon_log_event *event); /* into the state */
 
 /* ---- another site in the place of the one that is served (reload.c) ------------------------------------------------------------ */
 
@@ -73,7 +72,6 @@ typedef struct moon_reload {
   uv_work_t work;
   bool running, again; /* again: the file is to be read once more, it was asked for meanwhile */
   bool from_file;      /* or the same script in a fresh Lua state */
-  moon_scene *scene;   /* what was made */
   moon_status status;
 } moon_reload;
 
@@ -99,9 +97,9 @@ struct moon_server {
   moon_connection *connections, *turn_first, *turn_last;
   size_t connection_count;
   moon_runtime *runtime;
+  moon_worker *worker;
   const moon_bundle *bundle;
   moon_state *state;
-  moon_eventlog *log;
   moon_reload reload;
   moon_commit *filling, *flying, commits[2];
   moon_metrics metrics;

@@ -1,17 +1,17 @@
 /* reload.c - a site is loaded beside the one that is served, and then takes its place.
  *
  * Reading, running and checking a script takes milliseconds, so that happens on libuv's thread pool, on a Lua state of its own; bundle
- * and state are only read. The loop's thread swaps one pointer between two requests and frees what was there: pages are made whole
- * within their request, so none is in the middle of the old site. */
+ * and state are only read. The loop's worker takes its new seat with the next page (core/runtime): pages are made whole within their
+ * request, so none is in the middle of the old site. */
 #include "serve/internal.h"
 
-static void make_scene(uv_work_t *work) {
+static void make(uv_work_t *work) {
   moon_server *server = work->data;
   moon_reload *reload = &server->reload;
-  reload->status = moon_runtime_prepare(server->runtime, reload->from_file ? server->options.site_path : NULL, &reload->scene);
+  reload->status = reload->from_file ? moon_runtime_reload(server->runtime, NULL, server->options.site_path) : moon_runtime_lay(server->runtime);
 }
 
-static void take_scene(moon_server *server) {
+static void report(moon_server *server) {
   moon_reload *reload = &server->reload;
   moon_metrics *metrics = &server->metrics;
   if (reload->status.code) {
@@ -19,8 +19,6 @@ static void take_scene(moon_server *server) {
     moon_server_log_quietly(server, "error", "the site stays as it was: %s", reload->status.message);
     return;
   }
-  moon_runtime_adopt(server->runtime, reload->scene);
-  reload->scene = NULL;
   if (!reload->from_file) {
     metrics->script_renewals++;
     return;
@@ -34,7 +32,7 @@ static void on_made(uv_work_t *work, int code) {
   moon_reload *reload = &server->reload;
   reload->running = false;
   if (code) reload->status = moon_fail(MOON_ECANCELED, "%s", uv_strerror(code));
-  take_scene(server);
+  report(server);
   bool again = reload->again;
   reload->again = false;
   if (again) moon_reload_begin(server, true);
@@ -50,5 +48,5 @@ void moon_reload_begin(moon_server *server, bool from_file) {
   if (server->stopping) return;
   reload->from_file = from_file;
   reload->work.data = server;
-  reload->running = !uv_queue_work(&server->loop, &reload->work, make_scene, on_made);
+  reload->running = !uv_queue_work(&server->loop, &reload->work, make, on_made);
 }

@@ -33,7 +33,7 @@ static moon_status read_flag(const char *name, const char *value, bool *out) {
 
 static moon_status read_query(moon_exchange *x, moon_query *query) {
   const char *items = NULL, *explain = NULL;
-  *query = (moon_query){.surface = x->tail, .now = moon_server_now(x->server)};
+  *query = (moon_query){.size = sizeof *query, .surface = x->tail, .now = moon_server_now(x->server)};
   MOON_TRY(moon_target_take(&x->target, "user", &query->user));
   MOON_TRY(moon_target_take(&x->target, "item", &query->item));
   MOON_TRY(moon_target_take(&x->target, "items", &items));
@@ -62,9 +62,9 @@ moon_status moon_route_page(moon_exchange *x) {
   moon_request request;
   moon_page *page;
   MOON_TRY(read_query(x, &query));
-  MOON_TRY(moon_runtime_assemble(x->server->runtime, &query, &request, &page));
+  MOON_TRY(moon_worker_assemble(x->server->worker, &query, &request, &page));
   MOON_TRY(moon_page_json(page, &request, x->body));
   count_page(x->server, page, moon_monotonic() - start);
-  if (moon_host_worn(moon_runtime_host(x->server->runtime))) moon_reload_begin(x->server, false);
+  if (moon_worker_is_worn(x->server->worker)) moon_reload_begin(x->server, false);
   return moon_ok();
 }

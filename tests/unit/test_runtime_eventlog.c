@@ -1,4 +1,4 @@
-/* test_serve_eventlog.c - the event log: what was committed comes back in order, once, and nothing else does. */
+/* test_runtime_eventlog.c - the event log: what was committed comes back in order, once, and nothing else does. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "serve/eventlog.h"
+#include "runtime/eventlog.h"
 
 static char folder[64], path[96];
 
@@ -161,6 +161,53 @@ static void replay_stops_where_it_is_told(void **state) {
   assert_int_equal(status.code, MOON_ENOMEM);
   assert_string_equal(status.message, "enough");
   assert_int_equal(calls, 2);
+  moon_eventlog_close(log);
+  moon_event_batch_free(&batch);
+}
+
+/* As if the log had been closed and opened with the new bundle; and as if nothing had been, where the new bundle is not to be. */
+static void a_log_turns_to_another_bundle_or_stays(void **state) {
+  (void)state;
+  moon_eventlog *log = open_log("b1", 100);
+  moon_event_batch batch = {0};
+  moon_buf seen = {0};
+  size_t skipped;
+  add(&batch, "u1", "i1", 150, NULL);
+  add(&batch, "u2", "i2", 250, NULL);
+  commit(log, &batch);
+  int calls = 1; /* fails at the first event that is not in b2 */
+  moon_status status = moon_eventlog_turn(log, "b2", 200, stop_at_two, &calls, &skipped);
+  assert_int_equal(status.code, MOON_ENOMEM);
+  assert_replayed(log, "u1 i1 view 150\nu2 i2 view 250\n", 0); /* still b1's */
+  assert_int_equal(moon_eventlog_turn(log, "b2", 200, note, &seen, &skipped).code, MOON_OK);
+  assert_string_equal(seen.data, "u2 i2 view 250\n");
+  assert_int_equal(skipped, 1);
+  moon_event_batch_reset(&batch);
+  add(&batch, "u3", "i3", 120, NULL);
+  commit(log, &batch);
+  assert_replayed(log, "u2 i2 view 250\nu3 i3 view 120\n", 1);
+  moon_eventlog_close(log);
+  log = open_log("b2", 200);
+  assert_replayed(log, "u2 i2 view 250\nu3 i3 view 120\n", 1);
+  moon_eventlog_close(log);
+  moon_event_batch_free(&batch);
+  moon_buf_free(&seen);
+}
+
+/* Events in memory are gone with the state that they were folded into, and so may be sent again. */
+static void a_log_in_memory_forgets_ids_with_its_bundle(void **state) {
+  (void)state;
+  moon_eventlog *log;
+  moon_event_batch batch = {0};
+  size_t skipped;
+  assert_int_equal(moon_eventlog_open(NULL, "b1", 0, &log).code, MOON_OK);
+  add(&batch, "u1", "i1", 1, "a");
+  commit(log, &batch);
+  assert_int_equal(moon_eventlog_turn(log, "b2", 200, note, NULL, &skipped).code, MOON_OK);
+  commit(log, &batch);
+  assert_false(batch.events[0].duplicate);
+  commit(log, &batch);
+  assert_true(batch.events[0].duplicate);
   moon_eventlog_close(log);
   moon_event_batch_free(&batch);
 }
@@ -327,6 +374,8 @@ int main(void) {
       TEST(in_memory_only_ids_are_kept),
       TEST(a_later_bundle_has_seen_the_older_events),
       TEST(replay_stops_where_it_is_told),
+      TEST(a_log_turns_to_another_bundle_or_stays),
+      TEST(a_log_in_memory_forgets_ids_with_its_bundle),
       TEST(what_was_committed_outlives_a_kill),
       TEST(a_full_disk_takes_nothing_and_later_all),
       TEST(a_second_server_is_refused),

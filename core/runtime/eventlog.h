@@ -4,8 +4,8 @@
  * training log, and these events come on top. When a bundle is replaced by one trained later, the log says which of its older
  * events the new bundle must have seen: those up to the time of its newest event, as far as they were accepted before the change.
  * They are not replayed. */
-#ifndef MOON_SERVE_EVENTLOG_H
-#define MOON_SERVE_EVENTLOG_H
+#ifndef MOON_RUNTIME_EVENTLOG_H
+#define MOON_RUNTIME_EVENTLOG_H
 
 #include "base/base.h"
 
@@ -35,6 +35,10 @@ void moon_eventlog_close(moon_eventlog *log);
  * bundle has seen. */
 moon_status moon_eventlog_replay(moon_eventlog *log, moon_status (*apply)(void *self, const moon_log_event *event), void *self,
                                  size_t *skipped);
+/* The log goes on beside another bundle, as if it had been closed and opened with that: its events are replayed for it. On any
+ * failure it stays with the bundle that it had. One in memory forgets the ids it kept. */
+moon_status moon_eventlog_turn(moon_eventlog *log, const char *bundle, int64_t newest,
+                               moon_status (*apply)(void *self, const moon_log_event *event), void *self, size_t *skipped);
 /* All of the batch is on disk when this returns, or nothing of it. From any thread, one at a time. */
 moon_status moon_eventlog_commit(moon_eventlog *log, moon_event_batch *batch);
 

@@ -1,7 +1,7 @@
 /* eventlog.c - the event log as an SQLite database in WAL mode, every commit synced.
  *
  * The file is held exclusively: a second server on the same log would not see the first one's events, so it does not start. */
-#include "serve/eventlog.h"
+#include "runtime/eventlog.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -189,6 +189,26 @@ moon_status moon_eventlog_replay(moon_eventlog *log, moon_status (*apply)(void *
   return status;
 }
 
+static moon_status turn(moon_eventlog *log, const char *bundle, int64_t newest,
+                        moon_status (*apply)(void *self, const moon_log_event *event), void *self, size_t *skipped) {
+  if (log->memory) MOON_TRY(run(log, "DELETE FROM events"));
+  MOON_TRY(remember_bundle(log, bundle, newest));
+  MOON_TRY(moon_eventlog_replay(log, apply, self, skipped));
+  return run(log, "COMMIT");
+}
+
+moon_status moon_eventlog_turn(moon_eventlog *log, const char *bundle, int64_t newest,
+                               moon_status (*apply)(void *self, const moon_log_event *event), void *self, size_t *skipped) {
+  int64_t seq = log->covered_seq, time = log->covered_time;
+  MOON_TRY(run(log, "BEGIN IMMEDIATE"));
+  moon_status status = turn(log, bundle, newest, apply, self, skipped);
+  if (!status.code) return status;
+  if (!sqlite3_get_autocommit(log->db)) sqlite3_exec(log->db, "ROLLBACK", NULL, NULL, NULL);
+  log->covered_seq = seq;
+  log->covered_time = time;
+  return status;
+}
+
 static int insert(moon_eventlog *log, moon_log_event *event) {
   sqlite3_stmt *s = log->insert;
   sqlite3_bind_int64(s, 1, event->time);
@@ -203,7 +223,15 @@ static int insert(moon_eventlog *log, moon_log_event *event) {
   return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/* In memory only ids are kept. */
+static bool has_nothing_to_keep(const moon_eventlog *log, const moon_event_batch *batch) {
+  for (size_t i = 0; i < batch->n; i++)
+    if (batch->events[i].id || !log->memory) return false;
+  return true;
+}
+
 moon_status moon_eventlog_commit(moon_eventlog *log, moon_event_batch *batch) {
+  if (has_nothing_to_keep(log, batch)) return moon_ok();
   int code = sqlite3_exec(log->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   for (size_t i = 0; i < batch->n && !code; i++)
     if (batch->events[i].id || !log->memory) code = insert(log, &batch->events[i]);
