@@ -326,6 +326,13 @@ function nn.heads(given)
   return layer("m.nn.heads", where, { type = "heads", names = names, layers = list, times = times }, options)
 end
 
+--- The net in a file, or nil and what is wrong: a file that cannot be read is an error that the words can tell of like any other.
+local function read_net(file)
+  local fine, made, why = pcall(native.onnx, file)
+  if fine then return made, why end
+  return nil, tostring(made):match "m%.nn%.onnx: (.*)" or tostring(made)
+end
+
 --- The layers of a dense net in an ONNX file beside the recipe, with its weights: a model, or a part of one.
 ---@param file string
 ---@param options? moonshelf.LayerOptions
@@ -333,7 +340,7 @@ end
 function nn.onnx(file, options)
   local where = words.where("m.nn.onnx")
   local fields = words.options(where, "m.nn.onnx", options, EVERY_LAYER)
-  local made, why = native.onnx(words.text(where, "m.nn.onnx", file))
+  local made, why = read_net(words.text(where, "m.nn.onnx", file))
   if not made then words.fail(where, "m.nn.onnx: %s", why) end
   fields.layers, fields.width, fields.file = words.each(made.layers, function(_, one) return one end), made.width, made.file
   return words.new("a model", where, fields)

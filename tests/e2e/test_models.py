@@ -49,7 +49,7 @@ class Models(unittest.TestCase):
         shutil.rmtree(cls.top)
 
     def train(self, recipe, data, epochs):
-        out = os.path.join(self.top, "bundle-" + os.path.basename(recipe))
+        out = os.path.join(self.top, "bundle-" + os.path.basename(recipe)[:-4])
         steps = [] if os.path.basename(recipe)[:-4] in CLOSED else ["--epochs", str(epochs)]
         result = json.loads(run("train", recipe, "--data", data, "--out", out, *steps, "--json", timeout=280).stdout)
         return result["metrics"]["model"], result["metrics"]["baselines"], out
