@@ -91,7 +91,7 @@ static moon_status dot_forward(const moon_layer *layer, const moon_pass *pass, c
   moon_pass user = *pass, item = *pass;
   moon_value a, b;
   if (each > 1) user.rows /= each, user.inputs = pass->once, user.each = 1;
-  if (pass->items) item.rows = pass->item_count, item.inputs = pass->items, item.each = 1;
+  if (pass->items) item.rows = pass->item_count, item.inputs = pass->items, item.each = 1, item.reads = NULL;
   MOON_TRY(moon_layer_forward(layer->children[0], &user, in, &a));
   MOON_TRY(moon_layer_forward(layer->children[1], &item, in, &b));
   *out = (moon_value){.lengths = NULL};

@@ -52,6 +52,10 @@ typedef struct moon_pass {
   const moon_value *items;  /* the inputs of MOON_OF_ITEM of all item_count items: the value of the root is [n, item_count], every row by every
                              * item; only where moon_module_ranks_all. NULL: as ever */
   size_t item_count;
+  /* For training on whole sequences (moon_module_steps). */
+  const uint32_t *reads;    /* [read_count] row * steps + step: pool "last" gives these steps, [read_count, d], and not each row's last */
+  size_t read_count;
+  const uint8_t *masked;    /* [rows, steps] of what comes to the layer mask: steps that it hides beside the one it adds; NULL: none */
 } moon_pass;
 
 /* count >= 1 inputs; dtype is that of the parameters and of all numbers that flow. Errors begin with the "where" of the layer. */
@@ -65,6 +69,11 @@ bool moon_module_uses(const moon_module *module, size_t input);
 bool moon_module_uses_once(const moon_module *module, size_t input);
 /* Whether the root ends with a dot of the user alone by the item alone, so that it can be had for all items at once. */
 bool moon_module_ranks_all(const moon_module *module);
+
+/* Whether one pass over a sequence may be asked for many of its steps: the module ranks all, and its branch of the user is one sequence, whose
+ * layers look at no later step, cut to its last by a pool; behind that, each row is for itself. With `cloze` layers may look at all steps, and
+ * the layer mask must be there. *input is the sequence, *steps its length where the pool reads it. MOON_EINVAL at the line of the layer. */
+moon_status moon_module_steps(const moon_module *module, bool cloze, size_t *input, size_t *steps);
 
 /* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
  * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its

@@ -220,6 +220,7 @@ moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, cons
   if (1 + model->plan->id_slots + model->plan->bag_slots > MOST)
     return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
   pass->tape = tape, pass->rows = batch->n, pass->each = batch->each;
+  pass->reads = batch->reads, pass->read_count = batch->read_count, pass->masked = batch->masked;
   moon_batch other;
   rows r = {model, tape, batch};
   MOON_TRY(put_side(&r, batch->each > 1 ? of_rows : of_either, &pass->inputs));
