@@ -52,6 +52,7 @@ typedef struct moon_pass {
   const moon_value *items;  /* the inputs of MOON_OF_ITEM of all item_count items: the value of the root is [n, item_count], every row by every
                              * item; only where moon_module_ranks_all. NULL: as ever */
   size_t item_count;
+  bool own_first;           /* the first of those items are the rows' own, one each: the value is [n, 1 + the others], own first */
   /* For training on whole sequences (moon_module_steps). */
   const uint32_t *reads;    /* [read_count] row * steps + step: pool "last" gives these steps, [read_count, d], and not each row's last */
   size_t read_count;

@@ -248,17 +248,40 @@ static moon_status put_softmax(const moon_fit_state *f, moon_tape *tape, const m
   return moon_op_cross_entropy(tape, scores, classes, f->all ? none : MOON_NONE, piece->weight ? &w : NULL, loss);
 }
 
+/* The others stand for all items but the success's own, by how likely they were to be drawn: log(1 / (k q)) for each of k, where without it what
+ * is drawn often would be pushed down for that alone (Bengio & Senecal 2008). scores [g, 1 + k]. */
+static moon_status correct(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, size_t g, moon_var *scores) {
+  size_t k = f->width - 1;
+  const double *drawn = f->data->drawn;
+  float *shift = moon_tape_take(tape, g * f->width * sizeof *shift);
+  moon_var by;
+  if (!shift) return moon_fail(MOON_ENOMEM, "no memory for %zu corrections", g * f->width);
+  for (size_t i = 0; i < g; i++) {
+    const uint32_t *item = piece->item + i * f->width;
+    double others = 1 - drawn[item[0]];
+    shift[i * f->width] = 0;
+    for (size_t j = 1; j <= k; j++) shift[i * f->width + j] = (float)-log((double)k * drawn[item[j]] / (others > 0 ? others : 1));
+  }
+  MOON_TRY(moon_tape_constant(tape, MOON_F32, 2, (size_t[]){g, f->width}, shift, &by));
+  return moon_op_add(tape, *scores, by, scores);
+}
+
 static moon_status put_comparison(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
   size_t g = piece->inputs.n / f->width;
   if (!f->all) MOON_TRY(moon_op_reshape(tape, out, 2, (size_t[]){g, f->width}, &out));
+  if (piece->item && f->loss == MOON_LOSS_SOFTMAX) MOON_TRY(correct(f, tape, piece, g, &out));
   if (f->loss == MOON_LOSS_BPR) return put_bpr(tape, g, f->width - 1, piece->weight, out, loss);
   return put_softmax(f, tape, piece, g, out, loss);
 }
 
-/* [reads, items] scores: each step that is to be predicted, by every item. */
+/* [reads, items] scores: each step that is to be predicted, by every item or its own and those that were drawn. */
 static moon_status put_steps(moon_tape *tape, const moon_reads *reads, moon_var scores, moon_var *loss) {
-  moon_var w;
+  moon_var w, shift;
   if (reads->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &reads->n, reads->weight, &w));
+  if (reads->shift) {
+    MOON_TRY(moon_tape_constant(tape, MOON_F32, 2, moon_var_shape(tape, scores), reads->shift, &shift));
+    MOON_TRY(moon_op_add(tape, scores, shift, &scores));
+  }
   return moon_op_cross_entropy(tape, scores, reads->item, MOON_NONE, reads->weight ? &w : NULL, loss);
 }
 
@@ -298,6 +321,7 @@ static moon_status run_shard(batch_job *job, size_t shard) {
   job->loss[shard] = 0;
   if (piece.next && !reads.n) return moon_ok(); /* nothing of it is to be predicted */
   piece.inputs.reads = reads.at, piece.inputs.read_count = reads.n, piece.inputs.masked = reads.masked;
+  piece.inputs.items = reads.items, piece.inputs.item_count = reads.item_count;
   MOON_TRY(moon_model_forward(f->model, tape, &piece.inputs, &out));
   if (piece.next) MOON_TRY(put_steps(tape, &reads, out, &loss));
   else MOON_TRY((moon_loss_compares(f->loss) ? put_comparison : put_each)(f, tape, &piece, out, &loss));

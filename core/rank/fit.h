@@ -28,6 +28,7 @@ size_t moon_rows_shards(const moon_rows *rows, size_t n);
 typedef struct moon_piece {
   moon_batch inputs;
   float *target, *weight; /* [inputs.n]; weight NULL: all 1 */
+  uint32_t *item;         /* [inputs.n] catalogue rows, where the loss makes up for how likely they were drawn; NULL: it does not */
   uint32_t *next;         /* of windows: [inputs.n, steps + 1], the item's id where a step is to be predicted, else 0; NULL: no windows */
   float *next_weight;     /* and what that counts for; NULL: all 1 */
 } moon_piece;
@@ -36,7 +37,7 @@ typedef struct moon_piece {
 typedef struct moon_block {
   size_t epoch, start, n; /* examples start..start+n of the epoch's order */
   float *dense, *target, *weight;
-  uint32_t *ids, *bags, *next;
+  uint32_t *ids, *bags, *item, *next;
   float *next_weight;
 } moon_block;
 moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t room);
@@ -63,7 +64,8 @@ void moon_feed_next(moon_feed *feed, const moon_block **out);
 
 /* ---- sequences (fit_sequences.c) ------------------------------------------------------------------------------------------------ */
 
-/* As train's "sequences" says: {"stride": successes from a window to the next, "mask": the probability to be hidden in a cloze}. */
+/* As train's "sequences" says: {"stride": successes from a window to the next, "mask": the probability to be hidden in a cloze,
+ * "negatives": how many items are drawn for a softmax over a sample, "power": of their popularity}. */
 moon_status moon_windows_new(const moon_dataset *data, const moon_model *model, const json_t *train, moon_windows **out);
 void moon_windows_free(moon_windows *windows);
 size_t moon_windows_steps(const moon_windows *windows); /* of a window, the last included */
@@ -82,6 +84,11 @@ typedef struct moon_reads {
   uint32_t *item;  /* [n] the item there, from 0 on */
   float *weight;   /* [n]; NULL: all 1 */
   uint8_t *masked; /* for moon_batch's masked; NULL: no cloze */
+  /* Of a sampled softmax: ids for moon_batch's items, the own of each step and then what was drawn for all, and what to add to scores [n, 1 +
+   * negatives]; NULL: every item. */
+  uint32_t *items;
+  size_t item_count;
+  float *shift;
 } moon_reads;
 moon_status moon_windows_put(const moon_windows *windows, moon_tape *tape, const moon_piece *piece, moon_reads *out);
 

@@ -26,11 +26,13 @@ moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t ro
   block->bags = moon_alloc_aligned(room * plan->bag_slots * plan->bag_length * sizeof(uint32_t));
   block->target = moon_alloc_aligned(room * sizeof(float));
   if (rows->weight) block->weight = moon_alloc_aligned(room * sizeof(float));
+  bool drawn = rows->data->drawn && rows->width > 1;
+  if (drawn) block->item = moon_alloc_aligned(room * sizeof *block->item);
   size_t steps = rows->windows ? room * moon_windows_steps(rows->windows) : 0;
   if (steps) block->next = moon_alloc_aligned(steps * sizeof(uint32_t));
   if (steps && rows->weight) block->next_weight = moon_alloc_aligned(steps * sizeof(float));
   bool stepped = !steps || (block->next && (block->next_weight || !rows->weight));
-  if (block->dense && block->ids && block->bags && block->target && (block->weight || !rows->weight) && stepped) return moon_ok();
+  if (block->dense && block->ids && block->bags && block->target && (block->weight || !rows->weight) && (block->item || !drawn) && stepped) return moon_ok();
   moon_block_free(block);
   return moon_fail(MOON_ENOMEM, "no memory for batches of %zu", room);
 }
@@ -41,6 +43,7 @@ void moon_block_free(moon_block *block) {
   moon_free(block->bags);
   moon_free(block->target);
   moon_free(block->weight);
+  moon_free(block->item);
   moon_free(block->next);
   moon_free(block->next_weight);
   *block = (moon_block){0};
@@ -57,6 +60,7 @@ moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size
                                  .bags = block->bags + at * plan->bag_slots * plan->bag_length},
                       .target = block->target + at,
                       .weight = block->weight ? block->weight + at : NULL,
+                      .item = block->item ? block->item + at : NULL,
                       .next = steps ? block->next + at * steps : NULL,
                       .next_weight = steps && block->next_weight ? block->next_weight + at * steps : NULL};
 }
@@ -90,6 +94,7 @@ void moon_piece_fill(moon_piece *piece, const moon_rows *rows, size_t epoch, con
       memcpy(piece->inputs.bags + (s * n + r) * length, d->inputs.bags + (row * bags + s) * length, length * sizeof(uint32_t));
     piece->target[r] = d->examples.label[row];
     if (piece->weight) piece->weight[r] = rows->weight[row];
+    if (piece->item) piece->item[r] = d->examples.item[row];
   }
   size_t steps = rows->windows ? moon_windows_steps(rows->windows) : 0;
   for (size_t r = 0; r < n && steps; r++)

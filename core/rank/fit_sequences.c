@@ -7,15 +7,22 @@
  *
  * A step is predicted where it is a success of the training part. From a user's last success on, every `stride` successes one is a window, and
  * more where a success would be in none. */
+#include <math.h>
 #include <string.h>
 
 #include "rank/fit.h"
+
+enum { MOST_NEGATIVES = 65536 };
 
 struct moon_windows {
   size_t steps, slot; /* of the history: its length, its bag */
   size_t item_slot;
   size_t stride;
   double mask; /* 0: no cloze */
+  size_t negatives; /* 0: every step by every item */
+  double power;     /* of the items' popularity, by which they are drawn */
+  double *upto;     /* [items + 1] how often items are drawn, summed */
+  size_t items;
   uint64_t seed;
   uint32_t *of;                   /* [examples.n] the window that ends with the example; MOON_NONE */
   uint32_t *chosen;               /* [n, steps + 1] the example that a step of the window is; MOON_NONE: is not to be predicted */
@@ -26,6 +33,7 @@ void moon_windows_free(moon_windows *w) {
   if (!w) return;
   moon_free(w->of);
   moon_free(w->chosen);
+  moon_free(w->upto);
   moon_free(w);
 }
 
@@ -41,6 +49,8 @@ typedef struct choosing {
   size_t n;
   uint32_t *stamp, *at; /* [ids]: which user's success an id was last, and which */
 } choosing;
+
+static bool is_success(const moon_dataset *d, size_t i) { return d->part[i] == MOON_TRAIN && d->examples.label[i] > 0; }
 
 static const uint32_t *bag_of(const moon_windows *w, const moon_dataset *d, size_t example) {
   return d->inputs.bags + (example * d->plan->bag_slots + w->slot) * d->plan->bag_length;
@@ -112,8 +122,6 @@ static moon_status choose_of_user(choosing *c, uint32_t user, uint32_t last) {
   return moon_ok();
 }
 
-static bool is_success(const moon_dataset *d, size_t i) { return d->part[i] == MOON_TRAIN && d->examples.label[i] > 0; }
-
 static moon_status choose_all(choosing *c, uint32_t *last, size_t users) {
   const moon_dataset *d = c->d;
   memset(last, 0xff, users * sizeof *last);
@@ -142,15 +150,73 @@ static moon_status make_windows(moon_windows *w, const moon_dataset *d, size_t i
   return status;
 }
 
+/* ---- a softmax over a sample --------------------------------------------------------------------------------------------------- */
+
+/* By the training part's successes of an item and one, so that each may be drawn, to a power: 0 draws evenly. */
+static moon_status weigh_items(moon_windows *w, const moon_dataset *d) {
+  if (!w->negatives) return moon_ok();
+  w->upto = moon_calloc(w->items + 1, sizeof *w->upto);
+  if (!w->upto) return moon_fail(MOON_ENOMEM, "no memory to weigh %zu items", w->items);
+  for (size_t i = 0; i < d->examples.n; i++) {
+    uint32_t id = is_success(d, i) ? id_of(w, d, i) : 0;
+    if (id) w->upto[id]++;
+  }
+  for (size_t i = 1; i <= w->items; i++) w->upto[i] = w->upto[i - 1] + pow(w->upto[i] + 1, w->power);
+  return moon_ok();
+}
+
+/* The id of an item, from 1 on. */
+static uint32_t draw_item(const moon_windows *w, moon_rng *rng) {
+  double at = moon_rng_uniform(rng) * w->upto[w->items];
+  size_t low = 0, high = w->items; /* upto[low] <= at < upto[high] */
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    *(w->upto[middle] <= at ? &low : &high) = middle;
+  }
+  return (uint32_t)high;
+}
+
+/* What was drawn stands for all items in the sum below a softmax: each of k that come with probability q for 1 / (k q), which is exact in the mean
+ * (Bengio & Senecal 2008). A step's own item is there as itself, and does not count where it was drawn. */
+static moon_status draw_negatives(const moon_windows *w, moon_tape *tape, const moon_batch *batch, moon_reads *out) {
+  size_t k = w->negatives, wide = k + 1;
+  out->item_count = out->n + k;
+  out->items = moon_tape_take(tape, out->item_count * sizeof *out->items);
+  out->shift = moon_tape_take(tape, (out->n * wide + k) * sizeof *out->shift);
+  if (!out->items || !out->shift) return moon_fail(MOON_ENOMEM, "no memory for %zu negatives", k);
+  moon_rng rng;
+  moon_rng_seed(&rng, batch->seed ^ 0x6e65676174697665, batch->step); /* "negative" */
+  uint32_t *drawn = out->items + out->n;
+  float *weight = out->shift + out->n * wide;
+  for (size_t j = 0; j < k; j++) {
+    drawn[j] = draw_item(w, &rng);
+    weight[j] = (float)-log((double)k * (w->upto[drawn[j]] - w->upto[drawn[j] - 1]) / w->upto[w->items]);
+  }
+  for (size_t i = 0; i < out->n; i++) {
+    float *shift = out->shift + i * wide;
+    out->items[i] = out->item[i] + 1;
+    shift[0] = 0;
+    for (size_t j = 0; j < k; j++) shift[1 + j] = drawn[j] == out->items[i] ? -1e30f : weight[j];
+    out->item[i] = 0; /* its own comes first */
+  }
+  return moon_ok();
+}
+
 /* ---- options ------------------------------------------------------------------------------------------------------------------- */
 
 static moon_status read_options(moon_windows *w, const json_t *options) {
   const json_t *stride = json_object_get(options, "stride"), *mask = json_object_get(options, "mask");
+  const json_t *negatives = json_object_get(options, "negatives"), *power = json_object_get(options, "power");
   if (!json_is_object(options)) return moon_fail(MOON_EINVAL, "sequences must be an object of options");
   w->stride = json_is_integer(stride) && json_integer_value(stride) > 0 ? (size_t)json_integer_value(stride) : 0;
   w->mask = json_is_number(mask) ? json_number_value(mask) : 0;
   if (stride && !w->stride) return moon_fail(MOON_EINVAL, "sequences: stride must be a whole number from 1 on");
   if (mask && !(w->mask > 0 && w->mask < 1)) return moon_fail(MOON_EINVAL, "sequences: mask must be above 0 and below 1, not %g", w->mask);
+  w->negatives = json_is_integer(negatives) && json_integer_value(negatives) > 0 ? (size_t)json_integer_value(negatives) : 0;
+  w->power = json_is_number(power) ? json_number_value(power) : 0;
+  if (negatives && (!w->negatives || w->negatives > MOST_NEGATIVES))
+    return moon_fail(MOON_EINVAL, "sequences: negatives must be a whole number from 1 to %d", MOST_NEGATIVES);
+  if (power && !(w->power >= 0 && w->power <= 10)) return moon_fail(MOON_EINVAL, "sequences: power must be from 0 to 10, not %g", w->power);
   return moon_ok();
 }
 
@@ -179,7 +245,9 @@ moon_status moon_windows_new(const moon_dataset *d, const moon_model *model, con
   w->seed = (uint64_t)json_integer_value(json_object_get(train, "seed"));
   moon_status status = read_options(w, json_object_get(train, "sequences"));
   if (!status.code) status = find_history(w, model);
-  if (!status.code) status = make_windows(w, d, moon_model_items(model) + 1);
+  w->items = moon_model_items(model);
+  if (!status.code) status = make_windows(w, d, w->items + 1);
+  if (!status.code) status = weigh_items(w, d);
   if (status.code)
     moon_windows_free(w);
   else
@@ -243,5 +311,5 @@ moon_status moon_windows_put(const moon_windows *w, moon_tape *tape, const moon_
       out->item[k++] = next[t] - 1;
     }
   }
-  return moon_ok();
+  return w->negatives ? draw_negatives(w, tape, &piece->inputs, out) : moon_ok();
 }

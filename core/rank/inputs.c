@@ -186,13 +186,13 @@ static moon_status first_rows(moon_tape *tape, const moon_feature_plan *plan, co
   return moon_ok();
 }
 
-/* All items by the ids of their embeddings. */
-static moon_status all_items(moon_tape *tape, const moon_model *model, moon_batch *out) {
-  size_t n = moon_model_items(model);
+/* All items by the ids of their embeddings, or those that are listed. */
+static moon_status all_items(moon_tape *tape, const moon_model *model, const moon_batch *batch, moon_batch *out) {
+  size_t n = batch->items ? batch->item_count : moon_model_items(model);
   uint32_t *ids = moon_tape_take(tape, n * model->plan->id_slots * sizeof *ids);
   if (!ids) return moon_fail(MOON_ENOMEM, "no memory for %zu items", n);
   *out = (moon_batch){.n = n, .ids = ids};
-  for (size_t i = 0; i < n; i++) ids[model->item_slot * n + i] = (uint32_t)i + 1;
+  for (size_t i = 0; i < n; i++) ids[model->item_slot * n + i] = batch->items ? batch->items[i] : (uint32_t)i + 1;
   return moon_ok();
 }
 
@@ -230,9 +230,9 @@ moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, cons
     MOON_TRY(put_side(&r, of_users, &pass->once));
   }
   if (batch->all) {
-    MOON_TRY(all_items(tape, model, &other));
+    MOON_TRY(all_items(tape, model, batch, &other));
     MOON_TRY(put_side(&r, of_items, &pass->items));
-    pass->item_count = other.n;
+    pass->item_count = other.n, pass->own_first = batch->items != NULL;
   }
   return moon_ok();
 }

@@ -51,6 +51,8 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   uint64_t seed, step; /* training: of dropout's draws */
   size_t each;    /* rows that lie together and are of one user at one moment, n a multiple; 0 or 1: nothing is known of that */
   bool all;       /* every row by all items, [n, moon_model_items], where moon_module_ranks_all */
+  const uint32_t *items; /* [item_count] where `all`: by these ids of items only, own first as in moon_pass; NULL: by all */
+  size_t item_count;
   const uint32_t *reads; /* [read_count] steps to read in place of each row's last, and what is hidden: as in moon_pass */
   size_t read_count;
   const uint8_t *masked;

@@ -207,6 +207,73 @@ static void the_loss_is_that_of_each_step_by_itself(void **state) {
   }
 }
 
+/* How likely an item is to be drawn, by hand: successes of the training part and one, to the power. */
+static void likely(const setup *s, size_t slot, double power, size_t items, double *q) {
+  double sum = 0;
+  for (size_t i = 0; i < items; i++) q[i] = 1;
+  for (size_t i = 0; i < s->d->examples.n; i++) {
+    uint32_t id = s->d->inputs.ids[i * s->d->plan->id_slots + slot];
+    if (id && s->d->part[i] == MOON_TRAIN && s->d->examples.label[i] > 0) q[id - 1]++;
+  }
+  for (size_t i = 0; i < items; i++) sum += q[i] = pow(q[i], power);
+  for (size_t i = 0; i < items; i++) q[i] /= sum;
+}
+
+/* Each of k counts for 1 / (k q); what is a step's own does not. And items come as often as q says. */
+static void what_is_drawn_counts_for_how_unlikely_it_was(void **state) {
+  (void)state;
+  static const char *const options[] = {"{\"negatives\":3000}", "{\"negatives\":3000,\"power\":1.5}"};
+  for (int o = 0; o < 2; o++) {
+    setup s = make(options[o], recurrent);
+    windows w = windows_of(&s);
+    moon_tape *tape;
+    moon_reads reads;
+    uint32_t next[8];
+    double q[64], came[64] = {0};
+    size_t items = moon_model_items(w.model), k = 3000;
+    likely(&s, w.model->item_slot, o ? 1.5 : 0, items, q);
+    moon_windows_fill(w.w, s.d, NULL, 1, w.list[w.n / 2], next, NULL);
+    const moon_piece piece = {.inputs = {.n = 1, .seed = 3, .step = 5}, .next = next};
+    OK(moon_tape_new(&tape));
+    OK(moon_windows_put(w.w, tape, &piece, &reads));
+    assert_true(reads.n && reads.item_count == reads.n + k);
+    for (size_t j = 0; j < k; j++) came[reads.items[reads.n + j] - 1]++;
+    for (size_t i = 0; i < items; i++) NEAR(came[i] / (double)k, q[i], 0.04);
+    for (size_t r = 0; r < reads.n; r++) {
+      assert_int_equal(reads.item[r], 0);
+      NEAR(reads.shift[r * (k + 1)], 0, 0);
+      for (size_t j = 0; j < k; j++) {
+        uint32_t id = reads.items[reads.n + j];
+        float shift = reads.shift[r * (k + 1) + 1 + j];
+        if (id == reads.items[r]) assert_true(shift < -1e29f);
+        else NEAR(shift, -log((double)k * q[id - 1]), 1e-5);
+      }
+    }
+    moon_tape_free(tape);
+    windows_free(&w);
+    drop(&s);
+  }
+}
+
+/* So with many drawn the loss is that over all items, however they are drawn. */
+static void a_large_sample_is_as_good_as_all_items(void **state) {
+  (void)state;
+  static const char *const options[] = {"{}", "{\"negatives\":20000}", "{\"negatives\":20000,\"power\":1.5}"};
+  double losses[3];
+  for (int o = 0; o < 3; o++) {
+    setup s = make_of(300, options[o], recurrent);
+    moon_model *model;
+    moon_fit_report report;
+    stand_still(&s);
+    fit(&s, NULL, &model, &report);
+    losses[o] = report.train_loss[0];
+    moon_model_free(model);
+    drop(&s);
+  }
+  NEAR(losses[1], losses[0], 0.01);
+  NEAR(losses[2], losses[0], 0.01);
+}
+
 /* What is validated is validated as without: by the whole history and the one item. */
 static void validation_is_as_without_sequences(void **state) {
   (void)state;
@@ -257,7 +324,7 @@ static void a_cloze_hides_about_what_it_should_and_always_the_end(void **state) 
 
 static const struct {
   const char *options, *model;
-} cases[] = {{"{}", recurrent}, {"{\"stride\":2}", causal}, {"{\"mask\":0.3}", cloze}};
+} cases[] = {{"{}", recurrent}, {"{\"stride\":2}", causal}, {"{\"mask\":0.3}", cloze}, {"{\"negatives\":8,\"power\":0.75}", recurrent}};
 enum { CASES = sizeof cases / sizeof *cases };
 
 static void what_comes_next_is_learned(void **state) {
@@ -271,7 +338,7 @@ static void what_comes_next_is_learned(void **state) {
     assert_true(report.train_loss[29] < report.train_loss[0] - 0.05);
     double best = report.valid_loss[0]; /* so few events are soon known by heart */
     for (size_t e = 1; e < 30; e++) best = fmin(best, report.valid_loss[e]);
-    assert_true(best < report.valid_loss[0] - 0.01);
+    assert_true(best < log((double)moon_model_items(model)) - 0.3); /* chance knows nothing */
     moon_model_free(model);
     drop(&s);
   }
@@ -398,6 +465,8 @@ static void what_does_not_fit_is_refused_with_what_to_change(void **state) {
   } all[] = {
       {"{\"stride\":0}", recurrent, "stride must be a whole number from 1 on"},
       {"{\"mask\":1.5}", cloze, "mask must be above 0 and below 1, not 1.5"},
+      {"{\"negatives\":0}", recurrent, "negatives must be a whole number from 1 to 65536"},
+      {"{\"negatives\":5,\"power\":-1}", recurrent, "power must be from 0 to 10, not -1"},
       {"[]", recurrent, "must be an object"},
       {"{\"mask\":0.2}", causal, "r:13: sequential: hides nothing"},
       {"{}", MODEL("{\"type\":\"transformer\",\"where\":\"r:14\"}" LAST), "r:14: transformer: lets a step look at later ones"},
@@ -444,6 +513,8 @@ int main(void) {
       cmocka_unit_test(steps_are_those_of_the_history_and_successes_of_the_training_part),
       cmocka_unit_test(every_success_that_follows_on_something_is_in_a_window),
       cmocka_unit_test(the_loss_is_that_of_each_step_by_itself),
+      cmocka_unit_test(what_is_drawn_counts_for_how_unlikely_it_was),
+      cmocka_unit_test(a_large_sample_is_as_good_as_all_items),
       cmocka_unit_test(validation_is_as_without_sequences),
       cmocka_unit_test(a_cloze_hides_about_what_it_should_and_always_the_end),
       cmocka_unit_test(what_comes_next_is_learned),
