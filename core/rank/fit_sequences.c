@@ -264,11 +264,11 @@ size_t moon_windows_list(const moon_windows *w, size_t examples, uint32_t *out) 
 
 /* ---- a batch ------------------------------------------------------------------------------------------------------------------- */
 
-/* What a cloze hides of a window: half of the windows are as in serving, only the end is not known. A function of the epoch and the example. */
+/* What a cloze hides of a window: a quarter of the windows are as in serving, only the end is not known. A function of the epoch and the example. */
 static void hide(const moon_windows *w, size_t epoch, uint32_t example, size_t length, uint32_t *next) {
   moon_rng rng;
   moon_rng_seed(&rng, w->seed ^ moon_mix64(epoch), example);
-  bool only_end = moon_rng_below(&rng, 2);
+  bool only_end = moon_rng_below(&rng, 4) == 0;
   for (size_t t = 0; t < length; t++)
     if (only_end || moon_rng_uniform(&rng) >= w->mask) next[t] = 0;
 }
