@@ -18,14 +18,14 @@ struct moon_windows {
   size_t steps, slot; /* of the history: its length, its bag */
   size_t item_slot;
   size_t stride;
-  double mask; /* 0: no cloze */
+  double mask;      /* 0: no cloze */
   size_t negatives; /* 0: every step by every item */
   double power;     /* of the items' popularity, by which they are drawn */
   double *upto;     /* [items + 1] how often items are drawn, summed */
   size_t items;
   uint64_t seed;
-  uint32_t *of;                   /* [examples.n] the window that ends with the example; MOON_NONE */
-  uint32_t *chosen;               /* [n, steps + 1] the example that a step of the window is; MOON_NONE: is not to be predicted */
+  uint32_t *of;     /* [examples.n] the window that ends with the example; MOON_NONE */
+  uint32_t *chosen; /* [n, steps + 1] the example that a step of the window is; MOON_NONE: is not to be predicted */
   size_t n, cap;
 };
 
@@ -37,7 +37,9 @@ void moon_windows_free(moon_windows *w) {
   moon_free(w);
 }
 
-size_t moon_windows_steps(const moon_windows *w) { return w->steps + 1; }
+size_t moon_windows_steps(const moon_windows *w) {
+  return w->steps + 1;
+}
 
 /* ---- which windows ------------------------------------------------------------------------------------------------------------- */
 
@@ -50,7 +52,9 @@ typedef struct choosing {
   uint32_t *stamp, *at; /* [ids]: which user's success an id was last, and which */
 } choosing;
 
-static bool is_success(const moon_dataset *d, size_t i) { return d->part[i] == MOON_TRAIN && d->examples.label[i] > 0; }
+static bool is_success(const moon_dataset *d, size_t i) {
+  return d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+}
 
 static const uint32_t *bag_of(const moon_windows *w, const moon_dataset *d, size_t example) {
   return d->inputs.bags + (example * d->plan->bag_slots + w->slot) * d->plan->bag_length;
@@ -81,7 +85,8 @@ static void choose(choosing *c) {
     size_t length = length_of(bag, w->steps), back = 1;
     if (!length) continue;
     w->of[c->mine[i]] = 0;
-    for (; back <= i && (back < w->stride || length < w->steps); back++) { /* one whose past is all there has no need of another before it */
+    for (; back <= i && (back < w->stride || length < w->steps);
+         back++) { /* one whose past is all there has no need of another before it */
       uint32_t id = id_of(w, c->d, c->mine[i - back]);
       if (id && !holds(bag, length, id)) break;
     }
@@ -131,7 +136,8 @@ static moon_status choose_all(choosing *c, uint32_t *last, size_t users) {
   }
   for (size_t u = 0; u < users; u++) MOON_TRY(choose_of_user(c, (uint32_t)u, last[u]));
   if (c->w->n) return moon_ok();
-  return moon_fail(MOON_EINVAL, "nobody has two successes in the training part, one after the other: there is no sequence to train on");
+  return moon_fail(MOON_EINVAL,
+                   "nobody has two successes in the training part, one after the other: there is no sequence to train on");
 }
 
 static moon_status make_windows(moon_windows *w, const moon_dataset *d, size_t ids) {
@@ -211,12 +217,14 @@ static moon_status read_options(moon_windows *w, const json_t *options) {
   w->stride = json_is_integer(stride) && json_integer_value(stride) > 0 ? (size_t)json_integer_value(stride) : 0;
   w->mask = json_is_number(mask) ? json_number_value(mask) : 0;
   if (stride && !w->stride) return moon_fail(MOON_EINVAL, "sequences: stride must be a whole number from 1 on");
-  if (mask && !(w->mask > 0 && w->mask < 1)) return moon_fail(MOON_EINVAL, "sequences: mask must be above 0 and below 1, not %g", w->mask);
+  if (mask && !(w->mask > 0 && w->mask < 1))
+    return moon_fail(MOON_EINVAL, "sequences: mask must be above 0 and below 1, not %g", w->mask);
   w->negatives = json_is_integer(negatives) && json_integer_value(negatives) > 0 ? (size_t)json_integer_value(negatives) : 0;
   w->power = json_is_number(power) ? json_number_value(power) : 0;
   if (negatives && (!w->negatives || w->negatives > MOST_NEGATIVES))
     return moon_fail(MOON_EINVAL, "sequences: negatives must be a whole number from 1 to %d", MOST_NEGATIVES);
-  if (power && !(w->power >= 0 && w->power <= 10)) return moon_fail(MOON_EINVAL, "sequences: power must be from 0 to 10, not %g", w->power);
+  if (power && !(w->power >= 0 && w->power <= 10))
+    return moon_fail(MOON_EINVAL, "sequences: power must be from 0 to 10, not %g", w->power);
   return moon_ok();
 }
 
@@ -229,10 +237,14 @@ static moon_status find_history(moon_windows *w, const moon_model *model) {
   w->slot = kind.slot, w->item_slot = model->item_slot, w->steps = 0;
   for (size_t i = 0; is_bag && i < model->plan->feature_count; i++) {
     const moon_feature *feature = &model->plan->features[i];
-    if (feature->op == MOON_FEATURE_HISTORY && feature->slot == kind.slot && model->of_bag[kind.slot] == model->of_item) w->steps = feature->last;
+    if (feature->op == MOON_FEATURE_HISTORY && feature->slot == kind.slot && model->of_bag[kind.slot] == model->of_item)
+      w->steps = feature->last;
   }
-  if (!w->steps) return moon_fail(MOON_EINVAL, "training on sequences needs a branch that reads a history of the item's ids: input = \"history\"");
-  if (w->steps < 2) return moon_fail(MOON_EINVAL, "training on sequences needs a history of 2 steps or more: m.history(\"item\", { last = 50 })");
+  if (!w->steps)
+    return moon_fail(MOON_EINVAL,
+                     "training on sequences needs a branch that reads a history of the item's ids: input = \"history\"");
+  if (w->steps < 2)
+    return moon_fail(MOON_EINVAL, "training on sequences needs a history of 2 steps or more: m.history(\"item\", { last = 50 })");
   w->steps = model->plan->bag_length; /* so many the net has */
   if (!w->stride) w->stride = w->steps;
   return moon_ok();
@@ -273,8 +285,8 @@ static void hide(const moon_windows *w, size_t epoch, uint32_t example, size_t l
     if (only_end || moon_rng_uniform(&rng) >= w->mask) next[t] = 0;
 }
 
-void moon_windows_fill(const moon_windows *w, const moon_dataset *d, const float *weight, size_t epoch, uint32_t example, uint32_t *next,
-                       float *weights) {
+void moon_windows_fill(const moon_windows *w, const moon_dataset *d, const float *weight, size_t epoch, uint32_t example,
+                       uint32_t *next, float *weights) {
   size_t wide = w->steps + 1;
   const uint32_t *chosen = w->chosen + w->of[example] * wide;
   for (size_t t = 0; t < wide; t++) next[t] = chosen[t] == MOON_NONE ? 0 : id_of(w, d, chosen[t]);

@@ -67,7 +67,8 @@ static size_t grads_of(const moon_module *module, double *out) {
 }
 
 /* The loss of some rows, adding share times its gradients. */
-static double run(const moon_module *module, data *d, moon_pass pass, const uint32_t *history, const uint32_t *length, const uint32_t *next, double share) {
+static double run(const moon_module *module, data *d, moon_pass pass, const uint32_t *history, const uint32_t *length,
+                  const uint32_t *next, double share) {
   moon_value inputs[INPUTS] = {[2] = {.ids = history, .lengths = length}}, items[INPUTS] = {[1] = {.ids = d->all}};
   moon_var y, loss;
   moon_tape_reset(d->tape);
@@ -83,7 +84,8 @@ static double run(const moon_module *module, data *d, moon_pass pass, const uint
 static const char *const causal[] = {
     DOT(USER("{\"type\":\"gru\",\"units\":5}," LAST ",{\"type\":\"dense\",\"units\":4,\"activation\":\"tanh\"}")),
     DOT(USER("{\"type\":\"position\"}," LOOK(CAUSAL) "," LOOK(CAUSAL) "," LAST ",{\"type\":\"layer_norm\"}")),
-    DOT(USER("{\"type\":\"residual\",\"layers\":[{\"type\":\"attention\",\"causal\":true},{\"type\":\"dense\",\"units\":4}]}," LAST)),
+    DOT(USER(
+        "{\"type\":\"residual\",\"layers\":[{\"type\":\"attention\",\"causal\":true},{\"type\":\"dense\",\"units\":4}]}," LAST)),
 };
 
 static void a_pass_over_a_sequence_is_a_pass_for_each_of_its_steps(void **state) {
@@ -97,7 +99,8 @@ static void a_pass_over_a_sequence_is_a_pass_for_each_of_its_steps(void **state)
     OK(make(causal[c], &module));
     OK(moon_module_steps(module, false, &input, &steps));
     assert_true(input == 2 && steps == STEPS);
-    double once = run(module, &d, (moon_pass){.rows = WINDOWS, .reads = d.reads, .read_count = READS}, d.history, lengths, d.next, 1);
+    double once =
+        run(module, &d, (moon_pass){.rows = WINDOWS, .reads = d.reads, .read_count = READS}, d.history, lengths, d.next, 1);
     size_t n = grads_of(module, whole);
     for (size_t k = 0; k < READS; k++) {
       uint32_t length = d.reads[k] % STEPS + 1, prefix[STEPS] = {0};
@@ -181,11 +184,13 @@ static void what_cannot_be_trained_on_sequences_is_named_by_its_line(void **stat
       {DOT(USER("{\"type\":\"attention\",\"where\":\"r:4\"}," LAST)), "r:4: attention: lets a step look at later ones", false},
       {DOT(USER("{\"type\":\"pool\",\"mode\":\"mean\",\"where\":\"r:5\"}")), "r:5: pool: takes more than the last step", false},
       {DOT(USER(LAST ",{\"type\":\"cross\",\"where\":\"r:6\"}")), "r:6: cross: stands behind the pool", false},
-      {DOT(USER("{\"type\":\"flatten\",\"where\":\"r:6\"},{\"type\":\"dense\",\"units\":4}")), "r:6: flatten: is not for a branch", false},
+      {DOT(USER("{\"type\":\"flatten\",\"where\":\"r:6\"},{\"type\":\"dense\",\"units\":4}")),
+       "r:6: flatten: is not for a branch", false},
       {DOT(USER("{\"type\":\"mask\",\"where\":\"r:6\"}," LOOK(CAUSAL) "," LAST)), "r:6: mask: is for a cloze", false},
       {DOT(USER(LOOK("") "," LAST)), "r:3: sequential: hides nothing", true},
       {DOT("{\"type\":\"input\",\"input\":\"user\",\"where\":\"r:2\"}"), "r:2: input: does not boil a history down", false},
-      {DOT("{\"type\":\"parallel\",\"merge\":\"sum\",\"where\":\"r:8\",\"layers\":[" USER(LAST) ",{\"type\":\"input\",\"input\":\"user\"}]}"),
+      {DOT("{\"type\":\"parallel\",\"merge\":\"sum\",\"where\":\"r:8\",\"layers\":[" USER(
+           LAST) ",{\"type\":\"input\",\"input\":\"user\"}]}"),
        "r:8: parallel: is not for a branch", false},
       {"{\"type\":\"sequential\",\"layers\":[{\"type\":\"dense\",\"units\":1}]}", "needs a model that ends with m.nn.dot", false},
   };

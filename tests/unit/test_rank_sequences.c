@@ -10,15 +10,22 @@ typedef struct setup {
   moon_dataset *d;
 } setup;
 
-static json_t *train_of(const setup *s) { return json_object_get(s->plan, "train"); }
+static json_t *train_of(const setup *s) {
+  return json_object_get(s->plan, "train");
+}
 
-#define MODEL(layers) \
-  "[{\"type\":\"dot\",\"where\":\"r:12\",\"layers\":[{\"type\":\"sequential\",\"input\":\"history\",\"where\":\"r:13\",\"layers\":[" layers "]}," \
+#define MODEL(layers)                                                                                                    \
+  "[{\"type\":\"dot\",\"where\":\"r:12\",\"layers\":[{\"type\":\"sequential\",\"input\":\"history\",\"where\":\"r:13\"," \
+  "\"layers\":[" layers                                                                                                  \
+  "]},"                                                                                                                  \
   "{\"type\":\"input\",\"input\":\"item\"}]}]"
 #define LAST ",{\"type\":\"pool\",\"mode\":\"last\"}"
 static const char recurrent[] = MODEL("{\"type\":\"gru\",\"units\":6}" LAST ",{\"type\":\"dense\",\"units\":4}");
-static const char causal[] = MODEL("{\"type\":\"position\"},{\"type\":\"dropout\",\"rate\":0.1},{\"type\":\"transformer\",\"heads\":2,\"causal\":true,\"feed\":8}" LAST);
-static const char cloze[] = MODEL("{\"type\":\"mask\"},{\"type\":\"position\"},{\"type\":\"transformer\",\"heads\":2,\"feed\":8}" LAST);
+static const char causal[] = MODEL(
+    "{\"type\":\"position\"},{\"type\":\"dropout\",\"rate\":0.1},{\"type\":\"transformer\",\"heads\":2,\"causal\":true,\"feed\":"
+    "8}" LAST);
+static const char cloze[] =
+    MODEL("{\"type\":\"mask\"},{\"type\":\"position\"},{\"type\":\"transformer\",\"heads\":2,\"feed\":8}" LAST);
 
 /* options: of "sequences", or NULL: none. */
 static setup make_of(size_t events, const char *options, const char *model) {
@@ -29,7 +36,9 @@ static setup make_of(size_t events, const char *options, const char *model) {
   OK(shoplet_dataset(s.folder, s.plan, &s.d));
   return s;
 }
-static setup make(const char *options, const char *model) { return make_of(900, options, model); }
+static setup make(const char *options, const char *model) {
+  return make_of(900, options, model);
+}
 
 static void drop(setup *s) {
   moon_dataset_free(s->d);
@@ -37,7 +46,9 @@ static void drop(setup *s) {
   shoplet_remove(s->folder);
 }
 
-static void set(const setup *s, const char *key, json_t *value) { json_object_set_new(train_of(s), key, value); }
+static void set(const setup *s, const char *key, json_t *value) {
+  json_object_set_new(train_of(s), key, value);
+}
 
 static void stand_still(const setup *s) {
   set(s, "optimizer", json_pack("{s:s, s:f}", "type", "sgd", "lr", 0.0));
@@ -90,13 +101,17 @@ static const uint32_t *history_of(const setup *s, size_t example, size_t *length
   return bag;
 }
 
-static uint32_t user_of(const setup *s, size_t example) { return s->d->log->events[s->d->examples.event[example]].user; }
+static uint32_t user_of(const setup *s, size_t example) {
+  return s->d->log->events[s->d->examples.event[example]].user;
+}
 
 /* Whether the user of an example had a success with the item in the training part before it. */
 static bool chose(const setup *s, size_t example, uint32_t id, size_t slot) {
   const moon_dataset *d = s->d;
   for (size_t i = 0; i < example; i++)
-    if (d->part[i] == MOON_TRAIN && d->examples.label[i] > 0 && user_of(s, i) == user_of(s, example) && d->inputs.ids[i * d->plan->id_slots + slot] == id) return true;
+    if (d->part[i] == MOON_TRAIN && d->examples.label[i] > 0 && user_of(s, i) == user_of(s, example) &&
+        d->inputs.ids[i * d->plan->id_slots + slot] == id)
+      return true;
   return false;
 }
 
@@ -245,8 +260,10 @@ static void what_is_drawn_counts_for_how_unlikely_it_was(void **state) {
       for (size_t j = 0; j < k; j++) {
         uint32_t id = reads.items[reads.n + j];
         float shift = reads.shift[r * (k + 1) + 1 + j];
-        if (id == reads.items[r]) assert_true(shift < -1e29f);
-        else NEAR(shift, -log((double)k * q[id - 1]), 1e-5);
+        if (id == reads.items[r])
+          assert_true(shift < -1e29f);
+        else
+          NEAR(shift, -log((double)k * q[id - 1]), 1e-5);
       }
     }
     moon_tape_free(tape);
@@ -324,7 +341,8 @@ static void a_cloze_hides_about_what_it_should_and_always_the_end(void **state) 
 
 static const struct {
   const char *options, *model;
-} cases[] = {{"{}", recurrent}, {"{\"stride\":2}", causal}, {"{\"mask\":0.3}", cloze}, {"{\"negatives\":8,\"power\":0.75}", recurrent}};
+} cases[] = {
+    {"{}", recurrent}, {"{\"stride\":2}", causal}, {"{\"mask\":0.3}", cloze}, {"{\"negatives\":8,\"power\":0.75}", recurrent}};
 enum { CASES = sizeof cases / sizeof *cases };
 
 static void what_comes_next_is_learned(void **state) {
@@ -399,7 +417,11 @@ static void a_resumed_fit_ends_as_if_never_broken_off(void **state) {
     moon_fit_report report, again;
     set(&s, "batch", json_integer(10));
     set(&s, "on_step", json_pack("{s:i, s:i}", "fn", 2, "every", 1));
-    moon_fit_options options = {.functions = &(moon_fit_functions){&at, break_off}, .checkpoint = path, .checkpoint_every = 2, .resume = true, .plan = s.plan};
+    moon_fit_options options = {.functions = &(moon_fit_functions){&at, break_off},
+                                .checkpoint = path,
+                                .checkpoint_every = 2,
+                                .resume = true,
+                                .plan = s.plan};
     fit(&s, &options, &whole, &report);
     moon_checkpoint_remove(path);
     assert_true(report.steps > 6);
