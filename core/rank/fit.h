@@ -67,6 +67,8 @@ void moon_feed_next(moon_feed *feed, const moon_block **out);
 /* As train's "sequences" says: {"stride": successes from a window to the next, "mask": the probability to be hidden in a cloze,
  * "negatives": how many items are drawn for a softmax over a sample, "power": of their popularity}. */
 moon_status moon_windows_new(const moon_dataset *data, const moon_model *model, const json_t *train, moon_windows **out);
+/* Whether the model could be trained so, where the plan says it is; without data. */
+moon_status moon_windows_check(const moon_model *model, const json_t *train);
 void moon_windows_free(moon_windows *windows);
 size_t moon_windows_steps(const moon_windows *windows); /* of a window, the last included */
 /* The examples that are windows, in their order; answers how many. out: room for all. */

@@ -250,6 +250,13 @@ static moon_status find_history(moon_windows *w, const moon_model *model) {
   return moon_ok();
 }
 
+moon_status moon_windows_check(const moon_model *model, const json_t *train) {
+  moon_windows w = {.steps = 0};
+  if (!json_object_get(train, "sequences")) return moon_ok();
+  MOON_TRY(read_options(&w, json_object_get(train, "sequences")));
+  return find_history(&w, model);
+}
+
 moon_status moon_windows_new(const moon_dataset *d, const moon_model *model, const json_t *train, moon_windows **out) {
   *out = NULL;
   moon_windows *w = moon_calloc(1, sizeof *w);

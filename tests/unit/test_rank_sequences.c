@@ -496,7 +496,9 @@ static void what_does_not_fit_is_refused_with_what_to_change(void **state) {
   };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     setup s = make(all[i].options, all[i].model);
+    json_t *tree;
     refused(&s, all[i].says);
+    REFUSED(MOON_EINVAL, all[i].says, moon_recipe_describe(s.plan, &tree)); /* without data, too */
     drop(&s);
   }
   setup s = make("{}", recurrent);
