@@ -1,7 +1,7 @@
 --- bert4rec.lua - BERT4Rec (Sun et al. 2019): what comes next, by a transformer that learned to fill gaps.
 ---
---- Of a window of films some are hidden, and one more stands hidden at its end; which they are is guessed from what is before and behind, over the
---- whole catalogue. In serving only the end is hidden. Judged by each user's last film (leave one out): recall@10 is the hit rate.
+--- Of a window of films some are hidden, and one more stands hidden at its end; which they are is guessed from what is before and behind,
+--- over the whole catalogue. In serving only the end is hidden. Judged by each user's last film (leave one out): recall@10 is the hit rate.
 
 local m = require "moonshelf"
 

@@ -1,7 +1,7 @@
 --- gru4rec.lua - GRU4Rec (Hidasi et al. 2016): what comes next, by a recurrent net over what somebody did last.
 ---
---- The net goes over a window of films once, and its state after each step, times the items' embeddings, goes through a softmax over the whole
---- catalogue: which film was next? Judged by each user's last film (leave one out): recall@10 is the hit rate.
+--- The net goes over a window of films once, and its state after each step, times the items' embeddings, goes through a softmax over the
+--- whole catalogue: which film was next? Judged by each user's last film (leave one out): recall@10 is the hit rate.
 
 local m = require "moonshelf"
 
