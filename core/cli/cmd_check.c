@@ -125,6 +125,7 @@ static void check(check_job *job) {
   bool recipe = !strcmp(job->kind, "recipe");
   if (recipe && job->data_dir) check_data(job);
   if (!recipe && job->bundle_path) check_bundle(job);
+  if (recipe && !job->errors) fine(job, moon_layers_check(job->plan, &job->findings));
   if (!job->errors) fine(job, (recipe ? moon_recipe_describe : moon_site_describe)(job->plan, &job->described));
 }
 

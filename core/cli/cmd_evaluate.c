@@ -46,14 +46,14 @@ static void measured_close(measured *m) {
   moon_bundle_close(m->bundle);
 }
 
+static moon_status read_script(void *bundle, const char *file, moon_buf *out) { return moon_bundle_script(bundle, file, out); }
+
 static moon_status read_data(evaluate_job *job, const char *path, measured *m) {
   MOON_TRY(moon_bundle_open(path, &m->bundle));
-  char *recipe = moon_path_join(path, "recipe.lua");
-  if (!recipe) return moon_fail(MOON_ENOMEM, "no memory for a path");
-  moon_status status = moon_file_read(recipe, 16u << 20, &m->source);
-  moon_free(recipe);
-  MOON_TRY(status);
-  const moon_host_options chosen = {.tuned = json_object_get(m->bundle->plan, "tune")}; /* what m.tune stood for when it was trained */
+  MOON_TRY(moon_bundle_script(m->bundle, NULL, &m->source));
+  const moon_host_options chosen = {.tuned = json_object_get(m->bundle->plan, "tune"), /* what m.tune stood for when it was trained */
+                                    .read = read_script,
+                                    .read_self = m->bundle};
   MOON_TRY(moon_host_open(&chosen, &m->host));
   MOON_TRY(moon_host_load_recipe_source(m->host, "recipe.lua", m->source.data, m->source.n, &m->plan));
   moon_row_functions functions = moon_host_row_functions(m->host);
@@ -62,6 +62,7 @@ static moon_status read_data(evaluate_job *job, const char *path, measured *m) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .progress = &job->bar.progress,
+                                  .judged_only = true,
                                   .vocabs = m->bundle->vocabs};
   return cli_read_data(m->bundle->plan, &options, path == job->path ? job->rejects_path : NULL, &job->bar, &m->dataset);
 }

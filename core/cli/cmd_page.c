@@ -8,24 +8,39 @@
 
 static int run(int argc, char **argv);
 const cli_command cli_page = {
-    "page", "moonshelf page SITE.lua --bundle BUNDLE [--surface home] [--user ID] [--item ID] [--cart A,B] [--json] [--explain]",
+    "page", "moonshelf page SITE.lua --bundle BUNDLE [--surface home] [--user ID] [--item ID] [--cart A,B] [--params country=NL]\n"
+    "         [--json] [--explain]",
     "print one page of a site for one visitor",
     "Assembles the page that `moonshelf serve` would answer with, from the state in the bundle. Without --user, or with an\n"
     "unknown one, it is the page of a new visitor.",
     1, run, true};
 
-/* "A,B" -> the query's cart; the arena holds the ids. */
-static moon_status split_cart(moon_arena *arena, const char *text, moon_query *query) {
-  if (!text || !*text) return moon_ok();
-  size_t n = 1;
-  for (const char *c = text; *c; c++) n += *c == ',';
-  const char **ids = moon_arena_alloc(arena, n * sizeof *ids);
-  char *copy = moon_arena_strdup(arena, text), *rest = NULL;
-  if (!ids || !copy) return moon_fail(MOON_ENOMEM, "no memory for the cart");
-  n = 0;
-  for (char *id = strtok_r(copy, ",", &rest); id; id = strtok_r(NULL, ",", &rest)) ids[n++] = id;
-  query->cart = ids;
-  query->cart_n = n;
+/* "A,B" -> its parts, in the arena. */
+static moon_status split(moon_arena *arena, const char *text, char ***parts, size_t *n) {
+  size_t most = 1;
+  *n = 0;
+  for (const char *c = text; c && *c; c++) most += *c == ',';
+  char *copy = moon_arena_strdup(arena, text ? text : ""), *rest = NULL;
+  *parts = moon_arena_alloc(arena, most * sizeof **parts);
+  if (!*parts || !copy) return moon_fail(MOON_ENOMEM, "no memory for a query");
+  for (char *part = strtok_r(copy, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) (*parts)[(*n)++] = part;
+  return moon_ok();
+}
+
+static moon_status read_lists(moon_arena *arena, const char *cart, const char *params, moon_query *query) {
+  char **ids, **pairs;
+  MOON_TRY(split(arena, cart, &ids, &query->cart_n));
+  MOON_TRY(split(arena, params, &pairs, &query->param_n));
+  moon_pair *list = moon_arena_alloc(arena, query->param_n * sizeof *list);
+  if (!list) return moon_fail(MOON_ENOMEM, "no memory for a query");
+  for (size_t i = 0; i < query->param_n; i++) {
+    char *value = strchr(pairs[i], '=');
+    if (!value || value == pairs[i]) return moon_fail(MOON_EINVAL, "--params wants NAME=VALUE,NAME=VALUE, not '%.100s'", pairs[i]);
+    *value++ = 0;
+    list[i] = (moon_pair){pairs[i], value};
+  }
+  query->cart = (const char *const *)ids;
+  query->params = list;
   return moon_ok();
 }
 
@@ -46,7 +61,7 @@ static moon_status print_page(const char *bundle, const char *site, const moon_q
 }
 
 static int run(int argc, char **argv) {
-  const char *site_path = NULL, *bundle_path = NULL, *at = NULL, *cart = NULL;
+  const char *site_path = NULL, *bundle_path = NULL, *at = NULL, *cart = NULL, *params = NULL;
   moon_query query = {.surface = "home", .seed = 1};
   bool json = false;
   const cli_option options[] = {
@@ -55,6 +70,7 @@ static int run(int argc, char **argv) {
       {"user", CLI_STRING, &query.user, "ID", "the visitor; left out: a new one"},
       {"item", CLI_STRING, &query.item, "ID", "the item a product page shows"},
       {"cart", CLI_STRING, &cart, "ID,ID", "the items in the cart"},
+      {"params", CLI_STRING, &params, "NAME=VALUE,..", "what else comes with the request: ctx.params and m.request"},
       {"at", CLI_STRING, &at, "TIME", "the page as of a time (ISO 8601); default: the newest event's"},
       {"json", CLI_FLAG, &json, NULL, "print JSON"},
       {"explain", CLI_FLAG, &query.explain, NULL, "say for every item why it is where it is"},
@@ -65,7 +81,7 @@ static int run(int argc, char **argv) {
   if (at && moon_time_parse(at, strlen(at), &query.now).code)
     return cli_usage_error(&cli_page, "--at wants a time such as 2026-11-01T09:30:00Z, not '%s'", at);
   moon_arena arena = {0};
-  moon_status status = split_cart(&arena, cart, &query);
+  moon_status status = read_lists(&arena, cart, params, &query);
   if (!status.code) status = print_page(bundle_path, site_path, &query, json);
   moon_arena_free(&arena);
   return status.code ? cli_fail(status) : CLI_DONE;

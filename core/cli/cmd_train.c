@@ -71,6 +71,8 @@ static moon_status load_recipe(train_job *job) {
   MOON_TRY(moon_host_load_recipe(job->host, job->recipe_path, &job->plan));
   MOON_TRY(moon_file_read(job->recipe_path, 16u << 20, &job->source));
   json_t *train = json_object_get(job->plan, "train");
+  if (job->epochs && moon_plan_is_closed(json_object_get(job->plan, "model")))
+    return moon_fail(MOON_EINVAL, "--epochs: the model of %s is computed in closed form, not trained", job->recipe_path);
   if (job->epochs) json_object_set_new(train, "epochs", json_integer((json_int_t)job->epochs));
   if (job->has_seed) json_object_set_new(train, "seed", json_integer((json_int_t)job->seed));
   if (job->precision) json_object_set_new(train, "precision", json_string(job->precision));
@@ -83,25 +85,12 @@ static moon_status read_data(train_job *job) {
                                   .max_bad_rows = job->max_bad_rows,
                                   .functions = &functions,
                                   .spare_test = job->trial != NULL,
+                                  .judged_only = true,
                                   .progress = &job->bar.progress};
   MOON_TRY(cli_read_data(job->plan, &options, job->rejects_path, &job->bar, &job->dataset));
   MOON_TRY(moon_suspects(job->dataset, &job->warnings));
   cli_report_findings(stderr, job->warnings);
   return moon_ok();
-}
-
-static moon_status make_model(train_job *job) {
-  const moon_dataset *data = job->dataset;
-  size_t *sizes = moon_calloc(data->plan->feature_count, sizeof *sizes);
-  if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu vocabulary sizes", data->plan->feature_count);
-  for (size_t i = 0; i < data->plan->feature_count; i++) sizes[i] = moon_feature_rows(&data->plan->features[i], data->vocabs[i]);
-  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(job->plan, "train"), "seed"));
-  moon_status status = moon_model_new(json_object_get(job->plan, "model"), data->plan, sizes, seed, &job->model);
-  moon_free(sizes);
-  if (!status.code) moon_model_take_vectors(job->model, data);
-  moon_precision precision;
-  if (!status.code) status = moon_train_precision(json_object_get(job->plan, "train"), &precision);
-  return status.code ? status : moon_model_set_precision(job->model, precision); /* what cannot be is said before the work */
 }
 
 static moon_status fit(train_job *job) {
@@ -134,7 +123,7 @@ static moon_status evaluate(train_job *job) {
 static moon_status train_model(train_job *job) {
   MOON_TRY(load_recipe(job));
   MOON_TRY(read_data(job));
-  MOON_TRY(make_model(job));
+  MOON_TRY(cli_new_model(job->plan, job->dataset, &job->model));
   return fit(job);
 }
 
@@ -145,7 +134,9 @@ static moon_status train(train_job *job) {
   MOON_TRY(evaluate(job));
   const moon_log *log = job->dataset->log;
   MOON_TRY(moon_similar_new(log, log->n, moon_catalogue_rows(job->dataset->catalogue), NULL, &job->bar.progress, &job->similar));
-  MOON_TRY(moon_bundle_write(job->out, job->source.data, job->source.n, job->plan, job->dataset, job->model, job->similar,
+  moon_recipe_source source = {.text = job->source.data, .n = job->source.n};
+  source.required_n = moon_host_required(job->host, &source.required);
+  MOON_TRY(moon_bundle_write(job->out, &source, job->plan, job->dataset, job->model, job->similar,
                              job->metrics));
   if (job->fit.checkpoints || job->fit.resumed) moon_checkpoint_remove(job->checkpoint); /* it is done with */
   cli_progress_end(&job->bar);
@@ -164,9 +155,12 @@ static moon_status judge(train_job *job, double *value) {
   moon_status status = names ? moon_evaluate(job->model, job->dataset, names, seed, &options, &all) : moon_fail(MOON_ENOMEM, "no memory to judge");
   const json_t *one = json_object_get(json_object_get(all, "model"), metric);
   *value = json_is_number(one) ? json_number_value(one) : NAN;
+  double good = json_number_value(json_object_get(json_object_get(all, "examples"), "positive_rate"));
   json_decref(all);
   json_decref(names);
-  if (!status.code && isnan(*value)) status = moon_fail(MOON_EINVAL, "%s says nothing of the validation part", metric);
+  if (!status.code && isnan(*value))
+    status = moon_fail(MOON_EINVAL, "%s has no value on the validation part: of its %zu examples %.4g %% are good", metric,
+                       job->dataset->part_n[MOON_VALIDATION], 100 * good);
   return status;
 }
 
@@ -216,7 +210,10 @@ static int print_json(const train_job *job) {
 }
 
 static void print_text(const train_job *job) {
-  printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
+  if (!job->fit.epochs_run)
+    printf("Computed %zu parameters in %.1f s\n\n", moon_model_params(job->model), job->fit.seconds);
+  else
+    printf("Trained %zu parameters: %zu epochs, %zu steps, %.1f s, %.0f examples/s\n\n", moon_model_params(job->model),
          job->fit.epochs_run, job->fit.steps, job->fit.seconds, job->fit.examples_per_second);
   cli_report_metrics(job->metrics);
   cli_report_memory();

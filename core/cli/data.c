@@ -34,3 +34,16 @@ moon_status cli_read_data(const json_t *plan, moon_dataset_options *options, con
   cli_report_data(*out);
   return moon_ok();
 }
+
+moon_status cli_new_model(const json_t *plan, const moon_dataset *data, moon_model **out) {
+  size_t *sizes = moon_calloc(data->plan->feature_count, sizeof *sizes);
+  if (!sizes) return moon_fail(MOON_ENOMEM, "no memory for %zu vocabulary sizes", data->plan->feature_count);
+  for (size_t i = 0; i < data->plan->feature_count; i++) sizes[i] = moon_feature_rows(&data->plan->features[i], data->vocabs[i]);
+  uint64_t seed = (uint64_t)json_integer_value(json_object_get(json_object_get(plan, "train"), "seed"));
+  moon_status status = moon_model_new(json_object_get(plan, "model"), data->plan, sizes, seed, out);
+  moon_free(sizes);
+  if (!status.code) moon_model_take_vectors(*out, data);
+  moon_precision precision;
+  if (!status.code) status = moon_train_precision(json_object_get(plan, "train"), &precision);
+  return status.code ? status : moon_model_set_precision(*out, precision); /* what cannot be is said before the work */
+}

@@ -97,9 +97,20 @@ static void print_precision(const json_t *precision) {
   const json_t *auc = json_object_get(precision, "auc"), *loss = json_object_get(precision, "logloss");
   printf("\nScores in %s: %.0f bytes of layers instead of %.0f; from f32 at most %.2g, in the mean %.2g apart\n", name,
          number_in(bytes, name), number_in(bytes, "f32"), number_in(apart, "most"), number_in(apart, "mean"));
+  if (isnan(number_in(auc, name))) return; /* of one kind of examples only */
   printf("  auc %.4f, f32 %.4f (%+.4f)   logloss %.4f, f32 %.4f (%+.4f)\n", number_in(auc, name), number_in(auc, "f32"),
          number_in(auc, name) - number_in(auc, "f32"), number_in(loss, name), number_in(loss, "f32"),
          number_in(loss, name) - number_in(loss, "f32"));
+}
+
+/* Why metrics have no value, where the part is to blame. */
+static void print_without_value(const json_t *metrics) {
+  double rate = number_in(json_object_get(metrics, "examples"), "positive_rate");
+  const char *part = json_string_value(json_object_get(metrics, "part"));
+  if (rate == 0 || rate == 1)
+    printf("The %s part has no %s example: what compares the two kinds has no value (-)\n", part ? part : "test", rate == 0 ? "good" : "bad");
+  else if (!json_integer_value(json_object_get(metrics, "users")))
+    printf("No user went for an item there that was new to them: lists cannot be judged (-)\n");
 }
 
 void cli_report_metrics(const json_t *metrics) {
@@ -112,6 +123,7 @@ void cli_report_metrics(const json_t *metrics) {
     else printf("  %s %.4f", name, json_number_value(value));
   }
   printf("  users ranked %lld\n", (long long)json_integer_value(json_object_get(metrics, "users")));
+  print_without_value(metrics);
   print_head(LABEL, baselines);
   json_object_foreach((json_t *)model, name, value) print_row(LABEL, metrics, name, name);
   print_precision(json_object_get(metrics, "precision"));

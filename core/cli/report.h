@@ -25,5 +25,7 @@ void cli_report_memory(void);               /* stdout, a line; nothing without a
 /* Reads the data and says on stderr what it found. rejects_path: where rejected rows go, or NULL. */
 moon_status cli_read_data(const json_t *plan, moon_dataset_options *options, const char *rejects_path, cli_progress *bar,
                           moon_dataset **out);
+/* The recipe's model for the data, before fitting: its tables as large as the vocabularies, in the recipe's precision. */
+moon_status cli_new_model(const json_t *plan, const moon_dataset *data, moon_model **out);
 
 #endif

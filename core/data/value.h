@@ -1,4 +1,4 @@
-/* value.h - the texts of cells as numbers and times; private to core/data. */
+/* value.h - the texts of cells as numbers and times, for core/data and for what compares with cells. */
 #ifndef MOON_DATA_VALUE_H
 #define MOON_DATA_VALUE_H
 

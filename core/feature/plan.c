@@ -15,7 +15,7 @@
 static moon_status read_embedding(moon_plan_builder *b, moon_feature *f) {
   int64_t dim, min_count, hash;
   MOON_TRY(moon_recipe_whole(b, "dim", 1, 1024, 16, &dim));
-  MOON_TRY(moon_recipe_whole(b, "min_count", 1, UINT32_MAX, 1, &min_count));
+  MOON_TRY(moon_recipe_whole(b, "min_count", 0, UINT32_MAX, 1, &min_count));
   MOON_TRY(moon_recipe_whole(b, "hash", 0, INT64_C(1) << 31, 0, &hash));
   f->kind = MOON_KIND_ID;
   if (hash == 1) return moon_fail(MOON_EINVAL, "hash must be 0 (no hashing) or at least 2 buckets, got 1");

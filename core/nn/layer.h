@@ -42,6 +42,7 @@ struct moon_layer {
   double rate, epsilon, l2;
   bool flag;                         /* causal, bias */
   size_t other;                      /* a second named input */
+  json_t *options;                   /* kept for whoever computes its tables; owned */
 };
 
 struct moon_module {
@@ -91,6 +92,8 @@ typedef enum moon_init { MOON_INIT_GLOROT, MOON_INIT_HE, MOON_INIT_NORMAL, MOON_
 moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape,
                              moon_init init, bool sparse);
 moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *name, size_t n, double value);
+/* The layer's next buffer of any form, zeros. */
+moon_status moon_layer_table(moon_layer *layer, moon_build *build, const char *name, moon_dtype dtype, int dims, const size_t *shape);
 
 /* ---- running (module.c) -------------------------------------------------------------------------------------------------- */
 
@@ -110,5 +113,6 @@ extern const moon_layer_kind moon_layer_dense, moon_layer_activation, moon_layer
     moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm,
     moon_layer_fm, moon_layer_cross, moon_layer_dot, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
     moon_layer_mask, moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel;
+extern const moon_layer_kind moon_layer_closed[]; /* by moon_closed_fit */
 
 #endif

@@ -7,6 +7,7 @@
 void moon_module_free(moon_module *module) {
   if (!module) return;
   for (size_t i = 0; i < module->param_count; i++) moon_param_free(module->params[i]);
+  for (size_t i = 0; i < module->layer_count; i++) json_decref(module->layers[i]->options);
   for (size_t i = 0; i < module->buffer_count; i++) moon_tensor_free((moon_tensor *)(uintptr_t)module->buffers[i].tensor);
   moon_free(module->params);
   moon_free(module->buffers);
@@ -120,6 +121,7 @@ static const char *grouped(size_t n, char out[32]) {
 static size_t own_count(const moon_layer *layer) {
   size_t n = 0;
   for (size_t i = 0; i < layer->param_count && !layer->twin; i++) n += moon_tensor_count(layer->params[i]->value);
+  for (size_t i = 0; i < layer->buffer_count && layer->options; i++) n += moon_tensor_count(layer->buffers[i]);
   return n;
 }
 
@@ -145,7 +147,7 @@ json_t *moon_module_describe(const moon_module *module) {
 }
 
 moon_status moon_module_summary(const moon_module *module, moon_buf *out) {
-  size_t all = 0, trained = 0;
+  size_t all = moon_module_closed_count(module, NULL), trained = 0;
   char a[32], b[32];
   moon_buf_printf(out, "%-32s %-14s %-20s %12s\n", "layer", "type", "output", "parameters");
   for (size_t i = 0; i < module->layer_count; i++) add_line(module->layers[i], out);

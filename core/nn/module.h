@@ -96,6 +96,37 @@ moon_param *const *moon_module_params(const moon_module *module, size_t *n);
 /* What is saved beside the parameters: running statistics, by path ("2.mean"). */
 const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *n);
 
+/* Layers whose weights are computed from the events and not trained (layer_closed.c): the score of an item is
+ *
+ *   bias[item] + sum over the items h of the user's history of weight[item, h]
+ *
+ * Each has one of them: all weights, those of the k nearest, or a bias. They are buffers; who fits them writes them. */
+typedef enum moon_closed_fit {
+  MOON_FIT_EASE,     /* weight [items, items] (Steck 2019) */
+  MOON_FIT_ITEM_KNN, /* weight, neighbour [items, k] (Sarwar et al. 2001) */
+  MOON_FIT_CONTENT,  /* the same, by what the items are */
+  MOON_FIT_POPULAR,  /* bias [items]: events */
+  MOON_FIT_TRENDING, /* bias [items]: events that fade */
+  MOON_CLOSED_FITS
+} moon_closed_fit;
+const char *moon_closed_name(moon_closed_fit fit); /* the layer's type: "ease" "item_knn" ... */
+typedef struct moon_closed {       /* borrowed from the module */
+  moon_closed_fit fit;
+  const char *where;
+  const json_t *options;           /* as the plan has them, checked */
+  size_t item, history;            /* inputs; no history: SIZE_MAX */
+  size_t items;                    /* ids of items are below this; 0 is unknown, and its row zeros */
+  float *weight, *bias;
+  int64_t *neighbour;              /* 0: there is no further one */
+  size_t k;                        /* neighbours to an item */
+} moon_closed;
+/* The i-th such layer; false where there are no more. */
+bool moon_module_closed(const moon_module *module, size_t i, moon_closed *out);
+/* Of those that moon_module_closed gave: the weights were written. */
+void moon_module_closed_written(moon_module *module);
+/* Numbers in such layers, and the bytes that they take. */
+size_t moon_module_closed_count(const moon_module *module, size_t *bytes);
+
 /* A line for each layer: path, type, output and parameters of its own; then their sum. Appends. */
 moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 

@@ -14,6 +14,8 @@ static const moon_layer_kind *const kinds[] = {
     &moon_layer_fm,       &moon_layer_cross,      &moon_layer_position,      &moon_layer_attention,  &moon_layer_transformer,
     &moon_layer_gru,      &moon_layer_mask,     &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
     &moon_layer_parallel, &moon_layer_dot,
+    &moon_layer_closed[MOON_FIT_EASE],    &moon_layer_closed[MOON_FIT_ITEM_KNN], &moon_layer_closed[MOON_FIT_CONTENT],
+    &moon_layer_closed[MOON_FIT_POPULAR], &moon_layer_closed[MOON_FIT_TRENDING],
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, MOST_LAYERS = 4096, MOST_DEPTH = 32 };
 
@@ -227,19 +229,24 @@ moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *n
   return moon_ok();
 }
 
-moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *name, size_t n, double value) {
+moon_status moon_layer_table(moon_layer *layer, moon_build *build, const char *name, moon_dtype dtype, int dims, const size_t *shape) {
   moon_module *module = build->module;
   moon_tensor *tensor = layer->twin ? layer->twin->buffers[layer->buffer_count] : NULL;
   if (!layer->twin) {
     const char *path = moon_arena_printf(&module->arena, "%s%s%s", layer->path, *layer->path ? "." : "", name);
     if (!path) return no_memory();
     MOON_TRY(moon_grow(&module->buffers, &module->buffer_cap, module->buffer_count + 1, sizeof *module->buffers));
-    MOON_TRY(moon_tensor_new(module->dtype, 1, &n, &tensor));
-    moon_tensor_fill(tensor, value);
+    MOON_TRY(moon_wrap(moon_tensor_new(dtype, dims, shape, &tensor), "%s: %s", layer->where, layer->kind->name));
     module->buffers[module->buffer_count++] = (moon_named_tensor){path, tensor};
   }
   MOON_TRY(add(&module->arena, &layer->buffers, layer->buffer_count, tensor));
   layer->buffer_count++;
+  return moon_ok();
+}
+
+moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *name, size_t n, double value) {
+  MOON_TRY(moon_layer_table(layer, build, name, build->module->dtype, 1, &n));
+  if (!layer->twin) moon_tensor_fill(layer->buffers[layer->buffer_count - 1], value);
   return moon_ok();
 }
 

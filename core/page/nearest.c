@@ -1,8 +1,8 @@
 /* nearest.c - candidates by embedding: the items nearest to the mean of those that a visitor is with.
  *
  * Vectors are the model's embeddings of item ids at length one, so that the score is the cosine. The site keeps them by catalogue
- * row and looks at all of them, or asks the bundle's graph where it has one. What may come out is a set of bits a source, made
- * once: listed, and of a source with conditions those that they hold for; so n come out where n may. */
+ * row and looks at all of them, or asks the bundle's graph where it has one. What may come out is a set of bits (allowed.c): listed,
+ * and of a source with conditions those that they hold for; so n come out where n may. */
 #include <string.h>
 
 #include "page/assemble.h"
@@ -32,20 +32,9 @@ static moon_status make_vectors(moon_site *site) {
 
 moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_site_source *out) {
   moon_site_nearest *near = &site->nearest;
-  const json_t *when = json_object_get(json, "when");
   if (!moon_site_has_embedding(site->bundle)) return moon_fail(MOON_EINVAL, "source 'nearest' needs a model with m.id \"item\"");
   if (!near->vectors) MOON_TRY(make_vectors(site));
-  out->allowed = near->listed;
-  if (!when || json_is_null(when)) return moon_ok();
-  moon_condition *condition;
-  MOON_TRY(moon_condition_parse(when, site->bundle->catalogue, &condition));
-  uint64_t *allowed = moon_arena_calloc(&site->memory, moon_bits_words(near->rows) * sizeof *allowed);
-  for (uint32_t row = 0; allowed && row < near->rows; row++)
-    if (moon_bits_has(near->listed, row) && moon_condition_holds(condition, site->bundle->catalogue, row))
-      moon_bits_set(allowed, row);
-  moon_condition_free(condition);
-  out->allowed = allowed;
-  return allowed ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a filter of %zu items", near->rows);
+  return moon_site_read_allowed(site, json_object_get(json, "when"), near->listed, near->rows, out);
 }
 
 /* False where the seeds have no embedding. */
@@ -72,19 +61,19 @@ static bool is_seed(const moon_visit *visit, uint32_t item) {
 }
 
 /* ef is twice what is wanted, and a hundred at least: see the report of `moonshelf index`. */
-static moon_status search(moon_visit *visit, const moon_site_source *source, const float *query, size_t k, uint32_t *item, float *score,
+static moon_status search(moon_visit *visit, const uint64_t *allowed, const float *query, size_t k, uint32_t *item, float *score,
                           size_t *found) {
   const moon_site_nearest *near = &visit->site->nearest;
   const moon_hnsw *index = visit->site->bundle->index;
   moon_assembler *a = visit->assembler;
   if (!index) {
     const moon_vectors vectors = {near->vectors, NULL, near->rows, near->dim};
-    *found = moon_exact_search(&vectors, query, k, source->allowed, item, score);
+    *found = moon_exact_search(&vectors, query, k, allowed, item, score);
     return moon_ok();
   }
   if (!a->near) a->near = moon_hnsw_scratch_new();
   if (!a->near) return moon_fail(MOON_ENOMEM, "no memory to search");
-  return moon_hnsw_search(index, query, k, k > 50 ? 2 * k : 100, source->allowed, near->rows, a->near, item, score, found);
+  return moon_hnsw_search(index, query, k, k > 50 ? 2 * k : 100, allowed, near->rows, a->near, item, score, found);
 }
 
 moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source, moon_candidates *out) {
@@ -94,8 +83,10 @@ moon_status moon_visit_nearest(moon_visit *visit, const moon_site_source *source
   uint32_t *item = moon_arena_alloc(visit->arena, wanted * sizeof *item);
   if (!mean || !item) return moon_fail(MOON_ENOMEM, "no memory for %zu candidates", wanted);
   float *score = mean + 2 * near->dim;
+  const uint64_t *allowed;
   if (!mean_of(visit, mean + near->dim, mean)) return moon_ok();
-  MOON_TRY(search(visit, source, mean, wanted, item, score, &found));
+  MOON_TRY(moon_site_allowed(visit->site, source, visit->request, visit->arena, &allowed));
+  MOON_TRY(search(visit, allowed, mean, wanted, item, score, &found));
   for (size_t i = 0; i < found && out->n < out->cap; i++) {
     if (is_seed(visit, item[i])) continue;
     out->item[out->n] = item[i], out->score[out->n++] = score[i];

@@ -100,12 +100,17 @@ typedef struct moon_page_functions { /* filled in by core/script; fn numbers com
 } moon_page_functions;
 
 /* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
-/* ops: lt le gt ge (numbers) eq ne in (value: array) truthy (number != 0, or string not empty, "false", "no" or "0"). A null is
- * equal to nothing and compares as false; ne is not eq. Errors: MOON_ENOTFOUND (column; names the nearest), MOON_EINVAL (an op
- * or a value that does not fit the column), MOON_EFORMAT (not a list of conditions). */
+/* ops: lt le gt ge (numbers) eq ne in (value: array) has (strings: "NL|BE" has NL) truthy (number != 0, or string not empty, "false",
+ * "no" or "0"). A null is equal to nothing and compares as false; ne is not eq. In the place of "value" may stand {"param":"country",
+ * "default":..?,"optional":true?}, what the request says (condition_ask.c). Errors: MOON_ENOTFOUND (column; names the nearest),
+ * MOON_EINVAL (an op or a value that does not fit the column), MOON_EFORMAT (not a list of conditions). */
 typedef struct moon_condition moon_condition;
 moon_status moon_condition_parse(const json_t *json, const moon_catalogue *catalogue, moon_condition **out);
 void moon_condition_free(moon_condition *condition);
+/* The condition as the request asks it: itself where it has no parameters, else in the arena. Where the request lacks one it is the
+ * default; without that a value that nothing is equal to or compares with, or of an optional one nothing is asked. */
+moon_status moon_condition_ask(const moon_condition *condition, const moon_catalogue *catalogue, const moon_request *request, moon_arena *arena,
+                               const moon_condition **out);
 bool moon_condition_holds(const moon_condition *condition, const moon_catalogue *catalogue, uint32_t item);
 
 /* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */

@@ -5,10 +5,12 @@
 
 /* Which items a policy's conditions hold for; [slate->n] in the arena. */
 static moon_status match(const moon_visit *visit, const moon_site_policy *policy, const moon_slate *slate, uint8_t **mask) {
+  const moon_catalogue *catalogue = visit->assembler->bundle->catalogue;
+  const moon_condition *when;
   *mask = moon_arena_alloc(visit->arena, slate->n);
   if (!*mask) return moon_fail(MOON_ENOMEM, "no memory for a policy");
-  for (size_t i = 0; i < slate->n; i++)
-    (*mask)[i] = moon_condition_holds(policy->when, visit->assembler->bundle->catalogue, slate->item[i]);
+  MOON_TRY(moon_condition_ask(policy->when, catalogue, visit->request, visit->arena, &when));
+  for (size_t i = 0; i < slate->n; i++) (*mask)[i] = moon_condition_holds(when, catalogue, slate->item[i]);
   return moon_ok();
 }
 

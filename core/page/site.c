@@ -162,10 +162,20 @@ moon_status moon_site_new(const json_t *plan, const moon_bundle *bundle, moon_si
   return status;
 }
 
+static void free_sources(const moon_site_source *sources, size_t n) {
+  for (size_t i = 0; i < n; i++) moon_condition_free(sources[i].when);
+}
+
 void moon_site_free(moon_site *site) {
   if (!site) return;
-  for (size_t p = 0; p < site->page_count; p++)
-    for (size_t s = 0; s < site->pages[p].slot_count; s++) moon_site_policies_free(&site->pages[p].slots[s]);
+  for (size_t p = 0; p < site->page_count; p++) {
+    const moon_site_page *page = &site->pages[p];
+    free_sources(page->fallback, page->fallback_count);
+    for (size_t s = 0; s < page->slot_count; s++) {
+      free_sources(page->slots[s].sources, page->slots[s].source_count);
+      moon_site_policies_free(&page->slots[s]);
+    }
+  }
   moon_arena_free(&site->memory);
   moon_free(site);
 }

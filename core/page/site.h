@@ -8,8 +8,25 @@ typedef struct moon_site_source {
   moon_source_kind kind;
   size_t n;
   size_t at_least, at_most;  /* of what its list of sources puts into a slot; 0 and 1000, the most that a slot takes, where nothing is said */
-  const uint64_t *allowed;   /* nearest: the rows that may come out */
+  const uint64_t *allowed;   /* nearest: the rows that may come out, */
+  moon_condition *when;      /* and of those the ones for which this holds, which asks the request; or NULL */
 } moon_site_source;
+
+enum { MOON_HEAVY = 32 };
+typedef struct moon_heavy { /* a text that one in 32 items has, or more: its rows as bits */
+  uint32_t code;
+  uint64_t *bits;
+} moon_heavy;
+
+typedef struct moon_ordered { /* the rows of a column in the order of their values, without those that have none */
+  struct moon_ordered *next;
+  size_t column, n;
+  uint32_t *row;  /* [n] */
+  uint32_t *start; /* of strings: code c has row[start[c]] to row[start[c + 1]] */
+  moon_heavy heavy[MOON_HEAVY];
+  size_t heavy_count;
+  double *value;  /* [n] of numbers */
+} moon_ordered;
 
 typedef struct moon_site_nearest { /* vectors of length one by catalogue row, where a source asks for them */
   const float *vectors; /* [rows, dim] */
@@ -76,6 +93,7 @@ struct moon_site {
       product; /* [product_rows] item row -> a number < product_rows for its product, MOON_NONE without; NULL where nobody asks */
   size_t product_rows;
   moon_site_nearest nearest;
+  moon_ordered *ordered; /* columns that a request's values are compared with */
   size_t chart_length; /* the longest popular or trending list that a slot asks for */
   moon_arena memory;
 };
@@ -89,6 +107,13 @@ moon_status moon_plan_number(const json_t *object, const char *key, double fallb
 moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
                            size_t *n);
 moon_status moon_plan_unknown(const char *what, const char *name, const char *const *names, size_t count);
+
+/* allowed.c */
+/* The rows of `listed` for which `when` (conditions, or NULL) holds: as far as no request is asked at once, the rest by moon_site_allowed,
+ * whose bits are the source's or in the arena. */
+moon_status moon_site_read_allowed(moon_site *site, const json_t *when, const uint64_t *listed, size_t rows, moon_site_source *out);
+moon_status moon_site_allowed(const moon_site *site, const moon_site_source *source, const moon_request *request, moon_arena *arena,
+                              const uint64_t **out);
 
 /* nearest.c */
 moon_status moon_site_read_nearest(moon_site *site, const json_t *json, moon_site_source *out);

@@ -50,6 +50,42 @@ static moon_status read_checked(const char *path, const json_t *manifest, const 
   return moon_ok();
 }
 
+/* ---- scripts: names as the sandbox's require makes them, so that none leads out of the folder */
+
+static bool is_script(const char *name) {
+  size_t n = strlen(name), start = strlen(MOON_BUNDLE_LUA);
+  if (n < start + 4 || strncmp(name, MOON_BUNDLE_LUA, start) || strcmp(name + n - 4, ".lua")) return false;
+  for (const char *p = name + start; p < name + n - 4; p++) {
+    bool slash = *p == '/' && p > name + start && p[-1] != '/' && p[1] != '.';
+    if (!slash && !((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || *p == '-')) return false;
+  }
+  return true;
+}
+
+/* They are looked at when evaluation asks for them; damage is to be seen before. */
+static moon_status check_scripts(const moon_bundle *b, moon_buf *bytes) {
+  const char *name;
+  json_t *entry;
+  json_object_foreach(json_object_get(b->manifest, "files"), name, entry) {
+    if (!is_script(name)) continue;
+    moon_buf_reset(bytes);
+    MOON_TRY(read_checked(b->path, b->manifest, name, bytes));
+  }
+  return moon_ok();
+}
+
+moon_status moon_bundle_script(const moon_bundle *b, const char *file, moon_buf *out) {
+  if (!file) return read_checked(b->path, b->manifest, moon_bundle_names[MOON_FILE_RECIPE], out);
+  moon_buf name = {0};
+  moon_buf_printf(&name, MOON_BUNDLE_LUA "%s", file);
+  moon_status status = name.failed ? moon_fail(MOON_ENOMEM, "no memory for a path") : moon_ok();
+  if (!status.code && (!is_script(name.data) || !json_object_get(json_object_get(b->manifest, "files"), name.data)))
+    status = moon_fail(MOON_ENOTFOUND, "bundle %s keeps no %.100s: the recipe did not require it when it was trained", b->path, file);
+  if (!status.code) status = read_checked(b->path, b->manifest, name.data, out);
+  moon_buf_free(&name);
+  return status;
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------------------------------ */
 
 static moon_status load_model(moon_bundle *b, const moon_buf *bytes) {
@@ -103,6 +139,7 @@ static moon_status open_bundle(moon_bundle *b) {
     status = read_checked(b->path, b->manifest, moon_bundle_names[order[i]], &bytes);
     if (!status.code) status = moon_wrap(load_part(b, order[i], &bytes), "%s/%s", b->path, moon_bundle_names[order[i]]);
   }
+  if (!status.code) status = check_scripts(b, &bytes);
   moon_buf_reset(&bytes);
   if (!status.code) status = open_index(b, &bytes);
   moon_buf_free(&bytes);

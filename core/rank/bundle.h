@@ -14,6 +14,7 @@ typedef enum moon_bundle_file {
 extern const char *const moon_bundle_names[MOON_BUNDLE_FILES];
 #define MOON_BUNDLE_MANIFEST "manifest.json"
 #define MOON_BUNDLE_INDEX "nearest.bin" /* there where `moonshelf index` made it */
+#define MOON_BUNDLE_LUA "lua/"          /* what the recipe required: lua/rules/winter.lua */
 
 /* ---- JSON as it is in a bundle, and what all features learned (bundle_vocabs.c) */
 moon_status moon_bundle_put_json(const json_t *json, moon_buf *out);

@@ -37,8 +37,7 @@ moon_status moon_bundle_may_write(const char *path) {
 /* ---- the files' contents ---------------------------------------------------------------------------------------------------- */
 
 typedef struct contents { /* what goes into a bundle */
-  const char *recipe;
-  size_t recipe_n;
+  const moon_recipe_source *source;
   const json_t *plan, *metrics;
   const moon_dataset *dataset;
   const moon_model *model;
@@ -47,7 +46,7 @@ typedef struct contents { /* what goes into a bundle */
 
 static moon_status put_file(const contents *c, moon_bundle_file file, moon_buf *out) {
   switch (file) {
-    case MOON_FILE_RECIPE: moon_buf_add(out, c->recipe, c->recipe_n); return out->failed ? moon_fail(MOON_ENOMEM, "no memory") : moon_ok();
+    case MOON_FILE_RECIPE: moon_buf_add(out, c->source->text, c->source->n); return out->failed ? moon_fail(MOON_ENOMEM, "no memory") : moon_ok();
     case MOON_FILE_PLAN: return moon_bundle_put_json(c->plan, out);
     case MOON_FILE_VOCAB: return moon_bundle_put_vocabs(c->dataset->plan, c->dataset->vocabs, out);
     case MOON_FILE_CATALOGUE: return moon_catalogue_save(c->dataset->catalogue, out);
@@ -69,20 +68,42 @@ static moon_status write_into(const char *folder, const char *name, const moon_b
   return status;
 }
 
+/* With an entry of the manifest. */
+static moon_status write_listed(const char *folder, const char *name, const moon_buf *bytes, json_t *files) {
+  char digest[65];
+  MOON_TRY(write_into(folder, name, bytes));
+  moon_sha256(bytes->data ? bytes->data : "", bytes->n, digest);
+  json_t *entry = json_pack("{s:I, s:s}", "bytes", (json_int_t)bytes->n, "sha256", digest);
+  return json_object_set_new(files, name, entry) ? moon_fail(MOON_ENOMEM, "no memory for the manifest") : moon_ok();
+}
+
+/* Below lua/, each in its folder. */
+static moon_status write_required(const char *folder, const moon_script *script, json_t *files) {
+  moon_buf name = {0}, path = {0}, text = {0};
+  moon_buf_printf(&name, MOON_BUNDLE_LUA "%s", script->name);
+  moon_buf_printf(&path, "%s/%s", folder, name.failed ? "" : name.data);
+  moon_buf_add(&text, script->text, script->n);
+  bool failed = name.failed || path.failed || text.failed;
+  moon_status status = failed ? moon_fail(MOON_ENOMEM, "no memory for a script") : moon_ok();
+  if (!failed) *strrchr(path.data, '/') = 0;
+  if (!status.code) status = moon_dir_make(path.data);
+  if (!status.code) status = write_listed(folder, name.data, &text, files);
+  moon_buf_free(&name);
+  moon_buf_free(&path);
+  moon_buf_free(&text);
+  return status;
+}
+
 static moon_status write_files(const char *folder, const contents *c, json_t *manifest) {
   json_t *files = json_object_get(manifest, "files");
   moon_buf buf = {0};
   moon_status status = moon_ok();
   for (int file = 0; file < MOON_BUNDLE_FILES && !status.code; file++) {
-    char digest[65];
     moon_buf_reset(&buf);
     status = put_file(c, (moon_bundle_file)file, &buf);
-    if (!status.code) status = write_into(folder, moon_bundle_names[file], &buf);
-    if (status.code) break;
-    moon_sha256(buf.data ? buf.data : "", buf.n, digest);
-    json_t *entry = json_pack("{s:I, s:s}", "bytes", (json_int_t)buf.n, "sha256", digest);
-    if (json_object_set_new(files, moon_bundle_names[file], entry)) status = moon_fail(MOON_ENOMEM, "no memory for the manifest");
+    if (!status.code) status = write_listed(folder, moon_bundle_names[file], &buf, files);
   }
+  for (size_t i = 0; i < c->source->required_n && !status.code; i++) status = write_required(folder, &c->source->required[i], files);
   moon_buf_reset(&buf);
   if (!status.code) status = moon_bundle_put_json(manifest, &buf);
   if (!status.code) status = write_into(folder, MOON_BUNDLE_MANIFEST, &buf);
@@ -93,16 +114,16 @@ static moon_status write_files(const char *folder, const contents *c, json_t *ma
 /* With the kernels that fitted the model: another machine's may give other last bits. */
 static json_t *start_manifest(const contents *c) {
   char digest[65];
-  moon_sha256(c->recipe, c->recipe_n, digest);
+  moon_sha256(c->source->text, c->source->n, digest);
   json_t *kernels = json_pack("{s:s, s:s}", "processor", moon_cpu_features(), "openblas", moon_blas_core());
   return json_pack("{s:s, s:i, s:s*, s:s, s:s, s:o, s:o, s:{}}", "format", MOON_BUNDLE_FORMAT, "version", MOON_BUNDLE_VERSION, "name",
                    json_string_value(json_object_get(c->plan, "name")), "recipe_sha256", digest, "moonshelf", MOON_VERSION,
                    "kernels", kernels, "data", moon_dataset_report(c->dataset, false), "files");
 }
 
-moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan, const moon_dataset *dataset,
+moon_status moon_bundle_write(const char *path, const moon_recipe_source *source, const json_t *plan, const moon_dataset *dataset,
                               const moon_model *model, const moon_similar *similar, const json_t *metrics) {
-  const contents c = {recipe_source, recipe_n, plan, metrics, dataset, model, similar};
+  const contents c = {source, plan, metrics, dataset, model, similar};
   MOON_TRY(moon_bundle_may_write(path));
   size_t n = strlen(path);
   while (n > 1 && path[n - 1] == '/') n--; /* "out/bundle/" must not put the fresh folder inside */

@@ -72,6 +72,22 @@ static bool reads_lacking(const check *c, const json_t *feature) {
   return json_object_get(c->lacks, moon_text_in(feature, "column")) || json_object_get(c->lacks, moon_text_in(feature, "by"));
 }
 
+static moon_status lay_out(const json_t *features, const moon_catalogue *items) {
+  moon_feature_plan *plan = NULL;
+  moon_status status = moon_feature_plan_new(features, items, &plan);
+  moon_feature_plan_free(plan);
+  return status;
+}
+
+/* Whether it fits the columns as they are declared. Where it does not, that is told of without the data. */
+static bool fits_declared(const check *c, const json_t *features) {
+  moon_catalogue *declared = NULL;
+  moon_status status = moon_draw_items(c->plan, features, &declared);
+  if (!status.code) status = lay_out(features, declared);
+  moon_catalogue_free(declared);
+  return !status.code;
+}
+
 /* Histories lean on other features and read no column. */
 static void check_features(check *c, const moon_catalogue *items) {
   const json_t *feature;
@@ -79,9 +95,8 @@ static void check_features(check *c, const moon_catalogue *items) {
   json_array_foreach(json_object_get(c->plan, "features"), i, feature) {
     if (c->stop.code || !strcmp(moon_text_in(feature, "op"), "history") || reads_lacking(c, feature)) continue;
     json_t *alone = json_pack("[O]", feature);
-    moon_feature_plan *plan = NULL;
-    told(c, alone ? moon_feature_plan_new(alone, items, &plan) : moon_fail(MOON_ENOMEM, "no memory to check a feature"));
-    moon_feature_plan_free(plan);
+    moon_status status = alone ? lay_out(alone, items) : moon_fail(MOON_ENOMEM, "no memory to check a feature");
+    if (status.code == MOON_ENOMEM || (status.code && fits_declared(c, alone))) told(c, status);
     json_decref(alone);
   }
 }
@@ -187,10 +202,21 @@ static bool check_all_kinds(check *c, const moon_table *events) {
   return fine;
 }
 
-/* A column of the events that must hold numbers; what is missing was told of by the script's own check. */
+static bool keeps_kinds(const json_t *rules);
+
+/* Whether the script says itself that the column of the events holds strings, and no rule makes something else of it. */
+static bool declared_string(const check *c, const char *name) {
+  const json_t *columns = json_object_get(json_object_get(json_object_get(c->plan, "sources"), "events"), "columns"), *column;
+  size_t i;
+  json_array_foreach(columns, i, column) if (!strcmp(moon_text_in(column, "name"), name) && !strcmp(moon_text_in(column, "type"), "string"))
+      return keeps_kinds(json_object_get(c->plan, "preprocess"));
+  return false;
+}
+
+/* A column of the events that must hold numbers; what is missing or declared as strings was told of by the script's own check. */
 static void check_number(check *c, const moon_table *events, const char *where, const char *name, const char *what) {
   const moon_column *column = *name ? moon_table_column(events, name) : NULL;
-  if (column && column->type == MOON_STRING)
+  if (column && column->type == MOON_STRING && !declared_string(c, name))
     told(c, moon_fail(MOON_EINVAL, "%s: column %s of %s holds strings; %s needs numbers", where, name, events->name, what));
 }
 
@@ -202,6 +228,14 @@ static void check_numbers(check *c, const moon_table *events) {
   check_number(c, events, moon_text_in(c->plan, "where"), moon_text_in(train, "weight"), "weight");
 }
 
+/* Over the whole log: whether the training part has both kinds, only training tells. */
+static void check_classes(check *c, const json_t *label, const moon_examples *examples) {
+  size_t positives = 0;
+  for (size_t i = 0; i < examples->n; i++) positives += examples->label[i] > 0;
+  bool draws = json_integer_value(json_object_get(label, "negatives")) > 0;
+  if (!positives || !draws) told(c, moon_check_classes(c->plan, "examples", positives, examples->n));
+}
+
 /* Takes the table. The label is tried where its kinds are there. */
 static void check_log(check *c, moon_table *events, moon_catalogue *items) {
   const json_t *label = json_object_get(c->plan, "label");
@@ -211,8 +245,8 @@ static void check_log(check *c, moon_table *events, moon_catalogue *items) {
   check_numbers(c, events);
   moon_status status = moon_log_new(events, items, &log);
   if (!told(c, moon_wrap(status, "%s", moon_text_in(json_object_get(json_object_get(c->plan, "sources"), "events"), "where"))) &&
-      fine && label)
-    told(c, moon_label(label, log, &examples));
+      fine && label && !told(c, moon_label(label, log, &examples)))
+    check_classes(c, label, &examples);
   moon_examples_free(&examples);
   moon_log_free(log);
 }

@@ -65,19 +65,23 @@ static moon_status read_events(moon_dataset *d, const json_t *plan, const moon_d
 
 /* ---- examples --------------------------------------------------------------------------------------------------------------- */
 
-static moon_status check_classes(const moon_dataset *d, const json_t *train) {
+moon_status moon_check_classes(const json_t *plan, const char *what, size_t positives, size_t n) {
+  const char *where = moon_text_in(json_object_get(plan, "label"), "where");
   moon_loss loss;
-  size_t positives = 0;
-  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
-  MOON_TRY(moon_loss_parse(train, &loss));
-  if (positives && (positives < d->part_n[MOON_TRAIN] || moon_loss_compares(loss))) return moon_ok();
-  return moon_fail(MOON_EINVAL, "the label gives %s positive among %zu training examples; a model needs both kinds%s", positives ? "only" : "not one",
-                   d->part_n[MOON_TRAIN], positives ? " (the label's negatives = N draws some)" : "");
+  bool closed = moon_plan_is_closed(json_object_get(plan, "model")); /* of events, whatever became of them */
+  MOON_TRY(moon_loss_parse(json_object_get(plan, "train"), &loss));
+  if (positives && (positives < n || moon_loss_compares(loss) || closed)) return moon_ok();
+  if (closed)
+    return moon_fail(MOON_EINVAL, "%s: label: none of %zu %s is a success, and there is nothing to learn from", *where ? where : "recipe", n, what);
+  return moon_fail(MOON_EINVAL, "%s: label: %s of %zu %s is a success, and a model needs both kinds%s", *where ? where : "recipe",
+                   positives ? "each" : "none", n, what, positives ? " (negatives = N draws the other)" : "");
 }
 
 static moon_status sample(moon_dataset *d, const json_t *plan) {
+  size_t positives = 0;
   MOON_TRY(moon_add_negatives(d, json_object_get(plan, "label"), json_object_get(plan, "train")));
-  return check_classes(d, json_object_get(plan, "train"));
+  for (size_t i = 0; i < d->examples.n; i++) positives += d->part[i] == MOON_TRAIN && d->examples.label[i] > 0;
+  return moon_check_classes(plan, "training examples", positives, d->part_n[MOON_TRAIN]);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------------- */
@@ -123,6 +127,22 @@ static moon_status divide(moon_dataset *d, const json_t *plan, bool spare_test) 
   return sample(d, plan);
 }
 
+/* Whether nobody reads the inputs of other parts: a model in closed form is fitted to events, unless features are fitted to inputs. */
+static bool only_judged_are_read(const moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
+  bool fits = false;
+  for (size_t i = 0; i < d->plan->feature_count; i++) fits |= moon_feature_fitted(&d->plan->features[i]) > 0;
+  return options->judged_only && !options->until && !fits && moon_plan_is_closed(json_object_get(plan, "model"));
+}
+
+/* With whole histories in each, rows are large. */
+static moon_status number_rows(moon_dataset *d) {
+  uint32_t n = 0;
+  d->row = moon_alloc(d->examples.n * sizeof *d->row);
+  if (!d->row) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
+  for (size_t i = 0; i < d->examples.n; i++) d->row[i] = d->part[i] == d->judged ? n++ : MOON_NONE;
+  return moon_ok();
+}
+
 static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset_options *options) {
   MOON_TRY(check_positions(json_object_get(plan, "features"), json_object_get(plan, "label")));
   MOON_TRY(read_items(d, plan, options));
@@ -130,8 +150,9 @@ static moon_status build(moon_dataset *d, const json_t *plan, const moon_dataset
   if (options->until) MOON_TRY(take_all(d));
   else MOON_TRY(divide(d, plan, options->spare_test));
   MOON_TRY(bind(d, plan, options));
+  if (only_judged_are_read(d, plan, options)) MOON_TRY(number_rows(d));
   MOON_TRY(moon_replay(d, options->progress));
-  return options->until ? moon_ok() : moon_learn_numbers(d);
+  return options->until || d->row ? moon_ok() : moon_learn_numbers(d);
 }
 
 /* ---- what became of the rows ------------------------------------------------------------------------------------------------ */
@@ -189,6 +210,7 @@ void moon_dataset_free(moon_dataset *d) {
   moon_catalogue_free(d->catalogue);
   moon_free(d->part);
   moon_free(d->drawn);
+  moon_free(d->row);
   moon_free(d->event_part);
   moon_free(d->known_own);
   moon_free(d->popularity);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rank/dataset.h"
 #include "rank/fit.h"
 
 enum { CANDIDATES = 500 };
@@ -13,7 +14,7 @@ enum { CANDIDATES = 500 };
 typedef struct sketch {
   moon_catalogue *items;
   moon_feature_plan *features;
-  size_t *rows; /* [feature_count] of the embedding tables: 2 will do */
+  size_t *rows; /* [feature_count] of the embedding tables: what is known, else some number */
   moon_model *model;
 } sketch;
 
@@ -65,12 +66,12 @@ static moon_type answer_type(const json_t *plan, const char *name) {
   return ids ? MOON_STRING : MOON_NUMBER;
 }
 
-static moon_status draw_columns(const json_t *plan, const json_t *source, moon_table *table) {
+static moon_status draw_columns(const json_t *plan, const json_t *features, const json_t *source, moon_table *table) {
   const json_t *column;
   moon_column *made;
   size_t i;
   json_array_foreach(json_object_get(source, "columns"), i, column) {
-    moon_type type = type_of(column, json_object_get(plan, "features"));
+    moon_type type = type_of(column, features);
     MOON_TRY(moon_table_add_column(table, moon_text_in(column, "name"), type, &made));
   }
   json_array_foreach(json_object_get(plan, "item_columns"), i, column) {
@@ -80,23 +81,23 @@ static moon_status draw_columns(const json_t *plan, const json_t *source, moon_t
   return moon_ok();
 }
 
-static moon_status draw_items(const json_t *plan, moon_catalogue **out) {
+moon_status moon_draw_items(const json_t *plan, const json_t *features, moon_catalogue **out) {
   const json_t *source = json_object_get(json_object_get(plan, "sources"), "items");
   moon_table *table = NULL;
   if (!source) return moon_catalogue_new(NULL, out);
   MOON_TRY(moon_table_new("the items", &table));
-  moon_status status = draw_columns(plan, source, table);
+  moon_status status = draw_columns(plan, features, source, table);
   if (!status.code) return moon_catalogue_new(table, out);
   moon_table_free(table);
   return status;
 }
 
-static moon_status draw(const json_t *plan, sketch *s) {
-  MOON_TRY(draw_items(plan, &s->items));
+static moon_status draw(const json_t *plan, size_t rows, sketch *s) {
+  MOON_TRY(moon_draw_items(plan, json_object_get(plan, "features"), &s->items));
   MOON_TRY(moon_feature_plan_new(json_object_get(plan, "features"), s->items, &s->features));
   s->rows = moon_alloc(s->features->feature_count * sizeof *s->rows);
   if (!s->rows) return moon_fail(MOON_ENOMEM, "no memory to sketch a model");
-  for (size_t i = 0; i < s->features->feature_count; i++) s->rows[i] = 2;
+  for (size_t i = 0; i < s->features->feature_count; i++) s->rows[i] = s->features->features[i].rows ? s->features->features[i].rows : rows;
   MOON_TRY(moon_model_new(json_object_get(plan, "model"), s->features, s->rows, 0, &s->model));
   MOON_TRY(moon_windows_check(s->model, json_object_get(plan, "train")));
   return moon_model_compile(s->model);
@@ -233,15 +234,16 @@ static size_t layer_weights(const moon_model *model) {
 static moon_status add_model(tree *t, const sketch *s) {
   moon_buf layers = {0};
   moon_status status = moon_module_summary(s->model->module, &layers);
-  json_t *node = add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
-                     s->model->infer ? "compiled for scoring" : "scored on a tape");
+  json_t *node = s->model->closed ? add(t, t->root, "", "model: computed in closed form from the events; ids are not embedded (parameters: of 1 item)")
+                                  : add(t, t->root, "", "model: %zu inputs; %zu weights in its layers, %s", s->model->in, layer_weights(s->model),
+                                        s->model->infer ? "compiled for scoring" : "scored on a tape");
   char *rest = NULL;
   for (char *line = layers.data && !status.code ? strtok_r(layers.data, "\n", &rest) : NULL; line && rest && *rest;
        line = strtok_r(NULL, "\n", &rest))
     add(t, node, "", "%s", line); /* without the sum at the end */
   for (size_t i = 0; i < s->features->feature_count; i++) {
     const moon_feature *f = &s->features->features[i];
-    if (!f->dim) continue;
+    if (!f->dim || !s->model->tables || !s->model->tables[i]) continue;
     if (f->rows)
       add(t, node, f->where, "table %s: %zu x %zu, %zu weights", f->name, f->rows, f->dim, f->rows * f->dim);
     else
@@ -313,8 +315,48 @@ static moon_status describe(const json_t *plan, const sketch *s, json_t **out) {
 moon_status moon_recipe_describe(const json_t *plan, json_t **out) {
   sketch s = {0};
   *out = NULL;
-  moon_status status = draw(plan, &s);
+  moon_status status = draw(plan, 2, &s);
   if (!status.code) status = describe(plan, &s, out);
   wipe(&s);
+  return status;
+}
+
+/* ---- the model, as far as it is known ------------------------------------------------------------------------------------- */
+
+static moon_status summarise(const json_t *plan, size_t rows, json_t **out) {
+  sketch s = {0};
+  moon_precision precision;
+  moon_status status = draw(plan, rows, &s);
+  if (!status.code) status = moon_train_precision(json_object_get(plan, "train"), &precision);
+  if (!status.code) status = moon_model_set_precision(s.model, precision);
+  if (!status.code) status = moon_model_describe(s.model, out);
+  wipe(&s);
+  return status;
+}
+
+/* Whatever differs between two of one form becomes null. */
+static json_t *common(const json_t *a, const json_t *b) {
+  json_t *all, *one;
+  const char *key;
+  size_t i;
+  if (json_is_object(a)) {
+    all = json_object();
+    json_object_foreach((json_t *)a, key, one) json_object_set_new(all, key, common(one, json_object_get(b, key)));
+    return all;
+  }
+  if (!json_is_array(a)) return json_equal((json_t *)a, (json_t *)b) ? json_incref((json_t *)a) : json_null();
+  all = json_array();
+  json_array_foreach(a, i, one) json_array_append_new(all, common(one, json_array_get(b, i)));
+  return all;
+}
+
+moon_status moon_recipe_summary(const json_t *plan, json_t **out) {
+  json_t *one = NULL, *other = NULL;
+  *out = NULL;
+  moon_status status = summarise(plan, 2, &one);
+  if (!status.code) status = summarise(plan, 3, &other);
+  if (!status.code && !(*out = common(one, other))) status = moon_fail(MOON_ENOMEM, "no memory for a summary");
+  json_decref(one);
+  json_decref(other);
   return status;
 }

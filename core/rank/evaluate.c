@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "rank/dataset.h"
 #include "rank/evaluate.h"
 
 const char *const moon_ranker_names[MOON_RANKERS] = {"model", "popular", "random", "item-knn"};
@@ -24,7 +25,7 @@ moon_status moon_score_examples(const moon_model *model, const moon_dataset *d, 
     moon_arena_reset(&arena);
     status = moon_inputs_alloc(plan, &arena, count, &chunk);
     for (size_t r = 0; r < count && !status.code; r++) {
-      size_t row = rows[done + r];
+      size_t row = moon_dataset_row(d, rows[done + r]);
       memcpy(chunk.dense + r * plan->dense_slots, d->inputs.dense + row * plan->dense_slots, plan->dense_slots * sizeof(float));
       memcpy(chunk.ids + r * plan->id_slots, d->inputs.ids + row * plan->id_slots, plan->id_slots * sizeof(uint32_t));
       memcpy(chunk.bags + r * bag, d->inputs.bags + row * bag, bag * sizeof(uint32_t));

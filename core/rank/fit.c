@@ -562,6 +562,7 @@ static moon_status begin(moon_fit_state *f) {
 moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options,
                      moon_fit_report *report) {
   *report = (moon_fit_report){0};
+  if (model->closed) return moon_fit_closed(model, dataset, options ? options->progress : NULL, report);
   moon_fit_state f = {.model = model, .data = dataset, .train = train, .report = report};
   if (options) f.options = *options;
   moon_status status = parse(&f);

@@ -94,6 +94,11 @@ typedef struct moon_reads {
 } moon_reads;
 moon_status moon_windows_put(const moon_windows *windows, moon_tape *tape, const moon_piece *piece, moon_reads *out);
 
+/* ---- models that are computed (fit_closed.c) ----------------------------------------------------------------------------------- */
+
+/* All of a model in closed form, from the events of the training part; then compiles it. */
+moon_status moon_fit_closed(moon_model *model, const moon_dataset *dataset, const moon_progress *progress, moon_fit_report *report);
+
 /* ---- the fit ------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct moon_fit_state {

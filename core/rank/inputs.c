@@ -8,7 +8,6 @@
 #include "rank/model.h"
 
 static size_t width_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[1]; }
-static size_t rows_of(const moon_embedding *table) { return moon_tensor_shape(table->weight->value)[0]; }
 
 /* ---- which there are ----------------------------------------------------------------------------------------------------- */
 
@@ -37,30 +36,31 @@ static moon_status note(listing *list, model_input_kind kind, size_t slot, const
   return moon_ok();
 }
 
-static moon_status note_id(listing *list, const moon_feature *feature) {
+/* Where ids are not embedded, there are only the ids. */
+static moon_status note_id(listing *list, const moon_feature *feature, size_t rows) {
   const moon_embedding *table = list->model->of_id[feature->slot];
   bool own = feature->op == MOON_FEATURE_ID;
-  moon_whose whose = !own ? MOON_OF_BOTH : feature->of_user ? MOON_OF_USER : table == list->model->of_item ? MOON_OF_ITEM : MOON_OF_BOTH;
-  const moon_form vector = {.dims = 1, .shape = {width_of(table)}, .whose = whose}, id = {.ids = rows_of(table), .whose = whose};
-  MOON_TRY(note(list, MODEL_VECTOR, feature->slot, feature->name, vector));
+  moon_whose whose = !own ? MOON_OF_BOTH : feature->of_user ? MOON_OF_USER : feature->slot == list->model->item_slot ? MOON_OF_ITEM : MOON_OF_BOTH;
+  const moon_form vector = {.dims = 1, .shape = {table ? width_of(table) : 0}, .whose = whose}, id = {.ids = rows, .whose = whose};
+  if (table) MOON_TRY(note(list, MODEL_VECTOR, feature->slot, feature->name, vector));
   return note(list, MODEL_ID, feature->slot, moon_arena_printf(list->names, "%s.id", feature->name), id);
 }
 
-static moon_status note_history(listing *list, size_t slot, size_t number) {
+static moon_status note_history(listing *list, size_t slot, size_t rows, size_t number) {
   const moon_embedding *table = list->model->of_bag[slot];
   size_t steps = list->model->plan->bag_length;
-  const moon_form vectors = {.dims = 2, .shape = {steps, width_of(table)}, .whose = MOON_OF_USER},
-                  ids = {.ids = rows_of(table), .dims = 1, .shape = {steps}, .whose = MOON_OF_USER};
+  const moon_form vectors = {.dims = 2, .shape = {steps, table ? width_of(table) : 0}, .whose = MOON_OF_USER},
+                  ids = {.ids = rows, .dims = 1, .shape = {steps}, .whose = MOON_OF_USER};
   char *name = number > 1 ? moon_arena_printf(list->names, "history.%zu", number) : moon_arena_strdup(list->names, "history");
-  MOON_TRY(note(list, MODEL_HISTORY, slot, name, vectors));
+  if (table) MOON_TRY(note(list, MODEL_HISTORY, slot, name, vectors));
   return note(list, MODEL_HISTORY_IDS, slot, moon_arena_printf(list->names, "%s.ids", name), ids);
 }
 
-static moon_status note_tags(listing *list, const moon_feature *feature) {
+static moon_status note_tags(listing *list, const moon_feature *feature, size_t rows) {
   const moon_embedding *table = list->model->of_bag[feature->slot];
-  const moon_form mean = {.dims = 1, .shape = {width_of(table)}},
-                  ids = {.ids = rows_of(table), .dims = 1, .shape = {list->model->plan->bag_length}};
-  MOON_TRY(note(list, MODEL_MEAN, feature->slot, feature->name, mean));
+  const moon_form mean = {.dims = 1, .shape = {table ? width_of(table) : 0}},
+                  ids = {.ids = rows, .dims = 1, .shape = {list->model->plan->bag_length}};
+  if (table) MOON_TRY(note(list, MODEL_MEAN, feature->slot, feature->name, mean));
   return note(list, MODEL_HISTORY_IDS, feature->slot, moon_arena_printf(list->names, "%s.ids", feature->name), ids);
 }
 
@@ -73,13 +73,14 @@ moon_status moon_model_list_inputs(moon_model *model, moon_arena *names, moon_fo
   listing list = {model, *forms, names};
   MOON_TRY(note(&list, MODEL_X, 0, "x", (moon_form){.dims = 1, .shape = {model->in}}));
   if (plan->dense_slots) MOON_TRY(note(&list, MODEL_NUMBERS, 0, "numbers", (moon_form){.dims = 1, .shape = {plan->dense_slots}}));
-  if (field_width(model))
+  if (!model->closed && field_width(model))
     MOON_TRY(note(&list, MODEL_FIELDS, 0, "fields", (moon_form){.dims = 2, .shape = {fields, field_width(model)}}));
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (feature->op == MOON_FEATURE_TAGS) MOON_TRY(note_tags(&list, feature));
-    else if (feature->kind == MOON_KIND_BAG) MOON_TRY(note_history(&list, feature->slot, ++histories));
-    else if (feature->kind == MOON_KIND_ID) MOON_TRY(note_id(&list, feature));
+    size_t shared = feature->op == MOON_FEATURE_HISTORY && !feature->dim ? feature->shares : i, rows = model->rows[shared];
+    if (feature->op == MOON_FEATURE_TAGS) MOON_TRY(note_tags(&list, feature, rows));
+    else if (feature->kind == MOON_KIND_BAG) MOON_TRY(note_history(&list, feature->slot, rows, ++histories));
+    else if (feature->kind == MOON_KIND_ID) MOON_TRY(note_id(&list, feature, rows));
   }
   return moon_ok();
 }

@@ -195,16 +195,18 @@ typedef struct sample { /* of the observed examples */
   size_t n;
 } sample;
 
+static bool shown(const moon_dataset *d, size_t example) { return observed(d, example) && moon_dataset_row(d, example) != MOON_NONE; }
+
 static moon_status draw(const moon_dataset *d, sample *s) {
   size_t all = 0, seen = 0;
-  for (size_t i = 0; i < d->examples.n; i++) all += observed(d, i);
+  for (size_t i = 0; i < d->examples.n; i++) all += shown(d, i);
   size_t each = all / MOST + 1, room = all / each + 1;
   s->row = moon_alloc(room * sizeof *s->row);
   s->label = moon_alloc(room * sizeof *s->label);
   s->score = moon_alloc(room * sizeof *s->score);
   if (!s->row || !s->label || !s->score) return moon_fail(MOON_ENOMEM, "no memory to look at %zu examples", room);
   for (size_t i = 0; i < d->examples.n; i++) {
-    if (!observed(d, i) || seen++ % each) continue;
+    if (!shown(d, i) || seen++ % each) continue;
     s->row[s->n] = (uint32_t)i;
     s->label[s->n++] = d->examples.label[i];
   }
@@ -212,7 +214,7 @@ static moon_status draw(const moon_dataset *d, sample *s) {
 }
 
 static void score_number(const moon_dataset *d, sample *s, size_t slot) {
-  for (size_t i = 0; i < s->n; i++) s->score[i] = d->inputs.dense[s->row[i] * d->plan->dense_slots + slot];
+  for (size_t i = 0; i < s->n; i++) s->score[i] = d->inputs.dense[moon_dataset_row(d, s->row[i]) * d->plan->dense_slots + slot];
 }
 
 /* Each id is worth the share of positives that it has among the other half of the examples, even and odd. */
@@ -221,7 +223,7 @@ static moon_status score_id(const moon_dataset *d, sample *s, size_t slot, size_
   if (!won) return moon_fail(MOON_ENOMEM, "no memory to look at %zu ids", rows);
   for (int pass = 0; pass < 2; pass++) {
     for (size_t i = 0; i < s->n; i++) {
-      uint32_t id = d->inputs.ids[s->row[i] * d->plan->id_slots + slot];
+      uint32_t id = d->inputs.ids[moon_dataset_row(d, s->row[i]) * d->plan->id_slots + slot];
       size_t own = (i & 1) * rows + id, other = (~i & 1) * rows + id;
       if (pass) s->score[i] = (won[other] + 0.5f) / (all[other] + 1);
       else won[own] += s->label[i] > 0.5f, all[own]++;

@@ -52,6 +52,11 @@ static moon_status add_whole(const source *s, const counted *seen, moon_vocab *v
     const char *text = text_for(s, seen->order[i]);
     if (seen->count[seen->order[i]] >= s->feature->min_count) MOON_TRY(moon_vocab_add(vocab, text, strlen(text)));
   }
+  size_t known = s->feature->min_count || s->feature->of_user ? 0 : s->column ? codes_of(s) : s->d->catalogue->listed;
+  for (uint32_t code = 0; code < known; code++) { /* a min_count of 0: whatever the items' table lists */
+    const char *text = seen->count[code] ? NULL : text_for(s, code);
+    if (text) MOON_TRY(moon_vocab_add(vocab, text, strlen(text)));
+  }
   return moon_ok();
 }
 

@@ -13,25 +13,28 @@
 
 static moon_status make_tables(moon_model *model, const size_t *vocab_sizes, moon_rng *rng) {
   const moon_feature_plan *plan = model->plan;
+  size_t item = SIZE_MAX;
+  model->rows = moon_calloc(plan->feature_count, sizeof *model->rows);
   model->tables = moon_calloc(plan->feature_count, sizeof *model->tables);
   model->of_id = moon_calloc(plan->id_slots, sizeof *model->of_id);
   model->of_bag = moon_calloc(plan->bag_slots, sizeof *model->of_bag);
-  if (!model->tables || !model->of_id || !model->of_bag) return moon_fail(MOON_ENOMEM, "no memory for a model");
+  if (!model->rows || !model->tables || !model->of_id || !model->of_bag) return moon_fail(MOON_ENOMEM, "no memory for a model");
   model->in = plan->dense_slots;
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (!feature->dim) continue;
+    model->rows[i] = vocab_sizes[i];
+    if (feature->op == MOON_FEATURE_ID && !feature->of_user && item == SIZE_MAX) item = i, model->item_slot = feature->slot;
+    if (!feature->dim || model->closed) continue;
     char name[96];
     snprintf(name, sizeof name, "embedding.%zu.%.64s", i, feature->name);
     MOON_TRY(moon_wrap(moon_embedding_new(name, vocab_sizes[i], feature->dim, rng, &model->tables[i]), "%s", feature->where));
     (feature->kind == MOON_KIND_BAG ? model->of_bag : model->of_id)[feature->slot] = model->tables[i];
     model->in += feature->dim;
-    if (feature->op == MOON_FEATURE_ID && !feature->of_user && !model->of_item)
-      model->of_item = model->tables[i], model->item_slot = feature->slot;
+    if (i == item) model->of_item = model->tables[i];
   }
   for (size_t i = 0; i < plan->feature_count; i++) {
     const moon_feature *feature = &plan->features[i];
-    if (feature->op != MOON_FEATURE_HISTORY || feature->dim) continue;
+    if (feature->op != MOON_FEATURE_HISTORY || feature->dim || model->closed) continue;
     model->of_bag[feature->slot] = model->tables[feature->shares];
     model->in += plan->features[feature->shares].dim;
   }
@@ -61,8 +64,29 @@ static moon_status check_end(const json_t *spec, const moon_module *module) {
                    where ? where : "model", moon_form_write(out).text, activation ? activation : "linear");
 }
 
+/* Whether a layer of the plan's is computed in closed form. */
+bool moon_plan_is_closed(const json_t *model) {
+  const json_t *layer;
+  size_t i;
+  for (moon_closed_fit fit = 0; fit < MOON_CLOSED_FITS; fit++)
+    if (!strcmp(moon_text_in(model, "type"), moon_closed_name(fit))) return true;
+  json_array_foreach(json_object_get(model, "layers"), i, layer) if (moon_plan_is_closed(layer)) return true;
+  return false;
+}
+
+/* What is computed and what is trained do not mix: the examples are part of what the first knows. */
+static moon_status check_closed(const moon_module *module) {
+  size_t n;
+  moon_closed first;
+  moon_param *const *trained = moon_module_params(module, &n);
+  if (!n) return moon_ok();
+  moon_module_closed(module, 0, &first);
+  return moon_fail(MOON_EINVAL, "%s: %s is computed in closed form and stands alone; \"%s\" would have to be trained", first.where,
+                   moon_closed_name(first.fit), trained[0]->name);
+}
+
 static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *rng) {
-  if (!model->in) return moon_fail(MOON_EINVAL, "the model has no inputs");
+  if (!model->in && !model->closed) return moon_fail(MOON_EINVAL, "the model has no inputs");
   if (!json_is_object(spec)) return moon_fail(MOON_EINVAL, "the model has no layers");
   moon_arena names = {0};
   moon_form *forms;
@@ -71,6 +95,7 @@ static moon_status make_module(moon_model *model, const json_t *spec, moon_rng *
   if (!status.code && !(tree = without_sigmoid(spec, &model->sigmoid))) status = moon_fail(MOON_ENOMEM, "no memory for a model");
   if (!status.code) status = moon_module_new(tree, MOON_F32, forms, model->input_count, rng, &model->module);
   if (!status.code) status = check_end(tree, model->module);
+  if (!status.code && model->closed) status = check_closed(model->module);
   json_decref(tree);
   moon_arena_free(&names);
   return status;
@@ -102,6 +127,7 @@ moon_status moon_model_new(const json_t *spec, const moon_feature_plan *plan, co
   moon_model *model = moon_calloc(1, sizeof *model);
   if (!model) return moon_fail(MOON_ENOMEM, "no memory for a model");
   model->plan = plan;
+  model->closed = moon_plan_is_closed(spec);
   moon_rng rng;
   moon_rng_seed(&rng, seed, 0x6d6f64656c); /* a stream of its own: "model" */
   moon_status status = make_tables(model, vocab_sizes, &rng);
@@ -118,6 +144,7 @@ void moon_model_free(moon_model *model) {
   for (size_t i = 0; model->tables && i < model->plan->feature_count; i++) moon_embedding_free(model->tables[i]);
   moon_module_free(model->module);
   moon_free(model->tables);
+  moon_free(model->rows);
   moon_free(model->of_id);
   moon_free(model->of_bag);
   moon_free(model->inputs);
@@ -132,7 +159,7 @@ void moon_model_free(moon_model *model) {
 /* Row 0 is whatever the file does not have. */
 void moon_model_take_vectors(moon_model *model, const moon_dataset *dataset) {
   for (size_t i = 0; i < model->plan->feature_count; i++) {
-    const moon_tensor *vectors = dataset->vectors ? dataset->vectors[i] : NULL;
+    const moon_tensor *vectors = dataset->vectors && model->tables[i] ? dataset->vectors[i] : NULL;
     moon_param *weight = vectors ? model->tables[i]->weight : NULL;
     if (!vectors) continue;
     float *rows = moon_tensor_data(weight->value);
@@ -142,7 +169,7 @@ void moon_model_take_vectors(moon_model *model, const moon_dataset *dataset) {
 }
 
 size_t moon_model_params(const moon_model *model) {
-  size_t n = 0;
+  size_t n = moon_module_closed_count(model->module, NULL);
   for (size_t i = 0; i < model->param_count; i++) n += moon_tensor_count(model->params[i]->value);
   return n;
 }
@@ -220,6 +247,9 @@ static moon_status read_all(const moon_safetensors *file, const moon_named_tenso
     const moon_tensor *like = named[i].tensor;
     MOON_TRY(moon_tensor_new(moon_tensor_dtype(like), moon_tensor_dims(like), moon_tensor_shape(like), &fresh[i]));
     MOON_TRY(moon_safetensors_read(file, named[i].name, fresh[i]));
+    const float *numbers = moon_tensor_data(fresh[i]);
+    for (size_t k = 0; k < moon_tensor_count(fresh[i]); k++)
+      if (!isfinite(numbers[k])) return moon_fail(MOON_EFORMAT, "tensor \"%s\" has a number that is not finite", named[i].name);
   }
   return moon_ok();
 }

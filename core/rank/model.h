@@ -29,6 +29,8 @@ struct moon_model {
   moon_embedding **of_id, **of_bag; /* by id slot, by bag slot: which table is looked up; borrowed from tables */
   moon_embedding *of_item;          /* the table of the item's id, borrowed; NULL: there is none */
   size_t item_slot;                 /* and its id slot */
+  bool closed;                      /* computed, not trained (fit_closed.c): ids are not embedded, and there are no tables */
+  size_t *rows;                     /* [feature_count] of the tables that there are or would be */
   model_input *inputs;         /* [input_count] of the module, x first */
   size_t input_count;
   moon_module *module;         /* [n, 1]: the score, or where `sigmoid`, its logit */

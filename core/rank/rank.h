@@ -24,7 +24,9 @@ typedef struct moon_model moon_model;
  * none); the plan is borrowed for the model's life. */
 moon_status moon_model_new(const json_t *model, const moon_feature_plan *plan, const size_t *vocab_sizes, uint64_t seed, moon_model **out);
 void moon_model_free(moon_model *model);
-size_t moon_model_params(const moon_model *model); /* number of trainable numbers */
+size_t moon_model_params(const moon_model *model); /* number of trainable numbers, or of those computed in closed form */
+/* Whether a plan's model is fitted in closed form (m.nn.ease and the like; fit_closed.c): nothing of it is trained. */
+bool moon_plan_is_closed(const json_t *model);
 moon_status moon_model_summary(const moon_model *model, moon_buf *out); /* tables and layers, a line each; appends */
 /* The same for programs (summary.c). New reference:
  *   {"tables":[{"table","feature","rows","dim","parameters","frozen"}], "layers": as moon_module_describe has them, "inputs","numbers","output",
@@ -66,6 +68,7 @@ typedef struct moon_dataset {
   moon_log *log;
   moon_examples examples;
   uint8_t *part;            /* [examples.n] a moon_part */
+  uint32_t *row;            /* [examples.n] its row in the inputs, MOON_NONE: it has none; NULL: example i is row i */
   uint8_t *event_part;      /* [log->n] likewise, of what is nobody's example too: see split.c */
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
@@ -78,7 +81,7 @@ typedef struct moon_dataset {
   bool vocabs_borrowed;
   moon_tensor **vectors;    /* [plan->feature_count] of embedding files, which a new model starts from; NULL with a bundle's vocabularies */
   moon_features *features;
-  moon_inputs inputs;       /* [examples.n] rows */
+  moon_inputs inputs;       /* [examples.n] rows; with `row`, those of the judged part */
   float *popularity;        /* [examples.n] the item's all-time event count just before the example: the baseline's score */
   moon_state *state;        /* after the whole log */
   /* What could be known when the judged part began: by time, everything before it; otherwise everything that does not belong to it. */
@@ -100,6 +103,7 @@ typedef struct moon_dataset_options {
   const moon_progress *progress;
   moon_vocab **vocabs; /* [features of the plan] use these (a bundle's) instead of making new ones; NULL when training; borrowed */
   bool spare_test;     /* judge on the validation part, with what was known when it began, where there is a test part, too */
+  bool judged_only;    /* of a model in closed form: lay out inputs of the judged part alone, since no others are read */
   const int64_t *until; /* with vocabs: the inputs of what happened up to this time, and nothing else; NULL: everything */
 } moon_dataset_options;
 moon_status moon_dataset_new(const json_t *plan, const moon_dataset_options *options, moon_dataset **out);
@@ -116,10 +120,17 @@ json_t *moon_dataset_report(const moon_dataset *dataset, bool samples);
  *    "cost": its, and {"weights": of the layers, "candidates":500, "features_us", "model_us": of a request for so many; without the last
  *    where the layers do not compile}} */
 moon_status moon_recipe_describe(const json_t *plan, json_t **out);
+/* Tells of every layer that does not fit (check_layers.c), of those that do not lean on another one told of. Fails where the features do not
+ * fit the columns, or without memory. */
+moon_status moon_layers_check(const json_t *plan, const moon_findings *findings);
+/* The model as moon_model_describe has it, before it has seen data: null stands for what depends on how many rows the tables of texts get, which
+ * is what differs between two models drawn with different ones. New reference. */
+moon_status moon_recipe_summary(const json_t *plan, json_t **out);
 /* The parent's new child, borrowed, or without a parent a root; takes the text. *failed is set where there was no memory. */
 json_t *moon_tree_add(json_t *parent, moon_buf *text, const char *where, bool *failed);
-/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. Fails only where
- * it had to stop: without memory, or interrupted. */
+/* Reads the plan's files and runs its rules, and tells of everything that does not fit; parts may be missing from the plan. What does
+ * not fit the columns as they are declared is left to the script's own check and to moon_recipe_describe.
+ * Fails only where it had to stop: without memory, or interrupted. */
 moon_status moon_recipe_check(const json_t *plan, const moon_dataset_options *options, const moon_findings *findings);
 
 /* ---- no skew, no leak (parity.c, leaks.c) ------------------------------------------------------------------------------------- */
@@ -207,6 +218,7 @@ static inline bool moon_loss_compares(moon_loss loss) { return loss >= MOON_LOSS
  * The weights are a function of the plan, the data and the seed; not of threads, of `ahead`, or of how often the fit was broken off and resumed.
  * patience > 0: stops after that many epochs without a better validation loss and restores the best weights. A loss that is not finite
  * is an error that names epoch, step, and what in the step is broken. A function that asks to stop ends the fit as if the epochs were over. */
+/* A model in closed form is computed from the events of the training part; epochs_run is then 0, and of train only "split" counts. */
 moon_status moon_fit(moon_model *model, const moon_dataset *dataset, const json_t *train, const moon_fit_options *options, moon_fit_report *report);
 void moon_checkpoint_remove(const char *path); /* also what a kill in the middle of writing one left */
 
@@ -297,7 +309,8 @@ moon_status moon_precision_report(moon_model *model, const moon_dataset *dataset
 /* ---- bundles (bundle.c) --------------------------------------------------------------------------------------------------- */
 
 /* A folder: manifest.json (format, name, sha256 and size of every other file, recipe hash, the kernels that fitted, what became of
- * the data's rows), recipe.lua, plan.json, vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
+ * the data's rows), recipe.lua and below lua/ the files that it required, plan.json,
+ * vocab.json, catalogue.bin, state.bin, similar.bin, model.safetensors, metrics.json.
  * Same seed, data and kernels: the same bytes. */
 typedef struct moon_bundle {
   char *name, *path;
@@ -315,11 +328,23 @@ typedef struct moon_bundle {
 /* Whether a bundle may be written there: the path is free, or holds a bundle or an empty folder. Anything else is MOON_EINVAL, so that no
  * folder of the user's is ever replaced by a bundle. */
 moon_status moon_bundle_may_write(const char *path);
+typedef struct moon_script { /* a file that a script required: "rules/winter.lua" */
+  char *name, *text;
+  size_t n; /* bytes of text */
+} moon_script;
+typedef struct moon_recipe_source { /* borrowed */
+  const char *text;
+  size_t n;
+  const moon_script *required;
+  size_t required_n;
+} moon_recipe_source;
 /* Written beside `path` and swapped in when whole; a failure leaves what was at `path` untouched. */
-moon_status moon_bundle_write(const char *path, const char *recipe_source, size_t recipe_n, const json_t *plan,
+moon_status moon_bundle_write(const char *path, const moon_recipe_source *source, const json_t *plan,
                               const moon_dataset *dataset, const moon_model *model, const moon_similar *similar, const json_t *metrics);
 /* Every file is checked against the manifest; errors say which file and what is wrong. */
 moon_status moon_bundle_open(const char *path, moon_bundle **out);
+/* Appends the text of the recipe (file NULL), or of a file that it required. MOON_ENOTFOUND where the bundle keeps no such file. */
+moon_status moon_bundle_script(const moon_bundle *bundle, const char *file, moon_buf *out);
 void moon_bundle_close(moon_bundle *bundle);
 
 /* ---- the index of a bundle (index.c) -------------------------------------------------------------------------------------- */

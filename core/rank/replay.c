@@ -59,8 +59,10 @@ const float *moon_positions_of(const moon_positions *p, const moon_event *event)
 /* A sampled negative is at the place of the event that it was drawn for: where it is must not tell what it is. */
 static void see(moon_dataset *d, const moon_state *state, const renaming *names, const moon_positions *p, const moon_event *event, size_t example) {
   uint32_t item = d->examples.item ? d->examples.item[example] : event->item;
-  moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time, moon_positions_of(p, event),
-                           &d->inputs, example);
+  size_t row = moon_dataset_row(d, example);
+  if (row != MOON_NONE)
+    moon_features_compute_at(d->features, state, names->users[event->user], moon_dict_text(d->log->users, event->user), item, event->time,
+                             moon_positions_of(p, event), &d->inputs, row);
   d->popularity[example] = (float)moon_state_item_total(state, item);
 }
 
@@ -114,7 +116,7 @@ static moon_status walk_alone(moon_dataset *d, const moon_progress *progress) {
 }
 
 moon_status moon_replay(moon_dataset *d, const moon_progress *progress) {
-  MOON_TRY(moon_inputs_alloc(d->plan, &d->arena, d->examples.n, &d->inputs));
+  MOON_TRY(moon_inputs_alloc(d->plan, &d->arena, d->row ? d->part_n[d->judged] : d->examples.n, &d->inputs));
   d->popularity = moon_alloc(d->examples.n * sizeof *d->popularity);
   if (!d->popularity) return moon_fail(MOON_ENOMEM, "no memory for %zu examples", d->examples.n);
   MOON_TRY(moon_state_new(d->plan, &d->state));

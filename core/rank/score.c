@@ -158,8 +158,19 @@ static moon_status make_batch(const moon_feature_plan *plan, size_t n, moon_aren
   return batch->dense && batch->ids && batch->bags ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory to score %zu items", n);
 }
 
-/* Rows start.. of the inputs, by slot. */
-static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_t start, moon_batch *batch) {
+/* Whether a layer reads bags row by row, and not once for rows that are alike. */
+static bool reads_bags(const moon_model *model) {
+  bool any = false;
+  for (size_t i = 0; i < model->input_count; i++) {
+    model_input_kind kind = model->inputs[i].kind;
+    bool by_id = kind == MODEL_NUMBERS || kind == MODEL_VECTOR || kind == MODEL_ID;
+    any |= !by_id && moon_module_uses(model->module, i);
+  }
+  return any;
+}
+
+/* Rows start.. of the inputs, by slot; bags of the first `bag_rows`. */
+static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_t start, size_t bag_rows, moon_batch *batch) {
   const moon_feature_plan *plan = model->plan;
   size_t dense = plan->dense_slots, ids = plan->id_slots, bags = plan->bag_slots, length = plan->bag_length, n = batch->n;
   const float *mean = dense ? moon_tensor_data(model->mean) : NULL, *scale = dense ? moon_tensor_data(model->scale) : NULL;
@@ -167,7 +178,7 @@ static void fill_batch(const moon_model *model, const moon_inputs *inputs, size_
     size_t row = start + r;
     for (size_t s = 0; s < dense; s++) batch->dense[r * dense + s] = (inputs->dense[row * dense + s] - mean[s]) * scale[s];
     for (size_t s = 0; s < ids; s++) batch->ids[s * n + r] = inputs->ids[row * ids + s];
-    for (size_t s = 0; s < bags; s++)
+    for (size_t s = 0; s < bags && r < bag_rows; s++)
       memcpy(batch->bags + (s * n + r) * length, inputs->bags + (row * bags + s) * length, length * sizeof(uint32_t));
   }
 }
@@ -190,12 +201,13 @@ static bool alike(const moon_model *model, const moon_inputs *inputs, size_t sta
 static moon_status score_on(moon_tape *tape, const moon_model *model, const moon_inputs *inputs, size_t n, moon_arena *arena,
                             float *scores) {
   moon_batch batch = {.n = n < TILE ? n : TILE};
+  bool by_row = reads_bags(model);
   MOON_TRY(make_batch(model->plan, batch.n, arena, &batch));
   for (size_t start = 0; start < n; start += batch.n) {
     moon_var y;
     if (n - start < batch.n) batch.n = n - start;
-    fill_batch(model, inputs, start, &batch);
     batch.each = alike(model, inputs, start, batch.n) ? batch.n : 1;
+    fill_batch(model, inputs, start, batch.each > 1 && !by_row ? 1 : batch.n, &batch);
     moon_tape_reset(tape);
     moon_pass pass = {.tape = tape};
     MOON_TRY(moon_model_put_inputs(model, tape, &batch, &pass));

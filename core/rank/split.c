@@ -176,7 +176,7 @@ moon_status moon_split(moon_dataset *d, const json_t *train, bool spare_test) {
   for (size_t i = 0; i < d->examples.n; i++) d->part_n[d->part[i]]++;
   d->judged = d->part_n[MOON_TEST] && !spare_test ? MOON_TEST : d->part_n[MOON_VALIDATION] ? MOON_VALIDATION : MOON_TRAIN;
   if (!d->part_n[MOON_TRAIN])
-    return moon_fail(MOON_EINVAL, "the split leaves no example to train on (%zu in all)", d->examples.n);
+    return moon_fail(MOON_EINVAL, "the split leaves no example to train on (of %zu; by time, those of one moment stay together)", d->examples.n);
   return moon_ok();
 }
 

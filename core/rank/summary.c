@@ -29,12 +29,12 @@ static json_t *scoring_json(const moon_model *model) {
 }
 
 moon_status moon_model_describe(const moon_model *model, json_t **out) {
-  size_t trained = 0, tables = 0, all = moon_model_params(model);
+  size_t trained = 0, tables = 0, closed_bytes, closed = moon_module_closed_count(model->module, &closed_bytes), all = moon_model_params(model);
   for (size_t i = 0; i < model->param_count; i++) trained += model->params[i]->frozen ? 0 : count_of(model->params[i]);
   for (size_t i = 0; i < model->plan->feature_count; i++) tables += model->tables[i] ? count_of(model->tables[i]->weight) : 0;
   *out = json_pack("{s:o, s:o, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "tables", tables_json(model), "layers", moon_module_describe(model->module),
                    "inputs", (json_int_t)model->in, "numbers", (json_int_t)model->plan->dense_slots, "output", model->sigmoid ? "sigmoid" : "linear",
                    "parameters", (json_int_t)all, "trained", (json_int_t)trained, "in_tables", (json_int_t)tables, "bytes",
-                   (json_int_t)(all * sizeof(float)), "scoring", scoring_json(model));
+                   (json_int_t)((all - closed) * sizeof(float) + closed_bytes), "scoring", scoring_json(model));
   return *out ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a summary");
 }

@@ -25,23 +25,26 @@ size_t moon_bits_count(const uint64_t *bits, size_t rows) {
 
 enum { LANES = 8 };
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t order __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
 
-/* Neighbours of a and of b are added, into a. */
-INLINE void fold(lanes *a, const lanes *b, const order *even, const order *odd) {
-  *a = __builtin_shuffle(*a, *b, *even) + __builtin_shuffle(*a, *b, *odd);
-}
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t order __attribute__((vector_size(4 * LANES)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (order){__VA_ARGS__})
+#endif
+
+/* Neighbours of a and of b are added, into a; then neighbouring pairs, then fours. */
+INLINE void fold1(lanes *a, const lanes *b) { *a = SHUFFLE(*a, *b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(*a, *b, 1, 9, 3, 11, 5, 13, 7, 15); }
+INLINE void fold2(lanes *a, const lanes *b) { *a = SHUFFLE(*a, *b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(*a, *b, 2, 3, 10, 11, 6, 7, 14, 15); }
+INLINE void fold4(lanes *a, const lanes *b) { *a = SHUFFLE(*a, *b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(*a, *b, 4, 5, 6, 7, 12, 13, 14, 15); }
 
 /* The sum of each of eight vectors, into the first. */
 INLINE void totals(lanes *s) {
-  const order even1 = {0, 8, 2, 10, 4, 12, 6, 14}, odd1 = {1, 9, 3, 11, 5, 13, 7, 15};
-  const order even2 = {0, 1, 8, 9, 4, 5, 12, 13}, odd2 = {2, 3, 10, 11, 6, 7, 14, 15};
-  const order even4 = {0, 1, 2, 3, 8, 9, 10, 11}, odd4 = {4, 5, 6, 7, 12, 13, 14, 15};
 #pragma GCC unroll 4
-  for (int i = 0; i < LANES; i += 2) fold(&s[i], &s[i + 1], &even1, &odd1);
-  fold(&s[0], &s[2], &even2, &odd2), fold(&s[4], &s[6], &even2, &odd2);
-  fold(&s[0], &s[4], &even4, &odd4);
+  for (int i = 0; i < LANES; i += 2) fold1(&s[i], &s[i + 1]);
+  fold2(&s[0], &s[2]), fold2(&s[4], &s[6]);
+  fold4(&s[0], &s[4]);
 }
 
 /* Scores of `n` rows, 1 or 8; n is constant in each inlined copy. */

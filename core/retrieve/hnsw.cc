@@ -404,6 +404,8 @@ moon_status get_payload(moon_bytes *in, std::unique_ptr<moon_hnsw> *out) {
   uint64_t seed = moon_get_u64(in);
   if (in->failed) return moon_fail(MOON_EFORMAT, "hnsw: cut off");
   moon_status status = check_options(dim, m, ef);
+  if (!status.code && ef < m) // which no graph keeps
+    status = moon_fail(MOON_EFORMAT, "hnsw: ef_construction is %zu, below m, which is %zu", ef, m);
   if (status.code) return moon_fail(MOON_EFORMAT, "%s", status.message);
   if (slots > moon_bytes_left(in) / (12 + 4 * dim)) // a lie is found before it is allocated
     return moon_fail(MOON_EFORMAT, "hnsw: %zu vectors in %zu bytes", slots, moon_bytes_left(in));

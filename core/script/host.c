@@ -166,6 +166,7 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
 void moon_host_close(moon_host *host) {
   if (!host) return;
   if (host->L) lua_close(host->L);
+  moon_required_free(host);
   moon_free(host->file);
   moon_free(host->folder);
   moon_free(host->backup.memory);

@@ -33,6 +33,8 @@ struct moon_host {
   char *file, *folder;       /* the script's base name; where `require` looks, NULL for a script from memory */
   bool loaded;
   size_t tests; /* of a file of tests */
+  moon_script *required; /* [required_n] what `require` has read */
+  size_t required_n, required_cap;
   moon_rng rng; /* math.random */
 
   /* memory.c */
@@ -99,6 +101,7 @@ void moon_patterns_install(lua_State *L);
 
 /* ---- require.c: the sandbox's require, and how a chunk of the user is loaded */
 int moon_sandbox_require(lua_State *L);
+void moon_required_free(moon_host *host);
 void moon_load_chunk(lua_State *L, const char *name, const char *source, size_t n);
 /* Lua: (file, option, line) -> the line at or after `line` on which `option =` stands, or nothing. */
 int moon_option_line(lua_State *L);

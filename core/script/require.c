@@ -108,12 +108,39 @@ static moon_buf *push_buf(lua_State *L) {
   return buf;
 }
 
+/* Kept for whoever stores the script: a bundle has to run without its folder. */
+static moon_status keep_required(moon_host *host, const char *file, const moon_buf *buf) {
+  MOON_TRY(moon_grow(&host->required, &host->required_cap, host->required_n + 1, sizeof *host->required));
+  moon_script fresh = {moon_strdup(file), moon_strndup(buf->data ? buf->data : "", buf->n), buf->n};
+  if (fresh.name && fresh.text) {
+    host->required[host->required_n++] = fresh;
+    return moon_ok();
+  }
+  moon_free(fresh.name);
+  moon_free(fresh.text);
+  return moon_fail(MOON_ENOMEM, "no memory for %s", file);
+}
+
+size_t moon_host_required(const moon_host *host, const moon_script **out) {
+  *out = host->required;
+  return host->required_n;
+}
+
+void moon_required_free(moon_host *host) {
+  for (size_t i = 0; i < host->required_n; i++) {
+    moon_free(host->required[i].name);
+    moon_free(host->required[i].text);
+  }
+  moon_free(host->required);
+}
+
 static int load_beside(lua_State *L, moon_host *host, const char *name) {
   const char *file = file_of(L, name);
-  if (!host->folder) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
-  const char *path = lua_pushfstring(L, "%s/%s", host->folder, file);
+  if (!host->folder && !host->options.read) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
+  const char *path = lua_pushfstring(L, "%s/%s", host->folder ? host->folder : "", file);
   moon_buf *buf = push_buf(L);
-  moon_status st = moon_file_read(path, MODULE_LIMIT, buf);
+  moon_status st = host->options.read ? host->options.read(host->options.read_self, file, buf) : moon_file_read(path, MODULE_LIMIT, buf);
+  if (!st.code) st = keep_required(host, file, buf);
   if (st.code) luaL_error(L, "require: %s", st.message);
   moon_load_chunk(L, file, buf->data ? buf->data : "", buf->n);
   lua_call(L, 0, 1);

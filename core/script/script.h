@@ -31,6 +31,9 @@ typedef struct moon_host_options {
   /* The values that words of m.tune stand for, as a plan's "tune" has them: [{"where","pick"}, ...]; borrowed until the host is open. NULL,
    * and for words that are not in it: the first. */
   const json_t *tuned;
+  /* Appends the text of a file that the script requires ("rules/winter.lua"); NULL: files beside the script. */
+  moon_status (*read)(void *self, const char *file, moon_buf *out);
+  void *read_self;
 } moon_host_options;
 moon_status moon_host_open(const moon_host_options *options, moon_host **out);
 void moon_host_close(moon_host *host);
@@ -41,6 +44,8 @@ void moon_host_close(moon_host *host);
 moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan);
 moon_status moon_host_load_recipe_source(moon_host *host, const char *chunk_name, const char *source, size_t n, json_t **plan);
 moon_status moon_host_load_site(moon_host *host, const char *path, json_t **plan);
+/* The files that the script has required so far, in that order; borrowed until the next call into the host. */
+size_t moon_host_required(const moon_host *host, const moon_script **out);
 /* Whichever of the two the script returns; *kind is "recipe" or "site" (static storage). For `moonshelf check`: with findings, the
  * plan lacks the parts that had errors, or is NULL (and *kind too) where there is nothing left of it. */
 moon_status moon_host_load(moon_host *host, const char *path, const char **kind, json_t **plan);

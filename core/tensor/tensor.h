@@ -67,6 +67,9 @@ void moon_blas_init(void);
  * f32 or f64. Every size must fit in an int (moon_gemm_fits). */
 void moon_gemm(moon_dtype dtype, bool ta, bool tb, size_t m, size_t n, size_t k, const void *a, const void *b, bool add, void *c);
 bool moon_gemm_fits(size_t m, size_t n, size_t k);
+/* a [n, n], symmetric and positive definite, becomes its inverse (inverse.c), whole. MOON_EINVAL where it is not positive definite, with
+ * the row; `a` is then spoilt. */
+moon_status moon_inverse_spd(double *a, size_t n);
 /* Whether moon_gemm takes our own panels rather than OpenBLAS: a rule over processor and sizes alone, so that no result hangs on a clock. */
 bool moon_gemm_own(moon_dtype dtype, bool tb, size_t m, size_t n, size_t k);
 /* The two by name, in f32, for benchmarks and tests; arguments as moon_gemm's, no size zero. */

@@ -40,7 +40,7 @@ end
 
 local EMBEDDING = {
   dim = { words.integer(1, 1024), default = 16 },
-  min_count = { words.integer(1), default = 1 },
+  min_count = { words.integer(0), default = 1 },
   hash = { words.integer(2, 2 ^ 31), default = 0 },
 }
 

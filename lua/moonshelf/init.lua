@@ -8,6 +8,7 @@ local features = require "moonshelf.features"
 local formula = require "moonshelf.formula"
 local recipe = require "moonshelf.recipe"
 local site = require "moonshelf.site"
+local request = require "moonshelf.request"
 local test = require "moonshelf.test"
 
 --- Bounds: of a column's cells as a rule, m.clip("price", { min = 0 }); of a number as a feature, m.clip("price", 0, 50).
@@ -92,6 +93,7 @@ local m = {
   source = require "moonshelf.source",
   policy = require "moonshelf.policy",
   gate = require "moonshelf.gate",
+  request = request.request,
 
   test = test.test,
 

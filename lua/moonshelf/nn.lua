@@ -283,6 +283,63 @@ function nn.dot(layers)
   return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
 end
 
+---------------------------------------------------------------------------------------------------- models in closed form
+
+--- What such a model is made of: the item at hand, and for weights between items the user's history.
+local function closed(fit, options, spec)
+  local name = "m.nn." .. fit
+  local where = words.where(name)
+  local of_history = spec.history
+  local fields = words.options(where, name, options, spec)
+  local one = { type = fit, input = fields.input, where = where }
+  for key, value in pairs(fields) do one[key] = value end
+  if of_history then one.history = fields.history end
+  return words.new("a model", where, { layers = words.array { one } })
+end
+
+local ITEM = { words.text, default = "item.id" }
+local PAST = { words.text, default = "history.ids" }
+local neighbours = { words.integer(1, 10000), default = 100 }
+local kinds = { words.strings }
+
+--- EASE (Steck 2019): each item's score is a weighted sum of the history, with the weights that best rebuild what everybody did.
+---@param options? { l2: number?, max_items: integer?, history: string? }
+---@return moonshelf.Model
+function nn.ease(options)
+  return closed("ease", options, { input = ITEM, history = PAST, l2 = { words.number { min = 1e-6, max = 1e12 }, default = 500.0 },
+    max_items = { words.integer(1, 200000) } })
+end
+
+--- Item-kNN (Sarwar et al. 2001): how well the item goes with the history, by the cosine of who did something with both.
+---@param options? { neighbours: integer?, shrink: number?, history: string? }
+---@return moonshelf.Model
+function nn.item_knn(options)
+  return closed("item_knn", options, { input = ITEM, history = PAST, neighbours = neighbours,
+    shrink = { words.number { min = 0, max = 1e12 }, default = 10.0 } })
+end
+
+--- How like the history the item is, by the features that say what it is: all of them, or those named in `of`.
+---@param options? { of: moonshelf.Text?, neighbours: integer?, history: string? }
+---@return moonshelf.Model
+function nn.content(options)
+  return closed("content", options, { input = ITEM, history = PAST, neighbours = neighbours, of = kinds })
+end
+
+--- How many events the item has in the training part, of these kinds or of any.
+---@param options? { of: moonshelf.Text? }
+---@return moonshelf.Model
+function nn.popular(options) return closed("popular", options, { input = ITEM, of = kinds }) end
+
+--- The same, each event worth half as much after every half-life.
+---@param options? { half_life: string?, of: moonshelf.Text? }
+---@return moonshelf.Model
+function nn.trending(options)
+  local model = closed("trending", options, { input = ITEM, of = kinds, half_life = { words.duration } })
+  local one = model.layers[1]
+  one.half_life_us, one.half_life = one.half_life or 7 * 86400 * 1000000, nil
+  return model
+end
+
 ---------------------------------------------------------------------------------------------------- optimisers
 
 local above_zero, from_zero = words.number { above = 0 }, words.number { min = 0 }

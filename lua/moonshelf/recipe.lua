@@ -117,6 +117,30 @@ local function train(where, what, value)
   return o
 end
 
+local CLOSED = { ease = true, item_knn = true, content = true, popular = true, trending = true }
+
+--- The layer of a model that is computed in closed form (m.nn.ease and the like), or nil.
+local function closed_layer(model)
+  if words.has_gaps(model.layers) then return nil end
+  for _, one in ipairs(model.layers or {}) do
+    local found = CLOSED[one.type] and one or type(one.layers) == "table" and closed_layer(one)
+    if found then return found end
+  end
+end
+
+local OF_CLOSED = { split = true, validation = true, seed = true }
+
+--- Nothing of such a model is trained: there is no loss to make small, and no step to take.
+local function train_closed(where, layer, given, training)
+  for _, key in ipairs(type(given) == "table" and words.keys(given) or {}) do
+    if TRAIN[key] and not OF_CLOSED[key] then
+      words.complain(words.option_place(where, key),
+        "train: %s is for models that are trained; m.nn.%s is computed at once and needs split alone", key, layer.type)
+    end
+  end
+  return { split = training.split, seed = training.seed }
+end
+
 --- state = { ttl = "90d" }: a user that was not seen for so long is a new one.
 local function state_options(where, what, value)
   local o = words.options(where, what, value, { ttl = { words.duration } })
@@ -290,6 +314,7 @@ local function check_output(where, model, loss)
   if activation ~= "sigmoid" and activation ~= "linear" then
     words.complain(last.where, "the last layer must be \"sigmoid\" (or \"linear\" with loss \"mse\"), got %q", activation)
   end
+  if closed_layer(model) then return end
   if loss == "bce" and activation ~= "sigmoid" then
     words.complain(last.where, 'loss "bce" (%s) needs "sigmoid" in the last layer, got %q', where, activation)
   elseif COMPARES[loss] and activation == "sigmoid" then
@@ -360,10 +385,28 @@ local function warn_unread(features, model, names)
   for _, feature in ipairs(features) do
     if feature.op == "history" and is_read(feature) then shared[feature.of or "item"] = true end
   end
+  local closed = closed_layer(model)
+  local function is_content(feature)
+    if not closed or closed.type ~= "content" or not closed.of then return closed and closed.type == "content" end
+    for _, name in ipairs(closed.of) do
+      if name == feature.name then return true end
+    end
+  end
   for _, feature in ipairs(features) do
-    if not is_read(feature) then
+    if not is_read(feature) and not is_content(feature) then
       words.warn(feature.where, "no layer reads the feature '%s'; the model reads %s", feature.name, read)
     end
+  end
+end
+
+--- The features that content is compared by.
+local function check_content(layer, features)
+  local names = {}
+  for i, feature in ipairs(features) do names[i] = feature.name end
+  for _, name in ipairs(layer.of or {}) do
+    local known = false
+    for _, other in ipairs(names) do known = known or other == name end
+    if not known then words.complain(layer.where, "m.nn.content: there is no feature '%s'%s", name, words.hint(name, names)) end
   end
 end
 
@@ -371,6 +414,8 @@ local function check_model(where, o, loss)
   if not words.known(o.model) then return end
   check_output(where, o.model, loss)
   if words.has_gaps(o.features) then return end
+  local closed = closed_layer(o.model)
+  if closed and closed.type == "content" then check_content(closed, o.features) end
   local names, set = names_of(o.features), { x = true }
   for _, list in pairs(names) do
     for _, name in ipairs(list) do set[name] = true end
@@ -431,13 +476,18 @@ local function check_parts(where, o, training)
   end
   if items and words.known(o.items) then columns.need(items, o.items.where, "items", "item", "the items need the id; they have") end
   if words.known(o.label) then check_label(o.label, events) end
-  if words.known(o.label) and o.label.sampling and o.label.sampling.by == "batch" and training.batch < 2 then
+  local closed = words.known(o.model) and closed_layer(o.model)
+  if closed and words.known(o.label) and (o.label.negatives or 0) ~= 0 then
+    words.complain(o.label.where, "m.label: negatives are for models that are trained; m.nn.%s (%s) is computed from events",
+      closed.type, closed.where)
+  end
+  if words.known(o.label) and o.label.sampling and not closed and o.label.sampling.by == "batch" and training.batch < 2 then
     words.complain(o.label.where, 'm.label: negatives by = "batch" need train = { batch = 2 } or more, got %d', training.batch)
   end
   if words.known(training.weight) then
     columns.want(events, words.option_place(where, "weight"), "train: weight", training.weight, "number")
   end
-  if words.known(o.label) and training.loss == "bpr" and o.label.negatives == 0 then
+  if words.known(o.label) and not closed and training.loss == "bpr" and o.label.negatives == 0 then
     words.complain(o.label.where, 'm.label: loss "bpr" (%s) compares with what was not chosen: give negatives = 4, or so', where)
   end
   check_features(words.known(o.features) or {}, items, events)
@@ -459,6 +509,8 @@ end
 local function compile(where, name, given)
   local o = words.options(where, ("m.recipe %q"):format(name), given, RECIPE)
   local training = words.known(o.train) or train(where, "train", {})
+  local closed = words.known(o.model) and closed_layer(o.model)
+  if closed then training = train_closed(where, closed, given.train, training) end
   check_parts(where, o, training)
   local made = made_columns(words.known(o.features) or {}, o.items)
   local functions = {}

@@ -12,6 +12,7 @@
 ---@class moonshelf.Split    which examples train, validate, test
 ---@class moonshelf.Source   where candidates come from
 ---@class moonshelf.Policy   what reorders or thins out a slate
+---@class moonshelf.RequestValue  a value that comes with the request
 ---@class moonshelf.Slot     a row of items
 ---@class moonshelf.Page     slots from top to bottom
 ---@class moonshelf.Result   what a script returns; m.plan reads it
@@ -26,8 +27,19 @@
 ---@alias moonshelf.Layers { [integer]: moonshelf.Layer|moonshelf.Model, input: string?, share: string?, freeze: boolean? }
 ---@alias moonshelf.Entity "user"|"item"
 ---@alias moonshelf.IdOptions { dim: integer?, min_count: integer?, hash: integer? }
----@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.Bounds>
----@alias moonshelf.Bounds { lt: number?, le: number?, gt: number?, ge: number?, eq: (string|number)?, ne: (string|number)? }
+---@alias moonshelf.When string|table<string, string|number|true|string[]|number[]|moonshelf.RequestValue|moonshelf.Bounds>
+---@alias moonshelf.Bound number|moonshelf.RequestValue
+---@alias moonshelf.Equal string|number|moonshelf.RequestValue
+
+---@class moonshelf.Bounds
+---@field lt? moonshelf.Bound
+---@field le? moonshelf.Bound
+---@field gt? moonshelf.Bound
+---@field ge? moonshelf.Bound
+---@field eq? moonshelf.Equal
+---@field ne? moonshelf.Equal
+---@field has? string|moonshelf.RequestValue
+
 ---@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
 
 ---@class moonshelf.Branches

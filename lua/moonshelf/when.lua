@@ -2,21 +2,30 @@
 
 local words = require "moonshelf.words"
 
-local OPERATORS = { "lt", "le", "gt", "ge", "eq", "ne" }
+local OPERATORS = { "lt", "le", "gt", "ge", "eq", "ne", "has" }
+local OF_TEXTS = { eq = true, ne = true, has = true }
 
 local function scalar(where, what, value)
   if type(value) == "string" or (type(value) == "number" and value - value == 0) then return value end
   words.expect(where, what, "a string or a number", value)
 end
 
+--- column op value; or what m.request gives in the place of the value.
+local function condition(where, what, column, op, value)
+  local asked = words.kind(value) == "a value of the request"
+  local given = value
+  if asked then given = value.default end
+  if not asked then scalar(where, what, given) end
+  if type(given) == "string" and not OF_TEXTS[op] then words.expect(where, what, "a number", given) end
+  if type(given) == "number" and op == "has" then words.expect(where, what, "a string", given) end
+  if not asked then return { column = column, op = op, value = given } end
+  return { column = column, op = op, param = value.param, default = given, optional = value.optional }
+end
+
 local function compare(where, what, column, operators, out)
   for _, op in ipairs(words.keys(operators)) do
     words.one_of(OPERATORS)(where, what, op)
-    local value = scalar(where, what .. "." .. op, operators[op])
-    if type(value) == "string" and op ~= "eq" and op ~= "ne" then
-      words.expect(where, what .. "." .. op, "a number", value)
-    end
-    out[#out + 1] = { column = column, op = op, value = value }
+    out[#out + 1] = condition(where, what .. "." .. op, column, op, operators[op])
   end
 end
 
@@ -50,8 +59,8 @@ local function conditions(where, word, when)
       words.fail(where, '%s: conditions are written column = value, got %s', what, words.describe(value))
     elseif value == true then
       out[#out + 1] = { column = column, op = "truthy" }
-    elseif type(value) ~= "table" then
-      out[#out + 1] = { column = column, op = "eq", value = scalar(where, name, value) }
+    elseif type(value) ~= "table" or words.kind(value) then
+      out[#out + 1] = condition(where, name, column, "eq", value)
     elseif #value > 0 or next(value) == nil then
       one_of(where, name, column, value, out)
     else

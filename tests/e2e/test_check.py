@@ -135,6 +135,26 @@ class Scripts(Base):
     def test_all_mistakes_of_a_recipe_are_told_once_on_their_lines(self):
         self.assert_found(self.found("wrong.lua", WRONG), WRONG_FINDINGS)
 
+    def test_all_layers_that_do_not_fit_are_told(self):
+        """Not those that a wrong one's result flows to: what they would get is not known."""
+        text = self.changed(('m.nn.dense(8, "relu"), m.nn.dense(1, "sigmoid")', """
+            m.nn.parallel {
+              m.nn.gru(4),
+              m.nn.sequential { m.nn.attention { heads = 3, input = "history" }, m.nn.pool "last", m.nn.dense(3) },
+              m.nn.pool "last", m.nn.pool "max",
+              m.nn.residual { m.nn.dense(5) },
+              m.nn.sequential { m.nn.gru(4), m.nn.gru(4, { input = "user" }), m.nn.dense(2) },
+              m.nn.dense(2),
+            },
+            m.nn.position(), m.nn.dense(2),
+            m.nn.dot { m.nn.dense(3, "linear", { input = "user" }), m.nn.dense(4, "linear", { input = "item" }) }, m.nn.dense(1, "sigmoid")"""))
+        at = self.line_of(text, "m.nn.parallel")
+        findings = [f for f in self.found("layers.lua", text) if f[1] == "error"]
+        self.assert_found(findings, [
+            (at + 1, "gru: takes"), (at + 2, "attention: "), (at + 3, "pool: "), (at + 3, "pool: "),
+            (at + 4, "residual: "), (at + 5, "gru: takes"), (at + 5, "gru: takes"), (at + 9, "dot: "),
+        ])
+
     def test_training_still_stops_at_the_first(self):
         path = write(self.top, "wrong.lua", WRONG)
         stderr = run("train", path, "--data", self.top, "--out", os.path.join(self.top, "none"), ok=1).stderr
@@ -261,6 +281,15 @@ class Data(Base):
             (10, "column stock of items.csv holds numbers; to count by it needs strings"),
             (11, "column title of items.csv holds strings; log(title) needs numbers"),
             (11, "column price of items.csv holds no times"),
+        ])
+
+    def test_a_column_is_told_of_once_by_its_declared_type(self):
+        text = self.changed(('title = "title"', 'title = "title:string"'), ('m.log "price"', 'm.log "title", m.relative("brand", "category")'),
+                            ('event = "event", time', 'event = "event", w = "event:string", time'), ("seed = 1", 'seed = 1, weight = "w"'))
+        self.assert_found(self.found("declared.lua", text, "--data", self.top), [
+            (9, "m.log: the column 'title' of the items holds strings, and numbers are needed"),
+            (9, "column brand of items.csv holds strings; relative(brand,category) needs numbers"),
+            (15, "train: weight: the column 'w' of the events holds strings"),
         ])
 
     def test_kinds_of_events_that_there_are_not(self):

@@ -167,6 +167,53 @@ class Evaluate(unittest.TestCase):
             self.assertIsInstance(result["model"]["ndcg@5"], float)
 
 
+class Required(unittest.TestCase):
+    """A recipe in several files: the bundle keeps them, and is measured where the others are gone."""
+
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="moonshelf-required-")
+        shoplet.make(self.top, events=1500)
+        self.bundle = os.path.join(self.top, "bundle")
+        os.makedirs(os.path.join(self.top, "rules", "deep"))
+        write(self.top, "rules/people.lua", 'local bots = require "rules.deep.bots"\nreturn function(e) return e.event ~= bots.kind end\n')
+        write(self.top, "rules/deep/bots.lua", 'return { kind = "bot" }\n')
+        recipe = shoplet.RECIPE.replace('m.filter(function(e) return e.event ~= "bot" end)', 'm.filter(require "rules.people")')
+        assert recipe != shoplet.RECIPE
+        write(self.top, "recipe.lua", recipe)
+        shoplet.train(self.top, self.bundle)
+
+    def tearDown(self):
+        shutil.rmtree(self.top)
+
+    def test_a_bundle_is_measured_without_its_folder(self):
+        there = json.loads(run("evaluate", self.bundle, "--data", self.top, "--json").stdout)
+        shutil.rmtree(os.path.join(self.top, "rules"))
+        os.remove(os.path.join(self.top, "recipe.lua"))
+        self.assertEqual(json.loads(run("evaluate", self.bundle, "--data", self.top, "--json").stdout), there)
+        with open(os.path.join(self.bundle, "metrics.json"), encoding="utf-8") as file:
+            for name, value in json.load(file)["model"].items():
+                self.assertAlmostEqual(value, there["model"][name], places=7)
+
+    def test_what_is_required_is_under_the_manifest(self):
+        with open(os.path.join(self.bundle, "manifest.json"), encoding="utf-8") as file:
+            files = json.load(file)["files"]
+        self.assertEqual(sorted(name for name in files if "/" in name), ["lua/rules/deep/bots.lua", "lua/rules/people.lua"])
+        with open(os.path.join(self.bundle, "lua", "rules", "people.lua"), "a", encoding="utf-8") as file:
+            file.write("-- changed\n")
+        said = run("evaluate", self.bundle, "--data", self.top, ok=1).stderr
+        self.assertIn("lua/rules/people.lua: larger than", said)
+
+    def test_what_a_bundle_does_not_keep_is_named(self):
+        path = os.path.join(self.bundle, "manifest.json")
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+        del manifest["files"]["lua/rules/people.lua"]
+        write(self.bundle, "manifest.json", json.dumps(manifest))
+        said = run("evaluate", self.bundle, "--data", self.top, ok=1).stderr
+        self.assertIn("keeps no rules/people.lua: the recipe did not require it when it was trained", said)
+        self.assertIn("recipe.lua:", said)
+
+
 class AgainstScikitLearn(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -180,40 +227,67 @@ class AgainstScikitLearn(unittest.TestCase):
         text = "".join("%d %.9g %d\n" % row for row in zip(groups, scores, labels))
         return json.loads(subprocess.run([os.environ["MOON_METRICS_OF"]], input=text, capture_output=True, text=True, check=True).stdout)
 
-    def test_random_examples(self):
+    def same(self, got, want, said):
+        for name, value in want.items():
+            if value is None:
+                self.assertIsNone(got[name], (name, said))
+            else:
+                self.assertIsNotNone(got[name], (name, said))
+                self.assertTrue(math.isclose(got[name], value, rel_tol=1e-6, abs_tol=1e-12), (name, got[name], value, said))
+
+    def check_examples(self, groups, scores, labels, said):
+        """Everything that scikit-learn has, and gauc and calibration by its parts; None where a metric is not defined."""
         import numpy
-        sk = self.metrics
-        rng = random.Random(5)
-        for n in (40, 300, 2000):
-            for distinct in (7, 10 ** 6):
-                groups = sorted(rng.randrange(1 + n // 20) for _ in range(n))
-                scores = [float(numpy.float32((rng.randrange(distinct) + 0.5) / distinct * 0.98 + 0.01)) for _ in range(n)]
-                labels = [int(rng.random() < 0.2 + 0.6 * s) for s in scores]
-                labels[:2] = 0, 1
-                said = [s >= 0.5 for s in scores]
-                got = self.measure(groups, scores, labels)
-                want = {"accuracy": sk.accuracy_score(labels, said), "precision": sk.precision_score(labels, said),
-                        "recall": sk.recall_score(labels, said), "f1": sk.f1_score(labels, said),
-                        "auc": sk.roc_auc_score(labels, scores), "logloss": sk.log_loss(labels, numpy.array(scores, dtype=numpy.float64))}
-                over = under = 0
-                for group in set(groups):
-                    mine = [i for i in range(n) if groups[i] == group]
-                    if len({labels[i] for i in mine}) == 2:
-                        over += len(mine) * sk.roc_auc_score([labels[i] for i in mine], [scores[i] for i in mine])
-                        under += len(mine)
-                want["gauc"] = over / under
-                rate, score = self.calibration.calibration_curve(labels, scores, n_bins=10)
-                bins = [b for b in got["bins"] if b[0]]
-                self.assertEqual(len(bins), len(rate))
-                for b, r, s in zip(bins, rate, score):
-                    self.assertAlmostEqual(b[1], s, places=9)
-                    self.assertAlmostEqual(b[2], r, places=9)
-                want["calibration"] = sum(b[0] * abs(r - s) for b, r, s in zip(bins, rate, score)) / n
-                falling = [n - i for i in range(n)]
-                want["ndcg"] = sk.ndcg_score([labels], [falling], k=10)
-                want["map"] = sk.average_precision_score(labels, falling)
-                for name, value in want.items():
-                    self.assertTrue(math.isclose(got[name], value, rel_tol=1e-6), (name, got[name], value))
+        sk, n = self.metrics, len(labels)
+        positive, chosen = sum(labels), [s >= 0.5 for s in scores]
+        got = self.measure(groups, scores, labels)
+        want = {"accuracy": sk.accuracy_score(labels, chosen), "precision": sk.precision_score(labels, chosen) if any(chosen) else None,
+                "recall": sk.recall_score(labels, chosen) if positive else None,
+                "f1": sk.f1_score(labels, chosen) if positive or any(chosen) else None,
+                "auc": sk.roc_auc_score(labels, scores) if 0 < positive < n else None,
+                "logloss": sk.log_loss(labels, numpy.array(scores, dtype=numpy.float64), labels=[0, 1])}
+        over = under = 0
+        for group in set(groups):
+            mine = [i for i in range(n) if groups[i] == group]
+            if len({labels[i] for i in mine}) == 2:
+                over += len(mine) * sk.roc_auc_score([labels[i] for i in mine], [scores[i] for i in mine])
+                under += len(mine)
+        want["gauc"] = over / under if under else None
+        rate, score = self.calibration.calibration_curve(labels, scores, n_bins=10)
+        bins = [b for b in got["bins"] if b[0]]
+        self.assertEqual(len(bins), len(rate), said)
+        for b, r, s in zip(bins, rate, score):
+            self.assertAlmostEqual(b[1], s, places=6)
+            self.assertAlmostEqual(b[2], r, places=9)
+        want["calibration"] = sum(b[0] * abs(r - s) for b, r, s in zip(bins, rate, score)) / n
+        falling = [n - i for i in range(n)]
+        want["ndcg"] = sk.ndcg_score([labels], [falling], k=10) if positive else None
+        want["map"] = sk.average_precision_score(labels, falling) if positive else None
+        self.same(got, want, said)
+
+    def test_random_examples_with_ties(self):
+        import numpy
+        for seed in range(16):
+            rng = random.Random(seed)
+            for n in (2, 7, 40, 300):
+                for distinct in (1, 2, 7, 10 ** 6):
+                    groups = sorted(rng.randrange(1 + n // 20) for _ in range(n))
+                    scores = [float(numpy.float32((rng.randrange(distinct) + 0.5) / distinct * 0.97 + 0.013)) for _ in range(n)]
+                    share = rng.choice((0, 0.02, 0.3, 0.9))
+                    labels = [int(rng.random() < share + (0.1 * s if 0 < share < 0.9 else 0)) for s in scores]
+                    self.check_examples(groups, scores, labels, (seed, n, distinct))
+
+    def test_one_kind_of_examples_and_scores_at_the_ends(self):
+        for labels in ([0] * 9, [1] * 9, [0, 1] * 5):
+            for scores in ([0.0] * 10, [1.0] * 10, [0.25, 0.75] * 5, [0.75, 0.25] * 5):
+                scores = scores[:len(labels)]
+                got = self.measure([0] * len(labels), scores, labels)
+                self.assertIs(got["auc"] is None, len(set(labels)) == 1)
+                eps = 1e-7  # where ours clips
+                clipped = [min(max(s, eps), 1 - eps) for s in scores]
+                want = -sum(math.log(s if y else 1 - s) for y, s in zip(labels, clipped)) / len(labels)
+                self.assertTrue(math.isclose(got["logloss"], want, rel_tol=1e-6), (labels, scores, got["logloss"], want))
+                self.assertIs(got["ndcg"] is None, not any(labels))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,31 @@ class Index(unittest.TestCase):
         with open(os.path.join(self.bundle, "nearest.bin"), "rb") as file:
             self.assertEqual(file.read(), first)
 
+    def test_a_condition_of_the_request_acts_inside_the_search(self):
+        """Six come out for every visitor who has six, by the graph as without it; every one is of what the visitor asked for."""
+        site = write(self.top, "asked.lua", """\
+local m = require "moonshelf"
+return m.site { product = m.page { m.slot "near" { take = 6, from = m.source.nearest(6, {
+  when = { category = m.request("of", { default = "cat1" }), price = { lt = m.request("budget", { optional = true }) } } }) } } }
+""")
+
+        def shown(*params):
+            page = run("page", site, "--bundle", self.bundle, "--surface", "product", "--item", "i3", "--json", *(("--params", ",".join(params)) if params else ()))
+            slots = json.loads(page.stdout)["slots"]
+            return [(item["id"], item["category"], item["price"]) for item in (slots[0]["items"] if slots else [])]
+
+        asked = ("of=cat0",), ("of=cat2",), ("of=cat4", "budget=40"), ("of=nothing",), ("budget=60",), ("budget=cheap",), ()
+        before = [shown(*params) for params in asked]
+        for params, items in zip(asked, before):
+            wanted = dict(pair.split("=") for pair in params)
+            self.assertEqual({category for _, category, _ in items} - {wanted.get("of", "cat1")}, set(), params)
+        self.assertEqual([len(items) for items in before[:2]], [6, 6])
+        self.assertEqual((before[3], before[5], len(before[6])), ([], [], 6))
+        self.assertLess(max(price for _, _, price in before[2]), 40)
+        self.assertEqual(self.index("--least", "0")[0], 0)
+        self.assertEqual([shown(*params) for params in asked], before)
+        self.assertIn("--params wants NAME=VALUE", run("page", site, "--bundle", self.bundle, "--params", "NL", ok=1).stderr)
+
     def test_a_small_catalogue_needs_none_and_loses_one_that_it_had(self):
         self.assertEqual(self.index("--least", "0")[0], 0)
         code, out, _ = self.index()

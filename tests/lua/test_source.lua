@@ -35,4 +35,28 @@ t.test("a source may have a quota, and the nearest one conditions", function()
   t.fails(function() m.source.nearest(5, { when = {} }) end, "m.source.nearest: when must not be empty")
 end)
 
+t.test("a condition's value may come with the request", function()
+  local function when(conditions) return t.slot { from = m.source.nearest(50, { when = conditions }) }.sources[1].when end
+  t.equal(when { region = m.request "country" }, { { column = "region", op = "eq", param = "country" } })
+  t.equal(when { region = { has = m.request("country", { default = "NL" }) } }, { { column = "region", op = "has", param = "country", default = "NL" } })
+  t.equal(when { region = { has = "NL" }, price = { le = m.request("budget", { optional = true }) } },
+    { { column = "price", op = "le", param = "budget", optional = true }, { column = "region", op = "has", value = "NL" } })
+  local policy = t.slot { from = m.source.popular(), rerank = m.policy.filter { brand = m.request "brand" } }.policies[1]
+  t.equal(policy.when, { { column = "brand", op = "eq", param = "brand" } })
+  t.equal(policy.label, "filter(brand)")
+end)
+
+t.test("a value of the request says what is wrong with it", function()
+  local function filter(when) return function() m.policy.filter(when) end end
+  t.fails(function() m.request "" end, "m.request must not be the empty string")
+  t.fails(function() m.request() end, "m.request must be a string, got nothing")
+  t.fails(function() m.request("x", { defualt = 3 }) end, "did you mean 'default'?")
+  t.fails(function() m.request("x", { default = {} }) end, "must be a string or a number, got a table")
+  t.fails(function() m.request("x", { default = 1, optional = true }) end, "need not be optional")
+  t.fails(filter { price = { lt = m.request("x", { default = "cheap" }) } }, "when.price.lt must be a number")
+  t.fails(filter { tags = { has = 3 } }, "when.tags.has must be a string, got 3")
+  t.fails(filter { brand = { m.request "x", "Acme" } }, "when.brand[1] must be a string or a number, got a value of the request")
+  t.fails(filter(m.request "x"), "m.policy.filter: when must be a column's name or a table")
+end)
+
 t.done()

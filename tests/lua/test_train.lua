@@ -111,4 +111,59 @@ t.test("functions that watch become numbers", function()
   refused({ on_step = { every = 0, function() end } }, "every must be a whole number, 1 or more, got 0")
 end)
 
+---------------------------------------------------------------------------------------------------- models in closed form
+
+local past = m.history("item", { last = 1000 })
+
+--- The plan of a recipe with such a model.
+local function closed(model, more)
+  local given = { events = parts.events, label = parts.label, features = { m.id "item", past }, model = model }
+  for key, value in pairs(more or {}) do given[key] = value end
+  return t.plan(m.recipe "closed" (given))
+end
+--- The words stand on the line of the test, and the recipe above.
+local function no_model(model, more, ...)
+  local fine, message = pcall(closed, model, more)
+  t.equal(fine, false)
+  t.equal(message:match "^test_train%.lua:%d+: " ~= nil, true)
+  for _, text in ipairs { ... } do
+    if not message:find(text, 1, true) then error(("the error must hold '%s' and is %s"):format(text, message), 2) end
+  end
+end
+
+t.test("a model in closed form is a layer with its defaults, and trains by no option", function()
+  local function layer(model, more) return closed(model, more).model.layers[1] end
+  t.has(layer(m.nn.ease()), { type = "ease", l2 = 500, input = "item.id", history = "history.ids" })
+  t.has(layer(m.nn.item_knn { neighbours = 20, shrink = 0 }), { type = "item_knn", neighbours = 20, shrink = 0, history = "history.ids" })
+  t.has(layer(m.nn.popular { of = "purchase" }), { type = "popular", of = { "purchase" }, input = "item.id" })
+  t.has(layer(m.nn.trending()), { type = "trending", half_life_us = 7 * 86400 * 1000000 })
+  t.has(layer(m.nn.trending { half_life = "36h" }), { half_life_us = 36 * 3600 * 1000000 })
+  t.equal(layer(m.nn.trending { half_life = "36h" }).half_life, nil)
+  t.equal(layer(m.nn.sequential { m.nn.ease() }).type, "sequential")
+  local plan = closed(m.nn.ease(), { train = { split = m.split.ratio { 0.8, 0.1, 0.1 }, seed = 7 } })
+  t.equal(plan.train, { seed = 7, split = { by = "ratio", parts = { 0.8, 0.1, 0.1 } } })
+end)
+
+t.test("options of training that make no sense in closed form are errors at their line", function()
+  local sense = "is for models that are trained; m.nn.ease is computed at once and needs split alone"
+  no_model(m.nn.ease(), { train = { loss = "bpr" } }, "train: loss " .. sense)
+  no_model(m.nn.ease(), { train = { optimizer = m.nn.adam() } }, "train: optimizer " .. sense)
+  no_model(m.nn.sequential { m.nn.sequential { m.nn.ease() } }, { train = { epochs = 3 } }, "train: epochs " .. sense)
+  no_model(m.nn.ease(), { label = m.label { positive = "purchase", of = "view", within = "24h", negatives = 4 } },
+    "m.label: negatives are for models that are trained")
+end)
+
+t.test("a model in closed form says what is wrong with it", function()
+  no_model(m.nn.ease(), { features = { m.id "item" } }, "m.nn.ease: the features give no input 'history.ids'")
+  no_model(m.nn.popular(), { features = { m.id "user" } }, "m.nn.popular: the features give no input 'item.id'")
+  t.fails(function() m.nn.ease { l2 = 0 } end, "m.nn.ease: l2 must be a number")
+  t.fails(function() m.nn.ease { lambda = 1 } end, "m.nn.ease: unknown option 'lambda'")
+  t.fails(function() m.nn.item_knn { neighbours = 0 } end, "neighbours must be a whole number from 1 to 10000, got 0")
+  t.fails(function() m.nn.trending { half_life = 7 } end, 'half_life must be a duration such as')
+  t.fails(function() m.nn.eas() end, "did you mean 'm.nn.ease'?")
+  local tagged = { items = m.csv "items.csv" { item = "i", genres = "g" }, features = { m.id "item", past, m.tags "genres" } }
+  no_model(m.nn.content { of = "genre" }, tagged,
+    "m.nn.content: there is no feature 'genre'", "did you mean 'genres'?")
+end)
+
 t.done()

@@ -83,7 +83,7 @@ static void wrong_feature_is_refused_with_its_line_and_what_was_expected(void **
       {MOON_EINVAL, "dim must be from 1 to 1024, got 0", "[{'op':'id','name':'x','entity':'user','dim':0}]"},
       {MOON_EINVAL, "dim must be from 1 to 1024, got 1025", "[{'op':'id','name':'x','entity':'user','dim':1025}]"},
       {MOON_EINVAL, "dim must be a whole number", "[{'op':'id','name':'x','entity':'user','dim':'16'}]"},
-      {MOON_EINVAL, "min_count must be from 1", "[{'op':'id','name':'x','entity':'user','min_count':-1}]"},
+      {MOON_EINVAL, "min_count must be from 0", "[{'op':'id','name':'x','entity':'user','min_count':-1}]"},
       {MOON_EINVAL, "at least 2 buckets, got 1", "[{'op':'id','name':'x','entity':'user','hash':1}]"},
       {MOON_EINVAL, "hash must be from 0 to 2147483648", "[{'op':'id','name':'x','entity':'user','hash':4294967298}]"},
       {MOON_ENOTFOUND, "r:3: items.csv has no column 'color'; did you mean 'colour'?",

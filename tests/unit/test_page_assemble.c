@@ -231,6 +231,112 @@ static void the_conditions_of_nearest_act_inside_the_search(void **state) {
   assert_slot(f, 0, 3, want); /* three, though others were nearer */
 }
 
+/* Requests with every brand, and with none: what comes out is exact search over the items that hold, by looking at all and by a graph. */
+static void check_asked(fixture *f, size_t n) {
+  static const char *const brands[] = {"Acme", "Bodo", "Cato", "Nobody"};
+  const moon_column *brand = moon_table_column(f->bundle.catalogue->table, "brand");
+  for (size_t b = 0; b < 4; b++) {
+    const moon_pair pair = {"brand", brands[b]};
+    uint32_t all[ITEMS], want[ITEMS];
+    size_t kept = 0;
+    OK(ask(f, (moon_request){.item = "i3", .params = &pair, .param_n = 1}));
+    for (size_t i = 0, found = by_cosine(f, 3, all); i < found && kept < n; i++) {
+      const char *text = moon_column_text(brand, all[i]);
+      if (text && !strcmp(text, brands[b])) want[kept++] = all[i];
+    }
+    if (kept) assert_slot(f, 0, kept, want);
+    else assert_int_equal(f->page->slot_count, 0);
+  }
+  OK(ask(f, (moon_request){.item = "i3"}));
+  assert_int_equal(f->page->slot_count, 0);
+}
+
+static void nearest_takes_a_condition_from_the_request(void **state) {
+  fixture *f = *state;
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':2,'when':[{'column':'brand','op':'eq','param':'brand'}]}]}", "");
+  check_asked(f, 2);
+  size_t dim = moon_model_item_dim(f->bundle.model);
+  float unit[4];
+  assert_int_equal(dim, 4);
+  OK(moon_hnsw_new(dim, NULL, &f->bundle.index));
+  for (uint32_t row = 0; row < 8; row++)
+    if (moon_model_item_unit(f->bundle.model, f->bundle.features, row, dim, unit)) OK(moon_hnsw_add(f->bundle.index, row, unit));
+  open_site(f, "{'name':'s','take':20,'sources':[{'type':'nearest','n':2,'when':[{'column':'brand','op':'eq','param':'brand'}]}]}", "");
+  check_asked(f, 2);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
+/* The site is read and then asked, each with its first, second, ... allocation failing. */
+static moon_status open_and_ask(fixture *f, const json_t *plan, size_t fail_at_reading, size_t fail_at_asking) {
+  const moon_pair pair = {"brand", "Acme"};
+  moon_site_free(f->site);
+  moon_arena_free(&f->arena);
+  moon_assembler_free(f->assembler);
+  f->site = NULL, f->assembler = NULL;
+  moon_alloc_fail_at(fail_at_reading);
+  moon_status status = moon_site_new(plan, &f->bundle, &f->site);
+  moon_alloc_fail_at(0);
+  if (status.code) return assert_null(f->site), status;
+  OK(moon_assembler_new(&f->bundle, &f->assembler));
+  moon_arena_reset(&f->arena);
+  moon_request *request = malloc(sizeof *request);
+  *request = (moon_request){.surface = "home", .item = "i3", .params = &pair, .param_n = 1, .now = moon_state_clock(f->bundle.state)};
+  moon_alloc_fail_at(fail_at_asking);
+  status = moon_page_assemble(f->assembler, f->site, f->bundle.state, request, &f->functions, &f->arena, &f->page);
+  moon_alloc_fail_at(0);
+  free(request);
+  return status;
+}
+
+static void nearest_without_memory_leaks_nothing(void **state) {
+  fixture *f = *state;
+  float unit[4];
+  json_t *plan = parse("{'surfaces':{'home':{'slots':[{'name':'s','take':20,'sources':[{'type':'nearest','n':3,'when':["
+                       "{'column':'brand','op':'has','param':'brand'},{'column':'price','op':'lt','param':'most','default':100},"
+                       "{'column':'stock','op':'gt','value':1}]}]}]}}}");
+  for (int graph = 0; graph < 2; graph++) {
+    size_t n = 1, reading;
+    for (; open_and_ask(f, plan, n, 0).code; n++) assert_true(n < 1000);
+    reading = n;
+    for (n = 1; open_and_ask(f, plan, 0, n).code; n++) assert_true(n < 1000);
+    assert_true(reading > 10 && n > 1);
+    SLOT(0, 1, 0);
+    if (graph) break;
+    OK(moon_hnsw_new(4, NULL, &f->bundle.index));
+    for (uint32_t row = 0; row < 8; row++)
+      if (moon_model_item_unit(f->bundle.model, f->bundle.features, row, 4, unit)) OK(moon_hnsw_add(f->bundle.index, row, unit));
+  }
+  json_decref(plan);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
+static void an_index_of_another_model_is_refused(void **state) {
+  fixture *f = *state;
+  moon_site *site = NULL;
+  json_t *plan = parse("{'surfaces':{'home':{'slots':[{'name':'s','sources':[{'type':'nearest','where':'site.lua:9'}]}]}}}");
+  OK(moon_hnsw_new(5, NULL, &f->bundle.index));
+  REFUSED(MOON_EFORMAT, "site.lua:9: the bundle's index is of 5 numbers an item, its model of 4", moon_site_new(plan, &f->bundle, &site));
+  assert_null(site);
+  json_decref(plan);
+  moon_hnsw_free(f->bundle.index);
+  f->bundle.index = NULL;
+}
+
+static void policies_take_a_condition_from_the_request(void **state) {
+  fixture *f = *state;
+  const moon_pair pair = {"brand", "Bodo"};
+  open_site(f,
+            "{'name':'s','take':20,'sources':[{'type':'popular','n':100}],"
+            "'policies':[{'op':'filter','when':[{'column':'brand','op':'eq','param':'brand','optional':true}]}]}",
+            "");
+  OK(ask(f, (moon_request){.params = &pair, .param_n = 1}));
+  SLOT(0, 2, 4);
+  OK(ask(f, (moon_request){0}));
+  SLOT(0, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
 /* ---- quotas */
 
 static void a_source_keeps_the_places_that_it_is_to_have(void **state) {
@@ -748,6 +854,10 @@ int main(void) {
       PAGE(similar_is_to_the_item_or_the_cart_or_the_user),
       PAGE(nearest_is_by_the_cosine_of_embeddings),
       PAGE(the_conditions_of_nearest_act_inside_the_search),
+      PAGE(nearest_takes_a_condition_from_the_request),
+      PAGE(policies_take_a_condition_from_the_request),
+      PAGE(nearest_without_memory_leaks_nothing),
+      PAGE(an_index_of_another_model_is_refused),
       PAGE(a_source_keeps_the_places_that_it_is_to_have),
       PAGE(a_source_has_no_more_places_than_it_may),
       PAGE(places_kept_in_vain_are_given_away),

@@ -15,7 +15,9 @@ typedef struct setup {
 static const char recipe[] = "-- the source is kept as it is\n";
 
 static moon_status write_to(const setup *s, const char *path) {
-  return moon_bundle_write(path, recipe, sizeof recipe - 1, s->plan, s->d, s->model, s->similar, s->metrics);
+  static const moon_script required[] = {{"rules.lua", "return 1\n", 9}, {"deep/er/one.lua", "return 2\n", 9}};
+  const moon_recipe_source source = {recipe, sizeof recipe - 1, required, 2};
+  return moon_bundle_write(path, &source, s->plan, s->d, s->model, s->similar, s->metrics);
 }
 
 static int up(void **state) {
@@ -107,22 +109,31 @@ static void read_whole(const char *folder, const char *name, moon_buf *out) {
   moon_free(path);
 }
 
-static size_t list(const char *folder, char names[16][64]) {
-  DIR *dir = opendir(folder);
+/* All files, also those in folders, by their paths. */
+static size_t list_below(const char *folder, const char *below, char names[16][64], size_t n) {
+  char *inner = moon_path_join(folder, below);
+  DIR *dir = opendir(*below ? inner : folder);
   assert_non_null(dir);
-  size_t n = 0;
-  for (struct dirent *e; (e = readdir(dir));)
-    if (e->d_name[0] != '.' && strlen(e->d_name) < 64) strcpy(names[n++], e->d_name);
+  for (struct dirent *e; (e = readdir(dir));) {
+    char name[64];
+    if (e->d_name[0] == '.') continue;
+    assert_true(snprintf(name, sizeof name, "%s%s%s", below, *below ? "/" : "", e->d_name) < (int)sizeof name && n < 16);
+    if (e->d_type == DT_DIR) n = list_below(folder, name, names, n);
+    else strcpy(names[n++], name);
+  }
   closedir(dir);
+  moon_free(inner);
   return n;
 }
+
+static size_t list(const char *folder, char names[16][64]) { return list_below(folder, "", names, 0); }
 
 static void writing_again_gives_the_same_bytes(void **state) {
   setup *s = *state;
   char *other = moon_path_join(s->folder, "other"), names[16][64];
   OK(write_to(s, other));
   size_t n = list(s->path, names);
-  assert_int_equal(n, 9);
+  assert_int_equal(n, 11);
   moon_buf a = {0}, b = {0};
   for (size_t i = 0; i < n; i++) {
     read_whole(s->path, names[i], &a);
@@ -133,6 +144,25 @@ static void writing_again_gives_the_same_bytes(void **state) {
   moon_buf_free(&a);
   moon_buf_free(&b);
   moon_free(other);
+}
+
+static void what_the_recipe_required_is_kept(void **state) {
+  setup *s = *state;
+  moon_bundle *b;
+  moon_buf text = {0};
+  OK(moon_bundle_open(s->path, &b));
+  OK(moon_bundle_script(b, NULL, &text));
+  assert_string_equal(text.data, recipe);
+  moon_buf_reset(&text);
+  OK(moon_bundle_script(b, "deep/er/one.lua", &text));
+  assert_string_equal(text.data, "return 2\n");
+  static const char *const none[] = {"other.lua", "../recipe.lua", "deep/../rules.lua", "/etc/passwd", "", ".lua", "deep//er/one.lua", "rules.lua/", "deep/er/one"};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) REFUSED(MOON_ENOTFOUND, "keeps no", moon_bundle_script(b, none[i], &text));
+  char name[64] = "lua/../recipe.lua"; /* also where the manifest says that there is one */
+  json_object_set(json_object_get(b->manifest, "files"), name, json_object_get(json_object_get(b->manifest, "files"), "recipe.lua"));
+  REFUSED(MOON_ENOTFOUND, "keeps no", moon_bundle_script(b, "../recipe.lua", &text));
+  moon_buf_free(&text);
+  moon_bundle_close(b);
 }
 
 /* One byte changed, one byte missing, one too many, no file: each names the file, and nothing crashes. */
@@ -224,7 +254,7 @@ static void a_trailing_slash_names_the_same_bundle(void **state) {
   char names[16][64];
   moon_buf_printf(&path, "%s/", s->path);
   OK(write_to(s, path.data));
-  assert_int_equal(list(s->path, names), 9);
+  assert_int_equal(list(s->path, names), 11);
   moon_buf_free(&path);
 }
 
@@ -241,7 +271,7 @@ static void failing_allocations_keep_the_old_bundle(void **state) {
     OK(moon_bundle_open(s->path, &b));
     moon_bundle_close(b);
   }
-  assert_int_equal(list(s->folder, names), 3); /* events.csv, items.csv, bundle: nothing half-written beside it */
+  assert_int_equal(list(s->folder, names), 13); /* events.csv, items.csv, the bundle's: nothing half-written beside it */
   moon_bundle *b = NULL;
   for (size_t n = 1; !b; n += n < 100 ? 1 : 23) {
     moon_alloc_fail_at(n);
@@ -318,7 +348,7 @@ static void evaluation_is_within_its_bounds_and_repeats(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, up, down)
   const struct CMUnitTest tests[] = {
-      CASE(what_was_written_scores_the_same), CASE(a_bundle_scores_in_the_precision_of_its_plan), CASE(writing_again_gives_the_same_bytes), CASE(damage_is_seen_in_every_file),
+      CASE(what_was_written_scores_the_same), CASE(a_bundle_scores_in_the_precision_of_its_plan), CASE(writing_again_gives_the_same_bytes), CASE(what_the_recipe_required_is_kept), CASE(damage_is_seen_in_every_file),
       CASE(parsers_hold_where_the_checksum_agrees), CASE(a_folder_that_is_no_bundle_is_never_replaced), CASE(a_trailing_slash_names_the_same_bundle),
       CASE(failing_allocations_keep_the_old_bundle), CASE(popularity_is_ranked_as_plain_counting_does), CASE(evaluation_is_within_its_bounds_and_repeats),
   };
