@@ -13,7 +13,7 @@ return m.recipe "sasrec" {
     item = "item_id", title = "movie_title",
   },
   label = m.label { column = "rating", at_least = 1 },
-  features = { m.id "item" { dim = 64 }, m.history("item", { last = 100 }) },
+  features = { m.id "item" { dim = 64 }, m.history("item", { last = 50 }) },
 
   model = m.nn.sequential {
     m.nn.dot {
@@ -31,7 +31,7 @@ return m.recipe "sasrec" {
 
   train = {
     loss = "softmax", sequences = true, -- every step, over every item
-    optimizer = m.nn.adam { lr = 2e-3 }, epochs = 30, batch = 32, split = m.split.leave_one_out(), patience = 4,
+    optimizer = m.nn.adam { lr = 4e-3 }, epochs = 16, batch = 64, split = m.split.leave_one_out(), patience = 4,
   },
   evaluate = { "recall@10", "ndcg@10", "coverage" },
 }
