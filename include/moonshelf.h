@@ -2,6 +2,7 @@
 #ifndef MOONSHELF_H
 #define MOONSHELF_H
 
+#include "moonshelf/lua.h"
 #include "moonshelf/runtime.h"
 #include "moonshelf/status.h"
 #include "moonshelf/tensor.h"

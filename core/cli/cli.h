@@ -51,6 +51,6 @@ void cli_processor_name(char *name, size_t room); /* "unknown" where the system 
 int cli_measure_blas(void);        /* what `moonshelf --measure-blas` does: prints core and GFLOP/s */
 
 extern const cli_command cli_bench, cli_check, cli_embed, cli_test, cli_train, cli_tune, cli_evaluate, cli_summary, cli_parity, cli_page, cli_serve,
-    cli_index;
+    cli_index, cli_export;
 
 #endif

@@ -12,7 +12,7 @@ const cli_command cli_serve = {
     "serve pages, events and a demo storefront over HTTP",
     "GET /v1/page/home?user=ID, /v1/page/product?user=&item=, /v1/page/cart?items=A,B, POST /v1/events, GET /healthz, /metrics,\n"
     "and a storefront at /. Accepted events are kept in BUNDLE.events.db and are there again after a restart. SIGTERM and Ctrl-C\n"
-    "finish what is in flight.",
+    "finish what is in flight; SIGHUP loads the site anew while pages are served.",
     1, run, true};
 
 static void on_ready(void *self, const char *address, int port) {
@@ -42,6 +42,9 @@ static int run(int argc, char **argv) {
       {"request-timeout", CLI_COUNT, &server.request_seconds, "S", "how long a request may take to arrive (default 20)"},
       {"state-memory", CLI_BYTES, &server.state_memory, "SIZE",
        "what is known of users and items grows to 512M, 2G, ..; then users seen long ago go (default: no limit)"},
+      {"script-time", CLI_COUNT, &server.script_millis, "MS",
+       "how long the policies and gates of one page may take together; one gets a quarter of it (default 50)"},
+      {"deterministic", CLI_FLAG, &server.deterministic, NULL, "scripts see keys in order, the request's clock and no addresses"},
       {"idle-timeout", CLI_COUNT, &server.idle_seconds, "S", "how long a connection may wait between requests (default 60)"},
   };
   int code = cli_parse(&cli_serve, options, sizeof options / sizeof *options, argc, argv, &server.site_path);

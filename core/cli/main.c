@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 static const cli_command *const commands[] = {&cli_check,  &cli_test, &cli_train, &cli_tune,  &cli_evaluate, &cli_summary,
-                                              &cli_parity, &cli_page, &cli_serve, &cli_index, &cli_embed,    &cli_bench};
+                                              &cli_parity, &cli_page, &cli_serve, &cli_index, &cli_export,   &cli_embed, &cli_bench};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static int help(FILE *to) {

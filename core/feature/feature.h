@@ -282,6 +282,19 @@ double moon_state_item_trend(const moon_state *state, uint32_t item, int64_t now
 size_t moon_state_recent(const moon_state *state, uint32_t user, uint32_t *items, size_t limit);
 /* Whether the user ever did an event of `kind` (MOON_NONE: any) on the item, as far as the history kept reaches. */
 bool moon_state_seen(const moon_state *state, uint32_t user, uint32_t item, uint32_t kind);
+/* What is kept of the user's past: the newest event of each (item, kind), oldest first, as above. Borrowed until the next event; answers
+ * how many. */
+typedef struct moon_touch {
+  int64_t time;
+  uint32_t item, kind;
+} moon_touch;
+size_t moon_state_touches(const moon_state *state, uint32_t user, const moon_touch **touches);
+/* Counts that the plan's features keep (ask.c). A counter of events of this kind alone, of items or of a user and an item, within `window`
+ * (0: of all time); SIZE_MAX where the plan has none. */
+typedef enum moon_counts { MOON_COUNTS_ITEMS, MOON_COUNTS_PAIRS } moon_counts;
+size_t moon_plan_counts(const moon_feature_plan *plan, moon_counts of, const char *kind, int64_t window);
+/* Its count as of `now` in a state of the plan; user: of pairs. */
+uint32_t moon_state_count(const moon_state *state, size_t counter, uint32_t user, uint32_t item, int64_t now, int64_t window);
 /* Deterministic binary snapshot and its checked reverse (items by row: pair with the catalogue of the same bundle). Damaged, cut
  * off or made by another plan: MOON_EFORMAT. */
 moon_status moon_state_save(const moon_state *state, moon_buf *out);

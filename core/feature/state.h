@@ -154,10 +154,6 @@ uint32_t moon_group_sweep(moon_group *group);
 
 /* ---- history.c ------------------------------------------------------------------------------------------------------------ */
 
-typedef struct moon_touch { /* the newest event of a kind on an item */
-  int64_t time;
-  uint32_t item, kind;
-} moon_touch;
 typedef struct moon_history { /* 16 bytes a user and 16 for each touch (up to twice that); oldest first, each (item, kind) once */
   moon_touch *at;
   uint32_t n, cap;

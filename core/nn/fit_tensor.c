@@ -10,15 +10,6 @@
 
 enum { PREDICT_ROWS = 256 };
 
-const moon_form *moon_module_inputs(const moon_module *module, size_t *n) {
-  *n = module->input_count;
-  return module->inputs;
-}
-
-moon_dtype moon_module_dtype(const moon_module *module) {
-  return module->dtype;
-}
-
 static const char *const loss_names[] = {"bce", "bce_logits", "mse", "cross_entropy"};
 enum { LOSSES = sizeof loss_names / sizeof *loss_names };
 

@@ -42,8 +42,4 @@ moon_status moon_tensor_fit_run(const moon_tensor_fit *fit);
 /* y [rows, out...] of the module's dtype. */
 moon_status moon_tensor_predict(const moon_module *module, const moon_rows *inputs, size_t rows, void *y);
 
-/* As the module was made: for who brings its inputs. */
-const moon_form *moon_module_inputs(const moon_module *module, size_t *n);
-moon_dtype moon_module_dtype(const moon_module *module);
-
 #endif

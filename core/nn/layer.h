@@ -12,7 +12,6 @@
 #include "nn/module.h"
 #include "nn/param.h"
 
-typedef struct moon_layer moon_layer;
 typedef struct moon_build moon_build; /* a module in the making */
 
 typedef struct moon_layer_kind {
@@ -20,6 +19,7 @@ typedef struct moon_layer_kind {
   moon_status (*build)(moon_layer *layer, moon_build *build);
   moon_status (*forward)(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out);
   bool is_container; /* does nothing itself: failures are its children's */
+  const char *const *choices; /* the names of what the layer's `choice` says; NULL: it says something else, or nothing */
 } moon_layer_kind;
 
 struct moon_layer {

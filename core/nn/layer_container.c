@@ -58,6 +58,7 @@ const moon_layer_kind moon_layer_residual = {"residual", residual_build, residua
 /* choice: a merge */
 
 enum { CONCAT, SUM, MOST_BRANCHES = 64 };
+static const char *const merges[] = {"concat", "sum"};
 
 /* Whether two branches may be merged: of one shape, but for the last dimension of a concat. */
 static bool fits(const moon_form *a, const moon_form *b, int merge) {
@@ -66,7 +67,6 @@ static bool fits(const moon_form *a, const moon_form *b, int merge) {
 }
 
 static moon_status parallel_build(moon_layer *layer, moon_build *build) {
-  static const char *const merges[] = {"concat", "sum"};
   MOON_TRY(moon_spec_choice(layer, "merge", merges, 2, &layer->choice));
   MOON_TRY(build_children(layer, build, false));
   if (layer->child_count > MOST_BRANCHES)
@@ -98,4 +98,4 @@ static moon_status parallel_forward(const moon_layer *layer, const moon_pass *pa
   return moon_ok();
 }
 
-const moon_layer_kind moon_layer_parallel = {"parallel", parallel_build, parallel_forward, true};
+const moon_layer_kind moon_layer_parallel = {"parallel", parallel_build, parallel_forward, true, merges};

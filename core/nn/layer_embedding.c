@@ -43,8 +43,9 @@ const moon_layer_kind moon_layer_embedding = {"embedding", embedding_build, embe
 /* ---- embedding_bag: ids [n, length] -> [n, dim] -------------------------------------------------------------------------- */
 /* choice: a moon_bag_mode */
 
+static const char *const modes[] = {"sum", "mean", "max"}; /* moon_bag_mode's order */
+
 static moon_status bag_build(moon_layer *layer, moon_build *build) {
-  static const char *const modes[] = {"sum", "mean", "max"}; /* moon_bag_mode's order */
   if (!layer->in.ids || layer->in.dims != 1) return moon_layer_refuse(layer, "ids [n, length]");
   size_t dim = 0;
   layer->choice = MOON_BAG_MEAN;
@@ -65,4 +66,4 @@ static moon_status bag_forward(const moon_layer *layer, const moon_pass *pass, c
   return moon_op_embedding_bag(pass->tape, table->value, moon_param_sink(table), &bag, moon_param_touch, table, &out->x);
 }
 
-const moon_layer_kind moon_layer_embedding_bag = {"embedding_bag", bag_build, bag_forward, false};
+const moon_layer_kind moon_layer_embedding_bag = {"embedding_bag", bag_build, bag_forward, false, modes};

@@ -53,7 +53,7 @@ static moon_status dense_forward(const moon_layer *layer, const moon_pass *pass,
   return is_fused ? (out->x = y, moon_ok()) : moon_layer_activate(pass->tape, layer->choice, y, &out->x);
 }
 
-const moon_layer_kind moon_layer_dense = {"dense", dense_build, dense_forward, false};
+const moon_layer_kind moon_layer_dense = {"dense", dense_build, dense_forward, false, moon_layer_activations};
 
 /* ---- activation ---------------------------------------------------------------------------------------------------------- */
 
@@ -69,7 +69,7 @@ static moon_status activation_forward(const moon_layer *layer, const moon_pass *
   return moon_layer_activate(pass->tape, layer->choice, in->x, &out->x);
 }
 
-const moon_layer_kind moon_layer_activation = {"activation", activation_build, activation_forward, false};
+const moon_layer_kind moon_layer_activation = {"activation", activation_build, activation_forward, false, moon_layer_activations};
 
 /* ---- dropout ------------------------------------------------------------------------------------------------------------- */
 

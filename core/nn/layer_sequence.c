@@ -51,8 +51,9 @@ static moon_status weigh(const moon_pass *pass, moon_var w, moon_var x, moon_var
 /* ---- pool: [n, steps, d] -> [n, d]; an empty sequence gives zeros -------------------------------------------------------- */
 /* choice: a moon_pooling */
 
+static const char *const ways[] = {"mean", "max", "last", "sum"};
+
 static moon_status pool_build(moon_layer *layer, moon_build *build) {
-  static const char *const ways[] = {"mean", "max", "last", "sum"};
   (void)build;
   MOON_TRY(sequence(layer));
   if (!layer->in.shape[0]) return moon_layer_refuse(layer, "at least one step");
@@ -88,7 +89,7 @@ static moon_status pool_forward(const moon_layer *layer, const moon_pass *pass, 
   return weigh(pass, w, in->x, &out->x);
 }
 
-const moon_layer_kind moon_layer_pool = {"pool", pool_build, pool_forward, false};
+const moon_layer_kind moon_layer_pool = {"pool", pool_build, pool_forward, false, ways};
 
 /* ---- mask: [n, steps, d] -> [n, steps + 1, d]: a step behind the last that asks what it is (Sun et al. 2019) ---------------------- */
 /* A learned vector stands there, and in training in the place of steps that are to be guessed as well. */

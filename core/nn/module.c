@@ -47,6 +47,36 @@ const moon_named_tensor *moon_module_buffers(const moon_module *module, size_t *
   return module->buffers;
 }
 
+const moon_layer *moon_module_root(const moon_module *module) { return module->root; }
+moon_dtype moon_module_dtype(const moon_module *module) { return module->dtype; }
+
+const moon_form *moon_module_inputs(const moon_module *module, size_t *n) {
+  *n = module->input_count;
+  return module->inputs;
+}
+
+moon_layer_view moon_layer_look(const moon_layer *layer) {
+  return (moon_layer_view){
+      .kind = layer->kind->name,
+      .path = layer->path,
+      .where = layer->where,
+      .choice = layer->kind->choices ? layer->kind->choices[layer->choice] : NULL,
+      .in = &layer->in,
+      .out = &layer->out,
+      .input = layer->input,
+      .children = layer->children,
+      .params = layer->params,
+      .buffers = layer->buffers,
+      .child_count = layer->child_count,
+      .param_count = layer->param_count,
+      .buffer_count = layer->buffer_count,
+      .size = layer->size,
+      .other = layer->other,
+      .epsilon = layer->epsilon,
+      .flag = layer->flag,
+  };
+}
+
 uint64_t moon_module_version(const moon_module *module) {
   uint64_t sum = 0;
   for (size_t i = 0; i < module->param_count; i++) sum += moon_tensor_version(module->params[i]->value);

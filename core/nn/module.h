@@ -7,7 +7,8 @@
  *
  *   {"type":"sequential","layers":[{"type":"dense","units":64,"activation":"relu","where":"recipe.lua:12"}, ...]}
  *
- * Every layer takes besides: "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
+ * Every layer takes besides: "weights" ({"bias": base64 of little-endian f32}: what its parameters and running statistics start as), "width"
+ * (how many numbers a row have to flow to it, for the "file" that the weights are from), "input" (name), "freeze" (true: it and all below it are not trained, batch_norm keeps its
  * statistics) and "share" (layers of one name and one type have one set of parameters). Parameters are called by their path:
  * "1.attention.query.weight". The kinds of layers stand in layer_*.c, a family each; layer.h says how one is written. */
 #ifndef MOON_NN_MODULE_H
@@ -17,6 +18,7 @@
 #include "nn/nn.h"
 
 typedef struct moon_module moon_module;
+typedef struct moon_layer moon_layer;
 
 /* Whom an input tells of: rows that lie together in a group (a choice and what was not chosen, the candidates of a request) are of one
  * user at one moment and differ in their items. MOON_OF_ITEM is an item's id and nothing that changes with time. */
@@ -132,6 +134,27 @@ moon_status moon_module_summary(const moon_module *module, moon_buf *out);
 
 /* The same for programs, [{"layer","type","output","parameters","shared","frozen"}, ...]. New reference; NULL for want of memory. */
 json_t *moon_module_describe(const moon_module *module);
+
+/* A layer as who writes a module in another form (core/onnx) sees it; all is borrowed, as long as the module. What the notes mean stands with
+ * the kind in layer_*.c. */
+typedef struct moon_layer_view {
+  const char *kind, *path, *where; /* "dense", "1.attention.query", "recipe.lua:12" */
+  const char *choice;              /* an activation, a mode or a merge, by its name; NULL: the kind has none */
+  const moon_form *in, *out;
+  const size_t *input;             /* of the module, read in place of what flows; NULL: none */
+  moon_layer *const *children;
+  moon_param *const *params;
+  moon_tensor *const *buffers;
+  size_t child_count, param_count, buffer_count;
+  size_t size, other;
+  double epsilon;
+  bool flag;
+} moon_layer_view;
+const char *moon_layer_kind_name(size_t i); /* of all that there are; NULL after the last */
+const moon_layer *moon_module_root(const moon_module *module);
+moon_layer_view moon_layer_look(const moon_layer *layer);
+const moon_form *moon_module_inputs(const moon_module *module, size_t *n); /* borrowed */
+moon_dtype moon_module_dtype(const moon_module *module);
 
 /* A stack of dense layers with activations, batch_norm and dropout between them, folded into dense layers and compiled; `last` is
  * the activation after the root. *out is NULL where the module is anything else, and no error; *why, which may be NULL, then says what

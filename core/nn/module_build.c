@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "nn/layer.h"
 
 static const moon_layer_kind *const kinds[] = {
@@ -31,6 +32,8 @@ struct moon_build {
   size_t share_count, share_cap, depth;
   bool once; /* what is built goes through once for a group */
 };
+
+const char *moon_layer_kind_name(size_t i) { return i < KINDS ? kinds[i]->name : NULL; }
 
 static moon_status no_memory(void) { return moon_fail(MOON_ENOMEM, "no memory for a model's layers"); }
 
@@ -196,6 +199,26 @@ static moon_status add(moon_arena *arena, void *list_ptr, size_t n, void *item) 
   return moon_ok();
 }
 
+/* The numbers that the spec brings along for a tensor, {"weights":{"bias":"..."}}: little-endian f32, in base64. */
+static moon_status take_weights(const moon_layer *layer, const char *name, moon_tensor *into) {
+  const json_t *given = json_object_get(json_object_get(layer->spec, "weights"), name);
+  size_t n = moon_tensor_count(into);
+  if (!given) return moon_ok();
+  float *numbers = moon_alloc(n * sizeof *numbers);
+  if (!numbers) return no_memory();
+  bool fits = json_is_string(given) && moon_base64_read(json_string_value(given), json_string_length(given), numbers, n * sizeof *numbers);
+  bool finite = true;
+  for (size_t i = 0; fits && i < n; i++) {
+    finite &= isfinite(numbers[i]) != 0;
+    if (moon_tensor_dtype(into) == MOON_F32) ((float *)moon_tensor_data(into))[i] = numbers[i];
+    else ((double *)moon_tensor_data(into))[i] = numbers[i];
+  }
+  moon_free(numbers);
+  if (!fits) return moon_layer_fail(layer, "brings along a %s that is not of %s numbers", name,
+                                    moon_shape_write(moon_tensor_dims(into), moon_tensor_shape(into)).text);
+  return finite ? moon_ok() : moon_layer_fail(layer, "brings along a %s with a number that is not finite", name);
+}
+
 static moon_status make_param(moon_layer *layer, moon_build *build, const char *name, int dims, const size_t *shape, bool sparse,
                               moon_param **out) {
   moon_module *module = build->module;
@@ -214,6 +237,7 @@ moon_status moon_layer_param(moon_layer *layer, moon_build *build, const char *n
   if (!layer->twin) {
     MOON_TRY(make_param(layer, build, name, dims, shape, sparse, &param));
     initialise(param, init, build->rng);
+    MOON_TRY(take_weights(layer, name, param->value));
   } else {
     param = layer->param_count < layer->twin->param_count ? layer->twin->params[layer->param_count] : NULL;
     if (!param)
@@ -246,8 +270,9 @@ moon_status moon_layer_table(moon_layer *layer, moon_build *build, const char *n
 
 moon_status moon_layer_buffer(moon_layer *layer, moon_build *build, const char *name, size_t n, double value) {
   MOON_TRY(moon_layer_table(layer, build, name, build->module->dtype, 1, &n));
-  if (!layer->twin) moon_tensor_fill(layer->buffers[layer->buffer_count - 1], value);
-  return moon_ok();
+  if (layer->twin) return moon_ok();
+  moon_tensor_fill(layer->buffers[layer->buffer_count - 1], value);
+  return take_weights(layer, name, layer->buffers[layer->buffer_count - 1]);
 }
 
 /* ---- layers -------------------------------------------------------------------------------------------------------------- */
@@ -285,6 +310,15 @@ static moon_status note_share(const moon_layer *layer, moon_build *build) {
   return moon_ok();
 }
 
+/* Layers that bring their weights along say what those are for. */
+static moon_status check_width(const moon_layer *layer) {
+  size_t width = 0;
+  MOON_TRY(moon_spec_size(layer, "width", false, 1, 1 << 24, &width));
+  if (!width || (!layer->in.ids && layer->in.dims == 1 && layer->in.shape[0] == width)) return moon_ok();
+  const char *file = json_string_value(json_object_get(layer->spec, "file"));
+  return moon_layer_fail(layer, "%.100s takes [n, %zu], and what comes in is %s", file ? file : "it", width, moon_form_write(&layer->in).text);
+}
+
 /* The options that every layer has. */
 static moon_status common(moon_layer *layer, const moon_layer *parent, moon_build *build) {
   layer->frozen = parent && parent->frozen;
@@ -292,13 +326,13 @@ static moon_status common(moon_layer *layer, const moon_layer *parent, moon_buil
   MOON_TRY(moon_spec_flag(layer, "freeze", &freeze));
   layer->frozen |= freeze;
   MOON_TRY(find_twin(layer, parent, build));
-  if (!json_object_get(layer->spec, "input")) return moon_ok();
+  if (!json_object_get(layer->spec, "input")) return check_width(layer);
   size_t *input = moon_arena_alloc(&build->module->arena, sizeof *input);
   if (!input) return no_memory();
   MOON_TRY(moon_spec_input(layer, build, "input", input));
   layer->input = input;
   layer->in = *moon_build_input(build, *input);
-  return moon_ok();
+  return check_width(layer);
 }
 
 static moon_status make(moon_layer *parent, moon_build *build, const json_t *spec, const char *key, const moon_form *in,

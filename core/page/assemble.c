@@ -57,19 +57,9 @@ static moon_status rank(const moon_visit *visit, moon_slate *slate) {
 
 /* Whether one more such item keeps within the slot's caps. Policies saw to that within a slate; this is for what fallback adds
  * to it. */
-static bool within_caps(const moon_visit *visit, const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
-  const moon_column *columns = visit->assembler->bundle->catalogue->table->columns;
-  for (size_t p = 0; p < slot->policy_count; p++) {
-    for (size_t l = 0; l < slot->policies[p].limit_count; l++) {
-      const moon_site_limit *limit = &slot->policies[p].limits[l];
-      uint64_t key, other;
-      size_t same = 0;
-      if (!moon_cell_key(&columns[limit->column], item, &key)) continue;
-      for (size_t i = 0; i < shown->n; i++)
-        same += moon_cell_key(&columns[limit->column], shown->item[i], &other) && other == key;
-      if (same >= limit->n) return false;
-    }
-  }
+static bool within_caps(const moon_site_slot *slot, const moon_slate *shown, uint32_t item) {
+  for (size_t p = 0; p < slot->policy_count; p++)
+    if (slot->policies[p].op == &moon_op_cap && !moon_cap_allows(&slot->policies[p], shown, item)) return false;
   return true;
 }
 
@@ -82,6 +72,7 @@ static quotas quotas_of(const moon_site_source *sources, size_t count, const moo
   quotas q = {0};
   size_t has[MOON_SOURCE_KINDS] = {0};
   for (size_t i = 0; i < slate->n; i++) has[slate->source[i]]++;
+  q.most[MOON_SOURCE_PINNED] = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
     moon_source_kind kind = sources[i].kind;
     q.most[kind] = sources[i].at_most;
@@ -106,7 +97,7 @@ static void cut(moon_visit *visit, const moon_site_slot *slot, quotas q, const m
       uint32_t item = slate->item[i];
       uint8_t kind = slate->source[i];
       bool due = q.had[kind] < q.least[kind];
-      if (q.had[kind] >= q.most[kind] || !moon_visit_may_show(visit, item) || (more && !within_caps(visit, slot, shown, item))) continue;
+      if (q.had[kind] >= q.most[kind] || !moon_visit_may_show(visit, item) || (more && !within_caps(slot, shown, item))) continue;
       if (!round && !due && shown->cap - shown->n <= owed(&q)) {
         waits = true;
         continue;
@@ -119,33 +110,50 @@ static void cut(moon_visit *visit, const moon_site_slot *slot, quotas q, const m
   }
 }
 
+moon_status moon_visit_candidates(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
+                                  moon_slate **out) {
+  MOON_TRY(moon_visit_gather(visit, sources, count, out));
+  if (slot->rank) MOON_TRY(rank(visit, *out));
+  return moon_visit_rerank(visit, slot, *out);
+}
+
 /* Sources to slate to model to policies to what is shown. */
 static moon_status serve(moon_visit *visit, const moon_site_slot *slot, const moon_site_source *sources, size_t count,
                          moon_slate *shown) {
   moon_slate *slate;
-  MOON_TRY(moon_visit_gather(visit, sources, count, &slate));
-  if (slot->rank) MOON_TRY(rank(visit, slate));
-  MOON_TRY(moon_visit_rerank(visit, slot, slate));
+  MOON_TRY(moon_visit_candidates(visit, slot, sources, count, &slate));
   cut(visit, slot, quotas_of(sources, count, slate), slate, shown);
+  return moon_ok();
+}
+
+moon_status moon_visit_leave_out(moon_visit *visit, moon_page_absent absent) {
+  moon_page *page = visit->page;
+  page->absent[page->absent_count++] = absent;
   return moon_ok();
 }
 
 /* *kept is false where the slot is closed, or has too little to show and leaves the page. */
 static moon_status fill(moon_visit *visit, const moon_site_slot *slot, moon_page_slot *out, bool *kept) {
-  const moon_site_page *plan = visit->plan;
-  MOON_TRY(moon_visit_gate(visit, slot, kept));
-  if (!*kept) return moon_ok();
+  moon_page_absent absent = {.name = slot->name, .min = slot->min, .take = slot->take};
+  MOON_TRY(moon_visit_gate(visit, slot, kept, &absent.gate));
+  if (!*kept) return moon_visit_leave_out(visit, absent);
   moon_visit_next_slot(visit);
-  *out = (moon_page_slot){.name = slot->name, .title = slot->title};
+  *out = (moon_page_slot){.name = slot->name, .fixed = slot->fixed};
   MOON_TRY(moon_slate_new(visit->assembler->bundle, visit->arena, slot->take, &out->slate));
   out->slate->explain = visit->request->explain;
+  out->slate->request = visit->request;
   MOON_TRY(serve(visit, slot, slot->sources, slot->source_count, out->slate));
   size_t own = out->slate->n;
-  if (own < slot->take && plan->fallback_count) MOON_TRY(serve(visit, slot, plan->fallback, plan->fallback_count, out->slate));
+  for (size_t i = 0; i < slot->fallback_count && out->slate->n < slot->take; i++)
+    MOON_TRY(serve(visit, slot, slot->fallback[i].sources, slot->fallback[i].source_count, out->slate));
   out->fallback = out->slate->n > own;
+  out->title = moon_title_write(visit, slot, out->slate);
   *kept = out->slate->n >= slot->min;
-  for (size_t i = 0; !*kept && i < out->slate->n; i++) moon_visit_unplace(visit, out->slate->item[i]);
-  return moon_ok();
+  if (*kept) return moon_ok();
+  absent.gate = NULL;
+  absent.had = out->slate->n;
+  for (size_t i = 0; i < out->slate->n; i++) moon_visit_unplace(visit, out->slate->item[i]);
+  return moon_visit_leave_out(visit, absent);
 }
 
 /* ---- the request */
@@ -180,13 +188,15 @@ static moon_status fill_slots(moon_visit *visit) {
   const moon_site_page *plan = visit->plan;
   moon_page *page = visit->page;
   page->slots = moon_arena_calloc(visit->arena, plan->slot_count * sizeof *page->slots);
-  if (!page->slots) return moon_fail(MOON_ENOMEM, "no memory for a page");
-  for (size_t i = 0; i < plan->slot_count; i++) {
+  page->absent = moon_arena_calloc(visit->arena, plan->slot_count * sizeof *page->absent);
+  if (!page->slots || !page->absent) return moon_fail(MOON_ENOMEM, "no memory for a page");
+  if (plan->joint) MOON_TRY(moon_visit_fill_jointly(visit));
+  for (size_t i = 0; i < plan->slot_count && !plan->joint; i++) {
     bool kept = false;
     MOON_TRY(fill(visit, &plan->slots[i], &page->slots[page->slot_count], &kept));
     page->slot_count += kept;
   }
-  return moon_ok();
+  return plan->order == MOON_ORDER_WRITTEN ? moon_ok() : moon_visit_order_slots(visit);
 }
 
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,

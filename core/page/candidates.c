@@ -5,10 +5,8 @@
 
 /* ---- exclusion */
 
-/* MOON_NONE where the page does not dedupe by product, or the item has none. */
-static uint32_t product_of(const moon_visit *visit, uint32_t item) {
-  if (visit->plan->dedupe != MOON_DEDUPE_PRODUCT || item >= visit->site->product_rows) return MOON_NONE;
-  return visit->site->product[item];
+uint32_t moon_visit_product(const moon_visit *visit, uint32_t item) {
+  return visit->plan->product && item < visit->site->rows ? visit->plan->product[item] : MOON_NONE;
 }
 
 static bool marked(const moon_visit *visit, uint32_t mark) { return mark == visit->page_stamp || mark == visit->slot_stamp; }
@@ -22,7 +20,7 @@ static bool seen(const moon_visit *visit, uint32_t item) {
 bool moon_visit_may_show(moon_visit *visit, uint32_t item) {
   moon_assembler *a = visit->assembler;
   if (item >= a->rows || a->bundle->catalogue->hidden[item] || marked(visit, a->item_mark[item])) return false;
-  uint32_t product = product_of(visit, item);
+  uint32_t product = moon_visit_product(visit, item);
   if (product != MOON_NONE && marked(visit, a->product_mark[product])) return false;
   if (!seen(visit, item)) return true;
   a->item_mark[item] = visit->page_stamp; /* need not be asked again */
@@ -31,7 +29,7 @@ bool moon_visit_may_show(moon_visit *visit, uint32_t item) {
 
 static void mark(moon_visit *visit, uint32_t item, uint32_t stamp) {
   if (item >= visit->assembler->rows) return;
-  uint32_t product = product_of(visit, item);
+  uint32_t product = moon_visit_product(visit, item);
   visit->assembler->item_mark[item] = stamp;
   if (product != MOON_NONE) visit->assembler->product_mark[product] = stamp;
 }
@@ -157,6 +155,9 @@ moon_status moon_visit_gather(moon_visit *visit, const moon_site_source *sources
   MOON_TRY(make_room(visit, most));
   MOON_TRY(moon_slate_new(visit->assembler->bundle, visit->arena, total, out));
   (*out)->explain = visit->request->explain;
+  (*out)->request = visit->request;
+  (*out)->state = visit->state;
+  (*out)->stream = ++visit->gathered << 32;
   for (size_t i = 0; i < count; i++) {
     moon_candidates found = visit->found;
     if (sources[i].n < found.cap) found.cap = sources[i].n;

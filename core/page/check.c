@@ -47,20 +47,28 @@ static void check_slot(check *c, const char *name, const json_t *slot) {
                          "type", "popular", "policies", policy));
 }
 
-/* Kinds that nobody has done, and the bundle's recipe does not name: a slip, or a shop that is new. */
-static void check_exclusions(check *c, const json_t *page) {
+/* Kinds that nobody has done, and the bundle's recipe does not name: a slip, or a shop that is new. kinds: a text, or a list of them. */
+static void check_kinds(check *c, const char *where, const char *what, const json_t *kinds) {
   const moon_state *state = c->bundle->state;
-  const json_t *kind;
-  size_t i;
-  json_array_foreach(json_object_get(page, "exclude_seen"), i, kind) {
+  size_t n = json_is_string(kinds) ? 1 : json_array_size(kinds);
+  for (size_t i = 0; state && i < n; i++) {
     uint32_t code = 0;
-    const char *name = json_string_value(kind);
-    if (!name || !state) continue;
+    const char *name = json_string_value(json_is_string(kinds) ? kinds : json_array_get(kinds, i));
+    if (!name) continue;
     moon_status status = moon_state_kind((moon_state *)state, name, strlen(name), false, &code);
     if (status.code || code != MOON_NONE) continue;
-    status = moon_fail(MOON_ENOTFOUND, "%.100s: exclude_seen: the bundle knows no event '%.100s'", moon_plan_where(page, "site"),
-                       name);
+    status = moon_fail(MOON_ENOTFOUND, "%.100s: %.60s: the bundle knows no event '%.100s'", where, what, name);
     moon_tell(c->findings, false, status.message);
+  }
+}
+
+static void check_policy_kinds(check *c, const json_t *slot) {
+  const json_t *policy;
+  size_t i;
+  json_array_foreach(json_object_get(slot, "policies"), i, policy) {
+    const char *where = moon_plan_where(policy, moon_plan_where(slot, "site")), *label = moon_text_in(policy, "label");
+    check_kinds(c, where, label, json_object_get(policy, "done"));
+    check_kinds(c, where, label, json_object_get(policy, "success"));
   }
 }
 
@@ -74,8 +82,11 @@ moon_status moon_site_check(const json_t *plan, const moon_bundle *bundle, const
     json_t *slots = json_object_get(page, "slots");
     if (c.stop.code || !json_array_size(slots)) continue;
     try_page(&c, name, json_copy(page), json_pack("[{s:s, s:[{s:s}]}]", "name", "slot", "sources", "type", "popular"));
-    check_exclusions(&c, page);
-    json_array_foreach(slots, i, slot) check_slot(&c, name, slot);
+    check_kinds(&c, moon_plan_where(page, "site"), "exclude_seen", json_object_get(page, "exclude_seen"));
+    json_array_foreach(slots, i, slot) {
+      check_slot(&c, name, slot);
+      check_policy_kinds(&c, slot);
+    }
   }
   json_decref(c.told);
   return c.stop;

@@ -180,3 +180,15 @@ bool moon_condition_holds(const moon_condition *condition, const moon_catalogue 
   }
   return true;
 }
+
+/* Clause by clause, so that each is a loop of its own. */
+static void mask_term(const moon_clause *term, const moon_column *column, const uint32_t *items, size_t n, uint8_t *out) {
+  bool one_code = (term->op == MOON_COMPARE_EQ || term->op == MOON_COMPARE_IN) && term->codes && term->count == 1;
+  for (size_t i = 0; one_code && i < n; i++) out[i] &= items[i] < column->n && column->code[items[i]] == term->codes[0];
+  for (size_t i = 0; !one_code && i < n; i++) out[i] &= term_holds(term, column, items[i]);
+}
+
+void moon_condition_mask(const moon_condition *condition, const moon_catalogue *catalogue, const uint32_t *items, size_t n, uint8_t *out) {
+  for (size_t i = 0; i < condition->n; i++)
+    mask_term(&condition->terms[i], &catalogue->table->columns[condition->terms[i].column], items, n, out);
+}

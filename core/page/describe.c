@@ -27,7 +27,8 @@ static void add_slot(json_t *page, const json_t *slot, bool *failed) {
   moon_buf_printf(&text, "slot %s: %lld from", moon_text_in(slot, "name"), (long long)whole_of(slot, "take"));
   put_sources(&text, json_object_get(slot, "sources"));
   if (json_is_true(json_object_get(slot, "rank"))) moon_buf_puts(&text, ", ranked");
-  if (json_object_get(slot, "gate")) moon_buf_puts(&text, ", gated");
+  const json_t *gate = json_object_get(slot, "gate");
+  if (gate) moon_buf_printf(&text, ", gate %s", moon_text_in(gate, "label"));
   json_t *node = moon_tree_add(page, &text, moon_text_in(slot, "where"), failed);
   json_array_foreach(json_object_get(slot, "policies"), i, policy) {
     moon_buf label = {0};
@@ -37,16 +38,20 @@ static void add_slot(json_t *page, const json_t *slot, bool *failed) {
 }
 
 static void add_page(json_t *root, const char *name, const json_t *page, bool *failed) {
-  const json_t *slot;
+  const json_t *slot, *stage, *order = json_object_get(page, "order");
   moon_buf text = {0}, fallback = {0};
   size_t i;
   moon_buf_printf(&text, "page %s", name);
   if (*moon_text_in(page, "dedupe")) moon_buf_printf(&text, ", each %s once", moon_text_in(page, "dedupe"));
+  if (order) moon_buf_printf(&text, ", slots by %s", moon_text_in(order, "by"));
   json_t *node = moon_tree_add(root, &text, moon_text_in(page, "where"), failed);
   json_array_foreach(json_object_get(page, "slots"), i, slot) add_slot(node, slot, failed);
   if (!json_array_size(json_object_get(page, "fallback"))) return;
   moon_buf_puts(&fallback, "fallback:");
-  put_sources(&fallback, json_object_get(page, "fallback"));
+  json_array_foreach(json_object_get(page, "fallback"), i, stage) {
+    if (i) moon_buf_puts(&fallback, "; then");
+    put_sources(&fallback, stage);
+  }
   moon_tree_add(node, &fallback, moon_text_in(page, "where"), failed);
 }
 

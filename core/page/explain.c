@@ -36,6 +36,7 @@ static const char *source_phrase(moon_source_kind kind, const moon_request *requ
     case MOON_SOURCE_SIMILAR:
       return request->item ? "similar to this item" : request->cart_n ? "goes with your cart" : "similar to what you looked at";
     case MOON_SOURCE_NEAREST: return request->item ? "like this item" : request->cart_n ? "like your cart" : "like what you looked at";
+    case MOON_SOURCE_PINNED: return "picked by the shop";
     default: return "chosen for you";
   }
 }

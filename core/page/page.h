@@ -42,6 +42,7 @@ typedef enum moon_source_kind {
   MOON_SOURCE_SIMILAR,
   MOON_SOURCE_RECENT,
   MOON_SOURCE_NEAREST,
+  MOON_SOURCE_PINNED, /* none of a plan's sources: a pin brought it in */
   MOON_SOURCE_KINDS
 } moon_source_kind;
 const char *moon_source_name(moon_source_kind kind);
@@ -61,17 +62,25 @@ typedef struct moon_slate {
   float *model_score;   /* [n] the model's probability, NaN where the slot is not ranked */
   uint8_t *source;      /* [n] moon_source_kind that brought it first */
   float *source_score;  /* [n] */
+  float *propensity;    /* [n] how likely it was to get its place, given those above; NaN where chance had no say */
   moon_reason **reason; /* [n] */
   bool explain;         /* whether notes are kept; true at first, and assembly sets it to what the request wants */
   moon_arena *arena;    /* the request's */
   const moon_bundle *bundle;
+  const moon_request *request; /* who asks, and when; NULL: nobody */
+  const moon_state *state;     /* the live state; NULL: nothing is known of anybody */
+  uint64_t stream;      /* of random numbers, for the next operator that draws some */
+  size_t relaxed;       /* how often an operator could not keep a promise in full; explain says where */
   uint32_t *order;      /* [cap] the operators' own: the permutation they are making */
   uint64_t *scratch;    /* [2 * cap] the operators' own */
   uint32_t *members;    /* [member_mask + 1] hash set of all items ever added */
-  size_t member_mask;
+  size_t member_mask, member_count;
+  const struct moon_barred *barred; /* what no pin may bring in */
 } moon_slate;
 
 moon_status moon_slate_new(const moon_bundle *bundle, moon_arena *arena, size_t cap, moon_slate **out);
+/* Room for so many items in all; the slate's arrays may move. */
+moon_status moon_slate_room(moon_slate *slate, size_t cap);
 /* Adds an item at the end unless it is or was there; full slates and duplicates are ignored. The model score is NaN. */
 void moon_slate_add(moon_slate *slate, uint32_t item, float score, moon_source_kind source);
 /* Writes down what happened to the item at `position`, where slate->explain is set. A note that finds no memory is left out. */
@@ -88,15 +97,19 @@ void moon_slate_boost(moon_slate *slate, const uint8_t *mask, float factor, cons
 moon_status moon_slate_cap(moon_slate *slate, const char *column, size_t limit, const char *policy);
 /* Maximal marginal relevance (Carbonell & Goldstein 1998): picks `k` by lambda * score' - (1 - lambda) * max similarity to the
  * picked; score' is min-max scaled over the slate; the rest follows in its order. by: "embedding" (cosine of the model's item
- * embeddings; 0 for an item without one) or a string column (1 where equal, else 0). O(k n). */
+ * embeddings; 0 for an item without one) or a string column (1 where equal, else 0). O(k n). The other operators are in op.h. */
 moon_status moon_slate_mmr(moon_slate *slate, float lambda, const char *by, size_t k, const char *policy);
 
 /* ---- functions written by users -------------------------------------------------------------------------------------------- */
+
+typedef enum moon_script_failure { MOON_SCRIPT_ERROR, MOON_SCRIPT_BUDGET, MOON_SCRIPT_MEMORY, MOON_SCRIPT_FAILURES } moon_script_failure;
+const char *moon_script_failure_name(moon_script_failure failure); /* "error", "budget", "memory" */
 
 typedef struct moon_page_functions { /* filled in by core/script; fn numbers come from the site plan */
   void *self;
   moon_status (*policy)(void *self, uint32_t fn, moon_slate *slate, const moon_request *request);
   moon_status (*gate)(void *self, uint32_t fn, const moon_request *request, bool *open);
+  moon_script_failure (*failure)(void *self); /* why the last of these calls failed; NULL: an error */
 } moon_page_functions;
 
 /* ---- conditions (condition.c): [{"column":"price","op":"lt","value":20}, ...], all must hold ------------------------------- */
@@ -112,14 +125,17 @@ void moon_condition_free(moon_condition *condition);
 moon_status moon_condition_ask(const moon_condition *condition, const moon_catalogue *catalogue, const moon_request *request, moon_arena *arena,
                                const moon_condition **out);
 bool moon_condition_holds(const moon_condition *condition, const moon_catalogue *catalogue, uint32_t item);
+/* out[i] &= whether it holds for items[i]. */
+void moon_condition_mask(const moon_condition *condition, const moon_catalogue *catalogue, const uint32_t *items, size_t n, uint8_t *out);
 
 /* ---- the site (site.c): a plan made by site.lua, checked against a bundle -------------------------------------------------- */
 
-/* {"surfaces":{"home":{"slots":[{"name","title","take":12,"min":1,"gate":fn?,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
- *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"owner","reason","starts_us","ends_us","label"},
- *               {"op":"cap","limits":[{"column":"category","n":3}],"label"}, {"op":"filter","when":[cond],"label"},
- *               {"op":"mmr","lambda":0.7,"by":"embedding","k":50,"label"}, {"op":"lua","fn":2,"label"}],"where":"site.lua:7"}],
- *   "dedupe":"product"|"item"|null,"fallback":[sources],"exclude_seen":["purchase"]?}}, "where"} */
+/* {"surfaces":{"home":{"slots":[{"name","title": text or texts,"take":12,"min":1,"gate":{see gate.c}?,"fixed":true?,"fallback"?: as the page's,"sources":[{"type":"similar","n":100,"at_least":2?,"at_most":5?,"when":[cond]?}],"rank":true|false,
+ *   "policies":[{"op":"boost","when":[cond],"factor":1.2,"label", and of each "owner","reason","starts_us","ends_us"}, ...
+ *               the operators and their fields are in op*.c],"where":"site.lua:7"}],
+ *   "dedupe":"item" or a column|null,"fallback":[[sources], ...],"exclude_seen":["purchase"]?,
+ *   "solve":{"caps":[{"column","n"}],"floors":[{"when":[cond],"at_least":3,"label"}],"steps":2000,"within_us":5000}?,
+ *   "order":{"by":"score"|"affinity","column"?,"first":4}?}}, "where"} */
 typedef struct moon_site moon_site;
 /* Parses the plan against the bundle's catalogue: unknown columns and source types are errors with "where" and the nearest name.
  * The bundle is borrowed for the site's life. */
@@ -136,14 +152,32 @@ typedef struct moon_page_slot {
   const char *name, *title;
   moon_slate *slate; /* cut to what is shown, in order */
   bool fallback;     /* whether fallback items filled it up */
+  bool fixed;        /* keeps its place */
 } moon_page_slot;
+typedef struct moon_page_absent { /* a slot that the site has and the page has not */
+  const char *name;
+  const char *gate;      /* the one that was closed; NULL: */
+  size_t had, min, take; /* it had too few items to show */
+} moon_page_absent;
+/* On a page whose slots are filled all at once, where it is explained: an item that a slot wished among its first, or an empty place. */
+typedef struct moon_page_cell {
+  const char *slot;
+  uint32_t position;       /* from 0 */
+  const char *id;          /* the item; NULL: the place is empty */
+  const char *rule;        /* "dedupe", "cap", "at_most", "floor", "at_least", "other slots", "no more candidates" */
+  const char *name;        /* the slot that has it, the cap's column or label, the floor, the source; or NULL */
+} moon_page_cell;
 typedef struct moon_page {
   const char *surface;
-  size_t slot_count;
+  size_t slot_count, absent_count;
   moon_page_slot *slots;
+  moon_page_absent *absent; /* [absent_count] as the site wrote them */
+  moon_page_cell *cells;    /* [cell_count] or NULL */
+  size_t cell_count;
+  bool late; /* filling all slots at once took as long as it may: there may be a better page */
   bool cold;            /* unknown user */
   const char *degraded; /* NULL, or why: a policy that failed is skipped and named here */
-  uint32_t policy_errors;
+  uint32_t policy_errors, policy_failures[MOON_SCRIPT_FAILURES]; /* in all, and by kind */
   int64_t micros;       /* time taken */
 } moon_page;
 
@@ -154,13 +188,13 @@ void moon_assembler_free(moon_assembler *assembler);
 /* Slot by slot: gate, sources, exclusion (hidden, the item shown, the cart, exclude_seen, on the page already), the model's
  * scores where the slot is ranked (else the source's), policies, exclusion once more, cut to `take` by the sources' quotas. A slot that is short goes
  * the same way again with the page's fallback sources, so its filters and caps hold for those too; with less than `min` it is
- * left out. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
+ * left out. Then slots are put in order, where the page wants that. Everything in *out lives in arena, names in site. `state` is the live state (usually bundle->state). A surface that
  * the site does not have: MOON_ENOTFOUND with the nearest. An unknown user gets the cold-start page, unknown items of a cart are
  * passed over, an unknown item shown is MOON_ENOTFOUND. */
 moon_status moon_page_assemble(moon_assembler *assembler, const moon_site *site, const moon_state *state, moon_request *request,
                                const moon_page_functions *functions, moon_arena *arena, moon_page **out);
 /* Appends {"surface","user","cold","slots":[{"name","title","fallback":true?,"items":[{"id","score","source", <the catalogue's
- * other columns, null where empty>, and with request->explain "why":"...", "explain":{"position","source","source_score",
+ * other columns, null where empty>, "propensity"? where chance chose, and with request->explain "why":"...", "explain":{"position","source","source_score",
  * "model_score","effects":[{"policy","text"?,"factor"?,"from"?,"to"?}]}}]}],"degraded"?}. Positions count from 1. The same page
  * gives the same bytes; time taken is not among them. On MOON_ENOMEM *out is as before. */
 moon_status moon_page_json(const moon_page *page, const moon_request *request, moon_buf *out);

@@ -2,6 +2,7 @@
  *
  * The same page gives the same bytes: nothing here knows of time. What a catalogue holds is not ours, so a column whose name is
  * one of our own keys is left out. */
+#include <math.h>
 #include <string.h>
 
 #include "page/render.h"
@@ -21,7 +22,7 @@ static void put_score(moon_buf *out, const char *key, float score) {
 /* ---- items */
 
 static bool is_our_key(const char *name) {
-  static const char *const keys[] = {"id", "item", "score", "source", "why", "explain"}; /* "item" is the id */
+  static const char *const keys[] = {"id", "item", "score", "source", "propensity", "why", "explain"}; /* "item" is the id */
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     if (!strcmp(name, keys[i])) return true;
   return false;
@@ -75,6 +76,7 @@ static void put_item(moon_buf *out, const moon_slate *slate, size_t i, const moo
   put_score(out, "score", slate->score[i]);
   put_key(out, "source");
   moon_json_string(out, moon_source_name((moon_source_kind)slate->source[i]));
+  if (!isnan(slate->propensity[i])) put_score(out, "propensity", slate->propensity[i]);
   for (size_t c = 0; c < table->column_count; c++) {
     if (is_our_key(table->columns[c].name)) continue;
     put_key(out, table->columns[c].name);
@@ -101,6 +103,40 @@ static void put_slot(moon_buf *out, const moon_page_slot *slot, const moon_reque
   moon_buf_puts(out, "]}");
 }
 
+/* ,"displaced":[{"slot":"hero","position":1,"item":"i3","rule":"dedupe","name":"for_you"}, {..,"item":null,"rule":"cap",..}] */
+static void put_cells(moon_buf *out, const moon_page *page) {
+  put_key(out, "displaced");
+  moon_buf_puts(out, "[");
+  for (size_t i = 0; i < page->cell_count; i++) {
+    const moon_page_cell *cell = &page->cells[i];
+    moon_buf_puts(out, i ? ",{\"slot\":" : "{\"slot\":");
+    moon_json_string(out, cell->slot);
+    put_position(out, "position", cell->position);
+    put_key(out, "item");
+    moon_json_string(out, cell->id);
+    put_key(out, "rule");
+    moon_json_string(out, cell->rule);
+    if (cell->name) put_key(out, "name"), moon_json_string(out, cell->name);
+    moon_buf_puts(out, "}");
+  }
+  moon_buf_puts(out, "]");
+}
+
+/* ,"absent":[{"slot":"hero","gate":"country(NL)"},{"slot":"more","items":2,"min":4}] */
+static void put_absent(moon_buf *out, const moon_page *page) {
+  put_key(out, "absent");
+  for (size_t i = 0; i < page->absent_count; i++) {
+    const moon_page_absent *slot = &page->absent[i];
+    moon_buf_puts(out, i ? ",{\"slot\":" : "[{\"slot\":");
+    moon_json_string(out, slot->name);
+    put_key(out, slot->gate ? "gate" : "items");
+    if (slot->gate) moon_json_string(out, slot->gate);
+    else moon_json_integer(out, (int64_t)slot->had), put_key(out, "min"), moon_json_integer(out, (int64_t)slot->min);
+    moon_buf_puts(out, "}");
+  }
+  moon_buf_puts(out, "]");
+}
+
 moon_status moon_page_json(const moon_page *page, const moon_request *request, moon_buf *out) {
   size_t start = out->n;
   moon_buf_puts(out, "{\"surface\":");
@@ -116,6 +152,9 @@ moon_status moon_page_json(const moon_page *page, const moon_request *request, m
     put_slot(out, &page->slots[i], request);
   }
   moon_buf_puts(out, "]");
+  if (request->explain && page->absent_count) put_absent(out, page);
+  if (request->explain && page->cells) put_cells(out, page);
+  if (page->late) put_key(out, "late"), moon_buf_puts(out, "true");
   if (page->degraded) put_key(out, "degraded"), moon_json_string(out, page->degraded);
   moon_buf_puts(out, "}");
   if (!out->failed) return moon_ok();

@@ -128,6 +128,15 @@ static void put_head(moon_buf *out, const moon_page *page, const moon_request *r
   moon_buf_puts(out, page->slot_count ? "\n" : "\n\n(nothing to show)\n");
 }
 
+/* Why a slot is not there. */
+static void put_absent(moon_buf *out, const moon_page_absent *slot) {
+  moon_buf_puts(out, "\nnot there: ");
+  put_line(out, slot->name);
+  if (slot->gate) moon_buf_puts(out, ", its gate is closed: "), put_line(out, slot->gate);
+  else moon_buf_printf(out, ", it has %zu of at least %zu items", slot->had, slot->min);
+  moon_buf_puts(out, "\n");
+}
+
 moon_status moon_page_text(const moon_page *page, const moon_request *request, moon_buf *out) {
   size_t start = out->n;
   put_head(out, page, request);
@@ -138,6 +147,7 @@ moon_status moon_page_text(const moon_page *page, const moon_request *request, m
     moon_buf_puts(out, slot->fallback ? "  (filled up by fallback)\n" : "\n");
     for (size_t i = 0; i < slot->slate->n; i++) put_item(out, slot->slate, i, request);
   }
+  for (size_t i = 0; request->explain && i < page->absent_count; i++) put_absent(out, &page->absent[i]);
   if (page->degraded) moon_buf_puts(out, "\ndegraded: "), put_line(out, page->degraded), moon_buf_puts(out, "\n");
   if (!out->failed) return moon_ok();
   out->n = start;

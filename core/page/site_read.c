@@ -28,11 +28,11 @@ moon_status moon_plan_unknown(const char *what, const char *name, const char *co
   return moon_fail(MOON_ENOTFOUND, "there is no %s '%.100s'; there is %s", what, name, count ? known : "none");
 }
 
-moon_status moon_plan_text(moon_site *site, const json_t *object, const char *key, const char *fallback, const char **out) {
+moon_status moon_plan_text(moon_arena *memory, const json_t *object, const char *key, const char *fallback, const char **out) {
   const json_t *value = field(object, key);
   if (value && !json_is_string(value)) return moon_fail(MOON_EFORMAT, "%s must be a text", key);
   if (!value && !fallback) return moon_fail(MOON_EFORMAT, "%s is missing", key);
-  *out = moon_arena_strdup(&site->memory, value ? json_string_value(value) : fallback);
+  *out = moon_arena_strdup(memory, value ? json_string_value(value) : fallback);
   return *out ? moon_ok() : moon_fail(MOON_ENOMEM, "no memory for a site");
 }
 
@@ -53,14 +53,14 @@ moon_status moon_plan_number(const json_t *object, const char *key, double fallb
   return moon_ok();
 }
 
-moon_status moon_plan_list(moon_site *site, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
+moon_status moon_plan_list(moon_arena *memory, const json_t *object, const char *key, size_t each, const json_t **array, void *items,
                            size_t *n) {
   *array = field(object, key);
   if (*array && !json_is_array(*array)) return moon_fail(MOON_EFORMAT, "%s must be a list", key);
   size_t count = json_array_size(*array);
-  void *memory = moon_arena_calloc(&site->memory, count * each);
-  if (!memory) return moon_fail(MOON_ENOMEM, "no memory for a site");
-  memcpy(items, &memory, sizeof memory); /* items points at a pointer of the caller's type: copy it, do not pun it */
+  void *room = moon_arena_calloc(memory, count * each);
+  if (!room) return moon_fail(MOON_ENOMEM, "no memory for a site");
+  memcpy(items, &room, sizeof room); /* items points at a pointer of the caller's type: copy it, do not pun it */
   *n = count;
   return moon_ok();
 }

@@ -132,7 +132,7 @@ static moon_status read_weights(moon_fit_state *f) {
 static moon_status standardise(moon_fit_state *f) {
   const moon_dataset *d = f->data;
   size_t slots = d->plan->dense_slots, n = d->part_n[MOON_TRAIN];
-  if (!slots) return moon_ok();
+  if (!slots || json_is_false(json_object_get(f->train, "standardise"))) return moon_ok();
   double *sum = moon_calloc(2 * slots, sizeof *sum);
   float *mean = moon_calloc(2 * slots, sizeof *mean);
   if (!sum || !mean) {

@@ -184,6 +184,20 @@ void moon_model_normalise(moon_model *model, const float *mean, const float *dev
 
 /* ---- the forward pass of fitting ----------------------------------------------------------------------------------------- */
 
+moon_model_view moon_model_look(const moon_model *model) {
+  return (moon_model_view){
+      .plan = model->plan,
+      .module = model->module,
+      .inputs = model->inputs,
+      .of_id = model->of_id,
+      .of_bag = model->of_bag,
+      .rows = model->rows,
+      .mean = model->mean,
+      .scale = model->scale,
+      .sigmoid = model->sigmoid,
+  };
+}
+
 bool moon_model_gives_probability(const moon_model *model) { return model->sigmoid; }
 
 size_t moon_model_items(const moon_model *model) {

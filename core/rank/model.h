@@ -1,24 +1,7 @@
 /* model.h - the inside of a model that fitting needs: its parameters, and its forward pass on a tape. */
 #ifndef MOON_RANK_MODEL_H
 #define MOON_RANK_MODEL_H
-#include "nn/module.h"
-#include "rank/rank.h"
-
-/* What a layer may name as its "input"; x, the first, is what flows into the model. */
-typedef enum model_input_kind {
-  MODEL_X,           /* "x": numbers, embeddings of ids and means of bags side by side */
-  MODEL_NUMBERS,     /* "numbers": standardised */
-  MODEL_FIELDS,      /* "fields": embeddings of ids and means of bags, one below the other, where all have one width */
-  MODEL_VECTOR,      /* an id's embedding, by the feature's name */
-  MODEL_ID,          /* the id itself, "NAME.id" */
-  MODEL_MEAN,        /* the mean embedding of a bag of tags, by the feature's name */
-  MODEL_HISTORY,     /* "history", "history.2" ...: embeddings step by step, oldest first */
-  MODEL_HISTORY_IDS, /* "history.ids" ..., "NAME.ids" of tags */
-} model_input_kind;
-typedef struct model_input {
-  model_input_kind kind;
-  size_t slot; /* of the id or the bag */
-} model_input;
+#include "rank/view.h"
 
 typedef struct model_scorers model_scorers; /* tapes for scoring what does not compile, one a thread (score.c) */
 

@@ -212,7 +212,7 @@ moon_status moon_loss_parse(const json_t *train, moon_loss *out);
 /* Whether it compares scores: successes are its examples, what was seen to fail is left out, and a score is no probability. */
 static inline bool moon_loss_compares(moon_loss loss) { return loss >= MOON_LOSS_BPR; }
 /* train: {"loss":"bce","optimizer":{...},"epochs":10,"batch":32,"seed":42,"patience":0} and, all optional, "positive_weight" (bce), "weight"
- * (a column of the events: what each example counts for), "threads", "ahead" (blocks of batches laid out ahead: 2), "checkpoint" (steps),
+ * (a column of the events: what each example counts for), "standardise" (false: numbers go to the layers as they are), "threads", "ahead" (blocks of batches laid out ahead: 2), "checkpoint" (steps),
  * "on_epoch": fn, "on_step": {"fn":..,"every":..}. options may be NULL.
  *
  * The weights are a function of the plan, the data and the seed; not of threads, of `ahead`, or of how often the fit was broken off and resumed.

@@ -32,7 +32,7 @@ typedef struct row_args {
 /* Pushes function and cursor, and calls them for one row; the answer is on the stack. */
 static void call_row(lua_State *L, row_args *args, int fn, size_t row) {
   moon_host *host = args->host;
-  if (row % ROWS_PER_BUDGET == 0 && row) moon_budget_start(host, host->options.call_instructions, 2 * MOON_SECOND);
+  if (row % ROWS_PER_BUDGET == 0 && row) moon_budget_start(host, host->options.call_instructions, (int64_t)host->options.call_millis * 1000);
   host->row = row;
   lua_pushvalue(L, fn);
   lua_pushvalue(L, fn + 1);
@@ -165,40 +165,48 @@ typedef struct page_args {
 
 /* One block of memory for all arrays of a slate, grown when a longer slate comes. */
 static moon_status backup_save(moon_slate_backup *b, const moon_slate *slate) {
-  enum { EACH = sizeof(moon_reason *) + 3 * sizeof(float) + sizeof(uint32_t) + 1 };
-  size_t n = slate->n;
-  if (!b->memory || b->cap < n) {
-    size_t cap = n < 64 ? 64 : n;
-    void *memory = moon_alloc(cap * EACH);
+  enum { EACH = sizeof(moon_reason *) + 4 * sizeof(float) + sizeof(uint32_t) + 1 };
+  size_t n = slate->n, members = slate->member_mask + 1, bytes = n * EACH + members * sizeof *b->members;
+  if (!b->memory || b->bytes < bytes) {
+    size_t room = bytes < 4096 ? 4096 : bytes;
+    void *memory = moon_alloc(room);
     if (!memory) return moon_fail(MOON_ENOMEM, "no memory to call a policy");
     moon_free(b->memory);
     b->memory = memory;
-    b->cap = cap;
-    b->reason = memory;
-    b->score = (float *)(b->reason + cap);
-    b->model_score = b->score + cap;
-    b->source_score = b->model_score + cap;
-    b->item = (uint32_t *)(b->source_score + cap);
-    b->source = (uint8_t *)(b->item + cap);
+    b->bytes = room;
   }
-  b->n = n;
+  b->slate = *slate;
+  b->reason = b->memory;
+  b->score = (float *)(b->reason + n);
+  b->model_score = b->score + n;
+  b->source_score = b->model_score + n;
+  b->propensity = b->source_score + n;
+  b->item = (uint32_t *)(b->propensity + n);
+  b->members = b->item + n;
+  b->source = (uint8_t *)(b->members + members);
+  memcpy(b->members, slate->members, members * sizeof *b->members);
   if (!n) return moon_ok();
   memcpy(b->reason, slate->reason, n * sizeof *b->reason);
   memcpy(b->score, slate->score, n * sizeof *b->score);
   memcpy(b->model_score, slate->model_score, n * sizeof *b->model_score);
   memcpy(b->source_score, slate->source_score, n * sizeof *b->source_score);
+  memcpy(b->propensity, slate->propensity, n * sizeof *b->propensity);
   memcpy(b->item, slate->item, n * sizeof *b->item);
   memcpy(b->source, slate->source, n);
   return moon_ok();
 }
 
+/* The arrays are those of before, too: what the slate grew into is the arena's. */
 static void backup_restore(const moon_slate_backup *b, moon_slate *slate) {
-  size_t n = slate->n = b->n;
+  *slate = b->slate;
+  size_t n = slate->n;
+  memcpy(slate->members, b->members, (slate->member_mask + 1) * sizeof *slate->members);
   if (!n) return;
   memcpy(slate->reason, b->reason, n * sizeof *b->reason);
   memcpy(slate->score, b->score, n * sizeof *b->score);
   memcpy(slate->model_score, b->model_score, n * sizeof *b->model_score);
   memcpy(slate->source_score, b->source_score, n * sizeof *b->source_score);
+  memcpy(slate->propensity, b->propensity, n * sizeof *b->propensity);
   memcpy(slate->item, b->item, n * sizeof *b->item);
   memcpy(slate->source, b->source, n);
 }
@@ -210,6 +218,23 @@ static const char *label_of(lua_State *L, moon_slate *slate) {
   lua_getinfo(L, ">S", &ar);
   const char *label = moon_arena_printf(slate->arena, "lua(%s:%d)", ar.short_src, ar.linedefined);
   return label ? label : "lua";
+}
+
+void moon_host_begin_page(moon_host *host) {
+  if (host->options.page_millis) host->page_deadline = moon_monotonic() + (int64_t)host->options.page_millis * 1000;
+}
+
+/* Starts a call that belongs to a page: what is left of the page's time is all that it has. */
+static moon_status begin(moon_host *host, const moon_request *request, uint32_t fn) {
+  moon_host_begin(host);
+  moon_rng_seed(&host->rng, request->seed, fn);
+  host->now = request->now;
+  if (!host->page_deadline) return moon_ok();
+  if (host->deadline > host->page_deadline) host->deadline = host->page_deadline;
+  if (moon_monotonic() < host->page_deadline) return moon_ok();
+  moon_budget_spend(host, MOON_STRIKE_TIME);
+  return moon_fail(MOON_ESCRIPT, "%s: the page's %llu ms for policies and gates are spent", host->file ? host->file : "script",
+                   (unsigned long long)host->options.page_millis);
 }
 
 static int policy_body(lua_State *L) {
@@ -226,10 +251,11 @@ static moon_status policy(void *self, uint32_t fn, moon_slate *slate, const moon
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   MOON_TRY(backup_save(&host->backup, slate));
-  moon_host_begin(host);
-  moon_rng_seed(&host->rng, request->seed, fn);
+  slate->request = request;
+  moon_status st = begin(host, request, fn);
   host->slate = slate;
-  moon_status st = moon_host_protect(host, policy_body, &args);
+  host->items = NULL;
+  if (!st.code) st = moon_host_protect(host, policy_body, &args);
   if (st.code) backup_restore(&host->backup, slate);
   moon_host_end(host);
   return st;
@@ -248,16 +274,21 @@ static moon_status gate(void *self, uint32_t fn, const moon_request *request, bo
   moon_host *host = self;
   page_args args = {.host = host, .fn = fn, .request = request};
   *open = false;
-  moon_host_begin(host);
-  moon_rng_seed(&host->rng, request->seed, fn);
-  moon_status st = moon_host_protect(host, gate_body, &args);
+  moon_status st = begin(host, request, fn);
+  if (!st.code) st = moon_host_protect(host, gate_body, &args);
   moon_host_end(host);
   *open = !st.code && args.open;
   return st;
 }
 
+static moon_script_failure failure(void *self) {
+  const moon_host *host = self;
+  if (host->struck == MOON_STRIKE_MEMORY || (!host->struck && host->tensors_refused)) return MOON_SCRIPT_MEMORY;
+  return host->struck ? MOON_SCRIPT_BUDGET : MOON_SCRIPT_ERROR;
+}
+
 moon_page_functions moon_host_page_functions(moon_host *host) {
-  moon_page_functions functions = {host, policy, gate};
+  moon_page_functions functions = {host, policy, gate, failure};
   return functions;
 }
 

@@ -4,6 +4,8 @@
  * nothing, or a table whose __len lies would never come back. Each guard works out what the call is about to cost, charges that
  * to the budget, and then calls Lua's own function (its upvalue). math.random draws from the host's seeded generator, so that a
  * page can be made again. */
+#include <string.h>
+
 #include "script/internal.h"
 
 #include <lua-cjson.h> /* wants lua.h before it */
@@ -59,13 +61,6 @@ static int table_unpack(lua_State *L) {
   return original(L);
 }
 
-static int table_sort(lua_State *L) {
-  uint64_t n = (uint64_t)length(L), log = 1;
-  for (uint64_t m = n; m > 1; m >>= 1) log++;
-  charge(L, n * log);
-  return original(L);
-}
-
 /* ---- strings */
 
 static int string_rep(lua_State *L) {
@@ -76,9 +71,11 @@ static int string_rep(lua_State *L) {
   if (times > 1 && n + separator == 0) { /* nothing, often: Lua would loop */
     lua_pushinteger(L, 1);
     lua_replace(L, 2);
-  } else if (times > 1 &&
-             (uint64_t)times <= moon_host_of(L)->options.memory_limit / (n + separator)) { /* else there is no memory for it */
-    charge(L, (uint64_t)times / 8);
+  } else if (times > 1) {
+    size_t most = moon_host_of(L)->ceiling;
+    if ((uint64_t)times > most / (n + separator))
+      return luaL_error(L, "string.rep: not enough memory: the script's limit is %d MiB", (int)(most >> 20));
+    charge(L, (uint64_t)times / 2 + (uint64_t)times * (n + separator) / 32);
   }
   return original(L);
 }
@@ -89,6 +86,37 @@ static int per_byte(lua_State *L) {
   for (int i = 1, n = lua_gettop(L); i <= n; i++)
     if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
   charge(L, bytes / 16);
+  return original(L);
+}
+
+/* The same for those that work on every byte: what they give back is as long. */
+static int twice_per_byte(lua_State *L) {
+  size_t n = 0;
+  luaL_checklstring(L, 1, &n);
+  charge(L, n / 8);
+  return original(L);
+}
+
+/* A number with many digits takes long, and so does a text in quotes. */
+static int string_format(lua_State *L) {
+  enum { PER_VALUE = 500, PER_BYTE_QUOTED = 8 };
+  size_t n, bytes = 0, values = 0;
+  const char *format = luaL_checklstring(L, 1, &n);
+  for (size_t i = 0; i < n; i++) values += format[i] == '%';
+  for (int i = 2, top = lua_gettop(L); i <= top; i++)
+    if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
+  charge(L, values * PER_VALUE + (n + bytes) / 4 + (memmem(format, n, "%q", 2) ? PER_BYTE_QUOTED * bytes : 0));
+  return original(L);
+}
+
+/* ---- os.date: each letter of a format may become a whole date */
+
+static int os_date(lua_State *L) {
+  enum { FORMAT_MAX = 200 };
+  size_t n = 0;
+  luaL_optlstring(L, 1, "%c", &n);
+  luaL_argcheck(L, n <= FORMAT_MAX, 1, "a format of more than 200 characters");
+  charge(L, 50 * n + 50);
   return original(L);
 }
 
@@ -186,16 +214,20 @@ static void install(lua_State *L, const guard *guards) {
 void moon_guard_table(lua_State *L) {
   static const guard guards[] = {
       {"insert", table_insert}, {"remove", table_remove}, {"move", table_move}, {"concat", table_concat},
-      {"unpack", table_unpack}, {"sort", table_sort},     {NULL, NULL}};
+      {"unpack", table_unpack}, {NULL, NULL}};
   install(L, guards);
+  lua_pushcfunction(L, moon_table_sort);
+  lua_setfield(L, -2, "sort");
 }
 
 void moon_guard_string(lua_State *L) {
-  static const guard guards[] = {{"rep", string_rep},      {"unpack", per_byte}, {"byte", per_byte},
-                                 {"packsize", per_byte}, {"pack", per_byte},   {NULL, NULL}};
+  static const guard guards[] = {{"rep", string_rep},       {"unpack", per_byte},      {"byte", per_byte},          {"packsize", per_byte},
+                                 {"pack", per_byte},        {"lower", twice_per_byte}, {"upper", twice_per_byte},   {"reverse", twice_per_byte},
+                                 {"format", string_format}, {NULL, NULL}};
   install(L, guards);
   lua_pushnil(L);
   lua_setfield(L, -2, "dump");
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_string(L);
 }
 
 void moon_guard_utf8(lua_State *L) {
@@ -206,6 +238,12 @@ void moon_guard_utf8(lua_State *L) {
 void moon_guard_math(lua_State *L) {
   static const guard guards[] = {{"random", math_random}, {"randomseed", math_randomseed}, {NULL, NULL}};
   install(L, guards);
+}
+
+void moon_guard_os(lua_State *L) {
+  static const guard guards[] = {{"date", os_date}, {NULL, NULL}};
+  install(L, guards);
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_os(L);
 }
 
 void moon_guard_json(lua_State *L) {

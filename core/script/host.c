@@ -9,8 +9,7 @@
 #include "script/internal.h"
 
 enum { SCRIPT_LIMIT = 4 * 1024 * 1024 };
-#define LOAD_MICROS (60 * MOON_SECOND)
-#define CALL_MICROS (2 * MOON_SECOND)
+enum { LOAD_MILLIS = 60000, CALL_MILLIS = 2000 };
 
 static const char functions_key = 0; /* registry: the plan's functions */
 
@@ -44,14 +43,12 @@ static int on_error(lua_State *L) {
 static moon_status explain(moon_host *host, int status) {
   lua_State *L = host->L;
   const char *name = host->file ? host->file : "script";
-  if (host->left < 0) {
-    if (host->verdict[0]) return moon_fail(MOON_ESCRIPT, "%s", host->verdict);
-    return moon_fail(MOON_ESCRIPT, "%s: the script did not come to an end within its budget of %" PRIu64 " instructions", name,
-                     host->granted);
+  if (host->left < 0 || status == LUA_ERRMEM) {
+    char place[160];
+    snprintf(place, sizeof place, "%s: ", name);
+    moon_budget_spend(host, status == LUA_ERRMEM ? MOON_STRIKE_MEMORY : MOON_STRIKE_STEPS);
+    return moon_fail(MOON_ESCRIPT, "%s", moon_budget_verdict(host, place));
   }
-  if (status == LUA_ERRMEM || (host->memory_struck && status == LUA_ERRERR))
-    return moon_fail(MOON_ESCRIPT, "%s: not enough memory: the script's limit is %zu MiB", name,
-                     host->options.memory_limit >> 20);
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
   return text ? moon_fail(MOON_ESCRIPT, "%s", text) : moon_fail(MOON_ESCRIPT, "%s: the script failed without a message", name);
 }
@@ -69,13 +66,25 @@ moon_status moon_host_protect(moon_host *host, lua_CFunction body, void *args) {
   return st;
 }
 
+static size_t least(size_t limit, size_t used, size_t more) { return used < limit && more && more < limit - used ? used + more : limit; }
+
 void moon_host_begin(moon_host *host) {
+  const moon_host_options *o = &host->options;
   host->call++;
-  moon_budget_start(host, host->options.call_instructions, CALL_MICROS);
+  host->in_call = true;
+  host->tensors_refused = false;
+  host->ceiling = least(o->memory_limit, host->memory, o->call_memory);
+  if (host->tensors) moon_account_set_limit(host->tensors, least(o->tensor_limit, moon_account_used(host->tensors), o->call_tensors));
+  moon_budget_start(host, o->call_instructions, (int64_t)o->call_millis * 1000);
 }
 
 void moon_host_end(moon_host *host) {
   host->call++; /* what the script kept from this call is dead now */
+  host->in_call = false;
+  host->ceiling = host->options.memory_limit;
+  if (host->tensors) moon_account_set_limit(host->tensors, host->options.tensor_limit);
+  bool full = host->tensors && moon_account_used(host->tensors) > host->options.tensor_limit / 2;
+  if (host->struck == MOON_STRIKE_MEMORY || (host->tensors_refused && full)) host->worn = true;
   host->table = NULL;
   host->slate = NULL;
   host->label = NULL;
@@ -142,11 +151,15 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
   moon_host *host = moon_calloc(1, sizeof *host);
   if (!host) return moon_fail(MOON_ENOMEM, "no memory for a Lua host");
   if (options) host->options = *options;
+  if (host->options.chunks) host->chunks = moon_chunks_hold(host->options.chunks);
   if (!host->options.memory_limit) host->options.memory_limit = (size_t)256 << 20;
   if (!host->options.tensor_limit) host->options.tensor_limit = (size_t)256 << 20;
   if (!host->options.load_instructions) host->options.load_instructions = 50000000;
   if (!host->options.call_instructions) host->options.call_instructions = 1000000;
-  moon_budget_start(host, UINT64_MAX, LOAD_MICROS);
+  if (!host->options.load_millis) host->options.load_millis = LOAD_MILLIS;
+  if (!host->options.call_millis) host->options.call_millis = CALL_MILLIS;
+  host->ceiling = host->options.memory_limit;
+  moon_budget_start(host, UINT64_MAX, (int64_t)LOAD_MILLIS * 1000);
   moon_rng_seed(&host->rng, 0, 0);
   host->L = lua_newstate(moon_host_allocate, host);
   if (!host->L) {
@@ -154,6 +167,7 @@ moon_status moon_host_open(const moon_host_options *options, moon_host **out) {
     return moon_fail(MOON_ENOMEM, "no memory for a Lua state");
   }
   *(moon_host **)lua_getextraspace(host->L) = host;
+  host->running = host->L;
   moon_status st = moon_host_protect(host, open_body, NULL);
   if (st.code) {
     moon_host_close(host);
@@ -170,8 +184,13 @@ void moon_host_close(moon_host *host) {
   moon_free(host->file);
   moon_free(host->folder);
   moon_free(host->backup.memory);
+  moon_chunks_release(host->chunks);
   moon_free(host);
 }
+
+bool moon_host_worn(const moon_host *host) { return host->worn; }
+size_t moon_host_memory(const moon_host *host) { return host->memory; }
+size_t moon_host_tensors(const moon_host *host) { return moon_account_used(host->tensors); }
 
 /* ---- loading */
 
@@ -220,6 +239,7 @@ static int load_body(lua_State *L) {
   }
   if (args->host->options.findings && is_stand_in(L)) return 0;
   check_result(L, args);
+  if (!strcmp(args->kind, "site")) moon_sandbox_freeze(L);
   lua_pushvalue(L, -1);
   moon_host_take_functions(L);
   lua_getiuservalue(L, -1, 1);
@@ -238,7 +258,7 @@ static moon_status load(moon_host *host, const char **kind, const char *name, co
   moon_free(host->file);
   host->file = moon_strdup(slash ? slash + 1 : name);
   if (!host->file) return moon_fail(MOON_ENOMEM, "no memory to load %s", name);
-  moon_budget_start(host, host->options.load_instructions, LOAD_MICROS);
+  moon_budget_start(host, host->options.load_instructions, (int64_t)host->options.load_millis * 1000);
   load_args args = {.kind = *kind, .source = source, .n = n, .host = host};
   moon_status st = moon_host_protect(host, load_body, &args);
   if (st.code)
@@ -252,18 +272,27 @@ static moon_status load(moon_host *host, const char **kind, const char *name, co
 static moon_status load_file(moon_host *host, const char **kind, const char *path, json_t **plan) {
   *plan = NULL;
   if (host->loaded) return moon_fail(MOON_EINVAL, "a Lua host loads one script in its life");
-  moon_buf buf = {0};
-  moon_status st = moon_file_read(path, SCRIPT_LIMIT, &buf);
-  if (!st.code) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");
-    moon_free(host->folder);
-    host->folder = folder;
-    st = folder ? load(host, kind, path, buf.data ? buf.data : "", buf.n, plan)
+  const moon_chunk *chunk;
+  MOON_TRY(moon_chunks_read(host, path, NULL, SCRIPT_LIMIT, &chunk));
+  const char *slash = strrchr(path, '/');
+  char *folder = slash ? moon_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : moon_strdup(".");
+  moon_free(host->folder);
+  host->folder = folder;
+  return folder ? load(host, kind, path, chunk->bytes.data ? chunk->bytes.data : "", chunk->bytes.n, plan)
                 : moon_fail(MOON_ENOMEM, "no memory to load %s", path);
-  }
-  moon_buf_free(&buf);
-  return st;
+}
+
+moon_status moon_host_reopen(const moon_host *host, moon_host **out, json_t **plan) {
+  *out = NULL;
+  *plan = NULL;
+  if (!host->chunks || !moon_chunks_first(host->chunks)) return moon_fail(MOON_EINVAL, "the script of this host was not read from a file");
+  moon_host_options options = host->options;
+  options.chunks = host->chunks;
+  MOON_TRY(moon_host_open(&options, out));
+  moon_status status = moon_host_load_site(*out, moon_chunks_first(host->chunks), plan);
+  if (status.code) moon_host_close(*out);
+  if (status.code) *out = NULL;
+  return status;
 }
 
 moon_status moon_host_load_recipe(moon_host *host, const char *path, json_t **plan) {

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "page/op.h"
 #include "script/internal.h"
 
 #define COLUMN_TYPE "moonshelf.column"
@@ -119,6 +120,14 @@ static int view_is_in(lua_State *L) {
   return 1;
 }
 
+/* slate:score(fn): the column's name is the verb's, too */
+static int view_call(lua_State *L) {
+  column_view *self = check_view(L, moon_host_of(L));
+  if (self->name != score_name) return luaL_error(L, "slate.%s is a column and no verb of the slate", self->name);
+  lua_remove(L, 1);
+  return moon_lua_slate_score(L);
+}
+
 static int view_tostring(lua_State *L) {
   column_view *self = luaL_checkudata(L, 1, COLUMN_TYPE);
   if (self->call != moon_host_of(L)->call)
@@ -131,10 +140,13 @@ static int view_tostring(lua_State *L) {
 /* ---- finding */
 
 static int unknown_column(lua_State *L, const moon_table *table, const char *name) {
-  static const char *const verbs[] = {"score", "position", "boost", "keep", "drop", "sort", "cap", "mmr", "id", "get", "column"};
-  size_t own = sizeof verbs / sizeof *verbs;
-  const char **names = lua_newuserdatauv(L, (own + table->column_count) * sizeof *names, 0);
+  static const char *const verbs[] = {"score", "position", "boost", "keep", "drop", "mmr", "id", "get", "column", "each"};
+  size_t own = sizeof verbs / sizeof *verbs, count;
+  const moon_operator *const *operators = moon_operators(&count);
+  const char **names = lua_newuserdatauv(L, (own + count + table->column_count) * sizeof *names, 0);
   memcpy(names, verbs, sizeof verbs);
+  for (size_t i = 0; i < count; i++)
+    if (moon_lua_is_method(operators[i])) names[own++] = operators[i]->name;
   for (size_t i = 0; i < table->column_count; i++) names[own + i] = table->columns[i].name;
   return moon_lua_unknown(L, "column or verb of the slate", name, names, own + table->column_count);
 }
@@ -160,6 +172,8 @@ void moon_lua_column_register(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, view_tostring);
   lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, view_call);
+  lua_setfield(L, -2, "__call");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);

@@ -12,10 +12,9 @@
 typedef struct mask {
   uint64_t call, order;
   size_t n;
-  uint32_t item[]; /* [n], and after them [n] bytes */
+  const uint32_t *item; /* [n] in the slate's arena, which outlives the call; masks of one order share it */
+  uint8_t bits[];       /* [n] */
 } mask;
-
-static uint8_t *bits_of(mask *self) { return (uint8_t *)(self->item + self->n); }
 
 static mask *check_mask(lua_State *L, moon_host *host, int index) {
   mask *self = luaL_testudata(L, index, MASK_TYPE);
@@ -27,20 +26,33 @@ static mask *check_mask(lua_State *L, moon_host *host, int index) {
   return self;
 }
 
+/* The slate's items as they stand now. */
+static const uint32_t *items_now(lua_State *L, moon_host *host) {
+  const moon_slate *slate = host->slate;
+  if (host->items && host->items_order == host->order) return host->items;
+  uint32_t *items = moon_arena_alloc(slate->arena, (slate->n + 1) * sizeof *items);
+  if (!items) luaL_error(L, "no memory");
+  if (slate->n) memcpy(items, slate->item, slate->n * sizeof *items);
+  host->items = items;
+  host->items_order = host->order;
+  return items;
+}
+
 static mask *new_mask(lua_State *L, moon_host *host) {
   const moon_slate *slate = host->slate;
   moon_budget_charge(L, host, slate->n / 8 + 1);
-  mask *self = lua_newuserdatauv(L, sizeof *self + slate->n * (sizeof *self->item + 1), 0);
+  const uint32_t *items = items_now(L, host);
+  mask *self = lua_newuserdatauv(L, sizeof *self + slate->n, 0);
   self->call = host->call;
   self->order = host->order;
   self->n = slate->n;
-  if (slate->n) memcpy(self->item, slate->item, slate->n * sizeof *self->item);
-  memset(bits_of(self), 0, slate->n);
+  self->item = items;
+  memset(self->bits, 0, slate->n);
   luaL_setmetatable(L, MASK_TYPE);
   return self;
 }
 
-uint8_t *moon_lua_mask_new(lua_State *L, moon_host *host) { return bits_of(new_mask(L, host)); }
+uint8_t *moon_lua_mask_new(lua_State *L, moon_host *host) { return new_mask(L, host)->bits; }
 
 static size_t slot_of(const uint32_t *slots, size_t mask_bits, const mask *of, uint32_t item) {
   size_t i = moon_mix64(item) & mask_bits;
@@ -58,14 +70,14 @@ static const uint8_t *reorder(lua_State *L, moon_host *host, mask *old) {
   mask *fresh = new_mask(L, host);
   for (size_t i = 0; i < fresh->n; i++) {
     uint32_t at = slots[slot_of(slots, cap - 1, old, fresh->item[i])];
-    if (at) bits_of(fresh)[i] = bits_of(old)[at - 1];
+    if (at) fresh->bits[i] = old->bits[at - 1];
   }
-  return bits_of(fresh);
+  return fresh->bits;
 }
 
 const uint8_t *moon_lua_mask_bits(lua_State *L, moon_host *host, int index) {
   mask *self = check_mask(L, host, index);
-  return self->order == host->order ? bits_of(self) : reorder(L, host, self);
+  return self->order == host->order ? self->bits : reorder(L, host, self);
 }
 
 /* ---- operators */

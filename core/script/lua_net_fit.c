@@ -1,7 +1,9 @@
 /* lua_net_fit.c - net:fit: a net trained over tensors, with a function in Lua that watches. */
+#include <math.h>
+
 #include "script/lua_net.h"
 
-enum { FIT_PASSES = 3 };
+enum { FIT_PASSES = 3, STEP_COST = 500 };
 
 static moon_status in_account(moon_account *account, const moon_tensor_fit *fit) {
   moon_account *before = moon_account_enter(account);
@@ -134,7 +136,8 @@ static int net_fit(lua_State *L) {
   fit.rows = SIZE_MAX;
   fit.inputs = moon_net_inputs(L, home, x, module, &fit.rows, "net:fit");
   fit.target = target_at(L, home, y, &fit);
-  moon_tensor_charge(L, home, moon_net_row_work(module) * (double)fit.rows * (double)fit.epochs * FIT_PASSES);
+  double steps = fit.batch ? ceil((double)fit.rows / (double)fit.batch) : 1;
+  moon_tensor_charge(L, home, (moon_net_row_work(module) * (double)fit.rows * FIT_PASSES + steps * STEP_COST) * (double)fit.epochs);
   lua_newtable(L);
   watch w = {.L = L, .result = lua_gettop(L), .on_epoch = function};
   fit.on_epoch = on_epoch;

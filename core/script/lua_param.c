@@ -350,5 +350,6 @@ void moon_lua_nn_set(lua_State *L) {
   lua_pushvalue(L, home - 1);
   moon_tensor_set_functions(L, home, makers);
   moon_lua_net_set(L, home);
+  moon_lua_onnx_set(L, home);
   lua_pop(L, 2);
 }

@@ -15,7 +15,7 @@ typedef struct slate_face {
   uint64_t call;
 } slate_face;
 
-static moon_slate *check_slate(lua_State *L) {
+moon_slate *moon_lua_slate_check(lua_State *L) {
   slate_face *self = luaL_checkudata(L, 1, SLATE_TYPE);
   moon_host *host = moon_host_of(L);
   if (self->call != host->call || !host->slate) luaL_error(L, "this slate was kept after its policy returned");
@@ -24,7 +24,7 @@ static moon_slate *check_slate(lua_State *L) {
 
 /* The same for verbs that walk the slate; `rounds` times. */
 static moon_slate *check_walk(lua_State *L, uint64_t rounds) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = moon_lua_slate_check(L);
   moon_budget_charge(L, moon_host_of(L), rounds * (slate->n / 4 + 1));
   return slate;
 }
@@ -54,6 +54,21 @@ static const char *keep_text(lua_State *L, moon_slate *slate, int index) {
 }
 
 /* ---- verbs */
+
+/* slate:cap { limits = { category = 3 }, first = 10 }: as the other operators, whose method is upvalue 1. */
+static int by_options(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
+/* The method of that name in the table at the top, under a verb that also takes other arguments. */
+static void overload(lua_State *L, const char *name, lua_CFunction verb) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, verb, 1);
+  lua_setfield(L, -2, name);
+}
 
 static int slate_boost(lua_State *L) {
   moon_slate *slate = check_walk(L, SORT_ROUNDS);
@@ -87,6 +102,7 @@ static int slate_drop(lua_State *L) {
 }
 
 static int slate_sort(lua_State *L) {
+  if (lua_istable(L, 2)) return by_options(L);
   moon_slate *slate = check_walk(L, SORT_ROUNDS);
   moon_host *host = moon_host_of(L);
   moon_slate_sort(slate, host->label);
@@ -95,6 +111,7 @@ static int slate_sort(lua_State *L) {
 }
 
 static int slate_cap(lua_State *L) {
+  if (lua_istable(L, 2)) return by_options(L);
   moon_slate *slate = check_walk(L, 1);
   moon_host *host = moon_host_of(L);
   const char *column = luaL_checkstring(L, 2);
@@ -118,7 +135,7 @@ static void check_keys(lua_State *L, int index, const char *what, const char *co
 
 static int slate_mmr(lua_State *L) {
   static const char *const names[] = {"lambda", "by", "k"};
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = moon_lua_slate_check(L);
   moon_host *host = moon_host_of(L);
   lua_settop(L, 2);
   if (lua_isnil(L, 2)) lua_newtable(L), lua_replace(L, 2);
@@ -151,26 +168,31 @@ static size_t check_position(lua_State *L, const moon_slate *slate) {
 }
 
 static int slate_id(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = moon_lua_slate_check(L);
   lua_pushstring(L, moon_catalogue_id(slate->bundle->catalogue, slate->item[check_position(L, slate)]));
   return 1;
 }
 
 static int slate_get(lua_State *L) {
-  moon_slate *slate = check_slate(L);
+  moon_slate *slate = moon_lua_slate_check(L);
   size_t i = check_position(L, slate);
-  const char *name = luaL_checkstring(L, 3);
+  moon_lua_slate_cell(L, moon_host_of(L), i, luaL_checkstring(L, 3));
+  return 1;
+}
+
+void moon_lua_slate_cell(lua_State *L, moon_host *host, size_t i, const char *name) {
+  const moon_slate *slate = host->slate;
   if (!strcmp(name, "score")) {
     lua_pushnumber(L, slate->score[i]);
-    return 1;
+    return;
   }
   if (!strcmp(name, "position")) {
     lua_pushinteger(L, (lua_Integer)i + 1);
-    return 1;
+    return;
   }
   const moon_column *column = moon_table_column(slate->bundle->catalogue->table, name);
   uint32_t row = slate->item[i];
-  if (!column) moon_lua_column_push(L, moon_host_of(L), name); /* raises, with the nearest name */
+  if (!column) moon_lua_column_push(L, host, name); /* raises, with the nearest name */
   if (!column || row >= column->n || moon_column_is_null(column, row))
     lua_pushnil(L);
   else if (column->type == MOON_STRING)
@@ -179,24 +201,23 @@ static int slate_get(lua_State *L) {
     lua_pushnumber(L, column->f64[row]);
   else
     lua_pushinteger(L, column->i64[row]);
-  return 1;
 }
 
 /* slate:column("keep"): for columns whose names are verbs here */
 static int slate_column(lua_State *L) {
-  check_slate(L);
+  moon_lua_slate_check(L);
   moon_lua_column_push(L, moon_host_of(L), luaL_checkstring(L, 2));
   return 1;
 }
 
 static int slate_length(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)check_slate(L)->n);
+  lua_pushinteger(L, (lua_Integer)moon_lua_slate_check(L)->n);
   return 1;
 }
 
 /* upvalue 1: the verbs */
 static int slate_index(lua_State *L) {
-  check_slate(L);
+  moon_lua_slate_check(L);
   const char *name = luaL_checkstring(L, 2);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
@@ -226,14 +247,18 @@ void moon_lua_slate_push(lua_State *L, moon_host *host) {
 }
 
 void moon_lua_slate_register(lua_State *L) {
-  static const luaL_Reg verbs[] = {{"boost", slate_boost},   {"keep", slate_keep}, {"drop", slate_drop}, {"sort", slate_sort},
-                                   {"cap", slate_cap},       {"mmr", slate_mmr},   {"id", slate_id},     {"get", slate_get},
-                                   {"column", slate_column}, {NULL, NULL}};
+  moon_lua_row_register(L);
+  static const luaL_Reg verbs[] = {{"boost", slate_boost},   {"keep", slate_keep}, {"drop", slate_drop},
+                                   {"mmr", slate_mmr},       {"id", slate_id},     {"get", slate_get},   {"column", slate_column}, {"each", moon_lua_slate_each},
+                                   {NULL, NULL}};
   static const luaL_Reg meta[] = {
       {"__newindex", slate_newindex}, {"__len", slate_length}, {"__tostring", slate_tostring}, {NULL, NULL}};
   luaL_newmetatable(L, SLATE_TYPE);
   luaL_setfuncs(L, meta, 0);
   luaL_newlib(L, verbs);
+  moon_lua_operator_methods(L);
+  overload(L, "cap", slate_cap);
+  overload(L, "sort", slate_sort);
   lua_pushcclosure(L, slate_index, 1);
   lua_setfield(L, -2, "__index");
   lua_pushboolean(L, 0);

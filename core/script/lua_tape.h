@@ -131,6 +131,7 @@ moon_lua_tape *moon_tape_push(lua_State *L, moon_tensor_home *home);
 /* Pushes m.grad; sets nn's primitives (param, build, optimizer) in the table at the top. */
 void moon_lua_tape_push(lua_State *L);
 void moon_lua_nn_set(lua_State *L);
+void moon_lua_onnx_set(lua_State *L, int home); /* into the table at the top (lua_onnx.c) */
 void moon_lua_net_set(lua_State *L, int home);
 void moon_lua_param_register(lua_State *L, int home);
 /* A type of userdata with these metamethods and methods; index: its __index, with the methods as upvalue 1. more, or NULL, adds to the

@@ -8,6 +8,7 @@
 #define TENSOR_TYPE "moonshelf.tensor"
 #define HOME_TYPE "moonshelf.tensor.home"
 #define TEXT_TYPE "moonshelf.tensor.text"
+enum { COLLECTED_PER_STEP = 16 }; /* bytes of Lua's heap */
 enum { HANDLE_BYTES = 256, COLLECT_FLOOR = 32 << 20, NAMES_MAX = 128, MESSAGE_MAX = 640 };
 
 static const char home_key = 0; /* registry: the moon_tensor_home */
@@ -41,7 +42,7 @@ void moon_tensor_charge(lua_State *L, moon_tensor_home *home, double cost) {
 
 /* A full collection, paid for by the size of Lua's heap. The next one is due when what is alive has doubled. */
 static void collect(lua_State *L, moon_tensor_home *home) {
-  moon_tensor_charge(L, home, lua_gc(L, LUA_GCCOUNT));
+  moon_tensor_charge(L, home, (double)lua_gc(L, LUA_GCCOUNT) * 1024 / COLLECTED_PER_STEP);
   lua_gc(L, LUA_GCCOLLECT);
   size_t used = moon_account_used(home->account);
   home->collect_at = used < COLLECT_FLOOR ? COLLECT_FLOOR + used : 2 * used;
@@ -50,7 +51,10 @@ static void collect(lua_State *L, moon_tensor_home *home) {
 bool moon_tensor_again(lua_State *L, moon_tensor_home *home, const char *prefix, moon_status st, int *tries) {
   bool full = st.code == MOON_ENOMEM && !(*tries)++;
   if (full || (!st.code && moon_account_used(home->account) > home->collect_at)) collect(L, home);
-  if (st.code && !full) moon_tensor_raise(L, "%s%s", prefix, st.message);
+  if (st.code && !full) {
+    if (home->host && st.code == MOON_ENOMEM) home->host->tensors_refused = true;
+    moon_tensor_raise(L, "%s%s", prefix, st.message);
+  }
   return full;
 }
 
@@ -296,7 +300,7 @@ static int tensor_to_table(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:to_table");
   double tables = 1; /* also those of a shape that holds nothing */
   for (int d = 0; d < moon_tensor_dims(t); d++) tables *= moon_tensor_shape(t)[d] ? (double)moon_tensor_shape(t)[d] : 1;
-  moon_tensor_charge(L, moon_tensor_home_of(L), tables / 2);
+  moon_tensor_charge(L, moon_tensor_home_of(L), tables * 3);
   luaL_checkstack(L, 2 * MOON_MAX_DIMS, NULL);
   push_nested(L, t, 0, moon_tensor_data(t));
   return 1;
@@ -311,7 +315,7 @@ static int tensor_tostring(lua_State *L) {
   const moon_tensor *t = moon_tensor_check(L, 1, "tostring(tensor)");
   double shown = 1; /* numbers, or a few more: a long dimension shows six */
   for (int d = 0; d < moon_tensor_dims(t); d++) shown *= moon_tensor_shape(t)[d] < 6 ? (double)moon_tensor_shape(t)[d] : 6;
-  moon_tensor_charge(L, moon_tensor_home_of(L), 16 * (shown < 1000 ? 1000 : shown));
+  moon_tensor_charge(L, moon_tensor_home_of(L), 64 * (shown < 100 ? 100 : shown > 1000 ? 1000 : shown));
   moon_buf *text = lua_newuserdatauv(L, sizeof *text, 0);
   memset(text, 0, sizeof *text);
   luaL_setmetatable(L, TEXT_TYPE);
@@ -436,7 +440,7 @@ static int tensor_newindex(lua_State *L) {
 
 static int copy_as(lua_State *L, const moon_tensor *t, moon_dtype dtype) {
   moon_tensor_home *home = moon_tensor_home_of(L);
-  moon_tensor_charge(L, home, (double)moon_tensor_count(t) / 16);
+  moon_tensor_charge(L, home, (double)moon_tensor_count(t) / (dtype == moon_tensor_dtype(t) ? 16 : 6));
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:copy: ", moon_tensor_cast(t, dtype, out));
   return 1;
@@ -518,6 +522,7 @@ void moon_lua_tensor_register(lua_State *L, moon_host *host) {
   moon_status st = moon_account_new(host ? host->options.tensor_limit : 0, &home->account);
   if (st.code) moon_tensor_raise(L, "%s", st.message);
   home->host = host;
+  if (host) host->tensors = home->account;
   moon_rng_seed(&home->own, 0, 0);
   home->rng = host ? &host->rng : &home->own;
   home->collect_at = COLLECT_FLOOR;

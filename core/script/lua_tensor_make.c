@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define RNG_TYPE "moonshelf.rng"
+enum { ZEROED_PER_STEP = 48 };
 
 /* ---- options after the fixed arguments: a dtype and a generator, in any order ---------------------------------------------- */
 
@@ -23,13 +24,17 @@ static options take_options(lua_State *L, moon_tensor_home *home, int from, moon
   return given;
 }
 
-/* A new tensor of zeros at the top, charged for by `each` instructions an element. The account bounds the zeroing, so that comes
- * first: what can never fit should say so, and not that the budget is spent. */
+/* A new tensor of zeros at the top, charged for by `each` instructions an element, and by its bytes, which are memory that nobody has
+ * touched yet. What can never fit should say so, and not that the budget is spent: then it is the account that refuses. */
 static moon_tensor *new_tensor(lua_State *L, moon_tensor_home *home, const char *prefix, moon_dtype dtype, int dims,
                                const size_t *shape, double each) {
+  double count = 1, bytes;
+  for (int d = 0; d < dims; d++) count *= (double)shape[d];
+  bytes = count * (double)moon_dtype_size(dtype);
+  size_t limit = moon_account_limit(home->account);
+  if (!limit || bytes <= (double)limit) moon_tensor_charge(L, home, count * each + bytes / ZEROED_PER_STEP);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, prefix, moon_tensor_new_in(home->account, dtype, dims, shape, out));
-  moon_tensor_charge(L, home, (double)moon_tensor_count(*out) * each);
   return *out;
 }
 
@@ -116,7 +121,7 @@ static int make_from_table(lua_State *L) {
   size_t shape[MOON_MAX_DIMS], at = 0;
   int dims = nested_shape(L, 1, shape);
   moon_dtype dtype = !lua_isnil(L, 2) ? moon_tensor_dtype_arg(L, 2, "m.tensor") : lua_isboolean(L, 3) ? MOON_U8 : MOON_F32;
-  moon_tensor *t = new_tensor(L, home, "m.tensor: ", dtype, dims, shape, 1. / 2);
+  moon_tensor *t = new_tensor(L, home, "m.tensor: ", dtype, dims, shape, 4);
   lua_pushvalue(L, 1);
   fill_nested(L, t, 0, &at);
   lua_pop(L, 1);
@@ -209,7 +214,7 @@ static int make_rand(lua_State *L) {
   size_t shape[MOON_MAX_DIMS];
   int dims = shape_at_1(L, "m.tensor.rand", shape);
   options o = take_options(L, home, 2, MOON_F32, "m.tensor.rand");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.rand: ", o.dtype, dims, shape, 1. / 2);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.rand: ", o.dtype, dims, shape, 2. / 3);
   MOON_TENSOR_CALL(L, home, "m.tensor.rand: ", moon_tensor_fill_uniform(t, o.rng, 0, 1));
   return 1;
 }
@@ -219,7 +224,7 @@ static int make_randn(lua_State *L) {
   size_t shape[MOON_MAX_DIMS];
   int dims = shape_at_1(L, "m.tensor.randn", shape);
   options o = take_options(L, home, 2, MOON_F32, "m.tensor.randn");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.randn: ", o.dtype, dims, shape, 1);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.randn: ", o.dtype, dims, shape, 3);
   MOON_TENSOR_CALL(L, home, "m.tensor.randn: ", moon_tensor_fill_normal(t, o.rng, 0, 1));
   return 1;
 }
@@ -243,7 +248,7 @@ static int make_randperm(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   size_t n = moon_tensor_size(L, 1, "m.tensor.randperm");
   options o = take_options(L, home, 2, MOON_I64, "m.tensor.randperm");
-  moon_tensor *t = new_tensor(L, home, "m.tensor.randperm: ", MOON_I64, 1, &n, 1. / 2);
+  moon_tensor *t = new_tensor(L, home, "m.tensor.randperm: ", MOON_I64, 1, &n, 2. / 3);
   MOON_TENSOR_CALL(L, home, "m.tensor.randperm: ", moon_tensor_fill_permutation(t, o.rng));
   moon_tensor_shift(L, home, t, 1);
   return 1;

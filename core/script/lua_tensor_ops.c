@@ -77,7 +77,7 @@ static int binary_in_place(lua_State *L) {
 
 static double unary_cost(moon_unary op, const moon_tensor *t) {
   bool cheap = op == MOON_OP_NEG || op == MOON_OP_ABS || op == MOON_OP_RELU || op == MOON_OP_SQRT;
-  return count_of(t) * (cheap ? CHEAP : DEAR);
+  return count_of(t) * (cheap ? CHEAP : moon_tensor_dtype(t) == MOON_F32 ? DEAR : 4 * DEAR);
 }
 
 static int unary(lua_State *L) {
@@ -196,12 +196,20 @@ static int softmax(lua_State *L) {
   return 1;
 }
 
+/* Every element is held against the least of the heap; in a random order k (1 + ln(n / k)) of them go into it. */
+static double top_k_cost(const moon_tensor *t, double k) {
+  int dims = moon_tensor_dims(t);
+  double n = dims ? (double)moon_tensor_shape(t)[dims - 1] : 1, rows = n > 0 ? count_of(t) / n : 0;
+  if (k > n) k = n;
+  return k < 1 ? 0 : rows * (n * DEAR + k * (1 + log(n / k)) * log2(1 + k));
+}
+
 /* t:topk(k) -> values, positions */
 static int topk(lua_State *L) {
   moon_tensor_home *home = moon_tensor_home_of(L);
   const moon_tensor *t = moon_tensor_check(L, 1, "tensor:topk");
   size_t k = moon_tensor_size(L, 2, "tensor:topk");
-  moon_tensor_charge(L, home, count_of(t) * (CHEAP + DEAR * log2(1 + (double)k) / 4));
+  moon_tensor_charge(L, home, count_of(t) * CHEAP + top_k_cost(t, (double)k));
   moon_tensor **values = moon_tensor_push(L, home), **indices = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_top_k(t, k, values, indices));
   moon_tensor_shift(L, home, *indices, 1);
@@ -218,7 +226,7 @@ static int take(lua_State *L) {
   const moon_tensor *at = moon_tensor_positions(L, home, 2, "tensor:take");
   size_t n = moon_tensor_shape(t)[dim];
   moon_tensor_within(L, at, n, "tensor:take");
-  moon_tensor_charge(L, home, (count_of(t) + count_of(t) / (double)(n ? n : 1) * count_of(at)) * CHEAP);
+  moon_tensor_charge(L, home, (count_of(t) + count_of(t) / (double)(n ? n : 1) * count_of(at)) * CHEAP + count_of(at) * DEAR);
   moon_tensor **out = moon_tensor_push(L, home);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_take(t, dim, at, out));
   return 1;
@@ -244,7 +252,7 @@ static int scatter_add(lua_State *L) {
   const moon_tensor *rows = moon_tensor_check(L, 3, "tensor:scatter_add"),
                     *at = moon_tensor_positions(L, home, 2, "tensor:scatter_add");
   if (moon_tensor_dims(t)) moon_tensor_within(L, at, moon_tensor_shape(t)[0], "tensor:scatter_add");
-  moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP);
+  moon_tensor_charge(L, home, (count_of(rows) + (moon_tensor_is_contiguous(t) ? 0 : count_of(t))) * CHEAP + count_of(at) * 2 * DEAR);
   MOON_TENSOR_CALL(L, home, "tensor:", moon_tensor_scatter_add(t, at, rows));
   moon_tensor_touch(t);
   lua_settop(L, 1);

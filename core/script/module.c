@@ -134,6 +134,7 @@ int moon_lua_open(lua_State *L) {
   luaL_newlib(L, native);
   moon_plan_install(L);
   moon_lua_lab_set(L);
+  moon_lua_operators_set(L);
   lua_pushliteral(L, MOON_VERSION);
   lua_setfield(L, -2, "version");
   lua_getfield(L, LUA_REGISTRYINDEX, MOON_NOTE_KEY);

@@ -9,7 +9,6 @@
 #include "script/internal.h"
 
 enum { MODULE_LIMIT = 4 * 1024 * 1024 };
-#define BUF_TYPE "moonshelf.buf"
 enum { LINES_AHEAD = 400 }; /* how far an option may stand from the word that it belongs to */
 static const char loaded_key = 0; /* registry: name -> value, or false while it loads */
 static const char source_key = 0; /* registry: name -> text of a chunk, to find the line of an option */
@@ -91,23 +90,6 @@ static const char *file_of(lua_State *L, const char *name) {
   return lua_pushfstring(L, "%s.lua", luaL_gsub(L, name, ".", "/"));
 }
 
-static int buf_collect(lua_State *L) {
-  moon_buf_free(luaL_checkudata(L, 1, BUF_TYPE));
-  return 0;
-}
-
-/* Pushes a buffer that is freed whatever Lua raises. */
-static moon_buf *push_buf(lua_State *L) {
-  moon_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  memset(buf, 0, sizeof *buf);
-  if (luaL_newmetatable(L, BUF_TYPE)) {
-    lua_pushcfunction(L, buf_collect);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return buf;
-}
-
 /* Kept for whoever stores the script: a bundle has to run without its folder. */
 static moon_status keep_required(moon_host *host, const char *file, const moon_buf *buf) {
   MOON_TRY(moon_grow(&host->required, &host->required_cap, host->required_n + 1, sizeof *host->required));
@@ -138,11 +120,12 @@ static int load_beside(lua_State *L, moon_host *host, const char *name) {
   const char *file = file_of(L, name);
   if (!host->folder && !host->options.read) luaL_error(L, "require: '%s': a script from memory has no folder to look in", name);
   const char *path = lua_pushfstring(L, "%s/%s", host->folder ? host->folder : "", file);
-  moon_buf *buf = push_buf(L);
-  moon_status st = host->options.read ? host->options.read(host->options.read_self, file, buf) : moon_file_read(path, MODULE_LIMIT, buf);
-  if (!st.code) st = keep_required(host, file, buf);
+  const moon_chunk *chunk;
+  moon_status st = moon_chunks_read(host, path, file, MODULE_LIMIT, &chunk);
+  if (!st.code) st = keep_required(host, file, &chunk->bytes);
   if (st.code) luaL_error(L, "require: %s", st.message);
-  moon_load_chunk(L, file, buf->data ? buf->data : "", buf->n);
+  moon_budget_charge(L, host, chunk->bytes.n); /* it is parsed */
+  moon_load_chunk(L, file, chunk->bytes.data ? chunk->bytes.data : "", chunk->bytes.n);
   lua_call(L, 0, 1);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);

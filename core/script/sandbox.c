@@ -37,32 +37,12 @@ void moon_sandbox_protect(lua_State *L, const char *name) {
 
 /* ---- base functions that need a guard */
 
-/* Finalisers run without hooks, so an endless one could not be stopped. */
-static int safe_setmetatable(lua_State *L) {
-  if (lua_type(L, 2) == LUA_TTABLE) {
-    lua_pushliteral(L, "__gc");
-    if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "setmetatable: __gc is not available to scripts");
-    lua_pop(L, 1);
-  }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, 1);
-  return 1;
-}
-
-static int safe_rawset(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checkany(L, 2);
-  luaL_checkany(L, 3);
-  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "rawset: the table is protected");
-  lua_settop(L, 3);
-  lua_rawset(L, 1);
-  return 1;
-}
+enum { PRINT_STEPS = 500 }; /* somebody writes the line somewhere */
 
 static int safe_print(lua_State *L) {
   moon_host *host = moon_host_of(L);
   int n = lua_gettop(L);
+  moon_budget_charge(L, host, PRINT_STEPS);
   luaL_Buffer line;
   luaL_buffinit(L, &line);
   for (int i = 1; i <= n; i++) {
@@ -160,17 +140,14 @@ static void guard_string(lua_State *L) {
 }
 
 static void add_base(lua_State *L, int env) {
-  static const char *const names[] = {"assert", "error",  "getmetatable", "ipairs",   "next", "pairs",    "rawequal", "rawget",
-                                      "rawlen", "select", "tonumber",     "tostring", "type", "_VERSION", NULL};
+  static const char *const names[] = {"assert", "error",  "ipairs",   "next",     "pairs", "rawequal", "rawget",
+                                      "rawlen", "select", "tonumber", "tostring", "type",  "_VERSION", NULL};
   lua_pushglobaltable(L);
-  lua_getfield(L, -1, "setmetatable");
-  lua_pushcclosure(L, safe_setmetatable, 1);
-  lua_setfield(L, env, "setmetatable");
   lua_pushvalue(L, env);
   copy_fields(L, lua_gettop(L) - 1, names);
+  moon_metatables_install(L);
+  if (moon_host_of(L)->options.deterministic) moon_deterministic_base(L);
   lua_pop(L, 2);
-  lua_pushcfunction(L, safe_rawset);
-  lua_setfield(L, env, "rawset");
   lua_pushcfunction(L, safe_print);
   lua_setfield(L, env, "print");
   lua_pushcfunction(L, moon_sandbox_require);
@@ -188,6 +165,34 @@ static void add_meta(lua_State *L, int env) {
   lua_setmetatable(L, env);
 }
 
+static int refuse_global(lua_State *L) {
+  return luaL_error(L, "globals are read-only in policies and gates ('%s' cannot be set); use a local", luaL_tolstring(L, 2, NULL));
+}
+
+/* All that is there moves into a table behind the environment, which stays empty, so that every assignment is to something new. */
+void moon_sandbox_freeze(lua_State *L) {
+  moon_sandbox_push(L);
+  int env = lua_gettop(L);
+  lua_newtable(L);
+  copy_fields(L, env, NULL);
+  for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushnil(L);
+    lua_rawset(L, env); /* to an existing field: allowed while it is walked */
+  }
+  lua_getmetatable(L, env);
+  lua_setmetatable(L, -2); /* names that are not there are refused one table further */
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, refuse_global);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, env);
+  lua_settop(L, env - 1);
+}
+
 void moon_sandbox_open(lua_State *L) {
   static const char *const clock_only[] = {"time", "date", "clock", NULL};
   open_libraries(L);
@@ -198,7 +203,7 @@ void moon_sandbox_open(lua_State *L) {
   add_library(L, env, LUA_TABLIBNAME, NULL, moon_guard_table, true);
   add_library(L, env, LUA_MATHLIBNAME, NULL, moon_guard_math, true);
   add_library(L, env, LUA_UTF8LIBNAME, NULL, moon_guard_utf8, true);
-  add_library(L, env, LUA_OSLIBNAME, clock_only, NULL, true);
+  add_library(L, env, LUA_OSLIBNAME, clock_only, moon_guard_os, true);
   add_library(L, env, LUA_COLIBNAME, NULL, NULL, false);
   lua_pushvalue(L, env);
   moon_budget_install(L);

@@ -11,20 +11,38 @@
 
 #include "base/base.h"
 #include "data/data.h"
+#include "moonshelf/lua.h"
 #include "page/page.h"
 #include "rank/rank.h"
 
-struct lua_State;
-
 typedef struct moon_host moon_host;
+
+/* Files as they were first read (chunks.c); counted, and shared by hosts on any threads. */
+typedef struct moon_chunks moon_chunks;
+moon_status moon_chunks_new(moon_chunks **out);
+moon_chunks *moon_chunks_hold(moon_chunks *chunks);
+void moon_chunks_release(moon_chunks *chunks);
+
 typedef struct moon_host_options {
   size_t memory_limit;       /* bytes of Lua memory, 0: 256 MiB */
   size_t tensor_limit;        /* bytes of tensors that the script made, 0: 256 MiB */
   uint64_t load_instructions; /* VM instructions for loading a script, 0: 50 million */
+  uint64_t load_millis;       /* of time, 0: 60,000 */
   uint64_t call_instructions; /* per policy or gate call, 0: 1 million; row functions get this much per 1,000 rows */
+  uint64_t call_millis;       /* of time, likewise, 0: 2000 */
+  uint64_t page_millis;       /* for all policies and gates of one page together, 0: without end; see moon_host_begin_page */
+  size_t call_memory;         /* bytes of Lua memory that a call may add, 0: as far as memory_limit goes */
+  size_t call_tensors;        /* bytes of tensors, likewise */
+  /* The same request gives the same bytes on every machine and in every process: pairs and next in an order of their own, the clock of the
+   * request (1970 while loading), no addresses in texts. What a policy keeps in upvalues from one request to the next is still the script's
+   * own to answer for. */
+  bool deterministic;
   /* Where a script's print goes, line by line without the newline; NULL: nowhere (the library never prints). */
   void (*print)(void *self, const char *line, size_t n);
   void *print_self;
+  /* The files that other hosts have read, so that this one runs the same texts whatever the files are now, and what it reads beside; the host
+   * holds it. NULL: a list of its own. */
+  moon_chunks *chunks;
   /* To check a script: mistakes in the use of words do not end its loading but are told of here, as warnings are, and the plan has
    * what is left; see moon_host_load. NULL: the first mistake is the error. */
   const moon_findings *findings;
@@ -56,23 +74,14 @@ moon_status moon_host_test(moon_host *host, size_t i, const char **name, const c
 moon_status moon_host_run_test(moon_host *host, size_t i);
 moon_row_functions moon_host_row_functions(moon_host *host);
 moon_page_functions moon_host_page_functions(moon_host *host);
+/* From now on page_millis count. */
+void moon_host_begin_page(moon_host *host);
+/* Whether a call has passed a limit of memory, so that what the script holds may be in the way of the next: time for a new host. */
+bool moon_host_worn(const moon_host *host);
+/* The site that this host has loaded in a fresh host, by the texts that were read then. The two may be used by two threads. */
+moon_status moon_host_reopen(const moon_host *host, moon_host **out, json_t **plan);
+size_t moon_host_memory(const moon_host *host);  /* bytes that Lua holds */
+size_t moon_host_tensors(const moon_host *host); /* bytes of tensors */
 moon_fit_functions moon_host_fit_functions(moon_host *host);
-
-/* ---- a bundle, a site and a host together (runtime.c): what the command `page`, the server and programs that embed us share;
- * the public part is include/moonshelf/runtime.h
- * ------------------------------------------------------------------------------------------ */
-
-/* Lets the caller print (see moon_host_options); otherwise as moon_runtime_open. */
-moon_status moon_runtime_open_with(const char *bundle, const char *site, const moon_host_options *options, moon_runtime **out);
-/* The page itself, resolved and assembled; it lives in the runtime's arena until the next call. `*request` is filled in for
- * rendering. */
-moon_status moon_runtime_assemble(moon_runtime *runtime, const moon_query *query, moon_request *request, moon_page **page);
-const moon_bundle *moon_runtime_bundle(const moon_runtime *runtime);
-/* The live state: the bundle's, with the events since. */
-moon_state *moon_runtime_state(moon_runtime *runtime);
-
-/* The Lua module: pushes what `require "moonshelf"` returns. Used by our host and, through module/lua_module.c (which builds
- * moonshelf.so and exports luaopen_moonshelf), by a stock lua5.4. */
-MOON_API int moon_lua_open(struct lua_State *L);
 
 #endif

@@ -3,26 +3,17 @@
  * The first event after a quiet time is committed at once; what arrives during that commit makes up the next. So an event waits
  * for two syncs at the most, however many senders there are. The thread pool touches only the flying batch, the loop only the
  * filling one. */
-#include <string.h>
-
 #include "serve/internal.h"
-
-moon_status moon_commit_apply(moon_server *server, const moon_log_event *event) {
-  uint32_t user, kind;
-  MOON_TRY(moon_state_kind(server->state, event->kind, strlen(event->kind), true, &kind));
-  MOON_TRY(moon_state_user(server->state, event->user, strlen(event->user), true, &user));
-  return moon_state_apply(server->state, user, event->item_row, kind, event->time);
-}
 
 static void work(uv_work_t *request) {
   moon_server *server = request->data;
-  server->flying->status = moon_eventlog_commit(server->log, &server->flying->batch);
+  server->flying->status = moon_runtime_store(server->runtime, &server->flying->batch);
 }
 
 static void apply_batch(moon_server *server, const moon_event_batch *batch) {
   for (size_t i = 0; i < batch->n; i++) {
     if (batch->events[i].duplicate) continue;
-    moon_status status = moon_commit_apply(server, &batch->events[i]);
+    moon_status status = moon_runtime_fold(server->runtime, &batch->events[i]);
     if (status.code) moon_server_log_quietly(server, "error", "an event is on disk, but not in the state: %s", status.message);
   }
 }

@@ -3,7 +3,7 @@
 #define MOON_SERVE_EVENTS_H
 
 #include "data/data.h"
-#include "serve/eventlog.h"
+#include "runtime/eventlog.h"
 
 enum { MOON_EVENTS_MAX = 1000, MOON_EVENT_ID_MAX = 256, MOON_EVENT_KIND_MAX = 64 };
 

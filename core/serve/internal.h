@@ -4,7 +4,7 @@
 
 #include <uv.h>
 
-#include "serve/eventlog.h"
+#include "runtime/runtime.h"
 #include "serve/http.h"
 #include "serve/metrics.h"
 #include "serve/router.h"
@@ -65,7 +65,19 @@ typedef struct moon_commit {
 /* The events of server->filling from `first` on are c's: it is answered when they are on disk. On failure they are taken out
  * again. */
 moon_status moon_commit_join(moon_server *server, moon_connection *c, size_t first);
-moon_status moon_commit_apply(moon_server *server, const moon_log_event *event); /* into the state */
+
+/* ---- another site in the place of the one that is served (reload.c) ------------------------------------------------------------ */
+
+typedef struct moon_reload {
+  uv_work_t work;
+  bool running, again; /* again: the file is to be read once more, it was asked for meanwhile */
+  bool from_file;      /* or the same script in a fresh Lua state */
+  moon_status status;
+} moon_reload;
+
+/* Makes a site on another thread and takes it into use when it is whole; until then, and where it fails, pages come from the one there
+ * is. A call while one is being made has another made after it. */
+void moon_reload_begin(moon_server *server, bool from_file);
 
 /* ---- the server (server.c) ------------------------------------------------------------------------------------------------ */
 
@@ -75,7 +87,7 @@ struct moon_server {
   moon_server_options options;
   uv_loop_t loop;
   uv_tcp_t listener;
-  uv_signal_t interrupt, terminate, broken_pipe;
+  uv_signal_t interrupt, terminate, broken_pipe, hangup;
   uv_timer_t tick;
   uv_idle_t turns; /* runs while connections are queued */
   uv_work_t work;
@@ -85,9 +97,10 @@ struct moon_server {
   moon_connection *connections, *turn_first, *turn_last;
   size_t connection_count;
   moon_runtime *runtime;
+  moon_worker *worker;
   const moon_bundle *bundle;
   moon_state *state;
-  moon_eventlog *log;
+  moon_reload reload;
   moon_commit *filling, *flying, commits[2];
   moon_metrics metrics;
   int64_t started, clock_base; /* monotonic; 0 or the data's newest time */

@@ -46,7 +46,13 @@ void moon_metrics_text(const moon_metrics *m, const char *const *routes, size_t 
       "moonshelf_page_seconds_bucket{le=\"+Inf\"} %llu\nmoonshelf_page_seconds_sum %.6f\nmoonshelf_page_seconds_count %llu\n",
       (unsigned long long)m->pages, m->page_seconds, (unsigned long long)m->pages);
   counter(out, "pages_degraded_total", m->pages_degraded, "Pages made without a policy that failed.");
-  counter(out, "policy_errors_total", m->policy_errors, "Policies and gates that failed.");
+  head(out, "policy_errors_total", "counter", "Policies and gates that failed: an error, or a limit of work or memory.");
+  for (int kind = 0; kind < MOON_SCRIPT_FAILURES; kind++)
+    moon_buf_printf(out, "moonshelf_policy_errors_total{kind=\"%s\"} %llu\n", moon_script_failure_name((moon_script_failure)kind),
+                    (unsigned long long)m->policy_errors[kind]);
+  counter(out, "site_reloads_total", m->site_reloads, "Sites taken into use by a reload.");
+  counter(out, "site_reloads_failed_total", m->site_reloads_failed, "Reloads that left the site as it was.");
+  counter(out, "script_renewals_total", m->script_renewals, "Lua states made anew after a policy passed a limit of memory.");
   counter(out, "events_accepted_total", m->events_accepted, "Events on disk and in the state, duplicates included.");
   counter(out, "events_duplicate_total", m->events_duplicate, "Events whose id had been accepted before.");
   counter(out, "events_refused_total", m->events_refused, "Requests to /v1/events with something wrong in them.");
@@ -59,5 +65,7 @@ void moon_metrics_text(const moon_metrics *m, const char *const *routes, size_t 
   gauge(out, "state_bytes", (double)gauges->state_bytes, "Memory of the state.");
   gauge(out, "state_users_dropped", (double)gauges->users_dropped, "Users let go since the start: forgotten, or for want of memory.");
   gauge(out, "state_events", (double)gauges->events, "Events folded into the state, training included.");
+  gauge(out, "script_bytes", (double)gauges->script_bytes, "Memory of the site's Lua state.");
+  gauge(out, "script_tensor_bytes", (double)gauges->script_tensor_bytes, "Memory of the tensors that the site's script holds.");
   gauge(out, "uptime_seconds", gauges->uptime, "Since the start.");
 }

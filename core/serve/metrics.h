@@ -3,6 +3,7 @@
 #define MOON_SERVE_METRICS_H
 
 #include "base/base.h"
+#include "page/page.h"
 
 enum { MOON_METRIC_ROUTES = 32, MOON_METRIC_BUCKETS = 12 };
 
@@ -10,7 +11,8 @@ typedef struct moon_metrics {
   uint64_t requests[MOON_METRIC_ROUTES][600]; /* by route (see moon_metrics_text) and status */
   uint64_t page_buckets[MOON_METRIC_BUCKETS + 1];
   double page_seconds;
-  uint64_t pages, pages_degraded, policy_errors;
+  uint64_t pages, pages_degraded, policy_errors[MOON_SCRIPT_FAILURES];
+  uint64_t site_reloads, site_reloads_failed, script_renewals;
   uint64_t events_accepted, events_duplicate, events_refused, commits, commits_failed;
   uint64_t connections_accepted, connections_refused;
 } moon_metrics;
@@ -20,6 +22,7 @@ typedef struct moon_gauges { /* what is read at the moment of asking */
   uint64_t users_dropped;
   size_t connections, users;
   uint64_t events;
+  size_t script_bytes, script_tensor_bytes;
   double uptime;
 } moon_gauges;
 

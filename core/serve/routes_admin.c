@@ -32,6 +32,8 @@ moon_status moon_route_metrics(moon_exchange *x) {
                         .users_dropped = memory.users_dropped,
                         .state_bytes = memory.bytes,
                         .events = moon_state_events(server->state),
+                        .script_bytes = moon_host_memory(moon_worker_host(server->worker)),
+                        .script_tensor_bytes = moon_host_tensors(moon_worker_host(server->worker)),
                         .uptime = (double)(moon_monotonic() - server->started) / 1e6};
   x->type = "text/plain; version=0.0.4; charset=utf-8";
   moon_metrics_text(&server->metrics, labels, n, &gauges, x->body);

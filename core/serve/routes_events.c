@@ -24,10 +24,7 @@ static moon_status list_problems(moon_exchange *x, const char *problems, const c
 
 /* New kinds enter the state's dictionary now: where it is full the sender must hear of it before anything is stored. */
 static moon_status admit_kinds(moon_server *server, const moon_event_batch *batch, size_t first) {
-  for (size_t i = first; i < batch->n; i++) {
-    uint32_t code;
-    MOON_TRY(moon_state_kind(server->state, batch->events[i].kind, strlen(batch->events[i].kind), true, &code));
-  }
+  for (size_t i = first; i < batch->n; i++) MOON_TRY(moon_runtime_admit(server->runtime, batch->events[i].kind));
   return moon_ok();
 }
 

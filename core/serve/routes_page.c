@@ -33,7 +33,7 @@ static moon_status read_flag(const char *name, const char *value, bool *out) {
 
 static moon_status read_query(moon_exchange *x, moon_query *query) {
   const char *items = NULL, *explain = NULL;
-  *query = (moon_query){.surface = x->tail, .now = moon_server_now(x->server)};
+  *query = (moon_query){.size = sizeof *query, .surface = x->tail, .now = moon_server_now(x->server)};
   MOON_TRY(moon_target_take(&x->target, "user", &query->user));
   MOON_TRY(moon_target_take(&x->target, "item", &query->item));
   MOON_TRY(moon_target_take(&x->target, "items", &items));
@@ -50,7 +50,7 @@ static moon_status read_query(moon_exchange *x, moon_query *query) {
 
 static void count_page(moon_server *server, const moon_page *page, int64_t micros) {
   moon_metrics_page(&server->metrics, micros);
-  server->metrics.policy_errors += page->policy_errors;
+  for (int kind = 0; kind < MOON_SCRIPT_FAILURES; kind++) server->metrics.policy_errors[kind] += page->policy_failures[kind];
   if (!page->degraded) return;
   server->metrics.pages_degraded++;
   moon_server_log_quietly(server, "warning", "page %s: %s", page->surface, page->degraded);
@@ -62,8 +62,9 @@ moon_status moon_route_page(moon_exchange *x) {
   moon_request request;
   moon_page *page;
   MOON_TRY(read_query(x, &query));
-  MOON_TRY(moon_runtime_assemble(x->server->runtime, &query, &request, &page));
+  MOON_TRY(moon_worker_assemble(x->server->worker, &query, &request, &page));
   MOON_TRY(moon_page_json(page, &request, x->body));
   count_page(x->server, page, moon_monotonic() - start);
+  if (moon_worker_is_worn(x->server->worker)) moon_reload_begin(x->server, false);
   return moon_ok();
 }

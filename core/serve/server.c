@@ -69,7 +69,7 @@ static void close_handle(uv_handle_t *handle, void *server) {
 }
 
 void moon_server_finish(moon_server *server) {
-  if (server->stopping && !server->connections && !server->committing) uv_walk(&server->loop, close_handle, server);
+  if (server->stopping && !server->connections && !server->committing && !server->reload.running) uv_walk(&server->loop, close_handle, server);
 }
 
 static void begin_stop(moon_server *server) {
@@ -86,7 +86,8 @@ static void begin_stop(moon_server *server) {
 }
 
 static void on_signal(uv_signal_t *signal, int number) {
-  if (number != SIGPIPE) begin_stop(signal->data);
+  if (number == SIGHUP) moon_reload_begin(signal->data, true);
+  else if (number != SIGPIPE) begin_stop(signal->data);
 }
 
 static void on_tick(uv_timer_t *tick) {
@@ -120,10 +121,11 @@ static moon_status open_loop(moon_server *server) {
   if (!code) code = uv_signal_init(loop, &server->interrupt);
   if (!code) code = uv_signal_init(loop, &server->terminate);
   if (!code) code = uv_signal_init(loop, &server->broken_pipe);
+  if (!code) code = uv_signal_init(loop, &server->hangup);
   if (!code) code = uv_timer_init(loop, &server->tick);
   if (!code) code = uv_idle_init(loop, &server->turns);
   if (code) return moon_fail(MOON_EIO, "no event loop: %s", uv_strerror(code));
-  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server;
+  server->listener.data = server->interrupt.data = server->terminate.data = server->broken_pipe.data = server->hangup.data = server;
   server->tick.data = server->turns.data = server;
   return moon_ok();
 }
@@ -159,67 +161,43 @@ static void print_line(void *self, const char *line, size_t n) {
   write_log(server, "info", "script: %.*s", (int)(n < 500 ? n : 500), line);
 }
 
-static moon_status load_runtime(moon_server *server) {
-  moon_host_options host = {.print = print_line, .print_self = server};
-  MOON_TRY(moon_runtime_open_with(server->options.bundle_path, server->options.site_path, &host, &server->runtime));
-  server->bundle = moon_runtime_bundle(server->runtime);
-  server->state = moon_runtime_state(server->runtime);
-  return moon_ok();
-}
-
-typedef struct replay {
-  moon_server *server;
-  size_t applied, unknown;
-} replay;
-
-static moon_status replay_event(void *self, const moon_log_event *event) {
-  replay *r = self;
-  moon_log_event found = *event;
-  found.item_row = moon_dict_find(r->server->bundle->catalogue->ids, event->item, strlen(event->item));
-  if (found.item_row == MOON_NONE) {
-    r->unknown++;
-    return moon_ok();
-  }
-  r->applied++;
-  return moon_commit_apply(r->server, &found);
-}
-
-/* What tells this bundle from one trained before or after: its manifest, which holds the checksum of every file. */
-static moon_status bundle_identity(const moon_bundle *bundle, char out[65]) {
-  char *manifest = json_dumps(bundle->manifest, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-  if (!manifest) return moon_fail(MOON_ENOMEM, "no memory for the manifest");
-  moon_sha256(manifest, strlen(manifest), out);
-  free(manifest);
-  return moon_ok();
-}
-
-/* Also without a limit, so that what the recipe's ttl has forgotten makes room. */
-static void limit_state(moon_server *server) {
-  size_t limit = server->options.state_memory;
-  moon_state_limit(server->state, limit ? limit : SIZE_MAX);
-  size_t bytes = moon_state_memory_now(server->state).bytes;
+static void report_state(moon_server *server) {
+  size_t limit = server->options.state_memory, bytes = moon_state_memory_now(server->state).bytes;
   if (limit && bytes > limit)
-    write_log(server, "warning", "the bundle's state has %zu MiB already, over the limit of %zu MiB; it does not grow further", bytes >> 20,
-              limit >> 20);
+    write_log(server, "warning", "the state has %zu MiB already, over the limit of %zu MiB; it does not grow further", bytes >> 20, limit >> 20);
 }
 
-static moon_status open_log(moon_server *server) {
-  char identity[65];
-  size_t skipped = 0;
-  replay r = {.server = server};
-  const char *path = server->options.event_log;
-  char *own = path ? NULL : moon_arena_printf(&server->arena, "%s.events.db", server->options.bundle_path);
-  if (!path && !own) return moon_fail(MOON_ENOMEM, "no memory for a path");
-  if (!path) path = own;
-  MOON_TRY(bundle_identity(server->bundle, identity));
-  MOON_TRY(moon_eventlog_open(strcmp(path, "none") ? path : NULL, identity, moon_state_clock(server->state), &server->log));
-  MOON_TRY(moon_eventlog_replay(server->log, replay_event, &r, &skipped));
-  if (r.applied) write_log(server, "info", "%zu events of %s are back", r.applied, path);
-  if (skipped)
-    write_log(server, "info", "%zu events of %s are older than this new bundle, which has seen them", skipped, path);
-  if (r.unknown)
-    write_log(server, "warning", "%zu events of %s are of items that this bundle does not have; they are left out",
-                    r.unknown, path);
+static moon_status report_replay(moon_server *server, const char *path) {
+  moon_counters n = {.size = sizeof n};
+  MOON_TRY(moon_runtime_metrics(server->runtime, &n));
+  if (n.replayed) write_log(server, "info", "%llu events of %s are back", (unsigned long long)n.replayed, path);
+  if (n.covered)
+    write_log(server, "info", "%llu events of %s are older than this new bundle, which has seen them", (unsigned long long)n.covered, path);
+  if (n.unknown)
+    write_log(server, "warning", "%llu events of %s are of items that this bundle does not have; they are left out", (unsigned long long)n.unknown, path);
+  return moon_ok();
+}
+
+static moon_status load_runtime(moon_server *server) {
+  const moon_server_options *o = &server->options;
+  const char *log = o->event_log ? o->event_log : moon_arena_printf(&server->arena, "%s.events.db", o->bundle_path);
+  if (!log) return moon_fail(MOON_ENOMEM, "no memory for a path");
+  const moon_runtime_options options = {.size = sizeof options,
+                                        .bundle = o->bundle_path,
+                                        .site = o->site_path,
+                                        .event_log = strcmp(log, "none") ? log : NULL,
+                                        .state_memory = o->state_memory,
+                                        .page_millis = o->script_millis,
+                                        .deterministic = o->deterministic,
+                                        .print = print_line,
+                                        .print_self = server};
+  MOON_TRY(moon_runtime_open(&options, &server->runtime));
+  MOON_TRY(moon_worker_open(server->runtime, &server->worker));
+  moon_worker_be_patient(server->worker);
+  server->bundle = moon_worker_bundle(server->worker);
+  server->state = moon_worker_state(server->worker);
+  report_state(server);
+  MOON_TRY(report_replay(server, log));
   server->clock_base = moon_state_clock(server->state);
   return moon_ok();
 }
@@ -231,8 +209,6 @@ static moon_status open_all(moon_server *server) {
   MOON_TRY(open_loop(server));
   MOON_TRY(bind_port(server));
   MOON_TRY(load_runtime(server));
-  limit_state(server);
-  MOON_TRY(open_log(server));
   server->started = moon_monotonic();
   int code = uv_listen((uv_stream_t *)&server->listener, LISTEN_BACKLOG, on_connection);
   return code ? bind_failure(server, code) : moon_ok();
@@ -288,6 +264,7 @@ moon_status moon_server_run(moon_server *server) {
   int code = uv_signal_start(&server->interrupt, on_signal, SIGINT);
   if (!code) code = uv_signal_start(&server->terminate, on_signal, SIGTERM);
   if (!code) code = uv_signal_start(&server->broken_pipe, on_signal, SIGPIPE); /* a peer that is gone shows as EPIPE instead */
+  if (!code) code = uv_signal_start(&server->hangup, on_signal, SIGHUP);
   if (!code) code = uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
   if (code) return moon_fail(MOON_EIO, "no signals or timers: %s", uv_strerror(code));
   say_ready(server);
@@ -302,7 +279,7 @@ void moon_server_close(moon_server *server) {
     uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
   }
-  moon_eventlog_close(server->log);
+  moon_worker_close(server->worker);
   moon_runtime_close(server->runtime);
   for (int i = 0; i < 2; i++) {
     moon_event_batch_free(&server->commits[i].batch);

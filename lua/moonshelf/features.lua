@@ -2,7 +2,6 @@
 ---
 --- A feature is only named here. core/feature computes it, once for training and serving alike.
 
-local native = require "moonshelf.native"
 local words = require "moonshelf.words"
 local formula = require "moonshelf.formula"
 
@@ -279,19 +278,7 @@ end
 
 ---------------------------------------------------------------------------------------------------- time
 
---- "+01:00" -> microseconds east of UTC; "Europe/Amsterdam" -> its changes and its rule as text, which every machine reads the same.
-local function zone(where, what, value)
-  if type(value) ~= "string" then words.expect(where, what, 'a zone such as "+01:00" or "Europe/Amsterdam"', value) end
-  local sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$")
-  if sign and tonumber(hours) < 24 and tonumber(minutes) < 60 then
-    return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
-  end
-  local text, why = native.zone(value)
-  if not text then words.fail(where, "%s: %s", what, why) end
-  return text
-end
-
-local CLOCK = { dim = EMBEDDING.dim, zone = { zone, default = 0 } }
+local CLOCK = { dim = EMBEDDING.dim, zone = { words.zone, default = 0 } }
 
 local function clock(unit)
   local word = "m." .. unit

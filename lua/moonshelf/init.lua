@@ -92,7 +92,7 @@ local m = {
   slot = site.slot,
   source = require "moonshelf.source",
   policy = require "moonshelf.policy",
-  gate = require "moonshelf.gate",
+  gate = require "moonshelf.gate".words, ---@type moonshelf.Gates
   request = request.request,
 
   test = test.test,

@@ -283,6 +283,26 @@ function nn.dot(layers)
   return layer("m.nn.dot", where, { type = "dot", layers = list }, options)
 end
 
+--- The net in a file, or nil and what is wrong: a file that cannot be read is an error that the words can tell of like any other.
+local function read_net(file)
+  local fine, made, why = pcall(native.onnx, file)
+  if fine then return made, why end
+  return nil, tostring(made):match "m%.nn%.onnx: (.*)" or tostring(made)
+end
+
+--- The layers of a dense net in an ONNX file beside the recipe, with its weights: a model, or a part of one.
+---@param file string
+---@param options? moonshelf.LayerOptions
+---@return moonshelf.Model
+function nn.onnx(file, options)
+  local where = words.where("m.nn.onnx")
+  local fields = words.options(where, "m.nn.onnx", options, EVERY_LAYER)
+  local made, why = read_net(words.text(where, "m.nn.onnx", file))
+  if not made then words.fail(where, "m.nn.onnx: %s", why) end
+  fields.layers, fields.width, fields.file = words.each(made.layers, function(_, one) return one end), made.width, made.file
+  return words.new("a model", where, fields)
+end
+
 ---------------------------------------------------------------------------------------------------- models in closed form
 
 --- What such a model is made of: the item at hand, and for weights between items the user's history.

@@ -95,6 +95,7 @@ local TRAIN = {
   patience = { words.integer(0), default = 0 },
   threads = { words.integer(1, 64) },
   precision = { words.one_of { "f32", "bf16", "int8" } },
+  standardise = { words.boolean },
   ahead = { words.integer(0, 8) },
   checkpoint = { words.integer(1) },
   on_epoch = { words.func },

@@ -1,5 +1,7 @@
 --- site.lua - m.slot, m.page and m.site: pages as lists of slots.
 
+local conditions = require "moonshelf.when"
+local gates = require "moonshelf.gate"
 local words = require "moonshelf.words"
 local native = require "moonshelf.native"
 
@@ -38,14 +40,37 @@ local function rank(where, what, value)
   return value and true
 end
 
+--- A text or a list of them: the first that can be filled in is the title.
+local function titles(where, what, value)
+  if type(value) ~= "table" or words.kind(value) then return words.text(where, what, value) end
+  return words.each(words.list(where, what, value, "a string or a list of strings"), function(i, text)
+    return words.text(where, ("%s[%d]"):format(what, i), text)
+  end)
+end
+
+--- A source, a list of them, or a list of such lists, which are asked one after the other as long as places are left.
+local function stages(where, what, value)
+  if type(value) ~= "table" or words.kind(value) then return words.array { sources(where, what, value) } end
+  local nested = type(value[1]) == "table" and not words.kind(value[1])
+  if next(value) == nil then return words.array {} end
+  if not nested then return words.array { sources(where, what, value) } end
+  return words.each(words.list(where, what, value, "a list of lists of sources"), function(i, stage)
+    local name = ("%s[%d]"):format(what, i)
+    if words.kind(stage) then words.expect(where, name, "a list of sources, as the others are", stage) end
+    return sources(where, name, stage)
+  end)
+end
+
 local SLOT = {
-  title = { words.text },
+  title = { titles },
   take = { words.integer(1, 1000), default = 10 },
   min = { words.integer(0, 1000), default = 1 },
   from = { sources, required = true },
   rank = { rank, default = false },
   rerank = { policy_list, default = words.array {} },
-  gate = { words.func },
+  gate = { gates.check },
+  fallback = { stages },
+  fixed = { words.boolean, default = false },
 }
 
 --- A row of items on a page.
@@ -59,22 +84,66 @@ function site.slot(name)
     local o = words.options(where, what, given, SLOT)
     if o.min > o.take then words.complain(where, "%s: min (%d) is more than take (%d)", what, o.min, o.take) end
     return words.new("a slot", where, {
-      name = name, title = o.title or name, take = o.take, min = o.min, sources = o.from, rank = o.rank, policies = o.rerank,
-      gate = o.gate,
+      name = name, title = words.known(o.title) or name, take = o.take, min = o.min, sources = o.from, rank = o.rank, policies = o.rerank,
+      gate = o.gate, fallback = words.known(o.fallback), fixed = o.fixed,
     })
   end)
 end
 
 ---------------------------------------------------------------------------------------------------- pages
 
+local ORDER = {
+  by = { words.one_of { "score", "affinity" }, required = true },
+  column = { words.text },
+  first = { words.integer(1, 1000), default = 4 },
+}
+
+--- "score", or { by = "affinity", column = "category", first = 4 }.
+local function order(where, what, value)
+  local o = words.options(where, what, type(value) == "string" and { by = value } or value, ORDER)
+  if o.by == "affinity" and not o.column then words.complain(where, '%s: by = "affinity" wants a column', what) end
+  return { by = o.by, column = o.column, first = o.first }
+end
+
+local FLOOR = {
+  when = { conditions, required = true },
+  at_least = { words.integer(1, 1000), required = true },
+}
+
+local function floors(where, what, value)
+  return words.each(words.list(where, what, value, 'a list such as { { when = "new", at_least = 3 } }'), function(i, floor)
+    local name = ("%s[%d]"):format(what, i)
+    local o = words.options(where, name, floor, FLOOR)
+    local columns = {}
+    for k, condition in ipairs(words.known(o.when) or {}) do columns[k] = condition.column end
+    return { when = o.when, at_least = o.at_least, label = #columns > 0 and table.concat(columns, ",") or name }
+  end)
+end
+
+local SOLVE = {
+  caps = { words.by_column(words.integer(1)) },
+  floors = { floors },
+  steps = { words.integer(0, 1000000), default = 2000 },
+  within_ms = { words.integer(0, 10000), default = 5 },
+}
+
+--- true, or { caps = { category = 6 }, floors = { { when = "new", at_least = 3 } }, within_ms = 5 }.
+local function solve(where, what, value)
+  if value == false then return nil end
+  local o = words.options(where, what, value ~= true and value or {}, SOLVE)
+  return { caps = words.known(o.caps), floors = words.known(o.floors), steps = o.steps, within_us = o.within_ms * 1000 }
+end
+
 local PAGE = {
-  dedupe = { words.one_of { "product", "item" } },
-  fallback = { sources, default = words.array {} },
+  solve = { solve },
+  dedupe = { words.text },
+  fallback = { stages, default = words.array {} },
   exclude_seen = { words.strings },
+  order = { order },
 }
 
 --- Slots from top to bottom, and the page's own options.
----@param given moonshelf.PageOptions  { m.slot..., dedupe = "product"|"item", fallback = sources, exclude_seen = { "purchase" } }
+---@param given moonshelf.PageOptions  { m.slot..., dedupe = "item" or a column, fallback = sources, order = "score", ... }
 ---@return moonshelf.Page
 function site.page(given)
   local where = words.where("m.page")
@@ -106,7 +175,7 @@ function site.page(given)
   if count == 0 then words.complain(where, "m.page: a page needs at least one m.slot") end
   return words.keep(words.new("a page", where, {
     slots = slots, dedupe = words.known(o.dedupe), fallback = words.known(o.fallback) or words.array {},
-    exclude_seen = words.known(o.exclude_seen),
+    exclude_seen = words.known(o.exclude_seen), order = words.known(o.order), solve = words.known(o.solve),
   }))
 end
 
@@ -119,6 +188,13 @@ local function source_plans(list)
       type = source.type, n = source.n, at_least = source.at_least, at_most = source.at_most, when = source.when, where = source.where,
     }
   end
+  return out
+end
+
+local function stage_plans(stages_given)
+  if not stages_given then return nil end
+  local out = words.array {}
+  for i, list in ipairs(stages_given) do out[i] = source_plans(list) end
   return out
 end
 
@@ -136,7 +212,8 @@ local function slot_plan(slot, functions)
   end
   return {
     name = slot.name, title = slot.title, take = slot.take, min = slot.min, sources = source_plans(slot.sources), rank = slot.rank,
-    policies = list, gate = slot.gate and number(slot.gate), where = slot.where,
+    policies = list, gate = slot.gate and gates.plan(slot.gate, number), fallback = stage_plans(slot.fallback), fixed = slot.fixed or nil,
+    where = slot.where,
   }
 end
 
@@ -159,7 +236,8 @@ function site.site(pages)
     local slots = words.array {}
     for i, slot in ipairs(page.slots) do slots[i] = slot_plan(slot, functions) end
     surfaces[surface] = {
-      slots = slots, dedupe = page.dedupe, fallback = source_plans(page.fallback), exclude_seen = page.exclude_seen,
+      slots = slots, dedupe = page.dedupe, fallback = stage_plans(page.fallback), exclude_seen = page.exclude_seen, order = page.order,
+      solve = page.solve,
       where = page.where,
     }
   end

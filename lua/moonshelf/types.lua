@@ -14,6 +14,7 @@
 ---@class moonshelf.Policy   what reorders or thins out a slate
 ---@class moonshelf.RequestValue  a value that comes with the request
 ---@class moonshelf.Slot     a row of items
+---@class moonshelf.Gate     whether a slot is there
 ---@class moonshelf.Page     slots from top to bottom
 ---@class moonshelf.Result   what a script returns; m.plan reads it
 
@@ -40,7 +41,6 @@
 ---@field ne? moonshelf.Equal
 ---@field has? string|moonshelf.RequestValue
 
----@alias moonshelf.RuleOptions { owner: string?, reason: string?, starts: string?, ends: string? }
 
 ---@class moonshelf.Branches
 ---@field [integer] moonshelf.Layer|moonshelf.Model
@@ -144,6 +144,7 @@ function T:error(fn, text) end
 ---@field weight? string
 ---@field threads? integer
 ---@field precision? "f32"|"bf16"|"int8"
+---@field standardise? boolean
 ---@field ahead? integer
 ---@field checkpoint? integer
 ---@field on_epoch? fun(info: moonshelf.FitInfo): boolean|string|nil
@@ -180,20 +181,185 @@ function T:error(fn, text) end
 ---@class moonshelf.NearestOptions: moonshelf.SourceOptions
 ---@field when? moonshelf.When  only these items
 
+--- Of every policy.
+---@class moonshelf.RuleOptions
+---@field owner? string
+---@field reason? string   both stand in the explanation
+---@field starts? string   a date
+---@field ends? string
+
+---@class moonshelf.ExcludeOptions: moonshelf.RuleOptions
+---@field when? moonshelf.When
+---@field items? moonshelf.Text    ids
+---@field done? moonshelf.Text     kinds of events
+---@field within? string           "30d": done so lately
+
+---@class moonshelf.FrequencyOptions: moonshelf.RuleOptions
+---@field done string     a kind of event that the recipe counts by user and item
+---@field most integer    so often and no more
+---@field within string   "1d"
+
+---@class moonshelf.CapOptions: moonshelf.RuleOptions
+---@field split? string    what separates the values of a column that holds many
+---@field first? integer   among so many first places only
+
+---@class moonshelf.FreshnessOptions: moonshelf.RuleOptions
+---@field by string          a column of times
+---@field half_life string   "7d"
+---@field factor? number     of what is brand-new; 2
+
+---@class moonshelf.ClearanceOptions: moonshelf.RuleOptions
+---@field stock? string        a column of numbers
+---@field over? number         from which stock on
+---@field full? number         at which in full
+---@field since? string        a column of times
+---@field after? string        from which age on
+---@field full_after? string   at which in full
+---@field factor? number       in full; 1.5
+
+---@class moonshelf.SuppressOptions: moonshelf.RuleOptions
+---@field done moonshelf.Text   kinds of events
+---@field factor? number        right after it; 0.1
+---@field half_life? string     "7d"
+
+---@class moonshelf.BlendOptions: moonshelf.RuleOptions
+---@field weights table<string, number>   by column, or "score", "model_score", "source_score"
+---@field scale? "minmax"|"rank"
+
+---@class moonshelf.SortOptions: moonshelf.RuleOptions
+---@field by? string   a column of numbers or times; the score
+---@field order? "falling"|"rising"
+
+---@class moonshelf.PinOptions: moonshelf.RuleOptions
+---@field items moonshelf.Text   ids
+---@field at? integer            from this place on
+---@field after? string          right after this item
+---@field before? string         right before it
+---@field top? number            within this share of the slate: 0.5
+---@field bring? boolean         also what is not among the candidates
+
+---@class moonshelf.QuotaOptions: moonshelf.RuleOptions
+---@field when moonshelf.When
+---@field at_least? integer
+---@field at_most? integer
+---@field first integer   of how many places
+
+---@class moonshelf.RatioOptions: moonshelf.RuleOptions
+---@field when moonshelf.When
+---@field at_least? number   0.3
+---@field at_most? number
+---@field first integer   of how many places
+
+---@class moonshelf.PatternOptions: moonshelf.RuleOptions
+---@field pattern (moonshelf.When|"any")[]
+---@field first? integer   of how many places; 100
+
+---@class moonshelf.MixOptions: moonshelf.RuleOptions
+---@field by string         a column of numbers
+---@field edges number[]    between the bands
+---@field shares number[]   one more than edges
+---@field first integer   of how many places
+
+---@class moonshelf.MarginOptions: moonshelf.RuleOptions
+---@field of string         a column of numbers
+---@field per? string       the sum of it is divided by the sum of this column
+---@field at_least number
+---@field first integer   of how many places
+
+---@class moonshelf.DebunchOptions: moonshelf.RuleOptions
+---@field by string        a column
+---@field split? string    what separates its values where it holds many
+---@field most? integer    1
+---@field window? integer  2
+---@field first? integer   of how many places; 100
+
+---@class moonshelf.VarietyOptions: moonshelf.RuleOptions
+---@field lambda? number   1: by score alone; 0.7
+---@field by? string       "embedding", or a column of strings
+---@field k? integer       50
+
+---@class moonshelf.CalibrateOptions: moonshelf.RuleOptions
+---@field by string             a column of strings
+---@field split? string         what separates its values where it holds many
+---@field lambda? number        0: by score alone; 0.5
+---@field first? integer        20
+---@field last? integer         of the user's items; 100
+---@field done? moonshelf.Text  kinds of events; any
+
+---@class moonshelf.EpsilonOptions: moonshelf.RuleOptions
+---@field epsilon? number   0.1
+---@field first? integer    10
+---@field among? integer    100
+
+---@class moonshelf.SampleOptions: moonshelf.RuleOptions
+---@field temperature? number   0.1
+---@field first? integer        10
+---@field among? integer        100
+
+---@class moonshelf.ThompsonOptions: moonshelf.RuleOptions
+---@field success string    a kind of event that the recipe counts by item
+---@field trial string      another
+---@field within? string    "30d"; ever
+---@field prior? number[]   successes and failures before any; { 1, 20 }
+---@field memory? number    of so many trials at most; 1000
+---@field first? integer    10
+---@field among? integer    50
+
+---@class moonshelf.LinucbOptions: moonshelf.RuleOptions
+---@field success moonshelf.Text   kinds of events
+---@field alpha? number            how much what is not known counts; 0.5
+---@field ridge? number            1
+---@field last? integer            of the user's items; 50
+---@field first? integer           10
+---@field among? integer           100
+
 ---@class moonshelf.SlotOptions
----@field title? string
+---@field title? string|string[]  "Because you looked at {seed.title}"; of several the first that can be filled in
 ---@field take? integer
 ---@field min? integer
 ---@field from moonshelf.Source|moonshelf.Source[]
 ---@field rank? boolean|string
 ---@field rerank? moonshelf.Policy|moonshelf.Policy[]
----@field gate? fun(ctx: moonshelf.Ctx): boolean
+---@field gate? moonshelf.Gate|moonshelf.GateFunction
+---@field fallback? moonshelf.Fallback  instead of the page's
+---@field fixed? boolean  keeps its place where the page orders its slots
+
+---@class moonshelf.Gates
+---@field country fun(values: moonshelf.Text): moonshelf.Gate
+---@field device fun(values: moonshelf.Text): moonshelf.Gate
+---@field segment fun(values: moonshelf.Text): moonshelf.Gate
+---@field param fun(name: string, values: moonshelf.Text): moonshelf.Gate
+---@field experiment fun(name: string, variants: moonshelf.Text): moonshelf.Gate
+---@field known_user fun(): moonshelf.Gate
+---@field logged_in fun(): moonshelf.Gate
+---@field between fun(options: { starts: string?, ends: string? }): moonshelf.Gate
+---@field hours fun(options: { from: string?, to: string?, days: moonshelf.Text?, zone: string? }): moonshelf.Gate
+---@field in_stock fun(items?: moonshelf.Text): moonshelf.Gate
+---@field all fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+---@field any fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+---@field none fun(gates: (moonshelf.Gate|moonshelf.GateFunction)[]): moonshelf.Gate
+
+---@alias moonshelf.GateFunction fun(ctx: moonshelf.Ctx): boolean
+---@alias moonshelf.Fallback moonshelf.Source|moonshelf.Source[]|moonshelf.Source[][]
+
+---@class moonshelf.SlotOrder
+---@field by "score"|"affinity"
+---@field column? string  of affinity
+---@field first? integer  of a slot's items
+
+---@class moonshelf.Solve
+---@field caps? table<string, integer>  at most so many items a value, on the whole page
+---@field floors? { when: moonshelf.When, at_least: integer }[]  at least so many that match
+---@field steps? integer  tries at most
+---@field within_ms? integer
 
 ---@class moonshelf.PageOptions
+---@field solve? boolean|moonshelf.Solve  fill all slots at once
 ---@field [integer] moonshelf.Slot
----@field dedupe? "product"|"item"
----@field fallback? moonshelf.Source|moonshelf.Source[]
+---@field dedupe? "item"|string  "item", or a column such as "product"
+---@field fallback? moonshelf.Fallback
 ---@field exclude_seen? moonshelf.Text
+---@field order? "score"|moonshelf.SlotOrder
 
 --- A row of the events, in m.filter and m.map, or of the items, in m.lua: row.price. Reading only; an empty cell is nil.
 ---@class moonshelf.Row
@@ -239,7 +405,7 @@ function symbol:known() end
 
 --- The items of a slot, best first, in p.lua. slate.<column> is a column to compare.
 ---@class moonshelf.Slate
----@field score moonshelf.Column
+---@field score moonshelf.Column|fun(self: moonshelf.Slate, fn: fun(row: moonshelf.SlateRow): number?)
 ---@field position moonshelf.Column
 ---@field [string] moonshelf.Column
 ---@operator len: integer
@@ -252,12 +418,16 @@ function slate:boost(mask, factor, text) end
 function slate:keep(mask) end
 ---@param mask moonshelf.Mask
 function slate:drop(mask) end
-function slate:sort() end
----@param column string
----@param limit integer
+---@param options? moonshelf.SortOptions
+function slate:sort(options) end
+---@param column string|{ limits: table<string, integer>, split: string?, first: integer? }
+---@param limit? integer
 function slate:cap(column, limit) end
----@param options? { lambda: number?, by: string?, k: integer? }
+---@param options? moonshelf.VarietyOptions
 function slate:mmr(options) end
+--- The function sees each item.
+---@param fn fun(row: moonshelf.SlateRow)
+function slate:each(fn) end
 ---@param position integer
 ---@return string
 function slate:id(position) end
@@ -268,6 +438,53 @@ function slate:get(position, column) end
 ---@param name string
 ---@return moonshelf.Column
 function slate:column(name) end
+
+-- As the words of m.policy, with masks in the place of conditions.
+---@param options moonshelf.ExcludeOptions
+function slate:exclude(options) end
+---@param options moonshelf.FrequencyOptions
+function slate:frequency(options) end
+---@param options moonshelf.SuppressOptions
+function slate:suppress(options) end
+---@param options moonshelf.BlendOptions
+function slate:blend(options) end
+---@param options moonshelf.FreshnessOptions
+function slate:freshness(options) end
+---@param options moonshelf.ClearanceOptions
+function slate:clearance(options) end
+---@param options moonshelf.PinOptions
+function slate:pin(options) end
+---@param options moonshelf.QuotaOptions
+function slate:quota(options) end
+---@param options moonshelf.RatioOptions
+function slate:ratio(options) end
+---@param options moonshelf.PatternOptions
+function slate:pattern(options) end
+---@param options moonshelf.DebunchOptions
+function slate:debunch(options) end
+---@param options moonshelf.MixOptions
+function slate:mix(options) end
+---@param options moonshelf.MarginOptions
+function slate:margin(options) end
+---@param options moonshelf.VarietyOptions
+function slate:dpp(options) end
+---@param options moonshelf.CalibrateOptions
+function slate:calibrate(options) end
+---@param options moonshelf.EpsilonOptions
+function slate:epsilon(options) end
+---@param options moonshelf.SampleOptions
+function slate:sample(options) end
+---@param options moonshelf.ThompsonOptions
+function slate:thompson(options) end
+---@param options moonshelf.LinucbOptions
+function slate:linucb(options) end
+
+--- An item of the slate in slate:each and slate:score: row.price. Reading only; an empty cell is nil.
+---@class moonshelf.SlateRow
+---@field id string
+---@field score number
+---@field position integer
+---@field [string] string|number|nil
 
 --- A column of the catalogue as the slate sees it; comparing it gives a mask.
 ---@class moonshelf.Column

@@ -372,6 +372,21 @@ function words.strings(where, what, value)
   end)
 end
 
+--- { category = 3 } -> {{ column = "category", n = 3 }}, by name.
+function words.by_column(check)
+  return function(where, what, value)
+    if type(value) ~= "table" or words.kind(value) or next(value) == nil then
+      words.expect(where, what, "a table such as { category = 3 }", value)
+    end
+    local list = words.array {}
+    for i, column in ipairs(words.keys(value)) do
+      if type(column) ~= "string" then words.fail(where, "%s: limits are written column = n", what) end
+      list[i] = { column = column, n = check(where, what .. ": " .. column, value[column]) }
+    end
+    return list
+  end
+end
+
 --- "24h" -> microseconds.
 function words.duration(where, what, value)
   local micros = type(value) == "string" and native.duration(value)
@@ -386,6 +401,18 @@ function words.date(where, what, value)
   local micros = type(value) == "string" and native.time(value)
   if not micros then words.expect(where, what, 'a date such as "2026-11-24" or "2026-11-24T10:00:00Z"', value) end
   return micros
+end
+
+--- "+01:00" -> microseconds east of UTC; "Europe/Amsterdam" -> its changes and its rule as text, which every machine reads the same.
+function words.zone(where, what, value)
+  if type(value) ~= "string" then words.expect(where, what, 'a zone such as "+01:00" or "Europe/Amsterdam"', value) end
+  local sign, hours, minutes = value:match("^([+-])(%d%d):(%d%d)$")
+  if sign and tonumber(hours) < 24 and tonumber(minutes) < 60 then
+    return (tonumber(hours) * 60 + tonumber(minutes)) * 60000000 * (sign == "-" and -1 or 1)
+  end
+  local text, why = native.zone(value)
+  if not text then words.fail(where, "%s: %s", what, why) end
+  return text
 end
 
 ---------------------------------------------------------------------------------------------------- option tables

@@ -193,7 +193,7 @@ return m.site {
             (10, "unknown option 'dedup'; did you mean 'dedupe'?"),
             (11, "m.source.trending must be a whole number from 1"),
             (13, "there is no word 'm.pagee'; did you mean 'm.page'?"),
-            (14, "gate must be a function, got 5"),
+            (14, "gate must be a gate such as"),
             (3, "a surface's name is made of letters"),
             (15, "about must be a page"),
         ])

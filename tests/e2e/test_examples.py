@@ -1,4 +1,5 @@
 """The examples that the project ships run as their READMEs say: the generated shop, the article's model, MovieLens where it is present."""
+import csv
 import filecmp
 import glob
 import json
@@ -56,6 +57,24 @@ class Shop(unittest.TestCase):
         sites = [os.path.join(SOURCE, "examples/shop/site.lua"), *glob.glob(os.path.join(SOURCE, "examples/policies/*.lua"))]
         for site in sites:
             run("check", site, "--bundle", self.bundle)
+
+    def test_the_merchandisers_page_keeps_its_promises(self):
+        site = os.path.join(SOURCE, "examples/policies/merchandising.lua")
+        with open(os.path.join(self.data, "items.csv"), encoding="utf-8") as file:
+            items = {row["item_id"]: row for row in csv.DictReader(file)}
+        page = json.loads(run("page", site, "--bundle", self.bundle, "--surface", "home", "--user", "u1", "--explain", "--json").stdout)
+        self.assertNotIn("degraded", page)
+        slots = {slot["name"]: slot["items"] for slot in page["slots"]}
+        self.assertEqual(set(slots), {"hero", "for_you", "discover", "varied"})
+        shown = [item["id"] for slot in slots.values() for item in slot]
+        self.assertEqual(len(shown), len(set(shown)))
+        self.assertTrue(all(float(items[i]["stock"]) > 0 for i in shown))
+        for name in ("for_you", "discover", "varied"):
+            self.assertTrue(all(0 < item["propensity"] <= 1 for item in slots[name]), name)
+        policies = {effect["policy"] for slot in slots.values() for item in slot for effect in item["explain"]["effects"]}
+        self.assertTrue({"debunch(brand)", "mix(price)", "thompson"} <= policies, policies)
+        again = run("page", site, "--bundle", self.bundle, "--surface", "home", "--user", "u1", "--explain", "--json").stdout
+        self.assertEqual(page, json.loads(again))
 
     def test_the_articles_model_is_a_recipe(self):
         out = os.path.join(self.top, "article")

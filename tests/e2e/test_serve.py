@@ -218,7 +218,7 @@ class Pages(Shared):
             self.assertTrue(ids(page))
         metrics = server.metrics()
         self.assertEqual(metrics["moonshelf_pages_degraded_total"], 50)
-        self.assertGreaterEqual(metrics["moonshelf_policy_errors_total"], 50)
+        self.assertGreaterEqual(metrics['moonshelf_policy_errors_total{kind="error"}'], 50)
         self.assertEqual(server.stop().count("this policy is broken"), 1)  # not a line a page
 
 

@@ -80,6 +80,50 @@ t.test("mmr has a weight, a column and a depth", function()
   t.fails(function() p.mmr { k = 0 } end, "k must be")
 end)
 
+t.test("every policy has an owner, a reason and dates", function()
+  local dated = { owner = "merch", reason = "why", starts = "2026-11-24", ends = "2026-11-25" }
+  for _, policy in ipairs { p.filter("new", dated), p.cap({ brand = 2 }, dated) } do
+    t.has(t.policy(policy), { owner = "merch", reason = "why", starts_us = 1795478400 * 1000000.0, ends_us = 1795564800 * 1000000.0 })
+  end
+  t.fails(function() p.debunch { by = "brand", starts = "2026-02-02", ends = "2026-02-01" } end, "ends (2026-02-01) must be after starts")
+end)
+
+t.test("the words of operators leave their options in the plan, and their names in the label", function()
+  t.has(t.policy(p.exclude { items = "i1", done = { "purchase", "cart" }, within = "30d" }), {
+    op = "exclude", items = { "i1" }, done = { "purchase", "cart" }, within_us = 30 * 86400 * 1000000.0, label = "exclude(i1,purchase,cart)",
+  })
+  t.has(t.policy(p.pin { items = { "i1", "i2" }, at = 1, bring = true }), { op = "pin", items = { "i1", "i2" }, at = 1, bring = true, label = "pin(i1,i2)" })
+  t.has(t.policy(p.cap({ tags = 2 }, { split = ",", first = 10 })), { limits = { { column = "tags", n = 2 } }, split = ",", first = 10, label = "cap(tags)" })
+  t.has(t.policy(p.quota { when = { source = "trending" }, at_least = 2, first = 5 }), {
+    when = { { column = "source", op = "eq", value = "trending" } }, at_least = 2, first = 5, label = "quota(source)",
+  })
+  t.has(t.policy(p.pattern { pattern = { "new", "any", { price = { lt = 5 } } } }), {
+    pattern = { { { column = "new", op = "truthy" } }, "any", { { column = "price", op = "lt", value = 5 } } }, label = "pattern",
+  })
+  t.has(t.policy(p.blend { weights = { score = 1, price = -0.5 } }), { weights = { { column = "price", n = -0.5 }, { column = "score", n = 1.0 } } })
+  t.has(t.policy(p.mix { by = "price", edges = { 10 }, shares = { 1, 2 }, first = 5 }), { edges = { 10.0 }, shares = { 1.0, 2.0 }, label = "mix(price)" })
+  t.has(t.policy(p.dpp()), { op = "dpp", lambda = 0.7, by = "embedding", k = 50, label = "dpp(embedding)" })
+  t.has(t.policy(p.freshness { by = "added", half_life = "7d" }), { half_life_us = 7 * 86400 * 1000000.0, label = "freshness(added)" })
+  t.has(t.policy(p.frequency { done = "impression", most = 3, within = "1d" }), { done = "impression", most = 3, label = "frequency(impression)" })
+  t.has(t.policy(p.epsilon()), { op = "epsilon", label = "epsilon" })
+end)
+
+t.test("the words of operators say what is wrong", function()
+  t.fails(function() p.pin { item = "i1" } end, "m.policy.pin: unknown option 'item'; did you mean 'items'?")
+  t.fails(function() p.pin { at = 1 } end, "m.policy.pin: 'items' is missing")
+  t.fails(function() p.pin { items = "i1", at = 100001 } end, "m.policy.pin: at must be a whole number from 0 to 100000, got 100001")
+  t.fails(function() p.pin { items = "i1", top = 2 } end, "top must be a number at least 0 and at most 1, got 2")
+  t.fails(function() p.pin "i1" end, "must be given a table of options")
+  t.fails(function() p.blend { weights = { score = 1 }, scale = "ranks" } end, "scale: there is no \"ranks\"; did you mean 'rank'?")
+  t.fails(function() p.blend { weights = {} } end, "weights must be a table such as { category = 3 }")
+  t.fails(function() p.freshness { by = "added", half_life = 7 } end, "half_life must be a duration such as")
+  t.fails(function() p.pattern { pattern = { "new", 5 } } end, "pattern[2]: when must be")
+  t.fails(function() p.mix { by = "price", edges = { "a" }, shares = { 1, 1 }, first = 5 } end, "edges[1] must be a number")
+  t.fails(function() p.cap({ tags = 2 }, { frist = 5 }) end, "did you mean 'first'?")
+  t.fails(function() p.debunsh {} end, "there is no word 'm.policy.debunsh'; did you mean 'm.policy.debunch'?")
+  t.fails(function() p.sample { temperature = 0 } end, "temperature must be a number at least 0.001 and at most 1000, got 0")
+end)
+
 t.test("a function's label says where it is written", function()
   local line = debug.getinfo(1, "l").currentline + 1
   local function mine() end

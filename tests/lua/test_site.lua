@@ -40,9 +40,43 @@ t.test("a page has its slots in order, and options", function()
   }
   t.equal({ plan.slots[1].name, plan.slots[2].name, #plan.slots }, { "a", "b", 2 })
   t.has(plan, { dedupe = "product", exclude_seen = { "purchase" } })
-  t.equal({ plan.fallback[1].type, plan.fallback[2].type }, { "popular", "trending" })
+  t.equal({ #plan.fallback, plan.fallback[1][1].type, plan.fallback[1][2].type }, { 1, "popular", "trending" })
   plan = page {}
   t.equal({ plan.dedupe, plan.fallback, plan.exclude_seen }, { nil, {} })
+end)
+
+t.test("fallbacks are stages, of the page or of a slot", function()
+  local plan = page {
+    m.slot "a" { from = m.source.recent(), fallback = m.source.similar(7) }, m.slot "b" { from = m.source.recent(), fallback = {} },
+    m.slot "c" { from = m.source.recent() }, fallback = { { m.source.popular(5) }, { m.source.trending(6), m.source.recent() } },
+  }
+  t.equal({ #plan.fallback, #plan.fallback[2], plan.fallback[2][1].n }, { 2, 2, 6 })
+  t.equal({ plan.slots[1].fallback[1][1].n, #plan.slots[2].fallback, plan.slots[3].fallback }, { 7, 0, nil })
+end)
+
+t.test("a page may put its slots in order, but for those that are fixed", function()
+  t.equal(page { order = "score" }.order, { by = "score", first = 4 })
+  t.equal(page { order = { by = "affinity", column = "category", first = 2 } }.order, { by = "affinity", column = "category", first = 2 })
+  t.equal(t.slot { fixed = true }.fixed, true)
+end)
+
+t.test("a page may fill its slots all at once", function()
+  t.equal(page { solve = true }.solve, { steps = 2000, within_us = 5000 })
+  t.equal(page { solve = false }.solve, nil)
+  t.equal(page { solve = { caps = { brand = 3 }, floors = { { when = "new", at_least = 2 } }, within_ms = 2, steps = 9 } }.solve, {
+    caps = { { column = "brand", n = 3 } }, steps = 9, within_us = 2000,
+    floors = { { when = { { column = "new", op = "truthy" } }, at_least = 2, label = "new" } },
+  })
+  local slot = m.slot "s" { from = m.source.recent() }
+  t.fails(function() m.page { slot, solve = { cap = { brand = 3 } } } end, "unknown option 'cap'; did you mean 'caps'?")
+  t.fails(function() m.page { slot, solve = { caps = { brand = 0 } } } end, "caps: brand must be a whole number")
+  t.fails(function() m.page { slot, solve = { floors = { { when = "new" } } } } end, "'at_least' is missing")
+  t.fails(function() m.page { slot, solve = 5 } end, "must be given a table of options, got 5")
+end)
+
+t.test("a slot may have several titles", function()
+  t.equal(t.slot { title = { "Because of {seed.title}", "For you" } }.title, { "Because of {seed.title}", "For you" })
+  t.fails(function() m.slot "s" { from = m.source.recent(), title = { "a", 5 } } end, "title[2] must be a string, got 5")
 end)
 
 t.test("a page says what is wrong with it", function()
@@ -57,7 +91,11 @@ t.test("a page says what is wrong with it", function()
   t.fails(function()
     m.page { slot, m.slot "s" { from = m.source.recent() } }
   end, 'there are two slots "s" on the page (the first at test_site.lua:')
-  t.fails(function() m.page { slot, dedupe = "brand" } end, 'm.page: dedupe: there is no "brand"', "product, item")
+  t.fails(function() m.page { slot, dedupe = 5 } end, "m.page: dedupe must be a string, got 5")
+  t.fails(function() m.page { slot, order = "scroe" } end, "order: by", "did you mean")
+  t.fails(function() m.page { slot, order = { by = "affinity" } } end, 'by = "affinity" wants a column')
+  t.fails(function() m.page { slot, fallback = { { m.source.popular() }, m.source.recent() } } end,
+    "fallback[2] must be a list of sources, as the others are, got a source")
   t.fails(function() m.page { slot, falback = slot } end, "unknown option 'falback'; did you mean 'fallback'?")
   t.fails(function() m.page { slot, fallback = "popular" } end, "fallback must be a source")
   t.fails(function() m.page { slot, exclude_seen = true } end, "exclude_seen must be a string or a list of strings, got true")
@@ -82,7 +120,7 @@ end)
 
 t.test("functions are numbered through the whole site, each use its own number", function()
   local rule = m.policy.lua(function() end)
-  local slot = m.slot "a" { from = m.source.recent(), rerank = { rule, m.policy.cap { c = 1 }, rule }, gate = m.gate.known_user() }
+  local slot = m.slot "a" { from = m.source.recent(), rerank = { rule, m.policy.cap { c = 1 }, rule }, gate = function() end }
   local plan = t.plan(m.site {
     cart = m.page { slot }, home = m.page { slot, m.slot "b" { from = m.source.recent(), rerank = rule } },
   })
@@ -92,7 +130,7 @@ t.test("functions are numbered through the whole site, each use its own number",
       for _, policy in ipairs(s.policies) do
         if policy.fn then seen[#seen + 1] = policy.fn end
       end
-      if s.gate then seen[#seen + 1] = s.gate end
+      if s.gate then seen[#seen + 1] = s.gate.fn end
     end
   end
   table.sort(seen)

@@ -167,7 +167,7 @@ local WITH_OPTIONS = {
   ["m.recipe"] = function(o) m.recipe "r"(o) end, ["m.slot"] = function(o) m.slot "s"(o) end,
   ["m.page"] = function(o) o[1] = m.slot "s" { from = m.source.popular() } m.page(o) end,
   ["m.policy.boost"] = function(o) m.policy.boost("new", 2, o) end, ["m.policy.bury"] = function(o) m.policy.bury("new", 0.5, o) end,
-  ["m.policy.mmr"] = function(o) m.policy.mmr(o) end,
+  ["m.policy.filter"] = function(o) m.policy.filter("new", o) end, ["m.policy.cap"] = function(o) m.policy.cap({ brand = 2 }, o) end,
   ["m.nn.dense"] = function(o) m.nn.dense(8, "relu", o) end, ["m.nn.activation"] = function(o) m.nn.activation("relu", o) end,
   ["m.nn.dropout"] = function(o) m.nn.dropout(0.1, o) end, ["m.nn.batch_norm"] = function(o) m.nn.batch_norm(o) end,
   ["m.nn.layer_norm"] = function(o) m.nn.layer_norm(o) end, ["m.nn.cross"] = function(o) m.nn.cross(1, o) end,
@@ -184,6 +184,13 @@ local WITH_OPTIONS = {
   ["m.nn.adagrad"] = function(o) m.nn.adagrad(o) end, ["m.nn.ftrl"] = function(o) m.nn.ftrl(o) end,
   ["m.nn.schedule"] = function(o) m.nn.schedule("cosine", o) end,
 }
+
+for _, word in ipairs {
+  "exclude", "frequency", "freshness", "clearance", "suppress", "blend", "sort", "pin", "quota", "ratio", "pattern", "mix", "margin", "debunch",
+  "mmr", "dpp", "calibrate", "epsilon", "sample", "thompson", "linucb",
+} do
+  WITH_OPTIONS["m.policy." .. word] = function(o) m.policy[word](o) end
+end
 
 --- The options that a word knows: what it says to one that nothing is like.
 local function options_of(call)

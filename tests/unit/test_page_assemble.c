@@ -632,7 +632,7 @@ static void a_failing_policy_is_skipped_and_named(void **state) {
 static void a_gate_closes_its_slot(void **state) {
   fixture *f = *state;
   use_functions(f);
-  open_site(f, "{'name':'s','gate':3,'take':2,'sources':[{'type':'popular'}]}," POPULAR("b", "2"), "'dedupe':'item'");
+  open_site(f, "{'name':'s','gate':{'op':'fn','fn':3},'take':2,'sources':[{'type':'popular'}]}," POPULAR("b", "2"), "'dedupe':'item'");
   OK(ask(f, (moon_request){0}));
   assert_int_equal(f->page->slot_count, 1);
   SLOT(0, 0, 1);
@@ -655,7 +655,7 @@ static void unknown_surfaces_name_the_nearest(void **state) {
 }
 
 static const char busy_slots[] =
-    "{'name':'one','take':3,'rank':true,'gate':3,'sources':[{'type':'similar'},{'type':'trending'},{'type':'popular'}],'policies':["
+    "{'name':'one','take':3,'rank':true,'gate':{'op':'fn','fn':3},'sources':[{'type':'similar'},{'type':'trending'},{'type':'popular'}],'policies':["
     "{'op':'boost','when':[{'column':'new','op':'truthy'}],'factor':1.2,'label':'boost(new)'},{'op':'lua','fn':2,'label':'lua(x)'},"
     "{'op':'cap','limits':[{'column':'category','n':2},{'column':'price','n':1}]},{'op':'mmr','lambda':0.6}]},"
     "{'name':'two','take':4,'sources':[{'type':'recent'}]}";
@@ -753,15 +753,15 @@ static json_t *random_site(moon_rng *rng, bool dedupe) {
                    "exclude_seen", "buy");
 }
 
-static void assert_caps(const moon_slate *slate, const moon_site_policy *policy) {
-  const moon_column *columns = slate->bundle->catalogue->table->columns;
-  for (size_t l = 0; l < policy->limit_count; l++)
+static void assert_caps(const moon_slate *slate, const moon_policy *policy) {
+  const moon_cap_args *cap = policy->args;
+  for (size_t l = 0; policy->op == &moon_op_cap && l < cap->limits.n; l++)
     for (size_t i = 0; i < slate->n; i++) {
       uint64_t key, other;
       size_t same = 0;
-      if (!moon_cell_key(&columns[policy->limits[l].column], slate->item[i], &key)) continue;
-      for (size_t j = 0; j < slate->n; j++) same += moon_cell_key(&columns[policy->limits[l].column], slate->item[j], &other) && other == key;
-      assert_true(same <= policy->limits[l].n);
+      if (!moon_cell_key(cap->limits.at[l].column, slate->item[i], &key)) continue;
+      for (size_t j = 0; j < slate->n; j++) same += moon_cell_key(cap->limits.at[l].column, slate->item[j], &other) && other == key;
+      assert_true(same <= (size_t)cap->limits.at[l].n);
     }
 }
 
@@ -785,7 +785,7 @@ static void assert_page_is_fair(const fixture *f, const moon_request *request, b
       if (request->user_row != MOON_NONE) assert_false(moon_state_seen(f->bundle.state, request->user_row, item, buy));
       slot_has[item] = page_has[item] = 1;
       for (size_t p = 0; p < plan->policy_count; p++)
-        if (plan->policies[p].op == MOON_POLICY_FILTER) assert_true(moon_condition_holds(plan->policies[p].when, f->bundle.catalogue, item));
+        if (plan->policies[p].op == &moon_op_filter) assert_true(moon_condition_holds(((const moon_filter_args *)plan->policies[p].args)->when.when, f->bundle.catalogue, item));
     }
     for (size_t p = 0; p < plan->policy_count; p++) assert_caps(slot->slate, &plan->policies[p]);
   }

@@ -277,7 +277,7 @@ static void operators_never_invent_or_double_an_item(void **state) {
 
 static void failing_memory_leaves_the_slate_as_it_was(void **state) {
   (void)state;
-  enum { N = 3000 }; /* slate and cap each need a block of the arena's */
+  enum { N = 8192 }; /* slate and cap each need a block of the arena's */
   moon_rng rng;
   moon_rng_seed(&rng, 4, 0);
   moon_bundle bundle = {.catalogue = random_catalogue(&rng, N, 5)};

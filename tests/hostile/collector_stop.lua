@@ -1,0 +1,4 @@
+-- tries: the collector
+-- expect: skipped, error
+-- says: not available
+collectgarbage("stop")

@@ -1,0 +1,3 @@
+-- tries: an error as long as memory
+-- expect: skipped, error
+error(("x"):rep(400000))

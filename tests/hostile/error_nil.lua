@@ -1,0 +1,3 @@
+-- tries: an error without a value
+-- expect: skipped, error
+error()

@@ -1,0 +1,4 @@
+-- tries: the debug library
+-- expect: skipped, error
+-- says: not available
+debug.sethook()

@@ -1,0 +1,4 @@
+-- tries: files
+-- expect: skipped, error
+-- says: not available
+io.open("/etc/passwd")

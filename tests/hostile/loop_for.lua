@@ -1,0 +1,3 @@
+-- tries: a loop up to infinity
+-- expect: skipped, budget
+for _ = 1, math.huge do end

@@ -1,0 +1,3 @@
+-- tries: a loop of gotos
+-- expect: skipped, budget
+::a:: goto a

@@ -1,0 +1,3 @@
+-- tries: an endless repeat
+-- expect: skipped, budget
+repeat until false

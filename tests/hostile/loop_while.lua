@@ -1,0 +1,3 @@
+-- tries: an endless loop
+-- expect: skipped, budget
+while true do end

@@ -1,0 +1,5 @@
+-- tries: pcalls without an end
+-- expect: skipped, budget
+local function f() return pcall(f) end
+f()
+while true do end

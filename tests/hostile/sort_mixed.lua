@@ -1,0 +1,4 @@
+-- tries: a sort of what cannot be compared
+-- expect: skipped, error
+-- says: compare
+table.sort({ 1, "x", {} })

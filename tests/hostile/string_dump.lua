@@ -1,0 +1,3 @@
+-- tries: the bytecode of a function
+-- expect: skipped, error
+return string.dump(function() end)

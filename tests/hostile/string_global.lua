@@ -1,0 +1,4 @@
+-- tries: the string library
+-- expect: skipped, error
+-- says: read-only
+string.format = nil

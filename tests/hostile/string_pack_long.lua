@@ -1,0 +1,4 @@
+-- tries: a long format, for ever
+-- expect: skipped, budget
+local f = ("b"):rep(100000)
+while true do string.packsize(f) end
