@@ -106,6 +106,7 @@ moon_status moon_layer_leaf(const moon_layer *layer, const moon_pass *pass, size
 
 extern const char *const moon_layer_activations[]; /* the first four are moon_activation's (layer_plain.c) */
 enum { MOON_LAYER_ACTIVATIONS = 7 };
+typedef enum moon_pooling { MOON_POOL_MEAN, MOON_POOL_MAX, MOON_POOL_LAST, MOON_POOL_SUM } moon_pooling; /* a pool's choice */
 moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moon_var *y);
 
 /* ---- the kinds (layer_*.c) ----------------------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ moon_status moon_layer_activate(moon_tape *tape, int activation, moon_var x, moo
 extern const moon_layer_kind moon_layer_dense, moon_layer_activation, moon_layer_dropout, moon_layer_input, moon_layer_flatten,
     moon_layer_reshape, moon_layer_embedding, moon_layer_embedding_bag, moon_layer_batch_norm, moon_layer_layer_norm,
     moon_layer_fm, moon_layer_cross, moon_layer_dot, moon_layer_position, moon_layer_attention, moon_layer_transformer, moon_layer_gru,
-    moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel, moon_layer_heads;
+    moon_layer_mask, moon_layer_pool, moon_layer_din, moon_layer_sequential, moon_layer_residual, moon_layer_parallel, moon_layer_heads;
 extern const moon_layer_kind moon_layer_closed[]; /* by moon_closed_fit */
 
 #endif

@@ -86,15 +86,29 @@ static moon_status multiply(const moon_pass *pass, size_t each, size_t d, moon_v
   return moon_op_reshape(tape, a, 2, (size_t[]){pass->rows, 1}, out);
 }
 
+/* a [n, d] by b [n + k, d]: each row by its own, and by the k that are for all -> [n, 1 + k]. */
+static moon_status multiply_own_first(const moon_pass *pass, moon_var a, moon_var b, moon_var *out) {
+  moon_tape *tape = pass->tape;
+  size_t n = moon_var_shape(tape, a)[0], all = moon_var_shape(tape, b)[0];
+  moon_var own, parts[2];
+  MOON_TRY(moon_op_slice(tape, b, 0, 0, n, &own));
+  MOON_TRY(moon_op_mul(tape, a, own, &own));
+  MOON_TRY(moon_op_sum_along(tape, own, 1, true, &parts[0]));
+  MOON_TRY(moon_op_slice(tape, b, 0, n, all, &parts[1]));
+  MOON_TRY(moon_op_bmm(tape, a, parts[1], false, true, &parts[1]));
+  return moon_op_concat(tape, parts, 2, out);
+}
+
 static moon_status dot_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
   size_t each = layer->flag && pass->each > 1 ? pass->each : 1;
   moon_pass user = *pass, item = *pass;
   moon_value a, b;
   if (each > 1) user.rows /= each, user.inputs = pass->once, user.each = 1;
-  if (pass->items) item.rows = pass->item_count, item.inputs = pass->items, item.each = 1;
+  if (pass->items) item.rows = pass->item_count, item.inputs = pass->items, item.each = 1, item.reads = NULL;
   MOON_TRY(moon_layer_forward(layer->children[0], &user, in, &a));
   MOON_TRY(moon_layer_forward(layer->children[1], &item, in, &b));
   *out = (moon_value){.lengths = NULL};
+  if (pass->items && pass->own_first) return multiply_own_first(pass, a.x, b.x, &out->x);
   if (pass->items) return moon_op_bmm(pass->tape, a.x, b.x, false, true, &out->x);
   return multiply(pass, each, layer->children[0]->out.shape[0], a.x, b.x, &out->x);
 }

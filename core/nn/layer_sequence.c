@@ -1,20 +1,20 @@
-/* layer_sequence.c - layers that read a sequence step by step or boil it down: gru, pool, din.
+/* layer_sequence.c - layers that read a sequence step by step, hide steps of it or boil it down: gru, mask, pool, din.
  *
  * What is padding is told by lengths alone. A sum, a mean, the last step are one thing: steps times weights [n, steps], where
  * padding weighs nothing; so pooling is a product, and its way back is the product's. */
+#include <string.h>
+
 #include "nn/layer.h"
 
 static moon_status sequence(const moon_layer *layer) {
   return layer->in.ids || layer->in.dims != 2 ? moon_layer_refuse(layer, "[n, steps, d]") : moon_ok();
 }
 
-typedef enum pooling { POOL_MEAN, POOL_MAX, POOL_LAST, POOL_SUM } pooling;
-
 /* Of step s in a sequence of `length`. */
-static double weight_of(pooling how, size_t s, size_t length) {
-  if (how == POOL_MAX) return s < length ? 0 : -1e30; /* added and not multiplied */
+static double weight_of(moon_pooling how, size_t s, size_t length) {
+  if (how == MOON_POOL_MAX) return s < length ? 0 : -1e30; /* added and not multiplied */
   if (s >= length) return 0;
-  return how == POOL_MEAN ? 1 / (double)length : how == POOL_LAST ? s + 1 == length : 1;
+  return how == MOON_POOL_MEAN ? 1 / (double)length : how == MOON_POOL_LAST ? s + 1 == length : 1;
 }
 
 static moon_status check_lengths(const moon_value *in, size_t n, size_t steps) {
@@ -25,7 +25,7 @@ static moon_status check_lengths(const moon_value *in, size_t n, size_t steps) {
 }
 
 /* weight_of everything, as a constant [n, steps] of x's dtype, reshaped. */
-static moon_status weights(const moon_pass *pass, const moon_value *in, pooling how, size_t steps, int dims, const size_t *shape,
+static moon_status weights(const moon_pass *pass, const moon_value *in, moon_pooling how, size_t steps, int dims, const size_t *shape,
                            moon_var *out) {
   moon_dtype dtype = moon_var_dtype(pass->tape, in->x);
   void *memory = moon_tape_take(pass->tape, pass->rows * steps * moon_dtype_size(dtype));
@@ -49,7 +49,7 @@ static moon_status weigh(const moon_pass *pass, moon_var w, moon_var x, moon_var
 }
 
 /* ---- pool: [n, steps, d] -> [n, d]; an empty sequence gives zeros -------------------------------------------------------- */
-/* choice: a pooling */
+/* choice: a moon_pooling */
 
 static const char *const ways[] = {"mean", "max", "last", "sum"};
 
@@ -65,24 +65,68 @@ static moon_status pool_build(moon_layer *layer, moon_build *build) {
 static moon_status max_forward(const moon_pass *pass, const moon_value *in, size_t steps, moon_var *y) {
   moon_var far_below, any;
   size_t n = pass->rows;
-  MOON_TRY(weights(pass, in, POOL_MAX, steps, 3, (size_t[]){n, steps, 1}, &far_below));
-  MOON_TRY(weights(pass, in, POOL_SUM, steps, 2, (size_t[]){n, steps}, &any));
+  MOON_TRY(weights(pass, in, MOON_POOL_MAX, steps, 3, (size_t[]){n, steps, 1}, &far_below));
+  MOON_TRY(weights(pass, in, MOON_POOL_SUM, steps, 2, (size_t[]){n, steps}, &any));
   MOON_TRY(moon_op_slice(pass->tape, any, 1, 0, 1, &any)); /* the first step's weight: 0 of an empty sequence */
   MOON_TRY(moon_op_add(pass->tape, in->x, far_below, y));
   MOON_TRY(moon_op_max_along(pass->tape, *y, 1, false, y));
   return moon_op_mul(pass->tape, *y, any, y);
 }
 
+/* The steps that a pass asks for: x [n, steps, d] -> [read_count, d]. */
+static moon_status read_steps(const moon_pass *pass, size_t steps, moon_var x, moon_var *y) {
+  MOON_TRY(moon_op_reshape(pass->tape, x, 2, (size_t[]){pass->rows * steps, moon_var_shape(pass->tape, x)[2]}, y));
+  return moon_op_select_rows(pass->tape, *y, pass->reads, pass->read_count, y);
+}
+
 static moon_status pool_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
   size_t steps = layer->in.shape[0];
   moon_var w;
   out->lengths = NULL;
-  if (layer->choice == POOL_MAX) return max_forward(pass, in, steps, &out->x);
-  MOON_TRY(weights(pass, in, (pooling)layer->choice, steps, 3, (size_t[]){pass->rows, 1, steps}, &w));
+  if (pass->reads) return read_steps(pass, steps, in->x, &out->x);
+  if (layer->choice == MOON_POOL_MAX) return max_forward(pass, in, steps, &out->x);
+  MOON_TRY(weights(pass, in, (moon_pooling)layer->choice, steps, 3, (size_t[]){pass->rows, 1, steps}, &w));
   return weigh(pass, w, in->x, &out->x);
 }
 
 const moon_layer_kind moon_layer_pool = {"pool", pool_build, pool_forward, false, ways};
+
+/* ---- mask: [n, steps, d] -> [n, steps + 1, d]: a step behind the last that asks what it is (Sun et al. 2019) ---------------------- */
+/* A learned vector stands there, and in training in the place of steps that are to be guessed as well. */
+
+static moon_status mask_build(moon_layer *layer, moon_build *build) {
+  MOON_TRY(sequence(layer));
+  layer->out.shape[0]++;
+  return moon_layer_param(layer, build, "weight", 1, &layer->in.shape[1], MOON_INIT_NORMAL, false);
+}
+
+static moon_status mask_forward(const moon_layer *layer, const moon_pass *pass, const moon_value *in, moon_value *out) {
+  size_t n = pass->rows, steps = layer->in.shape[0], d = layer->in.shape[1], wide = steps + 1;
+  moon_dtype dtype = moon_var_dtype(pass->tape, in->x);
+  uint8_t *hidden = moon_tape_take(pass->tape, n * wide);
+  uint32_t *lengths = moon_tape_take(pass->tape, n * sizeof *lengths);
+  void *room = moon_tape_take(pass->tape, n * d * moon_dtype_size(dtype));
+  moon_var parts[2], vector;
+  if (!hidden || !lengths || !room) return moon_fail(MOON_ENOMEM, "no memory for masks of %zu steps", wide);
+  MOON_TRY(check_lengths(in, n, steps));
+  memset(hidden, 0, n * wide);
+  memset(room, 0, n * d * moon_dtype_size(dtype));
+  for (size_t i = 0; i < n; i++) {
+    size_t length = in->lengths ? in->lengths[i] : steps;
+    if (pass->masked) memcpy(hidden + i * wide, pass->masked + i * steps, length);
+    hidden[i * wide + length] = 1;
+    lengths[i] = (uint32_t)length + 1;
+  }
+  MOON_TRY(moon_op_reshape(pass->tape, in->x, 2, (size_t[]){n, steps * d}, &parts[0]));
+  MOON_TRY(moon_tape_constant(pass->tape, dtype, 2, (size_t[]){n, d}, room, &parts[1]));
+  MOON_TRY(moon_op_concat(pass->tape, parts, 2, &out->x));
+  MOON_TRY(moon_op_reshape(pass->tape, out->x, 3, (size_t[]){n, wide, d}, &out->x));
+  MOON_TRY(moon_layer_leaf(layer, pass, 0, &vector));
+  out->lengths = lengths;
+  return moon_op_where(pass->tape, hidden, 3, (size_t[]){n, wide, 1}, vector, out->x, &out->x);
+}
+
+const moon_layer_kind moon_layer_mask = {"mask", mask_build, mask_forward, false};
 
 /* ---- gru: [n, steps, in] -> [n, steps, units] (Cho et al. 2014) ---------------------------------------------------------- */
 
@@ -138,7 +182,7 @@ static moon_status din_forward(const moon_layer *layer, const moon_pass *pass, c
   MOON_TRY(moon_op_concat(pass->tape, parts, 4, &net.x));
   for (size_t i = 0; i < 2; i++) MOON_TRY(moon_layer_forward(layer->children[i], pass, &net, &net));
   MOON_TRY(moon_op_reshape(pass->tape, net.x, 3, (size_t[]){n, 1, steps}, &w));
-  MOON_TRY(weights(pass, history, POOL_SUM, steps, 3, (size_t[]){n, 1, steps}, &mask));
+  MOON_TRY(weights(pass, history, MOON_POOL_SUM, steps, 3, (size_t[]){n, 1, steps}, &mask));
   MOON_TRY(moon_op_mul(pass->tape, w, mask, &w));
   out->lengths = NULL;
   return weigh(pass, w, history->x, &out->x);

@@ -54,6 +54,11 @@ typedef struct moon_pass {
   const moon_value *items;  /* the inputs of MOON_OF_ITEM of all item_count items: the value of the root is [n, item_count], every row by every
                              * item; only where moon_module_ranks_all. NULL: as ever */
   size_t item_count;
+  bool own_first;           /* the first of those items are the rows' own, one each: the value is [n, 1 + the others], own first */
+  /* For training on whole sequences (moon_module_steps). */
+  const uint32_t *reads;    /* [read_count] row * steps + step: pool "last" gives these steps, [read_count, d], and not each row's last */
+  size_t read_count;
+  const uint8_t *masked;    /* [rows, steps] of what comes to the layer mask: steps that it hides beside the one it adds; NULL: none */
 } moon_pass;
 
 /* count >= 1 inputs; dtype is that of the parameters and of all numbers that flow. Errors begin with the "where" of the layer. */
@@ -71,6 +76,11 @@ bool moon_module_ranks_all(const moon_module *module);
 /* The heads that the root ends with, each a column of its value; 0: it ends with something else. */
 size_t moon_module_heads(const moon_module *module);
 const char *moon_module_head(const moon_module *module, size_t head); /* its name, borrowed */
+
+/* Whether one pass over a sequence may be asked for many of its steps: the module ranks all, and its branch of the user is one sequence, whose
+ * layers look at no later step, cut to its last by a pool; behind that, each row is for itself. With `cloze` layers may look at all steps, and
+ * the layer mask must be there. *input is the sequence, *steps its length where the pool reads it. MOON_EINVAL at the line of the layer. */
+moon_status moon_module_steps(const moon_module *module, bool cloze, size_t *input, size_t *steps);
 
 /* Whether the rows of a batch may be trained in parts, at once on several tapes: no layer looks at the batch as a whole or
  * changes in a forward pass (a batch_norm that is not frozen does both). Each part then needs a step of its own for its

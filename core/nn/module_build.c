@@ -13,8 +13,8 @@ static const moon_layer_kind *const kinds[] = {
     &moon_layer_dense,    &moon_layer_activation, &moon_layer_dropout,       &moon_layer_input,      &moon_layer_flatten,
     &moon_layer_reshape,  &moon_layer_embedding,  &moon_layer_embedding_bag, &moon_layer_batch_norm, &moon_layer_layer_norm,
     &moon_layer_fm,       &moon_layer_cross,      &moon_layer_position,      &moon_layer_attention,  &moon_layer_transformer,
-    &moon_layer_gru,      &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
-    &moon_layer_parallel, &moon_layer_dot,        &moon_layer_heads,
+    &moon_layer_gru,      &moon_layer_mask,     &moon_layer_pool,       &moon_layer_din,           &moon_layer_sequential, &moon_layer_residual,
+    &moon_layer_parallel, &moon_layer_dot,      &moon_layer_heads,
     &moon_layer_closed[MOON_FIT_EASE],    &moon_layer_closed[MOON_FIT_ITEM_KNN], &moon_layer_closed[MOON_FIT_CONTENT],
     &moon_layer_closed[MOON_FIT_POPULAR], &moon_layer_closed[MOON_FIT_TRENDING],
 };

@@ -229,6 +229,7 @@ void moon_dataset_free(moon_dataset *d) {
   moon_log_free(d->log);
   moon_catalogue_free(d->catalogue);
   moon_free(d->part);
+  moon_free(d->drawn);
   moon_free(d->row);
   moon_free(d->event_part);
   moon_free(d->known_own);

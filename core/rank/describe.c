@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "rank/dataset.h"
-#include "rank/model.h"
+#include "rank/fit.h"
 
 enum { CANDIDATES = 500 };
 #define NS_WEIGHT 0.06 /* a weight of a compiled stack of layers and a candidate, f32: see feature/describe.c for the machine */
@@ -99,6 +99,7 @@ static moon_status draw(const json_t *plan, size_t rows, sketch *s) {
   if (!s->rows) return moon_fail(MOON_ENOMEM, "no memory to sketch a model");
   for (size_t i = 0; i < s->features->feature_count; i++) s->rows[i] = s->features->features[i].rows ? s->features->features[i].rows : rows;
   MOON_TRY(moon_model_new(json_object_get(plan, "model"), s->features, s->rows, 0, &s->model));
+  MOON_TRY(moon_windows_check(s->model, json_object_get(plan, "train")));
   return moon_model_compile(s->model);
 }
 

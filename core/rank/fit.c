@@ -24,23 +24,33 @@ static moon_status count_option(const json_t *train, const char *key, json_int_t
   return moon_ok();
 }
 
+static const char *const losses[MOON_LOSSES] = {"bce", "mse", "bpr", "softmax"};
+
 moon_status moon_loss_parse(const json_t *train, moon_loss *out) {
-  static const char *const names[MOON_LOSSES] = {"bce", "mse", "bpr", "softmax"};
   const char *name = json_string_value(json_object_get(train, "loss"));
   for (int i = 0; i < MOON_LOSSES; i++)
-    if (!strcmp(name ? name : names[0], names[i])) return *out = (moon_loss)i, moon_ok();
+    if (!strcmp(name ? name : losses[0], losses[i])) return *out = (moon_loss)i, moon_ok();
   return moon_fail(MOON_EINVAL, "there is no loss '%s'; there are bce, mse, bpr and softmax", name);
+}
+
+/* On sequences every step is held against every item. */
+static moon_status parse_sequences(moon_fit_state *f) {
+  if (!json_object_get(f->train, "sequences")) return moon_ok();
+  if (f->loss != MOON_LOSS_SOFTMAX)
+    return moon_fail(MOON_EINVAL, "training on sequences needs loss = \"softmax\", not \"%s\"", losses[f->loss]);
+  return moon_windows_new(f->data, f->model, f->train, &f->windows);
 }
 
 /* How many rows an example has, and that the model and the data are such as the loss wants them. */
 static moon_status parse_comparison(moon_fit_state *f) {
-  const char *name = f->loss == MOON_LOSS_BPR ? "bpr" : "softmax";
+  const char *name = losses[f->loss];
   f->width = 1;
   if (!moon_loss_compares(f->loss)) return moon_ok();
   if (moon_model_gives_probability(f->model))
     return moon_fail(MOON_EINVAL, "the loss %s compares scores; the model's last layer must be linear, not a sigmoid", name);
   f->width = 1 + f->data->each;
-  if (f->data->each) return moon_ok();
+  if (f->data->each && !json_object_get(f->train, "sequences")) return moon_ok();
+  if (f->data->each) return moon_fail(MOON_EINVAL, "training on sequences draws no negatives of the label's: leave those out");
   if (f->loss == MOON_LOSS_BPR)
     return moon_fail(MOON_EINVAL, "the loss bpr needs what was not chosen: the label's negatives = N draws it");
   f->all = true;
@@ -78,7 +88,8 @@ static moon_status parse_loss(moon_fit_state *f) {
   if (f->loss != MOON_LOSS_BCE && f->positive_weight != 1)
     return moon_fail(MOON_EINVAL, "positive_weight is for the loss bce, not %s", json_string_value(json_object_get(f->train, "loss")));
   MOON_TRY(parse_tasks(f));
-  return parse_comparison(f);
+  MOON_TRY(parse_comparison(f));
+  return parse_sequences(f);
 }
 
 static moon_status parse(moon_fit_state *f) {
@@ -115,6 +126,7 @@ static moon_status list_examples(moon_fit_state *f) {
   }
   for (size_t i = 0; i < d->examples.n; i++)
     if (is_example(f, i)) f->order[d->part[i]][f->count[d->part[i]]++] = (uint32_t)i;
+  if (f->windows) f->count[MOON_TRAIN] = moon_windows_list(f->windows, d->examples.n, f->order[MOON_TRAIN]);
   return moon_ok();
 }
 
@@ -178,6 +190,7 @@ static moon_rows rows_of(const moon_fit_state *f) {
                      .scale = dense ? moon_tensor_data(f->model->scale) : NULL,
                      .weight = f->weight,
                      .width = f->width,
+                     .windows = f->windows,
                      .whole = !moon_model_splits(f->model)};
 }
 
@@ -206,6 +219,7 @@ static void finish(moon_fit_state *f) {
   for (size_t s = 0; s < MOON_MOST_SHARDS; s++) moon_tape_free(f->tapes[s]);
   moon_optimizer_free(f->optimizer);
   moon_block_free(&f->valid);
+  moon_windows_free(f->windows);
   moon_buf_free(&f->best);
   moon_free(f->weight);
   moon_free(f->order[0]);
@@ -221,6 +235,7 @@ typedef struct batch_job {
   size_t at, n, shards;
   bool learn;
   moon_rows rows;
+  double share[MOON_MOST_SHARDS]; /* of a shard's mean in the batch's */
   double loss[MOON_MOST_SHARDS]; /* means over the shards */
   moon_status status[MOON_MOST_SHARDS];
 } batch_job;
@@ -254,11 +269,41 @@ static moon_status put_softmax(const moon_fit_state *f, moon_tape *tape, const m
   return moon_op_cross_entropy(tape, scores, classes, f->all ? none : MOON_NONE, piece->weight ? &w : NULL, loss);
 }
 
+/* The others stand for all items but the success's own, by how likely they were to be drawn: log(1 / (k q)) for each of k, where without it what
+ * is drawn often would be pushed down for that alone (Bengio & Senecal 2008). scores [g, 1 + k]. */
+static moon_status correct(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, size_t g, moon_var *scores) {
+  size_t k = f->width - 1;
+  const double *drawn = f->data->drawn;
+  float *shift = moon_tape_take(tape, g * f->width * sizeof *shift);
+  moon_var by;
+  if (!shift) return moon_fail(MOON_ENOMEM, "no memory for %zu corrections", g * f->width);
+  for (size_t i = 0; i < g; i++) {
+    const uint32_t *item = piece->item + i * f->width;
+    double others = 1 - drawn[item[0]];
+    shift[i * f->width] = 0;
+    for (size_t j = 1; j <= k; j++) shift[i * f->width + j] = (float)-log((double)k * drawn[item[j]] / (others > 0 ? others : 1));
+  }
+  MOON_TRY(moon_tape_constant(tape, MOON_F32, 2, (size_t[]){g, f->width}, shift, &by));
+  return moon_op_add(tape, *scores, by, scores);
+}
+
 static moon_status put_comparison(const moon_fit_state *f, moon_tape *tape, const moon_piece *piece, moon_var out, moon_var *loss) {
   size_t g = piece->inputs.n / f->width;
   if (!f->all) MOON_TRY(moon_op_reshape(tape, out, 2, (size_t[]){g, f->width}, &out));
+  if (piece->item && f->loss == MOON_LOSS_SOFTMAX) MOON_TRY(correct(f, tape, piece, g, &out));
   if (f->loss == MOON_LOSS_BPR) return put_bpr(tape, g, f->width - 1, piece->weight, out, loss);
   return put_softmax(f, tape, piece, g, out, loss);
+}
+
+/* [reads, items] scores: each step that is to be predicted, by every item or its own and those that were drawn. */
+static moon_status put_steps(moon_tape *tape, const moon_reads *reads, moon_var scores, moon_var *loss) {
+  moon_var w, shift;
+  if (reads->weight) MOON_TRY(moon_tape_constant(tape, MOON_F32, 1, &reads->n, reads->weight, &w));
+  if (reads->shift) {
+    MOON_TRY(moon_tape_constant(tape, MOON_F32, 2, moon_var_shape(tape, scores), reads->shift, &shift));
+    MOON_TRY(moon_op_add(tape, scores, shift, &scores));
+  }
+  return moon_op_cross_entropy(tape, scores, reads->item, MOON_NONE, reads->weight ? &w : NULL, loss);
 }
 
 /* out: [n, 1], what the task's head says. */
@@ -300,22 +345,29 @@ static moon_status run_shard(batch_job *job, size_t shard) {
   size_t start = moon_shard_start(job->n, job->shards, shard), n = moon_shard_start(job->n, job->shards, shard + 1) - start;
   moon_piece piece = moon_block_piece(job->block, &job->rows, job->at + start, n);
   moon_var out, loss;
-  if (job->order) moon_piece_fill(&piece, &job->rows, job->order + start);
+  moon_reads reads = {0};
+  if (job->order) moon_piece_fill(&piece, &job->rows, f->epoch, job->order + start);
   moon_tape_reset(tape);
   moon_tape_set_grad(tape, job->learn);
   moon_tape_hold(tape, job->shards > 1);
   piece.inputs.training = job->learn, piece.inputs.seed = f->seed;
   piece.inputs.all = f->all;
   piece.inputs.step = f->report->steps * MOON_MOST_SHARDS + shard;
+  if (piece.next) MOON_TRY(moon_windows_put(f->windows, tape, &piece, &reads));
+  job->loss[shard] = 0;
+  if (piece.next && !reads.n) return moon_ok(); /* nothing of it is to be predicted */
+  piece.inputs.reads = reads.at, piece.inputs.read_count = reads.n, piece.inputs.masked = reads.masked;
+  piece.inputs.items = reads.items, piece.inputs.item_count = reads.item_count;
   MOON_TRY(moon_model_forward(f->model, tape, &piece.inputs, &out));
-  MOON_TRY((moon_loss_compares(f->loss) ? put_comparison : put_each)(f, tape, &piece, out, &loss));
+  if (piece.next) MOON_TRY(put_steps(tape, &reads, out, &loss));
+  else MOON_TRY((moon_loss_compares(f->loss) ? put_comparison : put_each)(f, tape, &piece, out, &loss));
   job->loss[shard] = *(const float *)moon_var_data(tape, loss);
   if (!job->learn || !isfinite(job->loss[shard])) return moon_ok();
   bool any;
   moon_var penalty;
   MOON_TRY(moon_model_penalty(f->model, tape, &any, &penalty));
   if (any) MOON_TRY(moon_op_add(tape, loss, penalty, &loss));
-  if (job->shards > 1) MOON_TRY(moon_op_scale(tape, loss, (double)n / (double)job->n, &loss)); /* its share of the batch's mean */
+  if (job->shards > 1) MOON_TRY(moon_op_scale(tape, loss, job->share[shard], &loss));
   return moon_tape_backward(tape, loss);
 }
 
@@ -324,17 +376,30 @@ static void work_shard(void *self, size_t shard) {
   job->status[shard] = run_shard(job, shard);
 }
 
+/* How much each shard counts for: by its examples, or by the steps of its windows. */
+static void share_out(batch_job *job) {
+  double all = 0;
+  for (size_t s = 0; s < job->shards; s++) {
+    size_t start = moon_shard_start(job->n, job->shards, s), n = moon_shard_start(job->n, job->shards, s + 1) - start;
+    moon_piece piece = moon_block_piece(job->block, &job->rows, job->at + start, n);
+    job->share[s] = (double)(piece.next ? moon_windows_reads(job->f->windows, piece.next, n) : n);
+    all += job->share[s];
+  }
+  for (size_t s = 0; s < job->shards; s++) job->share[s] /= all > 0 ? all : 1;
+}
+
 /* The mean loss of a batch; with `learn` its gradients are in the parameters afterwards, where the loss is finite. */
 static moon_status run_batch(batch_job *job, double *loss) {
   moon_fit_state *f = job->f;
   job->rows = rows_of(f);
+  if (!job->learn) job->rows.windows = NULL; /* what validates is judged by its last step, as in serving */
   job->shards = moon_rows_shards(&job->rows, job->n);
+  share_out(job);
   moon_crew_run(f->crew, job->shards, work_shard, job);
   *loss = 0;
   for (size_t s = 0; s < job->shards; s++) {
-    size_t n = moon_shard_start(job->n, job->shards, s + 1) - moon_shard_start(job->n, job->shards, s);
     MOON_TRY(job->status[s]);
-    *loss += job->loss[s] * (double)n / (double)job->n;
+    *loss += job->loss[s] * job->share[s];
   }
   for (size_t s = 0; s < job->shards && job->learn && isfinite(*loss); s++) moon_tape_deliver(f->tapes[s]);
   return moon_ok();

@@ -13,7 +13,7 @@ enum { BLOCK_ROWS = 1024, AHEAD_ROWS = 8 };
 /* ---- rows to pieces ----------------------------------------------------------------------------------------------------------- */
 
 size_t moon_rows_shards(const moon_rows *rows, size_t n) {
-  size_t shards = moon_shard_count(n * rows->width, rows->whole);
+  size_t shards = moon_shard_count(n * (rows->windows ? moon_windows_steps(rows->windows) : rows->width), rows->whole);
   return shards < n ? shards : n;
 }
 
@@ -26,7 +26,13 @@ moon_status moon_block_alloc(moon_block *block, const moon_rows *rows, size_t ro
   block->bags = moon_alloc_aligned(room * plan->bag_slots * plan->bag_length * sizeof(uint32_t));
   block->target = moon_alloc_aligned(room * rows->data->examples.tasks * sizeof(float));
   if (rows->weight) block->weight = moon_alloc_aligned(room * sizeof(float));
-  if (block->dense && block->ids && block->bags && block->target && (block->weight || !rows->weight)) return moon_ok();
+  bool drawn = rows->data->drawn && rows->width > 1;
+  if (drawn) block->item = moon_alloc_aligned(room * sizeof *block->item);
+  size_t steps = rows->windows ? room * moon_windows_steps(rows->windows) : 0;
+  if (steps) block->next = moon_alloc_aligned(steps * sizeof(uint32_t));
+  if (steps && rows->weight) block->next_weight = moon_alloc_aligned(steps * sizeof(float));
+  bool stepped = !steps || (block->next && (block->next_weight || !rows->weight));
+  if (block->dense && block->ids && block->bags && block->target && (block->weight || !rows->weight) && (block->item || !drawn) && stepped) return moon_ok();
   moon_block_free(block);
   return moon_fail(MOON_ENOMEM, "no memory for batches of %zu", room);
 }
@@ -37,11 +43,15 @@ void moon_block_free(moon_block *block) {
   moon_free(block->bags);
   moon_free(block->target);
   moon_free(block->weight);
+  moon_free(block->item);
+  moon_free(block->next);
+  moon_free(block->next_weight);
   *block = (moon_block){0};
 }
 
 moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size_t at, size_t n) {
   const moon_feature_plan *plan = rows->data->plan;
+  size_t steps = rows->windows ? moon_windows_steps(rows->windows) : 0;
   at *= rows->width;
   return (moon_piece){.inputs = {.n = n * rows->width,
                                  .each = rows->width,
@@ -49,7 +59,10 @@ moon_piece moon_block_piece(const moon_block *block, const moon_rows *rows, size
                                  .ids = block->ids + at * plan->id_slots,
                                  .bags = block->bags + at * plan->bag_slots * plan->bag_length},
                       .target = block->target + at * rows->data->examples.tasks,
-                      .weight = block->weight ? block->weight + at : NULL};
+                      .weight = block->weight ? block->weight + at : NULL,
+                      .item = block->item ? block->item + at : NULL,
+                      .next = steps ? block->next + at * steps : NULL,
+                      .next_weight = steps && block->next_weight ? block->next_weight + at * steps : NULL};
 }
 
 /* Row r of the examples at `order`. */
@@ -69,7 +82,7 @@ MOON_CLONES static void fill_dense(const moon_rows *rows, size_t n, const uint32
   }
 }
 
-void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *order) {
+void moon_piece_fill(moon_piece *piece, const moon_rows *rows, size_t epoch, const uint32_t *order) {
   const moon_dataset *d = rows->data;
   const moon_feature_plan *plan = d->plan;
   size_t n = piece->inputs.n, ids = plan->id_slots, bags = plan->bag_slots, length = plan->bag_length;
@@ -81,7 +94,12 @@ void moon_piece_fill(moon_piece *piece, const moon_rows *rows, const uint32_t *o
       memcpy(piece->inputs.bags + (s * n + r) * length, d->inputs.bags + (row * bags + s) * length, length * sizeof(uint32_t));
     for (size_t t = 0; t < d->examples.tasks; t++) piece->target[t * n + r] = d->examples.label[t * d->examples.n + row];
     if (piece->weight) piece->weight[r] = rows->weight[row];
+    if (piece->item) piece->item[r] = d->examples.item[row];
   }
+  size_t steps = rows->windows ? moon_windows_steps(rows->windows) : 0;
+  for (size_t r = 0; r < n && steps; r++)
+    moon_windows_fill(rows->windows, d, rows->weight, epoch, order[r], piece->next + r * steps,
+                      piece->next_weight ? piece->next_weight + r * steps : NULL);
 }
 
 /* ---- the feed ------------------------------------------------------------------------------------------------------------------- */
@@ -114,7 +132,7 @@ static void fill_batch(const moon_feed *feed, moon_block *block, size_t at, size
   for (size_t s = 0; s < shards; s++) {
     size_t start = moon_shard_start(n, shards, s), stop = moon_shard_start(n, shards, s + 1);
     moon_piece piece = moon_block_piece(block, &feed->from.rows, at + start, stop - start);
-    moon_piece_fill(&piece, &feed->from.rows, feed->order + block->start + at + start);
+    moon_piece_fill(&piece, &feed->from.rows, feed->epoch, feed->order + block->start + at + start);
   }
 }
 

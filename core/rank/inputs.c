@@ -187,13 +187,13 @@ static moon_status first_rows(moon_tape *tape, const moon_feature_plan *plan, co
   return moon_ok();
 }
 
-/* All items by the ids of their embeddings. */
-static moon_status all_items(moon_tape *tape, const moon_model *model, moon_batch *out) {
-  size_t n = moon_model_items(model);
+/* All items by the ids of their embeddings, or those that are listed. */
+static moon_status all_items(moon_tape *tape, const moon_model *model, const moon_batch *batch, moon_batch *out) {
+  size_t n = batch->items ? batch->item_count : moon_model_items(model);
   uint32_t *ids = moon_tape_take(tape, n * model->plan->id_slots * sizeof *ids);
   if (!ids) return moon_fail(MOON_ENOMEM, "no memory for %zu items", n);
   *out = (moon_batch){.n = n, .ids = ids};
-  for (size_t i = 0; i < n; i++) ids[model->item_slot * n + i] = (uint32_t)i + 1;
+  for (size_t i = 0; i < n; i++) ids[model->item_slot * n + i] = batch->items ? batch->items[i] : (uint32_t)i + 1;
   return moon_ok();
 }
 
@@ -221,6 +221,7 @@ moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, cons
   if (1 + model->plan->id_slots + model->plan->bag_slots > MOST)
     return moon_fail(MOON_ELIMIT, "a model takes at most %d embeddings", MOST - 1);
   pass->tape = tape, pass->rows = batch->n, pass->each = batch->each;
+  pass->reads = batch->reads, pass->read_count = batch->read_count, pass->masked = batch->masked;
   moon_batch other;
   rows r = {model, tape, batch};
   MOON_TRY(put_side(&r, batch->each > 1 ? of_rows : of_either, &pass->inputs));
@@ -230,9 +231,9 @@ moon_status moon_model_put_inputs(const moon_model *model, moon_tape *tape, cons
     MOON_TRY(put_side(&r, of_users, &pass->once));
   }
   if (batch->all) {
-    MOON_TRY(all_items(tape, model, &other));
+    MOON_TRY(all_items(tape, model, batch, &other));
     MOON_TRY(put_side(&r, of_items, &pass->items));
-    pass->item_count = other.n;
+    pass->item_count = other.n, pass->own_first = batch->items != NULL;
   }
   return moon_ok();
 }

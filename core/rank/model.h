@@ -38,6 +38,11 @@ typedef struct moon_batch { /* inputs by slot, as the tape's ops want them */
   uint64_t seed, step; /* training: of dropout's draws */
   size_t each;    /* rows that lie together and are of one user at one moment, n a multiple; 0 or 1: nothing is known of that */
   bool all;       /* every row by all items, [n, moon_model_items], where moon_module_ranks_all */
+  const uint32_t *items; /* [item_count] where `all`: by these ids of items only, own first as in moon_pass; NULL: by all */
+  size_t item_count;
+  const uint32_t *reads; /* [read_count] steps to read in place of each row's last, and what is hidden: as in moon_pass */
+  size_t read_count;
+  const uint8_t *masked;
 } moon_batch;
 /* Whether the rows of a batch may go through in parts, on many threads: no layer looks at the batch as a whole or changes in a
  * forward pass. Each part needs a `step` of its own, so that its dropout is its own. */

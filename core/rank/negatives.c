@@ -152,13 +152,31 @@ static moon_status prepare(const moon_dataset *d, const json_t *sampling, const 
   return moon_fail(MOON_EINVAL, "negatives are drawn by uniform, popularity or batch, not by '%s'", by ? by : "?");
 }
 
-/* ---- the examples ----------------------------------------------------------------------------------------------------- */
-
 /* Of the training part, and with a loss that compares of what is validated on; but not of what is judged, which stays as observed. */
 static bool wants_negatives(const moon_dataset *d, moon_loss loss, size_t i) {
   bool part = d->part[i] == MOON_TRAIN || (moon_loss_compares(loss) && d->part[i] == MOON_VALIDATION && d->judged == MOON_TEST);
   return part && d->examples.label[i] != 0;
 }
+
+/* How likely each item is to be drawn, for a loss that makes up for it. Of a batch: as often as it is chosen; one that never was is as one that
+ * was once. What "unseen" leaves out for one user is left out of this. */
+static moon_status note_drawn(moon_dataset *d, const lottery *l) {
+  double sum = 0;
+  d->drawn = moon_calloc(moon_catalogue_rows(d->catalogue), sizeof *d->drawn);
+  if (!d->drawn) return moon_fail(MOON_ENOMEM, "no memory to weigh %zu items", l->items);
+  for (size_t i = 0; i < d->examples.n && l->batch; i++) {
+    uint32_t item = d->log->events[d->examples.event[i]].item;
+    if (item < l->items && wants_negatives(d, MOON_LOSS_BCE, i)) d->drawn[item]++;
+  }
+  for (size_t i = 0; i < l->items; i++) {
+    double weight = l->batch ? d->drawn[i] : l->upto ? l->upto[i + 1] - l->upto[i] : 1;
+    sum += d->drawn[i] = weight > 0 ? weight : 1;
+  }
+  for (size_t i = 0; i < l->items; i++) d->drawn[i] /= sum;
+  return moon_ok();
+}
+
+/* ---- the examples ----------------------------------------------------------------------------------------------------- */
 
 static int by_item(const void *a, const void *b) {
   uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -215,6 +233,7 @@ moon_status moon_add_negatives(moon_dataset *d, const json_t *labels, const json
   const json_t *sampling = json_object_get(label, "sampling");
   moon_status status = prepare(d, sampling, train, &l);
   if (!status.code && json_is_true(json_object_get(sampling, "unseen"))) status = list_seen(d, positives, &l);
+  if (!status.code && json_is_true(json_object_get(train, "log_q"))) status = note_drawn(d, &l);
   if (!status.code) status = add(d, loss, each, d->examples.n + positives * each, &l);
   moon_free(l.upto);
   moon_free(l.batch);

@@ -83,6 +83,7 @@ typedef struct moon_dataset {
   size_t part_n[MOON_PARTS];
   size_t negatives;         /* how many training examples were sampled (label's "negatives") */
   size_t each;              /* so many for each success, right behind it; 0: none */
+  double *drawn;            /* [catalogue rows] the probability that an item is drawn as one, where train's "log_q" wants to know; NULL */
   size_t validation_negatives; /* sampled likewise to validate on, for losses that compare (moon_loss_compares) */
   moon_part judged;         /* the part that evaluation looks at: test, or validation where there is no test, or train */
   moon_feature_plan *plan;

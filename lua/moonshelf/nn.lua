@@ -189,6 +189,13 @@ function nn.gru(count, options)
   return layer("m.nn.gru", where, { type = "gru", units = words.integer(1, 16384)(where, "m.nn.gru: units", count) }, options)
 end
 
+--- A step behind the last that asks what it is (Sun et al. 2019): for training by sequences = { mask = 0.2 }.
+---@param options? moonshelf.LayerOptions
+---@return moonshelf.Layer
+function nn.mask(options)
+  return layer("m.nn.mask", words.where("m.nn.mask"), { type = "mask" }, options)
+end
+
 --- One vector of a sequence.
 ---@param mode "mean"|"max"|"last"|"sum"
 ---@param options? moonshelf.LayerOptions

@@ -76,11 +76,24 @@ local function on_step(where, what, value)
   return options
 end
 
+--- sequences = true, or { stride = 25 }, or for a cloze { mask = 0.2 }
+local function sequences(where, what, value)
+  if value == false then return nil end
+  local o = words.options(where, what, value == true and {} or value, {
+    stride = { words.integer(1) }, mask = { words.number { above = 0, below = 1 } },
+    negatives = { words.integer(1, 65536) }, power = { words.number { min = 0, max = 10 } },
+  })
+  if o.power and not o.negatives then words.complain(where, "%s: power is of the popularity by which negatives = N are drawn", what) end
+  return o
+end
+
 local TRAIN = {
   loss = { words.one_of { "bce", "mse", "bpr", "softmax" }, default = "bce" },
   positive_weight = { words.number { above = 0 } },
   weight = { words.text },
   weights = { tasks.weights },
+  sequences = { sequences },
+  log_q = { words.boolean },
   optimizer = { a("an optimizer", "m.nn.adam { lr = 1e-3 }") },
   epochs = { words.integer(1, 512), default = 10 },
   batch = { words.integer(1, 1048576), default = 32 },
@@ -101,6 +114,8 @@ local function train(where, what, value)
   local o = words.options(where, what, value, TRAIN)
   if o.split and o.validation then words.complain(where, "%s: give split or validation, not both", what) end
   if o.positive_weight and o.loss ~= "bce" then words.complain(where, '%s: positive_weight is for the loss "bce"', what) end
+  if o.sequences and o.loss ~= "softmax" then words.complain(where, '%s: sequences are for the loss "softmax"', what) end
+  if o.log_q and o.loss ~= "softmax" then words.complain(where, '%s: log_q is for the loss "softmax"', what) end
   local share = words.known(o.validation)
   local parts = words.known(o.split) or (share and { by = "time", parts = words.array { 1 - share, share, 0.0 } }) or default_split()
   local optimizer = {}

@@ -139,7 +139,9 @@ function T:error(fn, text) end
 ---@field negatives? moonshelf.Negatives
 
 ---@class moonshelf.TrainOptions
----@field loss? "bce"|"mse"
+---@field loss? "bce"|"mse"|"bpr"|"softmax"
+---@field sequences? boolean|{ stride: integer?, mask: number?, negatives: integer?, power: number? }
+---@field log_q? boolean
 ---@field optimizer? moonshelf.Optimizer
 ---@field epochs? integer
 ---@field batch? integer

@@ -55,7 +55,7 @@ class Models(unittest.TestCase):
         return result["metrics"]["model"], result["metrics"]["baselines"], out
 
     def test_each_learns_from_ratings(self):
-        self.assertGreaterEqual(len(recipes(MODELS)), 16)
+        self.assertGreaterEqual(len(recipes(MODELS)), 17)
         for path in recipes(MODELS):
             with self.subTest(path):
                 model, _, _ = self.train(path, self.films, 1)
@@ -101,6 +101,25 @@ class Models(unittest.TestCase):
 
     def page_scores(self, bundle):
         return [score for _, score in self.page_items(bundle)]
+
+    def test_what_is_trained_on_sequences_finds_what_comes_next(self):
+        """Films of somebody's taste are a half, so a model that knows it is twice as good as chance."""
+        for name in ("sasrec.lua", "bert4rec.lua"):
+            with self.subTest(name):
+                model, baselines, out = self.train(os.path.join(MODELS, name), self.films, 40)
+                self.assertGreater(model["recall@10"], 1.3 * baselines["random"]["recall@10"])
+                with open(os.path.join(out, "metrics.json"), encoding="utf-8") as file:
+                    loss = json.load(file)["loss"]["train"]
+                self.assertLess(loss[-1], loss[0])
+
+    def test_threads_do_not_show_on_sequences(self):
+        bundles = []
+        for threads in ("1", "2"):
+            out = os.path.join(self.top, f"threads-{threads}")
+            run("train", os.path.join(MODELS, "sasrec.lua"), "--data", self.films, "--out", out, "--epochs", "2", "--threads", threads, timeout=280)
+            with open(os.path.join(out, "model.safetensors"), "rb") as file:
+                bundles.append(file.read())
+        self.assertEqual(bundles[0], bundles[1])
 
     def test_what_ranks_beats_chance_and_is_judged_again_the_same(self):
         for name in ("bpr_mf.lua", "gru4rec.lua", "ease.lua", "item_knn.lua"):

@@ -67,6 +67,7 @@ t.test("every layer stands in the plan with what it was given and nothing else",
     { type = "transformer", heads = 2, causal = true, feed = 32, dropout = 0.1, share = "t" })
   is(nn.gru(7), { type = "gru", units = 7 })
   is(nn.pool "last", { type = "pool", mode = "last" })
+  is(nn.mask(), { type = "mask" })
   is(nn.din(), { type = "din", input = "item", history = "history" })
   is(nn.din { input = "category", units = 8 }, { type = "din", input = "category", history = "history", units = 8 })
 end)

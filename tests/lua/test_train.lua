@@ -80,6 +80,26 @@ t.test("options that only sometimes are there are left out of the plan", functio
   refused({ weight = "wieght" }, "train: weight: the events have no column 'wieght'")
 end)
 
+t.test("sequences are true or options, and for the softmax", function()
+  local model = m.nn.sequential { m.nn.dot { m.nn.input "user", m.nn.input "item" } }
+  local function softmax(options)
+    options.loss = "softmax"
+    return t.plan(t.recipe { model = model, train = options }).train
+  end
+  t.equal(softmax({ sequences = true }).sequences, {})
+  t.equal(softmax({ sequences = false }).sequences, nil)
+  t.equal(train({}).sequences, nil)
+  local all = { stride = 5, mask = 0.2, negatives = 100, power = 0.75 }
+  t.equal(softmax({ sequences = all }).sequences, all)
+  t.equal(softmax({ log_q = true }).log_q, true)
+  refused({ sequences = true }, 'sequences are for the loss "softmax"')
+  refused({ log_q = true }, 'log_q is for the loss "softmax"')
+  refused({ loss = "softmax", sequences = { stride = 0 } }, "stride must be a whole number")
+  refused({ loss = "softmax", sequences = { mask = 1 } }, "mask must be a number above 0 and below 1")
+  refused({ loss = "softmax", sequences = { length = 5 } }, "unknown option 'length'")
+  refused({ loss = "softmax", sequences = { power = 1 } }, "power is of the popularity by which negatives = N are drawn")
+end)
+
 t.test("functions that watch become numbers", function()
   local got = train { on_epoch = function() end, on_step = { every = 100, function() end } }
   t.equal(got.on_epoch, 1)

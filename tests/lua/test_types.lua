@@ -176,6 +176,7 @@ local WITH_OPTIONS = {
   ["m.nn.reshape"] = function(o) m.nn.reshape({ 2 }, o) end, ["m.nn.embedding"] = function(o) m.nn.embedding(4, o) end,
   ["m.nn.embedding_bag"] = function(o) m.nn.embedding_bag(4, o) end, ["m.nn.position"] = function(o) m.nn.position(o) end,
   ["m.nn.attention"] = function(o) m.nn.attention(o) end, ["m.nn.transformer"] = function(o) m.nn.transformer(o) end,
+  ["m.nn.mask"] = function(o) m.nn.mask(o) end,
   ["m.nn.gru"] = function(o) m.nn.gru(4, o) end, ["m.nn.pool"] = function(o) m.nn.pool("mean", o) end, ["m.nn.din"] = function(o) m.nn.din(o) end,
   ["m.nn.sequential"] = function(o) o[1] = m.nn.dense(1) m.nn.sequential(o) end,
   ["m.nn.residual"] = function(o) o[1] = m.nn.dense(1) m.nn.residual(o) end,

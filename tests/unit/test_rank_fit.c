@@ -196,7 +196,7 @@ static void shards_sum_to_the_whole_batch(void **state) {
   moon_var out, target, loss;
   OK(moon_block_alloc(&block, &rows, n));
   moon_piece piece = moon_block_piece(&block, &rows, 0, n);
-  moon_piece_fill(&piece, &rows, order);
+  moon_piece_fill(&piece, &rows, 1, order);
   OK(moon_tape_new(&tape));
   OK(moon_model_forward(whole, tape, &piece.inputs, &out));
   OK(moon_tape_constant(tape, MOON_F32, 1, &n, piece.target, &target));

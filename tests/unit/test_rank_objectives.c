@@ -123,6 +123,59 @@ static void losses_are_those_of_a_plain_loop(void **state) {
   }
 }
 
+/* How likely items were to be drawn, by hand: as often as they are training examples; of a batch, as training successes. */
+static void count_by_hand(const moon_dataset *d, bool batch, double *q) {
+  double sum = 0;
+  for (size_t i = 0; i < d->examples.n; i++) {
+    bool success = d->examples.label[i] > 0;
+    if (d->part[i] == MOON_TRAIN && (success || !batch)) q[d->examples.item[i]]++;
+    if (success && d->part[i] != MOON_TEST) i += EACH; /* what was drawn for it */
+  }
+  for (size_t i = 0; i < 10; i++) sum += q[i] = q[i] > 0 ? q[i] : 1;
+  for (size_t i = 0; i < 10; i++) q[i] /= sum;
+}
+
+/* log_q: what was drawn counts for 1 / (k q) in the sum of a softmax, q of what is not the success's own. */
+static void log_q_is_what_a_count_by_hand_says(void **state) {
+  (void)state;
+  static const char *const by[] = {"uniform", "popularity", "batch"};
+  for (size_t b = 0; b < 3; b++) {
+    setup s = make("softmax", EACH, product);
+    json_t *sampling = json_pack("{s:s, s:f}", "by", by[b], "power", 1.0);
+    double q[64] = {0}, sum = 0, scores[64];
+    size_t n = 0;
+    moon_model *model;
+    moon_fit_report report, plain;
+    json_object_set_new(json_object_get(s.plan, "label"), "sampling", sampling);
+    json_object_set_new(train_of(&s), "epochs", json_integer(1));
+    json_object_set_new(train_of(&s), "batch", json_integer(70));
+    json_object_set_new(train_of(&s), "optimizer", json_pack("{s:s, s:f}", "type", "sgd", "lr", 0.0));
+    moon_dataset_free(s.d);
+    OK(shoplet_dataset(s.folder, s.plan, &s.d));
+    assert_null(s.d->drawn);
+    fit(&s, NULL, &model, &plain);
+    moon_model_free(model);
+    json_object_set_new(train_of(&s), "log_q", json_true());
+    moon_dataset_free(s.d);
+    OK(shoplet_dataset(s.folder, s.plan, &s.d));
+    count_by_hand(s.d, b == 2, q);
+    for (size_t i = 0; i < 10 && b == 0; i++) q[i] = 0.1;
+    fit(&s, NULL, &model, &report);
+    for (size_t i = 0; i < s.d->examples.n; i++) {
+      if (s.d->part[i] != MOON_TRAIN || s.d->examples.label[i] == 0) continue;
+      double below = 1;
+      group_scores(&s, model, i, false, scores);
+      for (size_t k = 1; k <= EACH; k++)
+        below += exp(scores[k] - scores[0]) * (1 - q[s.d->examples.item[i]]) / (EACH * q[s.d->examples.item[i + k]]);
+      sum += log(below), n++;
+    }
+    NEAR(report.train_loss[0], sum / (double)n, 2e-5);
+    assert_true(fabs(report.train_loss[0] - plain.train_loss[0]) > 0.1);
+    moon_model_free(model);
+    drop(&s);
+  }
+}
+
 static void what_was_chosen_comes_to_score_above_what_was_not(void **state) {
   (void)state;
   for (size_t c = 0; c < CASES; c++) {
@@ -364,6 +417,7 @@ static void nonsense_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(losses_are_those_of_a_plain_loop),
+      cmocka_unit_test(log_q_is_what_a_count_by_hand_says),
       cmocka_unit_test(what_was_chosen_comes_to_score_above_what_was_not),
       cmocka_unit_test(weights_are_those_of_the_success),
       cmocka_unit_test(threads_and_laying_ahead_do_not_show),
