@@ -5,9 +5,22 @@
  * request, so none is in the middle of the old site. */
 #include "serve/internal.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* What scripts and states of before have freed lies in pieces, which glibc keeps: a script that took much would be seen in the server's memory
+ * for as long as it runs. */
+static void give_back(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 static void make(uv_work_t *work) {
   moon_server *server = work->data;
   moon_reload *reload = &server->reload;
+  give_back();
   reload->status = reload->from_file ? moon_runtime_reload(server->runtime, NULL, server->options.site_path) : moon_runtime_lay(server->runtime);
 }
 

@@ -122,7 +122,7 @@ class Hostile(unittest.TestCase):
                 if counted == 40:
                     memory_before = memory(server)
         self.assertGreaterEqual(counted, 60)
-        self.reload(server)  # what the last one freed, the allocator gives back with the next
+        self.reload(server)  # gives back what the last one freed
         self.assertEqual(server.ask("GET", path)[2], wanted)
         self.assertLess(memory(server), memory_before + 64)
         self.assertGreater(server.metrics()["moonshelf_script_renewals_total"], 0)
