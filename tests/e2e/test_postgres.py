@@ -81,8 +81,9 @@ class Postgres(unittest.TestCase):
 
     def test_types_are_the_servers(self):
         columns = 'user = "id", item = "sold", time = "at", price = "price", day = "day", big = "big", event = "sold"'
-        kinds = "select odd.*, k from odd, (values ('view'), ('purchase')) as kinds(k) where id = 7"
-        self.check(self.postgres(f'query = "{kinds}"', columns.replace('event = "sold"', 'event = "k"')), ok=0)
+        kinds = "select odd.*, id + n as who, k from odd, (values (0, 'view'), (0, 'purchase'), (1, 'view')) as kinds(n, k) where id = 7"
+        named = columns.replace('event = "sold"', 'event = "k"').replace('user = "id"', 'user = "who"')
+        self.check(self.postgres(f'query = "{kinds}"', named), ok=0)
         self.assertIn("postgres:1: column big: 'NaN' is not a number",
                       self.check(self.postgres('query = "select * from odd where id = 8"', columns.replace('"at"', '"day"'))))
         columns = columns.replace('"big"', '"id"')
