@@ -203,6 +203,7 @@ static const struct {
     {"attention", onnx_attention},
     {"transformer", onnx_transformer},
     {"gru", onnx_gru},
+    {"mask", onnx_mask_layer},
     {"pool", onnx_pool},
     {"din", onnx_din},
     {"sequential", sequential},

@@ -29,7 +29,7 @@ const char *onnx_weigh(onnx_graph *g, const char *weights, const char *x, size_t
 const char *onnx_mean(onnx_graph *g, const char *mask, const char *x, size_t steps, size_t d);
 
 typedef onnx_value onnx_kind(const onnx_writer *w, const moon_layer_view *layer, onnx_value in);
-onnx_kind onnx_position, onnx_attention, onnx_transformer, onnx_gru, onnx_pool, onnx_din,
+onnx_kind onnx_position, onnx_attention, onnx_transformer, onnx_gru, onnx_mask_layer, onnx_pool, onnx_din,
     onnx_embedding_bag;                             /* layers_sequence.c */
 onnx_kind onnx_weights, onnx_neighbours, onnx_bias; /* layers_closed.c */
 

@@ -35,6 +35,11 @@ static const char *mask_of(onnx_graph *g, onnx_value value) {
   return onnx_two(g, "Add", zeros, onnx_number(g, 1));
 }
 
+/* How many steps the mask has, [n, 1] (int64). */
+static const char *length_of(onnx_graph *g, const char *mask) {
+  return onnx_cast(g, onnx_sum_axis(g, mask, 1, true), ONNX__TENSOR_PROTO__DATA_TYPE__INT64);
+}
+
 /* 0 where the mask is 1, and far below where it is 0. */
 static const char *far_below(onnx_graph *g, const char *mask) {
   return onnx_two(g, "Mul", onnx_two(g, "Sub", mask, onnx_number(g, 1)), onnx_number(g, 1e30));
@@ -109,6 +114,19 @@ onnx_value onnx_transformer(const onnx_writer *w, const moon_layer_view *layer, 
   return add_branch(w, layer, FEED_NORM, FEED_DROPOUT, in);
 }
 
+/* ---- mask: a step more, the learned vector, right behind the last that there is --------------------------------------------------- */
+
+/* The ones of a mask come first, so one before them makes it a step longer. */
+onnx_value onnx_mask_layer(const onnx_writer *w, const moon_layer_view *layer, onnx_value in) {
+  onnx_graph *g = w->graph;
+  const int64_t step_behind[] = {0, 0, 0, 0, 1, 0}, one_before[] = {0, 1, 0, 0}; /* before each dimension, then behind each */
+  const char *mask = mask_of(g, in), *x = onnx_two(g, "Pad", in.x, onnx_ints(g, step_behind, 6));
+  const char *here = onnx_two(g, "Equal", onnx_steps(g, layer->out->shape[0]), length_of(g, mask));
+  const char *choice[] = {onnx_add_axis(g, here, 2), onnx_param(w, layer, 0), x};
+  const char *longer[] = {mask, onnx_ints(g, one_before, 4), onnx_number(g, 1)};
+  return (onnx_value){onnx_node(g, "Where", choice, 3, NULL, 0), onnx_node(g, "Pad", longer, 3, NULL, 0)};
+}
+
 /* ---- gru ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* A parameter [rows, 3 units] of gates r | z | n as ONNX has it, [1, 3 units, rows] of z | r | h; or a bias of theirs, rows 1. */
@@ -158,9 +176,8 @@ onnx_value onnx_gru(const onnx_writer *w, const moon_layer_view *layer, onnx_val
 
 /* 1 for the last step that there is. */
 static const char *last_of(onnx_graph *g, const char *mask, size_t steps) {
-  const char *length = onnx_cast(g, onnx_sum_axis(g, mask, 1, true), ONNX__TENSOR_PROTO__DATA_TYPE__INT64);
   const int64_t one = 1;
-  const char *at = onnx_two(g, "Sub", length, onnx_ints(g, &one, 1));
+  const char *at = onnx_two(g, "Sub", length_of(g, mask), onnx_ints(g, &one, 1));
   return onnx_cast(g, onnx_two(g, "Equal", onnx_steps(g, steps), at), ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
 }
 

@@ -101,6 +101,8 @@ static const char *const every_kind[][2] = {
     {"{'type':'attention','input':'seq','heads':2,'causal':true}", "LessOrEqual"},
     {"{'type':'transformer','input':'seq','heads':2,'causal':true}", "Softmax"},
     {"{'type':'gru','input':'seq','units':3}", "GRU"},
+    {"{'type':'mask','input':'seq'}", "Where"},
+    {"{'type':'sequential','input':'seq','layers':[{'type':'mask'},{'type':'attention','heads':2},{'type':'pool','mode':'last'}]}", "Pad"},
     {"{'type':'pool','input':'seq','mode':'mean'}", "Div"},
     {"{'type':'pool','input':'seq','mode':'sum'}", "MatMul"},
     {"{'type':'pool','input':'seq','mode':'max'}", "ReduceMax"},
