@@ -36,7 +36,7 @@ typedef struct joint {
   moon_choice choice;
   group *groups;
   uint32_t *most, *least, *table; /* table: open addressing of group numbers + 1 */
-  size_t mask, group_cap;
+  size_t mask;
   uint32_t *links;
   size_t link_count, link_cap;
 } joint;
@@ -150,7 +150,7 @@ static moon_status make_room(joint *j, size_t n, size_t links) {
   moon_arena *arena = j->visit->arena;
   size_t slots = 16;
   while (slots < 2 * links) slots *= 2;
-  j->mask = slots - 1, j->group_cap = links;
+  j->mask = slots - 1;
   float *value = moon_arena_alloc(arena, n * sizeof *value);
   uint32_t *first = moon_arena_alloc(arena, (n + 1) * sizeof *first);
   j->links = moon_arena_alloc(arena, links * sizeof *j->links);

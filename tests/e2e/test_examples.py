@@ -1,4 +1,5 @@
 """The examples that the project ships run as their READMEs say: the generated shop, the article's model, MovieLens where it is present."""
+import collections
 import csv
 import filecmp
 import glob
@@ -75,6 +76,22 @@ class Shop(unittest.TestCase):
         self.assertTrue({"debunch(brand)", "mix(price)", "thompson"} <= policies, policies)
         again = run("page", site, "--bundle", self.bundle, "--surface", "home", "--user", "u1", "--explain", "--json").stdout
         self.assertEqual(page, json.loads(again))
+
+    def test_the_page_that_is_laid_out_as_a_whole_keeps_what_it_says(self):
+        site = os.path.join(SOURCE, "examples/policies/layout.lua")
+        ask = ("page", site, "--bundle", self.bundle, "--surface", "home", "--user", "u1", "--json", "--explain")
+        page = json.loads(run(*ask, "--params", "device=phone").stdout)
+        items = [item for slot in page["slots"] for item in slot["items"]]
+        products = [item["product"] for item in items if item["product"] is not None]
+        self.assertEqual(len(products), len(set(products)))
+        self.assertLessEqual(max(collections.Counter(item["brand"] for item in items).values()), 4)
+        self.assertGreaterEqual(sum(1 for item in items if item["new"]), 2)
+        self.assertEqual(page["slots"][0]["name"], "hero")
+        self.assertRegex(page["slots"][0]["title"], "^More .* for you$")
+        self.assertIn("Because you looked at", " ".join(slot["title"] for slot in page["slots"]))
+        self.assertTrue({cell["rule"] for cell in page["displaced"]} <= {"dedupe", "cap", "floor", "other slots", "no more candidates"}, page["displaced"])
+        stranger = json.loads(run(*[part.replace("u1", "nobody") for part in ask]).stdout)
+        self.assertEqual(stranger["absent"][0]["slot"], "hero")
 
     def test_the_articles_model_is_a_recipe(self):
         out = os.path.join(self.top, "article")
