@@ -23,6 +23,6 @@ return m.site {
     order = { by = "affinity", column = "category" },
 
     -- All slots at once: nobody starves, four of a brand at most, and two new things somewhere.
-    solve = { caps = { brand = 4 }, floors = { { when = "new", at_least = 2 } } },
+    solve = { caps = { brand = 4 }, floors = { { when = "new", at_least = 2 } }, within_ms = 50 },
   },
 }

@@ -20,7 +20,7 @@ static void the_first_slot_does_not_starve_the_last(void **state) {
   OK(read_site(f, slots, "'dedupe':'item'"));
   ask(f, (moon_request){0});
   assert_slots(f, "a");
-  OK(read_site(f, slots, "'dedupe':'item','solve':{}"));
+  OK(read_site(f, slots, "'dedupe':'item','solve':{'within_us':10000000}"));
   ask(f, (moon_request){.explain = true});
   assert_slots(f, "a b");
   assert_items(f, 0, "3 4");
@@ -32,7 +32,7 @@ static void the_first_slot_does_not_starve_the_last(void **state) {
 
 static void a_slot_that_cannot_have_its_least_gives_way(void **state) {
   fixture *f = *state;
-  OK(read_site(f, CHAIRS("a", ",'take':2,'min':2") "," CHAIRS("b", ",'take':2,'min':2"), "'dedupe':'item','solve':{}"));
+  OK(read_site(f, CHAIRS("a", ",'take':2,'min':2") "," CHAIRS("b", ",'take':2,'min':2"), "'dedupe':'item','solve':{'within_us':10000000}"));
   ask(f, (moon_request){.explain = true});
   assert_slots(f, "a");
   assert_items(f, 0, "0 1");
@@ -42,7 +42,7 @@ static void a_slot_that_cannot_have_its_least_gives_way(void **state) {
 static void caps_are_of_the_whole_page(void **state) {
   fixture *f = *state;
   const char *slots = POPULAR("a", ",'take':3") "," POPULAR("b", ",'take':3");
-  OK(read_site(f, slots, "'dedupe':'item','solve':{'caps':[{'column':'category','n':2}]}"));
+  OK(read_site(f, slots, "'dedupe':'item','solve':{'within_us':10000000,'caps':[{'column':'category','n':2}]}"));
   ask(f, (moon_request){.explain = true});
   size_t chairs = 0;
   for (size_t s = 0; s < 2; s++)
@@ -57,25 +57,25 @@ static void caps_are_of_the_whole_page(void **state) {
 
 static void floors_are_kept_at_the_least_cost(void **state) {
   fixture *f = *state;
-  OK(read_site(f, POPULAR("a", ",'take':3"), "'solve':{'floors':[{'when':[{'column':'category','op':'eq','value':'lights'}],'at_least':2,'label':'light'}]}"));
+  OK(read_site(f, POPULAR("a", ",'take':3"), "'solve':{'within_us':10000000,'floors':[{'when':[{'column':'category','op':'eq','value':'lights'}],'at_least':2,'label':'light'}]}"));
   ask(f, (moon_request){.explain = true});
   assert_items(f, 0, "0 5 6");
   assert_cell(f, 0, "a", 1, "i1", "floor", "light");
   assert_cell(f, 1, "a", 2, "i2", "floor", "light");
-  OK(read_site(f, POPULAR("a", ",'take':3"), "'solve':{'floors':[{'when':[{'column':'price','op':'gt','value':800}],'at_least':2,'label':'dear'}]}"));
+  OK(read_site(f, POPULAR("a", ",'take':3"), "'solve':{'within_us':10000000,'floors':[{'when':[{'column':'price','op':'gt','value':800}],'at_least':2,'label':'dear'}]}"));
   ask(f, (moon_request){0});
   assert_items(f, 0, "0 1 2"); /* i8 alone is so dear, and out of stock */
 }
 
 static void an_empty_place_names_what_kept_it_empty(void **state) {
   fixture *f = *state;
-  OK(read_site(f, CHAIRS("a", ",'take':5"), "'solve':{'caps':[{'column':'brand','n':1}]}"));
+  OK(read_site(f, CHAIRS("a", ",'take':5"), "'solve':{'within_us':10000000,'caps':[{'column':'brand','n':1}]}"));
   ask(f, (moon_request){.explain = true});
   assert_items(f, 0, "0 2");
   assert_int_equal(f->page->cell_count, 4);
   assert_cell(f, 0, "a", 1, "i1", "cap", "brand");
   assert_cell(f, 1, "a", 2, "-", "cap", "brand");
-  OK(read_site(f, CHAIRS("a", ",'take':4"), "'solve':{}"));
+  OK(read_site(f, CHAIRS("a", ",'take':4"), "'solve':{'within_us':10000000}"));
   ask(f, (moon_request){.explain = true});
   assert_cell(f, 0, "a", 3, "-", "no more candidates", "-");
   moon_buf out = {0};
@@ -88,7 +88,7 @@ static void quotas_and_the_slots_own_caps_hold(void **state) {
   fixture *f = *state;
   OK(read_site(f, "{'name':'a','take':4,'sources':[{'type':'recent','at_least':2,'at_most':2},{'type':'popular'}],"
                   "'policies':[{'op':'cap','limits':[{'column':'category','n':1}]}]}",
-             "'dedupe':'item','solve':{}"));
+             "'dedupe':'item','solve':{'within_us':10000000}"));
   ask(f, (moon_request){.user = "u1", .explain = true});
   const moon_slate *slate = f->page->slots[0].slate;
   size_t recent = 0;
@@ -137,7 +137,7 @@ static void whatever_the_site_its_rules_hold(void **state) {
     char slots[3][300], all[1000], options[300];
     bool capped = moon_rng_below(&rng, 2);
     snprintf(all, sizeof all, "%s,%s,%s", random_slot(&rng, 0, slots[0], 300), random_slot(&rng, 1, slots[1], 300), random_slot(&rng, 2, slots[2], 300));
-    snprintf(options, sizeof options, "'dedupe':'product','solve':{%s'floors':[{'when':[{'column':'new','op':'truthy'}],'at_least':%u,'label':'new'}],'steps':%u}",
+    snprintf(options, sizeof options, "'dedupe':'product','solve':{'within_us':10000000,%s'floors':[{'when':[{'column':'new','op':'truthy'}],'at_least':%u,'label':'new'}],'steps':%u}",
              capped ? "'caps':[{'column':'brand','n':3}]," : "", 1 + moon_rng_below(&rng, 4), moon_rng_below(&rng, 400));
     OK(read_site(f, all, options));
     ask(f, (moon_request){.user = moon_rng_below(&rng, 2) ? "u1" : "p3", .explain = true});
@@ -167,7 +167,7 @@ static void mistakes_are_named(void **state) {
 static void failing_memory_fails_the_page_alone(void **state) {
   fixture *f = *state;
   moon_request request = {.surface = "home", .user = "u1", .now = T0 + 200 * MOON_SECOND, .explain = true};
-  OK(read_site(f, POPULAR("a", ",'take':3") "," CHAIRS("b", ",'take':3"), "'dedupe':'product','solve':{'caps':[{'column':'brand','n':2}]}"));
+  OK(read_site(f, POPULAR("a", ",'take':3") "," CHAIRS("b", ",'take':3"), "'dedupe':'product','solve':{'within_us':10000000,'caps':[{'column':'brand','n':2}]}"));
   size_t n = 1;
   for (bool done = false; !done; n++) {
     moon_arena arena = {0};
